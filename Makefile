@@ -1,0 +1,37 @@
+# The few commands of the project. Everything else is `polder --help`.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.polder-setup
+PACKAGES := agents bgp cli controller intent lab openflow store
+
+.PHONY: setup check test demo lab lab-down bench lock
+setup: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml deploy/setup
+	PYTHON=$(PYTHON) deploy/setup
+	touch $@
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit tests/property
+
+test: check
+	$(BIN)/pytest -q tests/contract tests/integration tests/fault
+
+demo: setup
+	$(BIN)/python -m lab demo
+
+lab: setup
+	$(BIN)/python -m lab up
+
+lab-down: setup
+	$(BIN)/python -m lab down
+
+bench: setup
+	$(BIN)/python -m bench
+
+lock:
+	$(BIN)/uv pip compile -q --no-config --no-header --no-annotate --no-emit-index-url --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.txt

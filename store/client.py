@@ -1,0 +1,199 @@
+"""The Store protocol: the few operations of etcd that Polder builds on.
+
+Two implementations pass one contract suite: `store.etcd.EtcdStore` and `store.memory.MemoryStore`.
+Keys are text, values bytes. A revision is etcd's: one counter for the whole store, raised by each
+transaction that writes. Every method may raise `store.errors.Unavailable` and `PermissionDenied`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_TXN_OPS = 128
+"""Compares, and likewise operations, in one transaction: etcd's default `--max-txn-ops`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """One key as stored. `lease_id` is 0 for a key without a lease."""
+
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Keys in lexical order, as of `revision`. `more` is true when the limit cut the answer."""
+
+    items: tuple[KeyValue, ...]
+    revision: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """True while the key does not exist."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """True while the key exists as last written at `mod_revision`."""
+
+    key: str
+    mod_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """True while the key exists."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixEmpty:
+    """True while no key begins with `prefix`."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixUnwritten:
+    """True while no key that begins with `prefix` was written after `revision` (deletion is not seen)."""
+
+    prefix: str
+    revision: int
+
+
+Compare = Absent | Unchanged | Exists | PrefixEmpty | PrefixUnwritten
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write `value` at `key`, under the lease if one is named."""
+
+    key: str
+    value: bytes
+    lease_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove `key`; nothing happens when it is absent."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePrefix:
+    """Remove every key that begins with `prefix`."""
+
+    prefix: str
+
+
+Op = Put | Delete | DeletePrefix
+
+
+@dataclass(frozen=True, slots=True)
+class TxnResult:
+    """`succeeded` is true when every compare held and all operations were applied, at `revision`."""
+
+    succeeded: bool
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A key was written."""
+
+    item: KeyValue
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A key was deleted, or its lease expired, at `revision`."""
+
+    key: str
+    revision: int
+
+
+Change = Changed | Removed
+
+
+class Watch(Protocol):
+    """An open watch. Iterating blocks; each item holds the changes that one answer of the store brought."""
+
+    def __iter__(self) -> Iterator[tuple[Change, ...]]:
+        """Yield changes in order of revision within each prefix; end after `close`.
+
+        Raises:
+            Compacted: the start revision is gone; list again.
+            Unavailable: the stream broke; watch again from the last revision seen + 1.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the iteration, from any thread. Idempotent."""
+        ...
+
+
+class Store(Protocol):
+    """A consistent key-value store with transactions, watches and leases. Safe to call from many threads."""
+
+    def get(self, key: str) -> KeyValue | None:
+        """Read one key, linearizable; None when absent."""
+        ...
+
+    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+        """Read the keys that begin with `prefix`, in lexical order.
+
+        Args:
+            prefix: what every key begins with.
+            limit: at most so many keys; 0 is all of them.
+            after: only keys behind this one (for the next page).
+            revision: as of this revision; 0 is now.
+
+        Raises:
+            Compacted: `revision` is gone.
+        """
+        ...
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        """Apply all `ops` if all `compares` hold, else nothing: at most `MAX_TXN_OPS` of each.
+
+        Raises:
+            Invalid: too many, or a key written twice.
+            Unavailable: with `outcome_unknown` when the answer was lost.
+        """
+        ...
+
+    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Watch:
+        """Watch every key that begins with one of `prefixes`, from `start_revision` on, inclusive."""
+        ...
+
+    def grant(self, ttl_s: int) -> int:
+        """Grant a lease of `ttl_s` seconds (at least 1); returns its id."""
+        ...
+
+    def keep_alive(self, lease_id: int) -> int:
+        """Renew a lease once; returns the seconds it now has. Raises `LeaseExpired` when it is gone."""
+        ...
+
+    def revoke(self, lease_id: int) -> None:
+        """End a lease and delete its keys. Idempotent."""
+        ...
+
+    def compact(self, revision: int) -> None:
+        """Forget the history before `revision`."""
+        ...
+
+    def close(self) -> None:
+        """Close connections and end open watches. Idempotent."""
+        ...

@@ -1,0 +1,39 @@
+"""A value as bytes and back: compact JSON with the version of its schema.
+
+`{"v":1,"name":"default",...}`. A reader refuses a version it does not know: better absent than misread.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from store.errors import Corrupt
+from store.model import Value
+
+SCHEMA_VERSION = 1
+
+V = TypeVar("V", bound=Value)
+
+
+def encode(value: Value) -> bytes:
+    """Encode a value. Equal values give equal bytes."""
+    body = value.model_dump(mode="json")
+    return json.dumps({"v": SCHEMA_VERSION, **body}, separators=(",", ":"), sort_keys=True).encode()
+
+
+def decode(model: type[V], data: bytes, *, key: str = "") -> V:
+    """Decode what `encode` made.
+
+    Raises:
+        Corrupt: not JSON, another schema version, or not a valid value of the model; names `key`.
+    """
+    try:
+        body = json.loads(data)
+        if not isinstance(body, dict) or body.pop("v", None) != SCHEMA_VERSION:
+            raise Corrupt(key, f"not a {model.__name__} of schema version {SCHEMA_VERSION}")
+        return model.model_validate(body)
+    except (ValueError, ValidationError) as fault:
+        raise Corrupt(key, f"not a valid {model.__name__}: {fault}") from fault

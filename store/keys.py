@@ -1,0 +1,136 @@
+"""Where each kind of value lives: the only place that knows the shape of a key.
+
+    pools/<name>                        Pool
+    nodes/<name>                        Node
+    peers/<name>                        Peer
+    endpoints/<id>                      Endpoint, the record
+    blocks/<pool>/<cidr>                Block, the claim
+    addresses/<pool>/<block>/<address>  Address, one key for each address that is not free
+    node/<node>/endpoints/<id>          Endpoint, the node's copy, written in the same transaction
+    node/<node>/blocks/<cidr>           Block, the node's copy, likewise
+    node/<node>/displaced/<address>     Displaced, for the node that owns the block
+    node/<node>/attachments/<endpoint>  Attachment, written by the node's agent
+    node/<node>/ready/<prefix>          Ready, written by the node's agent
+    node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
+    sessions/<node>/<peer>              Session, written by the node's speaker
+    alive/<node>/<program>              Alive, under the program's lease
+    leader/<duty>                       who has an elected duty, under its lease
+
+All below `/polder/v1/`. What one node needs of its own is below `node/<node>/`, so that one watch
+brings it and nobody else's. A prefix is written with `-` in place of `/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from store.model import (
+    Address,
+    Advertised,
+    Alive,
+    Attachment,
+    Block,
+    Displaced,
+    Endpoint,
+    Node,
+    Peer,
+    Pool,
+    Ready,
+    Session,
+    Value,
+)
+
+ROOT = "/polder/v1/"
+
+V = TypeVar("V", bound=Value, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[V]):
+    """A family of keys that hold one type of value. `{}` in the template stands for one part of the key."""
+
+    model: type[V]
+    template: str
+
+    def key(self, *parts: object) -> str:
+        """The key of one value. Takes exactly as many parts as the template has places."""
+        texts = [_part(part) for part in parts]
+        if len(texts) != self.template.count("{}"):
+            raise ValueError(f"{self.template} takes {self.template.count('{}')} parts, not {len(texts)}")
+        return ROOT + self.template.format(*texts)
+
+    def prefix(self, *parts: object) -> str:
+        """What the keys begin with that have these first parts: `BLOCKS.prefix("default")`."""
+        pieces = self.template.split("{}")
+        texts = [_part(part) for part in parts]
+        return (
+            ROOT
+            + "".join(piece + text for piece, text in zip(pieces, texts, strict=False))
+            + pieces[len(texts)]
+        )
+
+    def parts(self, key: str) -> tuple[str, ...] | None:
+        """The parts of a key of this family; None when the key is of another."""
+        want = (ROOT + self.template).split("/")
+        have = key.split("/")
+        if len(want) != len(have):
+            return None
+        found = [given for place, given in zip(want, have, strict=True) if place == "{}"]
+        return tuple(found) if ROOT + self.template.format(*found) == key else None
+
+
+def _part(part: object) -> str:
+    text = str(part).replace("/", "-")
+    if not text:
+        raise ValueError("a part of a key cannot be empty")
+    return text
+
+
+POOLS = Kind(Pool, "pools/{}")
+NODES = Kind(Node, "nodes/{}")
+PEERS = Kind(Peer, "peers/{}")
+ENDPOINTS = Kind(Endpoint, "endpoints/{}")
+BLOCKS = Kind(Block, "blocks/{}/{}")
+ADDRESSES = Kind(Address, "addresses/{}/{}/{}")
+NODE_ENDPOINTS = Kind(Endpoint, "node/{}/endpoints/{}")
+NODE_BLOCKS = Kind(Block, "node/{}/blocks/{}")
+DISPLACED = Kind(Displaced, "node/{}/displaced/{}")
+ATTACHMENTS = Kind(Attachment, "node/{}/attachments/{}")
+READY = Kind(Ready, "node/{}/ready/{}")
+ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
+SESSIONS = Kind(Session, "sessions/{}/{}")
+ALIVE = Kind(Alive, "alive/{}/{}")
+
+KINDS: Sequence[Kind[Value]] = (
+    POOLS,
+    NODES,
+    PEERS,
+    ENDPOINTS,
+    BLOCKS,
+    ADDRESSES,
+    NODE_ENDPOINTS,
+    NODE_BLOCKS,
+    DISPLACED,
+    ATTACHMENTS,
+    READY,
+    ADVERTISED,
+    SESSIONS,
+    ALIVE,
+)
+
+
+def kind_of(key: str) -> Kind[Value] | None:
+    """The family a key belongs to; None for a key that is not Polder's or holds no value (an election)."""
+    return next((kind for kind in KINDS if kind.parts(key) is not None), None)
+
+
+def leader(duty: str) -> str:
+    """The key of an elected duty."""
+    return f"{ROOT}leader/{_part(duty)}"
+
+
+def node_prefix(node: str) -> str:
+    """What every key begins with that is one node's own."""
+    return f"{ROOT}node/{_part(node)}/"

@@ -1,0 +1,40 @@
+"""The values that Polder stores: frozen, validated when made, compared by value."""
+
+from store.model.endpoint import (
+    Address,
+    AddressState,
+    Advertised,
+    Attachment,
+    Displaced,
+    Endpoint,
+    EndpointState,
+    Ready,
+    host_prefix,
+)
+from store.model.node import Alive, Node, Peer, Program, Session, SessionState
+from store.model.pool import Advertise, Block, Pool
+from store.model.value import IPAddress, IPNetwork, Value
+
+__all__ = [
+    "Address",
+    "AddressState",
+    "Advertise",
+    "Advertised",
+    "Alive",
+    "Attachment",
+    "Block",
+    "Displaced",
+    "Endpoint",
+    "EndpointState",
+    "IPAddress",
+    "IPNetwork",
+    "Node",
+    "Peer",
+    "Pool",
+    "Program",
+    "Ready",
+    "Session",
+    "SessionState",
+    "Value",
+    "host_prefix",
+]

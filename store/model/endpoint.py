@@ -1,0 +1,117 @@
+"""Endpoints, the addresses they hold, and what a node says of them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from store.model.value import (
+    Address_,
+    Identifier,
+    IPAddress,
+    IPNetwork,
+    Labels,
+    Mac,
+    MtuBytes,
+    Name,
+    Network,
+    UnicastAddress,
+    Value,
+)
+
+IFNAMSIZ = 15
+"""The longest interface name Linux takes, in characters."""
+
+Ifname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
+NetnsPath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,255}$")]
+
+
+class EndpointState(StrEnum):
+    """Where an endpoint is in its life."""
+
+    ASSIGNED = "assigned"
+    RELEASING = "releasing"
+    """Deletion was asked for; the node withdraws and cleans up, then the address cools down."""
+
+
+class Endpoint(Value):
+    """A workload's interface: one or more addresses of its own, on one node, in one pool."""
+
+    id: Identifier
+    node: Name
+    pool: Name
+    addresses: Annotated[tuple[UnicastAddress, ...], Field(min_length=1, max_length=2)]
+    mac: Mac
+    mtu_bytes: MtuBytes = 1500
+    labels: Labels = {}
+    state: EndpointState = EndpointState.ASSIGNED
+
+
+class AddressState(StrEnum):
+    """Why an address is not free."""
+
+    ASSIGNED = "assigned"
+    COOLDOWN = "cooldown"
+    """Released; the key's lease ends the cooldown and with it the key."""
+
+
+class Address(Value):
+    """One address of a pool that is not free. A free address has no key."""
+
+    address: UnicastAddress
+    pool: Name
+    endpoint: Identifier
+    node: Name
+    state: AddressState = AddressState.ASSIGNED
+    since: AwareDatetime
+
+
+class Displaced(Value):
+    """An address inside one of a node's blocks that an endpoint on another node holds."""
+
+    address: UnicastAddress
+    endpoint: Identifier
+    node: Name
+    """The node that holds it."""
+
+
+class Attachment(Value):
+    """An endpoint that a node's agent holds: its link, port, routes and flows may exist.
+
+    Written before the first of them is made and removed after the last is gone, so that its absence
+    proves that the address can be released.
+    """
+
+    endpoint: Identifier
+    node: Name
+    addresses: tuple[Address_, ...]
+    netns: NetnsPath
+    ifname: Ifname
+    boot_id: str
+
+
+class Ready(Value):
+    """A prefix its node can deliver: an address that has route and flow, or a block that has its blackhole.
+
+    Not under a lease: a dead agent leaves the dataplane forwarding. It counts only for the boot it names.
+    """
+
+    prefix: Network
+    node: Name
+    boot_id: str
+
+
+class Advertised(Value):
+    """A prefix that the node's speaker announces now, and to which peers."""
+
+    prefix: Network
+    node: Name
+    peers: tuple[Name, ...]
+
+
+def host_prefix(address: IPAddress) -> IPNetwork:
+    """The /32 or /128 of one address."""
+    return ip_network(address)

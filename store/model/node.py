@@ -1,0 +1,87 @@
+"""Nodes, the peers they speak BGP with, and the state of their programs and sessions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from store.model.value import Asn, Labels, MtuBytes, Name, UnicastAddress, Value
+
+
+class Node(Value):
+    """A host that runs workloads: its AS number, and the MTU its endpoints get."""
+
+    name: Name
+    asn: Asn
+    router_id: IPv4Address | None = None
+    """The BGP identifier (RFC 4271 §4.2); the session's own IPv4 address when not given."""
+    mtu_bytes: MtuBytes = 1500
+    labels: Labels = {}
+
+
+class Peer(Value):
+    """A router that speakers open a BGP session with: one node's, or every node's when `node` is absent."""
+
+    name: Name
+    address: UnicastAddress
+    asn: Asn
+    node: Name | None = None
+    local_address: UnicastAddress | None = None
+    """The session's source address; the kernel's choice for `address` when not given."""
+    hold_time_s: Annotated[int, Field(strict=True, ge=0, le=65535)] = 90
+    graceful_restart_s: Annotated[int, Field(strict=True, ge=0, le=4095)] = 120
+    """Restart time that is announced (RFC 4724 §3, 12 bits); 0 turns graceful restart off."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Peer:
+        # RFC 4271 §4.2: hold time is zero or at least three seconds
+        if self.hold_time_s in {1, 2}:
+            raise ValueError("hold_time_s is 0 (no keepalives) or at least 3")
+        if self.local_address is not None and self.local_address.version != self.address.version:
+            raise ValueError("local_address and address are of different families")
+        return self
+
+
+class SessionState(StrEnum):
+    """The states of RFC 4271 §8.2.2."""
+
+    IDLE = "IDLE"
+    CONNECT = "CONNECT"
+    ACTIVE = "ACTIVE"
+    OPENSENT = "OPENSENT"
+    OPENCONFIRM = "OPENCONFIRM"
+    ESTABLISHED = "ESTABLISHED"
+
+
+class Session(Value):
+    """A node's BGP session with a peer, as its speaker last saw it."""
+
+    node: Name
+    peer: Name
+    address: UnicastAddress
+    asn: Asn
+    state: SessionState
+    since: AwareDatetime
+    reason: str = ""
+    """Why it is in this state, in the words of the RFC where there are some."""
+    advertised: int = 0
+    """Prefixes announced and acknowledged."""
+
+
+class Program(StrEnum):
+    """The programs that run on a node."""
+
+    AGENT = "agent"
+    SPEAKER = "speaker"
+
+
+class Alive(Value):
+    """A program runs on a node. Under a lease: gone some seconds after the program is."""
+
+    node: Name
+    program: Program
+    boot_id: str
+    started: AwareDatetime

@@ -1,0 +1,108 @@
+"""What all stored values share: frozen, checked when made, strict about unknown fields."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+
+
+class Value(BaseModel):
+    """A value of the store. Equal when all fields are equal; hashable where its fields are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def parse_address(given: Any) -> IPAddress:
+    """Parse one IPv4 or IPv6 address, without prefix length or zone."""
+    if isinstance(given, IPv4Address | IPv6Address):
+        return given
+    if not isinstance(given, str):
+        raise ValueError("expected an IPv4 or IPv6 address as text, such as 10.64.0.7")
+    try:
+        address = ip_address(given)
+    except ValueError:
+        raise ValueError(
+            f"{given[:64]!r} is not an IPv4 or IPv6 address; expected one such as 10.64.0.7"
+        ) from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{given[:64]!r} carries a zone; leave out the part from the percent sign on")
+    return address
+
+
+def parse_network(given: Any) -> IPNetwork:
+    """Parse a CIDR. Host bits that are set are an error which names the network that was probably meant."""
+    if isinstance(given, IPv4Network | IPv6Network):
+        return given
+    if not isinstance(given, str) or "/" not in given:
+        raise ValueError("expected a CIDR as text, such as 10.64.0.0/16")
+    try:
+        return ip_network(given)
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(given, strict=False)
+    except ValueError:
+        raise ValueError(f"{given[:64]!r} is not a CIDR; expected one such as 10.64.0.0/16") from None
+    raise ValueError(f"{given[:64]} has host bits set; the network is {meant}")
+
+
+def _unicast(address: IPAddress) -> IPAddress:
+    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        raise ValueError(f"{address} is not a unicast address that a host can have")
+    return address
+
+
+def _asn(asn: int) -> int:
+    # RFC 7607 (0), RFC 6793 (23456, AS_TRANS), RFC 7300 (last of 16 and of 32 bits)
+    if asn in {0, 23456, 65535, 4294967295}:
+        raise ValueError(f"{asn} is a reserved AS number; use your own, or a private one such as 64512")
+    return asn
+
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+
+
+def _mac(given: str) -> str:
+    lower = given.lower()
+    if not _MAC.fullmatch(lower) or int(lower[:2], 16) & 1:
+        raise ValueError(
+            f"{given[:32]!r} is not a unicast MAC address; expected one such as 02:00:5e:10:00:01"
+        )
+    return lower
+
+
+Address_ = Annotated[
+    IPAddress, BeforeValidator(parse_address), WithJsonSchema({"type": "string", "examples": ["10.64.0.7"]})
+]
+UnicastAddress = Annotated[Address_, AfterValidator(_unicast)]
+Network = Annotated[
+    IPNetwork,
+    BeforeValidator(parse_network),
+    WithJsonSchema({"type": "string", "examples": ["10.64.0.0/16"]}),
+]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
+"""A name: 1 to 63 lower-case letters, digits, dots and hyphens, letters or digits at both ends."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
+"""An endpoint id: 1 to 128 letters, digits, dots, underscores and hyphens; a container id fits."""
+
+LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$")]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True), AfterValidator(_asn)]
+Mac = Annotated[str, AfterValidator(_mac)]
+MtuBytes = Annotated[int, Field(ge=1280, le=9216, strict=True)]

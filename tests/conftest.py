@@ -1,0 +1,40 @@
+"""Rules for every test: a missing tool is a skip with its reason locally, and an error in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+TOOL_PATHS = ("/usr/sbin", "/sbin", "/usr/lib/frr")
+
+
+def missing(tool: str) -> str | None:
+    """Why a tool or right cannot be had here; None when it can. `root` is the right to make namespaces."""
+    if tool == "root":
+        return None if os.geteuid() == 0 else "needs root"
+    path = os.pathsep.join([os.environ.get("PATH", ""), *TOOL_PATHS])
+    return None if shutil.which(tool, path=path) else f"needs {tool}: run make setup"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for place in TOOL_PATHS:
+        if Path(place).is_dir() and place not in os.environ["PATH"].split(os.pathsep):
+            os.environ["PATH"] += os.pathsep + place
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            reasons = [why for tool in mark.args if (why := missing(tool))]
+            if reasons and not os.environ.get("CI"):
+                item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        for tool in mark.args:
+            if why := missing(tool):
+                pytest.fail(f"{why}, and CI has to have it", pytrace=False)
