@@ -1,0 +1,121 @@
+"""One OpenFlow flow as a value: canonical, frozen, hashable, so that two sets of flows can be subtracted.
+
+What a program wants and what a switch answers are compared by equality, so a flow has one spelling only:
+match fields in the order of their names, an address instead of a network of full length, MAC addresses in
+lower case. Field names are OXM names verbatim. `FlowKey` is what the switch itself identifies a flow by
+(OpenFlow 1.4.1 §6.4: table, priority and match; adding a flow of equal key replaces it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
+
+IPAddress = IPv4Address | IPv6Address
+
+MatchValue = int | str | IPv4Address | IPv6Address | IPv4Network | IPv6Network
+"""An int; text for a MAC address or a masked field (`value/mask`); an address; a network."""
+
+Match = tuple[tuple[str, MatchValue], ...]
+"""(OXM field, value) pairs, sorted by field, each field once."""
+
+LOCAL = 0xFFFFFFFE
+"""OFPP_LOCAL: the port that is the bridge's own interface in the kernel."""
+
+ETH_TYPE_IPV4 = 0x0800
+ETH_TYPE_ARP = 0x0806
+ETH_TYPE_IPV6 = 0x86DD
+IP_PROTO_ICMPV6 = 58
+MULTICAST_MAC = "01:00:00:00:00:00/01:00:00:00:00:00"
+"""Every multicast and broadcast destination: the group bit (IEEE 802-2014 §8.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send the packet out of a port. A port never gets back what came in by it (OpenFlow 1.4.1 §5.12)."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Write a header field; `field` is an OXM name."""
+
+    field: str
+    value: MatchValue
+
+
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    """Decrement the IPv4 TTL or IPv6 hop limit; the packet ends here when it was 1 or 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class GotoTable:
+    """Go on in a later table, after the other actions were applied."""
+
+    table_id: int
+
+
+Action = Output | SetField | DecTtl | GotoTable
+
+
+class FlowKey(NamedTuple):
+    """What a switch identifies a flow by."""
+
+    table_id: int
+    priority: int
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow. No actions means drop.
+
+    Args:
+        table_id: 0 to 254.
+        priority: 0 to 65535; the highest that matches wins.
+        match: see `Match`; made canonical here, so any order and spelling may be given.
+        actions: applied in order; a `GotoTable` comes last and leads to a later table.
+        cookie: 64 bits, see `openflow.cookie`.
+        reason: why it is there, for people; not part of equality, and unknown of a flow read from a switch.
+
+    Raises:
+        ValueError: a field given twice, or a `GotoTable` that is not last or does not lead forward.
+    """
+
+    table_id: int
+    priority: int
+    match: Match = ()
+    actions: tuple[Action, ...] = ()
+    cookie: int = 0
+    reason: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        canonical = match_of(dict(self.match))
+        if len(canonical) != len(self.match):
+            raise ValueError(f"a field is matched twice: {self.match}")
+        object.__setattr__(self, "match", canonical)
+        for place, action in enumerate(self.actions):
+            if isinstance(action, GotoTable) and (
+                place != len(self.actions) - 1 or action.table_id <= self.table_id
+            ):
+                raise ValueError(f"{action} is not last, or does not lead to a later table")
+
+    @property
+    def key(self) -> FlowKey:
+        """What the switch identifies this flow by."""
+        return FlowKey(self.table_id, self.priority, self.match)
+
+
+def match_of(fields: Mapping[str, MatchValue]) -> Match:
+    """The canonical match of these fields."""
+    return tuple((name, _canonical(fields[name])) for name in sorted(fields))
+
+
+def _canonical(value: MatchValue) -> MatchValue:
+    if isinstance(value, IPv4Network | IPv6Network) and value.prefixlen == value.max_prefixlen:
+        return value.network_address
+    return value.lower() if isinstance(value, str) else value
