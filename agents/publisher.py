@@ -1,0 +1,66 @@
+"""Keeps a program's reports in the store up to date, in a thread of its own.
+
+The store may be away for as long as it likes: the thread that drives the dataplane never waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from agents.loop import Loop
+from agents.reconciler import Reconciler
+from agents.report import StoreDriver
+from store.model import Value
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class Publisher:
+    """Makes the store say what the program last said. Every method may be called from any thread.
+
+    Args:
+        drivers: one for each family of keys, by a name of the caller's choice.
+    """
+
+    def __init__(self, drivers: Mapping[str, StoreDriver[Any]]) -> None:
+        self._reconcilers = {name: Reconciler[str, Value](name, driver) for name, driver in drivers.items()}
+        self._desired: dict[str, Mapping[str, Value]] = {}
+        self._lock = threading.Lock()
+        self._loop = Loop(self._step, self._forget)
+        self._thread = threading.Thread(target=self._loop.run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Begin. A family is left alone until something was said of it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the pass that is under way; the reports stay."""
+        self._loop.stop()
+        self._thread.join(timeout=2)
+
+    def say(self, name: str, desired: Mapping[str, Value]) -> None:
+        """Make these all the keys of the family; returns at once."""
+        with self._lock:
+            if self._desired.get(name) == desired:
+                return
+            self._desired[name] = dict(desired)
+        self._loop.mark()
+
+    def _forget(self) -> None:
+        for reconciler in self._reconcilers.values():
+            reconciler.forget()
+
+    def _step(self) -> float | None:
+        with self._lock:
+            desired = dict(self._desired)
+        for name, wanted in desired.items():
+            reconciler = self._reconcilers[name]
+            reconciler.wants_retry = False
+            reconciler.put(wanted)
+            reconciler.delete(wanted)
+        return RETRY_S if any(reconciler.wants_retry for reconciler in self._reconcilers.values()) else None

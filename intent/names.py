@@ -1,0 +1,28 @@
+"""The names and constants of a node's dataplane that more than one decision uses."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from store.model import IPAddress
+
+BRIDGE = "polder0"
+"""The Open vSwitch bridge, and its internal port."""
+
+GATEWAYS: tuple[IPAddress, ...] = (IPv4Address("169.254.1.1"), IPv6Address("fe80::1"))
+"""What endpoints use as default gateway, on-link: addresses of the bridge's internal port, the same on every node."""
+
+GATEWAY_MAC = "02:70:6f:6c:64:01"
+"""The internal port's MAC, the same on every node: an endpoint that moves keeps its neighbour entry."""
+
+MAIN_TABLE = 254
+DISPLACED_TABLE = 80
+"""Routes to displaced addresses, consulted only for packets that this node or its endpoints send."""
+
+PROTOCOL = 80
+"""The protocol number that marks Polder's kernel routes, rules and neighbours."""
+
+
+def gateway(version: int) -> IPAddress:
+    """The gateway of one family (4 or 6)."""
+    return GATEWAYS[0] if version == 4 else GATEWAYS[1]
