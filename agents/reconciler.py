@@ -38,6 +38,11 @@ class Reconciler(Generic[K, V]):
         """What is known to be there; empty when nothing is known."""
         return self._actual or {}
 
+    @property
+    def known(self) -> bool:
+        """Whether the actual state is known."""
+        return self._actual is not None
+
     def forget(self) -> None:
         """Read the device again before the next change."""
         if self._actual is not None:
@@ -80,7 +85,10 @@ class Reconciler(Generic[K, V]):
             self._actual = None
             if outcome is not Outcome.RESYNC:
                 break
-        self.wants_retry = self.wants_retry or outcome is not Outcome.REJECTED
+        if outcome is Outcome.REJECTED:
+            self.read()
+        else:
+            self.wants_retry = True
         return False
 
     def _record(self, change: Delta[K, V]) -> None:

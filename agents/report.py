@@ -7,7 +7,7 @@ program that restarts and finds its reports right writes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from agents.delta import Delta
@@ -30,8 +30,8 @@ class StoreDriver(Generic[V]):
         store: the store.
         kind: the family of keys.
         parts: the first parts of the keys that are this program's own: `("node-1",)`.
-        guard: what must hold for a value to be written; a value whose guard fails is left out, silently:
-            the next event tells why.
+        guard: what must hold for a value to be written; where it does not, the outcome is RETRY:
+            the event that takes the value out of what is desired is on its way.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class StoreDriver(Generic[V]):
         self._guard = guard
 
     def read(self) -> Mapping[str, V]:
-        """What the store holds. A value that does not decode counts as absent and is written over: it is ours."""
+        """What the store holds. What does not decode counts as absent and is written over: it is ours."""
         try:
             items = self._store.range(self._prefix).items
         except (Unavailable, PermissionDenied) as fault:
@@ -61,29 +61,26 @@ class StoreDriver(Generic[V]):
     def apply(self, change: Delta[str, V]) -> Outcome:
         """Write the change, in as few transactions as it takes."""
         try:
-            for key, value in change.put.items() if self._guard else ():
-                self._put_guarded(key, value)
-            ops: list[Op] = (
-                [] if self._guard else [Put(key, encode(value)) for key, value in change.put.items()]
-            )
-            ops += [Delete(key) for key in change.delete]
-            for chunk in _chunks(ops):
-                self._store.txn((), chunk)
+            if self._guard is not None:
+                return self._apply_guarded(change, self._guard)
+            self._write([*_puts(change.put), *(Delete(key) for key in change.delete)])
         except Unavailable as fault:
             log.warning("cannot report prefix=%s why=%s", self._prefix, fault)
             return Outcome.RETRY
         except (PermissionDenied, Invalid) as fault:
-            log.error("report refused prefix=%s why=%s", self._prefix, fault)  # noqa: TRY400
+            log.error("report refused prefix=%s why=%s", self._prefix, fault)
             return Outcome.REJECTED
         return Outcome.DONE
 
-    def _put_guarded(self, key: str, value: V) -> None:
-        assert self._guard is not None  # noqa: S101
-        result = self._store.txn((self._guard(value),), (Put(key, encode(value)),))
-        if not result.succeeded:
-            log.info("not reported, no longer wanted key=%s", key)
+    def _write(self, ops: Sequence[Op]) -> None:
+        for start in range(0, len(ops), MAX_TXN_OPS):
+            self._store.txn((), ops[start : start + MAX_TXN_OPS])
+
+    def _apply_guarded(self, change: Delta[str, V], guard: Callable[[V], Compare]) -> Outcome:
+        self._write([Delete(key) for key in change.delete])
+        written = [self._store.txn((guard(value),), _puts({key: value})) for key, value in change.put.items()]
+        return Outcome.DONE if all(result.succeeded for result in written) else Outcome.RETRY
 
 
-def _chunks(ops: Sequence[Op]) -> Iterator[Sequence[Op]]:
-    for start in range(0, len(ops), MAX_TXN_OPS):
-        yield ops[start : start + MAX_TXN_OPS]
+def _puts(values: Mapping[str, V]) -> list[Op]:
+    return [Put(key, encode(value)) for key, value in values.items()]

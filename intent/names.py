@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
+from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6
 from store.model import IPAddress
 
 BRIDGE = "polder0"
 """The Open vSwitch bridge, and its internal port."""
 
-GATEWAYS: tuple[IPAddress, ...] = (IPv4Address("169.254.1.1"), IPv6Address("fe80::1"))
-"""What endpoints use as default gateway, on-link: addresses of the bridge's internal port, the same on every node."""
+GATEWAYS: tuple[IPAddress, ...] = (GATEWAY_IPV4, GATEWAY_IPV6)
+"""The default gateway of every endpoint, on-link: addresses of the bridge's internal port on each node."""
 
 GATEWAY_MAC = "02:70:6f:6c:64:01"
 """The internal port's MAC, the same on every node: an endpoint that moves keeps its neighbour entry."""
@@ -25,4 +24,4 @@ PROTOCOL = 80
 
 def gateway(version: int) -> IPAddress:
     """The gateway of one family (4 or 6)."""
-    return GATEWAYS[0] if version == 4 else GATEWAYS[1]
+    return GATEWAY_IPV4 if version == 4 else GATEWAY_IPV6

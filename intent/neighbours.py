@@ -1,4 +1,4 @@
-"""The permanent neighbours a node should have: the kernel never has to ask who holds an endpoint's address."""
+"""The permanent neighbours a node should have: the kernel never asks who holds an endpoint's address."""
 
 from __future__ import annotations
 

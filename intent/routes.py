@@ -72,7 +72,7 @@ def rules() -> dict[Rule, Rule]:
 
 def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     """The routes of this node, by what they are found by."""
-    made = [_block(cidr) for cidr in snapshot.blocks]
+    made: list[Route | None] = [_block(cidr) for cidr in snapshot.blocks]
     made += [_displaced(snapshot, address) for address in snapshot.displaced]
     made += [_endpoint(one, address) for one in held for address in one.endpoint.addresses]
     return {route.key: route for route in made if route is not None}

@@ -1,0 +1,206 @@
+"""The node agent: its parts, and how they are started and stopped.
+
+Stopping leaves the dataplane as it is: links, routes and flows go on forwarding, and the next start finds
+them. Only the liveness key goes with the program.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agents.boot import boot_id
+from agents.kernel.links import Links
+from agents.kernel.monitor import Monitor
+from agents.kernel.neighbours import NeighbourDriver
+from agents.kernel.netlink import KernelError
+from agents.kernel.netns import NetnsGone, inode
+from agents.kernel.routes import RouteDriver, RuleDriver
+from agents.knowledge import Knowledge
+from agents.loop import Loop
+from agents.node.api import ApiServer
+from agents.node.attachments import Attachments
+from agents.node.dataplane import RETRY_S, Dataplane, Devices
+from agents.node.flow_driver import FlowDriver
+from agents.node.plug import Busy, Plug
+from agents.node.wants import Refused, Want, Wants
+from agents.publisher import Publisher
+from agents.reconciler import Reconciler
+from agents.report import StoreDriver
+from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
+from openflow.bridge import Bridge, BridgeError
+from openflow.switch import Switch
+from store import keys
+from store.client import Exists, Put, Store
+from store.codec import encode
+from store.lease import Heartbeat
+from store.model import Alive, Attachment, Program
+
+log = logging.getLogger(__name__)
+
+ALIVE_TTL_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the agent is told at start."""
+
+    node: str
+    run_dir: Path
+    ovsdb: str
+    openflow_port: int
+
+
+class Agent:
+    """One node's dataplane program."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._boot_id = boot_id()
+        self._loop = Loop(self._step, self._resync)
+        self._wants = Wants()
+        self._knowledge = Knowledge(store, settings.node, self._loop.mark)
+        self._switch = Switch(port=settings.openflow_port, on_connect=self._loop.mark_resync)
+        self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
+        self._links = Links()
+        self._plug = Plug(self._links, self._bridge)
+        self._monitor = Monitor(lambda _what: self._loop.mark_resync())
+        self._publisher = self._make_publisher()
+        self._dataplane = self._make_dataplane()
+        self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
+        self._ground_why: str | None = "not tried yet"
+        self._api: ApiServer | None = None
+
+    def start(self) -> None:
+        """Start every part. Raises `SocketInUse` or `PermissionError` before anything was touched."""
+        self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        attachments = Attachments(
+            node=self._settings.node,
+            boot_id=self._boot_id,
+            store=self._store,
+            knowledge=self._knowledge,
+            wants=self._wants,
+            wake=self._loop.mark,
+            netns_id=inode,
+        )
+        self._api = ApiServer(self._settings.run_dir / "agent.sock", attachments, self.not_ready)
+        self._switch.start()
+        self._bridge.start()
+        self._knowledge.start()
+        self._publisher.start()
+        self._heartbeat.start()
+        self._monitor.start()
+        self._api.start()
+
+    def run(self) -> None:
+        """Work until `stop`; then stop every part. Blocking."""
+        log.info("agent started node=%s", self._settings.node)
+        self._loop.run()
+        if self._api is not None:
+            self._api.stop()
+        self._monitor.close()
+        self._knowledge.stop()
+        self._publisher.stop()
+        self._heartbeat.stop(revoke=True)
+        self._switch.stop()
+        self._bridge.close()
+        self._store.close()
+        log.info("agent stopped node=%s; routes and flows stay", self._settings.node)
+
+    def stop(self) -> None:
+        """End `run`. From a signal handler or any thread."""
+        self._loop.stop()
+
+    def not_ready(self) -> dict[str, str]:
+        """What the agent waits for, by name, with the reason; empty when it works."""
+        waiting = {}
+        snapshot = self._knowledge.snapshot()
+        if snapshot is None:
+            waiting["store"] = "etcd has not been read yet; is it running, and is --etcd right?"
+        elif snapshot.node is None:
+            name = self._settings.node
+            waiting["node"] = f"node {name} is not registered; polder node create {name} --asn ASN"
+        if self._ground_why is not None:
+            waiting["bridge"] = self._ground_why
+        if not self._switch.connected:
+            waiting["switch"] = f"bridge {BRIDGE} is not connected to port {self._settings.openflow_port}"
+        return waiting
+
+    def _step(self) -> float | None:
+        if self._ground_why is not None and not self._lay_ground():
+            return RETRY_S
+        return self._dataplane.step()
+
+    def _resync(self) -> None:
+        self._ground_why = self._ground_why or "read again"
+        self._dataplane.resync()
+
+    def _lay_ground(self) -> bool:
+        """The bridge with its gateway, what is plugged into it, and no link that nobody wants."""
+        controller = f"tcp:127.0.0.1:{self._settings.openflow_port}"
+        try:
+            self._bridge.ensure(controller=controller, mac=GATEWAY_MAC)
+            self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
+            self._adopt()
+            self._plug.sweep(self._wants.all())
+        except (Busy, BridgeError, KernelError) as fault:
+            if self._ground_why != str(fault):
+                log.warning("bridge is not ready why=%s", fault)
+            self._ground_why = str(fault)
+            return False
+        self._ground_why = None
+        return True
+
+    def _adopt(self) -> None:
+        for plugged in self._plug.read().values():
+            try:
+                if self._wants.add(plugged.want):
+                    log.info("found attached endpoint=%s netns=%s", plugged.want.endpoint, plugged.want.netns)
+            except Refused as fault:
+                log.warning("port of another attachment endpoint=%s why=%s", plugged.want.endpoint, fault)
+
+    def _make_publisher(self) -> Publisher:
+        node = self._settings.node
+
+        def still_here(attachment: Attachment) -> Exists:
+            return Exists(keys.NODE_ENDPOINTS.key(node, attachment.endpoint))
+
+        return Publisher(
+            {
+                "ready": StoreDriver(self._store, keys.READY, node),
+                "attachments": StoreDriver(self._store, keys.ATTACHMENTS, node, guard=still_here),
+            }
+        )
+
+    def _make_dataplane(self) -> Dataplane:
+        devices = Devices(
+            plug=self._plug,
+            rules=Reconciler("rules", RuleDriver()),
+            neighbours=Reconciler("neighbours", NeighbourDriver()),
+            routes=Reconciler("routes", RouteDriver()),
+            flows=Reconciler("flows", FlowDriver(self._switch)),
+        )
+        return Dataplane(
+            self._knowledge.snapshot,
+            self._wants,
+            devices,
+            self._publisher,
+            netns_alive=_netns_alive,
+            boot_id=self._boot_id,
+        )
+
+    def _alive(self) -> Put:
+        alive = Alive(
+            node=self._settings.node, program=Program.AGENT, boot_id=self._boot_id, started=datetime.now(UTC)
+        )
+        return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
+
+
+def _netns_alive(want: Want) -> bool:
+    try:
+        return inode(want.netns) == want.netns_id
+    except NetnsGone:
+        return False

@@ -1,0 +1,145 @@
+"""An endpoint's plug: its veth pair into the namespace, and the port of the bridge at the host's end.
+
+The port's `external_ids` are the node's own record of what is attached where; they outlive this program,
+the store and the machine's reboot. A link without a port is what a crash left in between: swept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.kernel.links import IfnameTaken, LinkSpec
+from agents.kernel.netlink import KernelError
+from agents.kernel.netns import NetnsGone
+from agents.node.wants import Refused, Want
+from intent.names import gateway
+from openflow.bridge import BridgeError, PortRow
+from store.model import Endpoint
+
+log = logging.getLogger(__name__)
+
+LINK_PREFIX = "pl"
+
+
+class Busy(Exception):
+    """The switch or the kernel did not take it now. Try again after a pause."""
+
+
+class Ports(Protocol):
+    """The part of the bridge that a plug needs (`openflow.bridge.Bridge`)."""
+
+    def ports(self) -> Mapping[str, PortRow]: ...
+    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int: ...
+    def remove_port(self, name: str) -> None: ...
+
+
+class Links(Protocol):
+    """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
+
+    def ensure_endpoint_link(self, spec: LinkSpec) -> None: ...
+    def remove_link(self, host_ifname: str) -> None: ...
+    def owned_links(self) -> frozenset[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plugged:
+    """A port of the bridge that is an endpoint's; `ofport` is None while the switch has not given one."""
+
+    want: Want
+    port: str
+    ofport: int | None
+
+
+def host_ifname(endpoint: str) -> str:
+    """The name of the host's end of an endpoint's link: 15 characters at most, the same on every start."""
+    return LINK_PREFIX + hashlib.sha256(endpoint.encode()).hexdigest()[:12]
+
+
+class Plug:
+    """Plugs endpoints in and out. One thread at a time. Everything is idempotent."""
+
+    def __init__(self, links: Links, bridge: Ports) -> None:
+        self._links = links
+        self._bridge = bridge
+
+    def read(self) -> dict[str, Plugged]:
+        """What is plugged in now, by endpoint, as the bridge tells. Raises `Busy`."""
+        try:
+            rows = self._bridge.ports()
+        except BridgeError as fault:
+            raise Busy(str(fault)) from fault
+        found = (_plugged(row) for row in rows.values())
+        return {one.want.endpoint: one for one in found if one is not None}
+
+    def insert(self, want: Want, endpoint: Endpoint) -> int:
+        """Make link and port; returns the port's OpenFlow number.
+
+        Ordering: the port comes last, so that a port always has its link.
+
+        Raises:
+            Refused: it cannot be done as asked for.
+            Busy: not now.
+        """
+        name = host_ifname(endpoint.id)
+        spec = LinkSpec(
+            host_ifname=name,
+            netns=want.netns,
+            ifname=want.ifname,
+            mac=endpoint.mac,
+            addresses=endpoint.addresses,
+            gateways=tuple(gateway(address.version) for address in endpoint.addresses),
+            mtu_bytes=endpoint.mtu_bytes,
+        )
+        try:
+            self._links.ensure_endpoint_link(spec)
+            return self._bridge.add_port(name, _external_ids(want))
+        except NetnsGone as fault:
+            raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
+        except IfnameTaken as fault:
+            detail = f"ifname {want.ifname} is taken in {want.netns} by an interface that is not Polder's"
+            raise Refused(409, detail) from fault
+        except (KernelError, BridgeError) as fault:
+            raise Busy(str(fault)) from fault
+
+    def remove(self, endpoint: str) -> None:
+        """Take out port and link. Raises `Busy`."""
+        name = host_ifname(endpoint)
+        try:
+            self._bridge.remove_port(name)
+            self._links.remove_link(name)
+        except (KernelError, BridgeError) as fault:
+            raise Busy(str(fault)) from fault
+
+    def sweep(self, wanted: Mapping[str, Want]) -> None:
+        """Remove links that nobody wants and that have no port. Raises `Busy`."""
+        keep = {host_ifname(endpoint) for endpoint in wanted}
+        keep |= {one.port for one in self.read().values()}
+        try:
+            for name in self._links.owned_links() - keep:
+                log.warning("swept a link that nobody wants ifname=%s", name)
+                self._links.remove_link(name)
+        except KernelError as fault:
+            raise Busy(str(fault)) from fault
+
+
+def _external_ids(want: Want) -> dict[str, str]:
+    return {
+        "polder": want.endpoint,
+        "polder-netns": want.netns,
+        "polder-netns-id": want.netns_id,
+        "polder-ifname": want.ifname,
+    }
+
+
+def _plugged(row: PortRow) -> Plugged | None:
+    ids = row.external_ids
+    try:
+        want = Want(ids["polder"], ids["polder-netns"], ids["polder-netns-id"], ids["polder-ifname"])
+    except KeyError as fault:
+        log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", row.name, fault)
+        return None
+    return Plugged(want, row.name, row.ofport)
