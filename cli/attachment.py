@@ -1,0 +1,66 @@
+"""`polder attach` and `polder detach`: put an endpoint into a namespace of this host, and take it out.
+
+They speak to this host's agent over its unix socket, not to a controller: attaching works with every
+controller down.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.rest import Json, SocketLink, place
+from cli.session import Session, chosen_output, output_option
+
+DEFAULT_SOCKET = "/run/polder/agent.sock"
+NETNS_DIR = "/run/netns"
+
+socket_option = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_SOCKET,
+    show_default=True,
+    envvar="POLDER_AGENT_SOCKET",
+    help="The agent's socket.",
+)
+
+
+@click.command()
+@click.argument("endpoint")
+@click.option(
+    "--netns",
+    required=True,
+    metavar="NAME|PATH",
+    help=f"The namespace: a name below {NETNS_DIR}, or a path such as /proc/PID/ns/net.",
+)
+@click.option("--ifname", default="eth0", show_default=True, help="The interface's name in there.")
+@socket_option
+@output_option
+@click.pass_context
+def attach(
+    context: click.Context, endpoint: str, netns: str, ifname: str, socket: Path, output: str | None
+) -> None:
+    """Put an endpoint of this node into a network namespace."""
+    session = Session(SocketLink(socket), chosen_output(context, output))
+    body: Json = {"endpoint": endpoint, "netns": netns_path(netns), "ifname": ifname}
+    advice = {404: "see which endpoints there are, and on which node: polder endpoint list"}
+    session.print_item(session.item("POST", place("attachments"), body, advice=advice))
+
+
+@click.command()
+@click.argument("endpoint")
+@socket_option
+@output_option
+@click.pass_context
+def detach(context: click.Context, endpoint: str, socket: Path, output: str | None) -> None:
+    """Take an endpoint out of its namespace. It keeps its address."""
+    session = Session(SocketLink(socket), chosen_output(context, output))
+    session.request("DELETE", place("attachments", endpoint), advice={404: "see polder endpoint list"})
+    session.print_done("detached", endpoint=endpoint)
+
+
+def netns_path(given: str) -> str:
+    """The path of a namespace: that of `ip netns` for a bare name."""
+    path = Path(given)
+    return str(path.absolute()) if "/" in given else f"{NETNS_DIR}/{given}"

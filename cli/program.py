@@ -1,0 +1,37 @@
+"""`polder controller`, `polder agent`, `polder speaker`: become that program, with the same arguments."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+MODULES = {"controller": "controller", "agent": "agents.node", "speaker": "agents.speaker"}
+
+
+def argv(program: str, arguments: list[str]) -> list[str]:
+    """The argument vector that runs a program.
+
+    `-P`: a directory of the same name where the user happens to be is not imported.
+    """
+    return [sys.executable, "-P", "-m", MODULES[program], *arguments]
+
+
+class Program(click.Command):
+    """A command that leaves every argument to the program it becomes, `--help` and `--` included."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments as they are."""
+        ctx.args = list(args)
+        return ctx.args
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Replace this process. Does not return."""
+        vector = argv(str(self.name), ctx.args)
+        os.execv(vector[0], vector)  # noqa: S606 - no shell on purpose
+
+
+controller = Program("controller", help="Run a controller: the REST API and address assignment.")
+agent = Program("agent", help="Run this node's agent: routes, flows, attachments.")
+speaker = Program("speaker", help="Run this node's BGP speaker.")

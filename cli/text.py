@@ -1,0 +1,28 @@
+"""Text from elsewhere, made safe for a terminal.
+
+A name, a label or a BGP reason may hold escape sequences that move the cursor, set the title or hide what
+follows. Nothing that a server or a file says reaches the terminal without passing here.
+"""
+
+from __future__ import annotations
+
+
+def printable(text: object) -> str:
+    r"""The text, with what does not print (controls, bidi marks, surrogates) written as `\x1b`, `\u202e`."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in str(text)
+    )
+
+
+def shown(value: object) -> str:
+    """One value of an answer in a table: `-` when there is none, lists and labels joined by commas."""
+    if value is None or value in ("", [], {}):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ",".join(f"{printable(key)}={shown(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ",".join(shown(each) for each in value)
+    return printable(value)

@@ -1,0 +1,61 @@
+"""`polder bgp summary`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from cli.bgp import lasted
+from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.conftest import Polder
+
+UP = {
+    "node": "node-1",
+    "peer": "tor-a",
+    "address": "192.0.2.1",
+    "asn": 64501,
+    "state": "ESTABLISHED",
+    "since": "2024-01-01T00:00:00Z",
+    "reason": "",
+    "advertised": 3,
+    "stale": False,
+}
+DOWN = UP | {"peer": "tor-b", "state": "ACTIVE", "reason": "Connection refused", "advertised": 0}
+STALE = UP | {"node": "node-2", "stale": True}
+NOW = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def test_summary_counts_what_is_really_up(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [UP, DOWN, STALE], "revision": 9})) as canned:
+        ran = polder("bgp", "summary", "--server", canned.url)
+    lines = ran.out.splitlines()
+    assert canned.asked[0].target == "/v1/bgp/sessions"
+    assert "Connection refused" in lines[2]
+    assert "ESTABLISHED (stale)" in lines[3]
+    assert lines[-1] == "3 sessions, 1 established"
+
+
+def test_summary_as_json(polder: Polder) -> None:
+    listing = {"items": [UP], "revision": 9}
+    with serving(Reply(200, listing)) as canned:
+        ran = polder("bgp", "summary", "-o", "json", "--server", canned.url)
+    assert json.loads(ran.out) == listing
+
+
+@pytest.mark.parametrize(
+    ("since", "text"),
+    [
+        ("2023-12-31T23:59:55Z", "5s"),
+        ("2023-12-31T23:58:57+00:00", "1m03s"),
+        ("2023-12-31T21:55:00Z", "2h05m"),
+        ("2023-12-28T20:00:00Z", "3d04h"),
+        ("2024-01-01T00:00:09Z", "0s"),
+        ("2024-01-01T00:00:00", ""),
+        ("yesterday", ""),
+        (None, ""),
+    ],
+)
+def test_how_long(since: str | None, text: str) -> None:
+    assert lasted(since, NOW) == text

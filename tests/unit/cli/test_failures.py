@@ -1,0 +1,209 @@
+"""Exit codes, and what stands on standard error."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.failure import Failure
+from cli.server import Server, parse_server
+from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.conftest import Polder
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that is taken and that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, 2),
+        (401, 1),
+        (403, 1),
+        (404, 3),
+        (405, 1),
+        (409, 4),
+        (422, 2),
+        (500, 1),
+        (502, 5),
+        (503, 5),
+        (504, 5),
+    ],
+)
+def test_the_status_is_the_exit_code(polder: Polder, status: int, code: int) -> None:
+    with serving(problem(status, "Refused", "for this reason")) as canned:
+        ran = polder("pool", "get", "default", "--server", canned.url)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("polder: Refused: for this reason\n")
+
+
+def test_each_pointer_is_a_line_and_the_next_step_comes_last(polder: Polder) -> None:
+    reply = problem(422, "Not a valid pool", cidr="10.64.0.1/16 has host bits set", name="is empty")
+    with serving(reply) as canned:
+        ran = polder("pool", "create", "a", "--cidr", "10.64.0.1/16", "--server", canned.url)
+    assert ran.err.splitlines() == [
+        "polder: Not a valid pool",
+        "  /cidr: 10.64.0.1/16 has host bits set",
+        "  /name: is empty",
+        "  next: correct the arguments; --help after the command describes them",
+    ]
+
+
+def test_not_found_and_conflict_say_where_to_look(polder: Polder) -> None:
+    with serving(problem(404, "No such pool"), problem(409, "Pool in use")) as canned:
+        missing = polder("pool", "get", "a", "--server", canned.url)
+        in_use = polder("pool", "delete", "a", "--server", canned.url)
+    assert missing.err.splitlines()[-1] == "  next: see which there are: polder pool list"
+    assert in_use.err.splitlines()[-1] == "  next: see what uses it: polder endpoint list"
+
+
+def test_unavailable_says_when_to_try_again(polder: Polder) -> None:
+    reply = problem(503, "etcd does not answer")
+    with serving(Reply(reply.status, reply.body, {"Retry-After": "2"})) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert (ran.code, ran.err.splitlines()[-1]) == (5, "  next: try again in 2 s")
+
+
+def test_nobody_answers(polder: Polder, closed_port: int) -> None:
+    ran = polder("pool", "list", "--server", f"http://127.0.0.1:{closed_port}")
+    assert ran.code == 5
+    assert ran.err.startswith(
+        f"polder: no controller answers at http://127.0.0.1:{closed_port}: Connection refused"
+    )
+    assert "polder up" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (
+            Reply(200, "<html>hello</html>", {"Content-Type": "text/html"}),
+            "text/html where JSON was expected",
+        ),
+        (Reply(302, None, {"Location": "https://elsewhere.example"}), "a redirect (302)"),
+        (Reply(200, ["no", "list"]), "not a list of items"),
+        (Reply(200, {"items": "none"}), "not a list of items"),
+    ],
+)
+def test_something_else_answers(polder: Polder, reply: Reply, words: str) -> None:
+    with serving(reply) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert ran.code == 1
+    assert words in ran.err
+    assert "POLDER_SERVER" in ran.err
+
+
+def test_an_error_that_is_no_problem_document(polder: Polder) -> None:
+    with serving(Reply(502, "<html>bad gateway</html>")) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert ran.code == 5
+    assert ran.err.startswith("polder: the server answered 502 without saying why\n")
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_control_characters_never_reach_the_terminal(polder: Polder, output: str) -> None:
+    evil = "a\x1b]0;owned\x07\r\n\x9b2J\u202eb"
+    pool = {"name": evil, "cidr": evil, evil: [evil, {evil: evil}]}
+    with serving(
+        Reply(200, pool), Reply(200, {"items": [pool], "revision": 1}), problem(422, evil, cidr=evil)
+    ) as canned:
+        rest = ["-o", output, "--server", canned.url]
+        texts = [
+            polder("pool", "get", "x", *rest),
+            polder("pool", "list", *rest),
+            polder("pool", "get", "x", *rest),
+        ]
+    for ran in texts:
+        assert set("\x1b\x07\r\x9b\u202e").isdisjoint(ran.out + ran.err)
+    assert "owned" in texts[0].out
+    assert len(texts[2].err.splitlines()) == 3
+
+
+def test_markup_in_a_value_is_text(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [{"name": "[red]x[/red]"}], "revision": 1})) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert "[red]x[/red]" in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["pool", "create", "a"],
+        ["pool", "create", "a", "--cidr", "x", "--cooldown-s", "soon"],
+        ["node", "create", "n", "--asn", "64512", "--label", "novalue"],
+        ["node", "create", "n", "--asn", "64512", "--label", "a=1", "--label", "a=2"],
+        ["pol", "list"],
+        ["--server", "controller:8080", "pool", "list"],
+        ["--server", "ftp://controller", "pool", "list"],
+        ["--server", "http://:80", "pool", "list"],
+        ["--server", "http://host:99999", "pool", "list"],
+        ["--server", "http://me:secret@127.0.0.1", "pool", "list"],
+    ],
+)
+def test_usage(polder: Polder, arguments: list[str]) -> None:
+    ran = polder(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "secret" not in ran.err
+
+
+def test_a_ca_file_that_is_not_there(polder: Polder, tmp_path: Path) -> None:
+    ran = polder("--server", "https://127.0.0.1:1", "--ca", str(tmp_path / "ca.pem"), "pool", "list")
+    assert ran.code == 2
+    assert "No such file" in ran.err
+
+
+def test_the_token_goes_to_a_loopback_server(polder: Polder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(Reply(200, {"items": [], "revision": 1})) as canned:
+        monkeypatch.setenv("POLDER_TOKEN", "s3cret")
+        polder("pool", "list", "--server", canned.url)
+    assert canned.asked[0].headers["Authorization"] == "Bearer s3cret"
+
+
+@pytest.mark.parametrize("token", ["s3cret", "two words", "s3cret\n", "s3crét"])
+def test_the_token_never_goes_out_unencrypted_nor_into_a_message(
+    polder: Polder, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("POLDER_TOKEN", token)
+    ran = polder("pool", "list", "--server", "http://192.0.2.1")
+    assert ran.code == 2
+    assert "POLDER_TOKEN" in ran.err
+    assert token.strip() not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://127.0.0.1:8080", Server("http", "127.0.0.1", 8080)),
+        ("https://polder.example.net/", Server("https", "polder.example.net", 443)),
+        ("http://[::1]:81/x/", Server("http", "::1", 81, "/x")),
+    ],
+)
+def test_a_server_url(url: str, server: Server) -> None:
+    assert parse_server(url) == server
+    assert parse_server(server.url) == server
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.0.1", False),
+        ("localhost.example", False),
+    ],
+)
+def test_loopback(host: str, loopback: bool) -> None:
+    assert Server("http", host, 80).loopback is loopback
+
+
+def test_a_failure_without_advice_is_one_line() -> None:
+    assert Failure("it failed").lines() == ["polder: it failed"]

@@ -1,0 +1,192 @@
+"""What the nouns send, and what they print of the answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.session import PAGE
+from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.conftest import Polder
+
+POOL = {
+    "name": "default",
+    "cidr": "10.64.0.0/16",
+    "block_prefixlen": 26,
+    "advertise": "block",
+    "cooldown_s": 60,
+}
+ENDPOINT = {
+    "id": "web-1",
+    "node": "node-1",
+    "pool": "default",
+    "addresses": ["10.64.0.1"],
+    "mac": "02:00:0a:40:00:01",
+    "labels": {"app": "web"},
+    "state": "assigned",
+    "attached": False,
+    "ready": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "body"),
+    [
+        (["pool", "create", "a", "--cidr", "10.0.0.0/8"], "/v1/pools", {"name": "a", "cidr": "10.0.0.0/8"}),
+        (
+            ["pool", "create", "a", "--cidr", "x", "--advertise", "host", "--cooldown-s", "0"],
+            "/v1/pools",
+            {"name": "a", "cidr": "x", "advertise": "host", "cooldown_s": 0},
+        ),
+        (
+            ["node", "create", "n", "--asn", "64512", "--mtu-bytes", "9000", "--label", "rack=7"],
+            "/v1/nodes",
+            {"name": "n", "asn": 64512, "mtu_bytes": 9000, "labels": {"rack": "7"}},
+        ),
+        (
+            ["peer", "create", "t", "--address", "192.0.2.1", "--asn", "64501", "--node", "n"],
+            "/v1/peers",
+            {"name": "t", "address": "192.0.2.1", "asn": 64501, "node": "n"},
+        ),
+        (
+            ["endpoint", "create", "web-1", "--node", "n", "--address", "10.0.0.9", "--label", "a=b=c"],
+            "/v1/endpoints",
+            {"id": "web-1", "node": "n", "address": "10.0.0.9", "labels": {"a": "b=c"}},
+        ),
+        (["endpoint", "create", "--node", "n"], "/v1/endpoints", {"node": "n"}),
+    ],
+)
+def test_create_sends_only_what_was_given(
+    polder: Polder, arguments: list[str], place: str, body: dict[str, object]
+) -> None:
+    with serving(Reply(201, POOL)) as canned:
+        ran = polder("--server", canned.url, *arguments)
+    assert (ran.code, ran.err) == (0, "")
+    asked = canned.asked[0]
+    assert (asked.method, asked.target, asked.body) == ("POST", place, body)
+    assert asked.headers["Content-Type"] == "application/json"
+
+
+def test_get_prints_a_field_a_line(polder: Polder) -> None:
+    with serving(Reply(200, ENDPOINT)) as canned:
+        ran = polder("endpoint", "get", "web-1", "--server", canned.url)
+    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
+    assert canned.asked[0].target == "/v1/endpoints/web-1"
+    assert lines["addresses"] == "10.64.0.1"
+    assert lines["labels"] == "app=web"
+    assert lines["ready"] == "no"
+
+
+def test_json_is_what_the_server_said(polder: Polder) -> None:
+    with serving(Reply(200, ENDPOINT)) as canned:
+        ran = polder("-o", "json", "--server", canned.url, "endpoint", "get", "web-1")
+    assert json.loads(ran.out) == ENDPOINT
+
+
+def test_a_name_cannot_leave_its_place_in_the_path(polder: Polder) -> None:
+    with serving(Reply(404)) as canned:
+        polder("--server", canned.url + "/polder/", "pool", "get", "../nodes/a?b#c")
+    assert canned.asked[0].target == "/polder/v1/pools/..%2Fnodes%2Fa%3Fb%23c"
+
+
+@pytest.mark.parametrize("command", ["get", "delete"])
+def test_an_empty_name_is_not_the_list(polder: Polder, command: str) -> None:
+    ran = polder("pool", command, "")
+    assert ran.code == 2
+    assert "is empty" in ran.err
+
+
+def test_list_is_a_table(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [ENDPOINT], "revision": 7})) as canned:
+        ran = polder("endpoint", "list", "--server", canned.url)
+    heading, row = ran.out.splitlines()
+    assert heading.split() == ["ID", "NODE", "POOL", "ADDRESSES", "STATE", "ATTACHED", "READY", "LABELS"]
+    assert row.split() == ["web-1", "node-1", "default", "10.64.0.1", "assigned", "no", "no", "app=web"]
+
+
+def test_an_empty_list_is_its_heading(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [], "revision": 7})) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert ran.out.split() == ["NAME", "CIDR", "BLOCK", "ADVERTISE", "COOLDOWN", "S"]
+
+
+def test_a_table_that_is_not_on_a_terminal_is_never_folded(polder: Polder) -> None:
+    long = ENDPOINT | {"labels": {f"key-{n}": "v" * 60 for n in range(20)}}
+    with serving(Reply(200, {"items": [long], "revision": 7})) as canned:
+        ran = polder("endpoint", "list", "--server", canned.url)
+    assert len(ran.out.splitlines()) == 2
+
+
+def test_list_reads_every_page(polder: Polder) -> None:
+    pages = [
+        [POOL | {"name": f"p{n:04}"} for n in range(at, min(at + PAGE, 1200))] for at in (0, PAGE, 2 * PAGE)
+    ]
+    replies = [Reply(200, {"items": page, "revision": 7}) for page in pages]
+    with serving(*replies) as canned:
+        ran = polder("pool", "list", "-o", "json", "--server", canned.url)
+    assert [item["name"] for item in json.loads(ran.out)["items"]] == [f"p{n:04}" for n in range(1200)]
+    assert [asked.target for asked in canned.asked] == [
+        f"/v1/pools?limit={PAGE}",
+        f"/v1/pools?limit={PAGE}&after=p0499",
+        f"/v1/pools?limit={PAGE}&after=p0999",
+    ]
+
+
+def test_a_server_that_repeats_its_page_is_not_asked_for_ever(polder: Polder) -> None:
+    page = [POOL | {"name": "same"}] * PAGE
+    with serving(Reply(200, {"items": page, "revision": 7})) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert ran.code == 0
+    assert len(canned.asked) == 2
+
+
+def test_node_list_shows_which_programs_are_up(polder: Polder) -> None:
+    node = {"name": "n", "asn": 64512, "programs": {"agent": {"alive": True}, "speaker": {"alive": False}}}
+    with serving(Reply(200, {"items": [node], "revision": 7})) as canned:
+        ran = polder("node", "list", "--server", canned.url)
+    assert ran.out.splitlines()[1].split() == ["n", "64512", "-", "-", "up", "down", "-"]
+
+
+def test_move_patches_the_node(polder: Polder) -> None:
+    with serving(Reply(200, ENDPOINT | {"node": "node-2"})) as canned:
+        ran = polder("endpoint", "move", "web-1", "node-2", "--server", canned.url)
+    asked = canned.asked[0]
+    assert (asked.method, asked.target, asked.body) == ("PATCH", "/v1/endpoints/web-1", {"node": "node-2"})
+    assert asked.headers["Content-Type"] == "application/merge-patch+json"
+    assert "node-2" in ran.out
+
+
+def test_delete_says_what_it_did(polder: Polder) -> None:
+    with serving(Reply(204)) as canned:
+        ran = polder("pool", "delete", "default", "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "pool default deleted\n")
+
+
+def test_delete_of_an_endpoint_waits_until_it_is_gone(polder: Polder) -> None:
+    releasing = Reply(200, ENDPOINT | {"state": "releasing"})
+    with serving(Reply(202), releasing, Reply(503), releasing, Reply(404)) as canned:
+        ran = polder("endpoint", "delete", "web-1", "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "endpoint web-1 deleted\n")
+    assert [asked.method for asked in canned.asked] == ["DELETE", "GET", "GET", "GET", "GET"]
+
+
+def test_a_new_endpoint_of_the_same_id_ends_the_wait(polder: Polder) -> None:
+    with serving(Reply(202), Reply(200, ENDPOINT)) as canned:
+        assert polder("endpoint", "delete", "web-1", "--server", canned.url).code == 0
+    assert len(canned.asked) == 2
+
+
+def test_delete_of_an_endpoint_need_not_wait(polder: Polder) -> None:
+    with serving(Reply(202)) as canned:
+        ran = polder("endpoint", "delete", "web-1", "--no-wait", "-o", "json", "--server", canned.url)
+    assert json.loads(ran.out) == {"releasing": {"endpoint": "web-1"}}
+    assert len(canned.asked) == 1
+
+
+def test_a_release_that_takes_too_long_says_where_to_look(polder: Polder) -> None:
+    with serving(Reply(202), Reply(200, ENDPOINT | {"state": "releasing"})) as canned:
+        ran = polder("endpoint", "delete", "web-1", "--timeout-s", "0", "--server", canned.url)
+    assert ran.code == 1
+    assert "still being released" in ran.err
+    assert "polder node list" in ran.err
