@@ -1,0 +1,262 @@
+"""The Store over etcd: pyetcd's generated messages on gRPC channels of our own.
+
+One channel per endpoint, opened at its first use (a channel does not survive a fork). Requests go to
+one endpoint until it fails, then to the next: what may be repeated is repeated there within the same
+deadline, and so is a write that was certainly not applied. A write whose answer was lost is not.
+
+Every request demands that the member has a leader, so one that is cut off from its cluster refuses at
+once where it would keep us waiting. A member that hangs is noticed by the deadline of a request, and
+by the keepalive of the connection where a watch waits on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+from pyetcd import etcdrpc
+
+from store import etcd_wire as wire
+from store.client import MAX_TXN_OPS, Change, Compare, KeyValue, Op, Range, TxnResult
+from store.errors import Compacted, Invalid, LeaseExpired, StoreError, Unavailable
+from store.etcd_config import EtcdConfig, target
+from store.etcd_faults import NO_LEADER, translate, unavailable, watch_canceled
+
+HAS_LEADER = (("hasleader", "true"),)
+ELECTION_PAUSE_S = 0.1
+
+# etcd answers pings that come more often than every 5 s, or with no stream open, by closing the connection.
+CHANNEL_OPTIONS = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),  # of the pings that gRPC sends for flow control; else 60 s
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact the time that one attempt to connect may take
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
+log = logging.getLogger(__name__)
+
+
+class _Member:
+    """One endpoint and its channel."""
+
+    def __init__(self, url: str, config: EtcdConfig) -> None:
+        self.url = url
+        self._config = config
+        self._lock = threading.Lock()
+        self._channel: Any = None
+        self._closed = False
+        self._methods: dict[str, Any] = {}
+
+    def method(self, name: str) -> Any:
+        """A callable of the channel, which is opened first if need be."""
+        with self._lock:
+            if self._closed:
+                raise ValueError(f"the channel to {self.url} was closed")  # as gRPC does
+            if self._channel is None:
+                self._channel = self._open()
+                self._methods = _methods(self._channel)
+            return self._methods[name]
+
+    def close(self) -> None:
+        """Close the channel for good; calls in flight end as canceled."""
+        with self._lock:
+            self._closed = True
+            if self._channel is not None:
+                self._channel.close()
+
+    def _open(self) -> Any:
+        if not self.url.startswith("https:"):
+            return grpc.insecure_channel(target(self.url), options=CHANNEL_OPTIONS)
+        credentials = grpc.ssl_channel_credentials(*self._config.read_tls())
+        return grpc.secure_channel(target(self.url), credentials, options=CHANNEL_OPTIONS)
+
+
+def _methods(channel: Any) -> dict[str, Any]:
+    kv, lease = etcdrpc.KVStub(channel), etcdrpc.LeaseStub(channel)
+    return {
+        "range": kv.Range,
+        "txn": kv.Txn,
+        "compact": kv.Compact,
+        "grant": lease.LeaseGrant,
+        "revoke": lease.LeaseRevoke,
+        # A stream in etcd's API. One message, then the end of the stream, is the same on the wire.
+        "keep_alive": channel.unary_unary(
+            "/etcdserverpb.Lease/LeaseKeepAlive",
+            request_serializer=etcdrpc.LeaseKeepAliveRequest.SerializeToString,
+            response_deserializer=etcdrpc.LeaseKeepAliveResponse.FromString,
+        ),
+        "watch": etcdrpc.WatchStub(channel).Watch,
+    }
+
+
+class EtcdStore:
+    """The Store protocol over an etcd cluster; see `store.client.Store`.
+
+    Ordering: none between threads. Blocking: each call at most `config.deadline_s`.
+    """
+
+    def __init__(self, config: EtcdConfig) -> None:
+        self._deadline_s = config.deadline_s
+        self._members = tuple(_Member(url, config) for url in config.endpoints)
+        self._current = 0
+        self._closed = False
+        self._watches: weakref.WeakSet[EtcdWatch] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> KeyValue | None:
+        response = self._call("range", etcdrpc.RangeRequest(key=key.encode()))
+        return wire.key_value(response.kvs[0]) if response.kvs else None
+
+    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+        request = etcdrpc.RangeRequest(**wire.range_fields(prefix, limit, after, revision))
+        return wire.range_result(self._call("range", request, revision=revision), revision)
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        if max(len(compares), len(ops)) > MAX_TXN_OPS:
+            raise Invalid(f"a transaction takes {MAX_TXN_OPS} compares and as many operations, not more")
+        request = etcdrpc.TxnRequest(**wire.txn_fields(compares, ops))
+        response = self._call("txn", request, write=bool(ops))
+        return TxnResult(response.succeeded, response.header.revision)
+
+    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> EtcdWatch:
+        try:
+            watch = EtcdWatch(self, self._members[self._current], prefixes, start_revision)
+        except ValueError as error:
+            raise Unavailable(f"the store was closed ({error})") from error
+        with self._lock:
+            self._watches.add(watch)
+        return watch
+
+    def grant(self, ttl_s: int) -> int:
+        if ttl_s < 1:
+            raise Invalid(f"a lease lasts at least 1 second, not {ttl_s}")
+        # Not a write that must not be repeated: a lease whose answer was lost ends by itself.
+        return int(self._call("grant", etcdrpc.LeaseGrantRequest(TTL=ttl_s)).ID)
+
+    def keep_alive(self, lease_id: int) -> int:
+        left_s = int(self._call("keep_alive", etcdrpc.LeaseKeepAliveRequest(ID=lease_id)).TTL)
+        if left_s <= 0:
+            raise LeaseExpired(f"lease {lease_id:x} is gone")
+        return left_s
+
+    def revoke(self, lease_id: int) -> None:
+        try:
+            self._call("revoke", etcdrpc.LeaseRevokeRequest(ID=lease_id))
+        except LeaseExpired:
+            return
+
+    def compact(self, revision: int) -> None:
+        try:
+            self._call("compact", etcdrpc.CompactionRequest(revision=revision))
+        except Compacted:
+            return
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            watches = list(self._watches)
+        for watch in watches:
+            watch.close()
+        for member in self._members:
+            member.close()
+
+    def _call(self, name: str, request: Any, *, write: bool = False, revision: int = 0) -> Any:
+        """One request, at the endpoints in turn. A `write` is repeated only if it was not applied."""
+        until = time.monotonic() + self._deadline_s
+        while True:
+            try:
+                return self._round(name, request, write, revision, until)
+            except Unavailable as fault:
+                # An election is over in a second or two; every other fault is the caller's to wait for.
+                if NO_LEADER not in str(fault) or time.monotonic() + ELECTION_PAUSE_S > until:
+                    raise
+            time.sleep(ELECTION_PAUSE_S)
+
+    def _round(self, name: str, request: Any, write: bool, revision: int, until: float) -> Any:
+        """Ask each endpoint at most once."""
+        first, count = self._current, len(self._members)
+        fault: StoreError = Unavailable("no etcd endpoint")
+        for tried in range(count):
+            member = self._members[(first + tried) % count]
+            left_s = max(0.001, until - time.monotonic())
+            timeout_s = left_s if write else left_s / (count - tried)
+            try:
+                return member.method(name)(request, timeout=timeout_s, metadata=HAS_LEADER)
+            except (grpc.RpcError, ValueError) as error:
+                fault = self._fault(error, member, write=write, revision=revision)
+            if not isinstance(fault, Unavailable) or fault.outcome_unknown:
+                break
+        raise fault
+
+    def _fault(self, error: Exception, member: _Member, *, write: bool, revision: int = 0) -> StoreError:
+        """Translate, and prefer the next endpoint from now on when this one does not answer."""
+        if not isinstance(error, grpc.RpcError):  # gRPC raises ValueError for a channel that was closed
+            return Unavailable(f"the store was closed ({error})")
+        details = error.details() or ""
+        fault = translate(error.code().name, details, endpoint=member.url, write=write, revision=revision)
+        if isinstance(fault, Unavailable):
+            self._demote(member)
+        return fault
+
+    def _demote(self, member: _Member) -> None:
+        with self._lock:
+            if self._members[self._current] is not member or len(self._members) == 1 or self._closed:
+                return
+            self._current = (self._current + 1) % len(self._members)
+            following = self._members[self._current].url
+        log.warning("etcd endpoint failed url=%s next=%s", member.url, following)
+
+
+class EtcdWatch:
+    """An open watch; see `store.client.Watch`. One stream carries the watches of all prefixes."""
+
+    def __init__(self, store: EtcdStore, member: _Member, prefixes: Sequence[str], revision: int) -> None:
+        self._closed = threading.Event()
+        self._store = store
+        self._member = member
+        creates = [wire.watch_fields(prefix, revision) for prefix in prefixes]
+        self._stream = member.method("watch")(self._requests(creates), metadata=HAS_LEADER)
+
+    def __iter__(self) -> Iterator[tuple[Change, ...]]:
+        while (changes := self._next()) is not None:
+            if changes:
+                yield changes
+
+    def _next(self) -> tuple[Change, ...] | None:
+        """What the next answer brought; None once closed. An error closes the watch."""
+        try:
+            response = next(self._stream)
+            if not response.canceled:
+                return wire.changes(response.events)
+            reason, compacted = response.cancel_reason, response.compact_revision
+            fault = watch_canceled(reason, compacted, endpoint=self._member.url)
+        except StopIteration:
+            fault = unavailable(self._member.url, "it ended the watch")
+        except grpc.RpcError as error:
+            if self._closed.is_set():
+                return None
+            fault = self._store._fault(error, self._member, write=False)
+        if self._closed.is_set():
+            return None
+        self.close()
+        raise fault
+
+    def close(self) -> None:
+        self._closed.set()
+        self._stream.cancel()
+
+    def _requests(self, creates: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        for fields in creates:
+            yield etcdrpc.WatchRequest(create_request=fields)
+        self._closed.wait()  # the end of the requests could be taken for the end of the watch

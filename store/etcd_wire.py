@@ -1,0 +1,108 @@
+"""Store operations as the fields of etcd's messages, and its answers as our values. Pure.
+
+The request functions return plain dictionaries, which the generated message classes take as keyword
+arguments, nested ones included: so nothing here imports the client. Names are those of etcd's
+`rpc.proto` (API v3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from store.client import (
+    Absent,
+    Change,
+    Changed,
+    Compare,
+    Delete,
+    DeletePrefix,
+    Exists,
+    KeyValue,
+    Op,
+    PrefixEmpty,
+    PrefixUnwritten,
+    Put,
+    Range,
+    Removed,
+    Unchanged,
+)
+
+Fields = dict[str, Any]
+
+EQUAL, GREATER, LESS = 0, 1, 2
+CREATE, MOD = 1, 2
+EVENT_DELETE = 1
+
+
+def span(prefix: str) -> Fields:
+    """The half-open range of keys that begin with `prefix`; every key when it is empty."""
+    start = prefix.encode()
+    stem = start.rstrip(b"\xff")
+    if not stem:
+        return {"key": start or b"\0", "range_end": b"\0"}
+    return {"key": start, "range_end": stem[:-1] + bytes([stem[-1] + 1])}
+
+
+def range_fields(prefix: str, limit: int, after: str, revision: int) -> Fields:
+    """A RangeRequest; see `Store.range`."""
+    fields = span(prefix)
+    if after:
+        fields["key"] = max(fields["key"], after.encode() + b"\0")
+    return {**fields, "limit": limit, "revision": revision}
+
+
+def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
+    """A TxnRequest."""
+    return {"compare": [_compare(each) for each in compares], "success": [_op(each) for each in ops]}
+
+
+def watch_fields(prefix: str, start_revision: int) -> Fields:
+    """A WatchCreateRequest. No fragments: each answer then holds whole transactions."""
+    return {**span(prefix), "start_revision": start_revision}
+
+
+def key_value(kv: Any) -> KeyValue:
+    """Our value of an mvccpb.KeyValue."""
+    return KeyValue(kv.key.decode(), kv.value, kv.create_revision, kv.mod_revision, kv.lease)
+
+
+def range_result(response: Any, revision: int) -> Range:
+    """Our value of a RangeResponse to a request as of `revision` (0 is now)."""
+    items = tuple(key_value(kv) for kv in response.kvs)
+    return Range(items, revision or response.header.revision, response.more)
+
+
+def changes(events: Iterable[Any]) -> tuple[Change, ...]:
+    """Our values of mvccpb.Events."""
+    return tuple(
+        Removed(event.kv.key.decode(), event.kv.mod_revision)
+        if event.type == EVENT_DELETE
+        else Changed(key_value(event.kv))
+        for event in events
+    )
+
+
+def _compare(compare: Compare) -> Fields:
+    # A compare over a range holds when it holds for each key in it; over an empty one, the revisions are 0.
+    match compare:
+        case Absent(key):
+            return {"key": key.encode(), "target": CREATE, "result": EQUAL, "create_revision": 0}
+        case Exists(key):
+            return {"key": key.encode(), "target": CREATE, "result": GREATER, "create_revision": 0}
+        case Unchanged(key, revision):
+            return {"key": key.encode(), "target": MOD, "result": EQUAL, "mod_revision": revision}
+        case PrefixEmpty(prefix):
+            return {**span(prefix), "target": CREATE, "result": EQUAL, "create_revision": 0}
+        case PrefixUnwritten(prefix, revision):
+            return {**span(prefix), "target": MOD, "result": LESS, "mod_revision": revision + 1}
+
+
+def _op(op: Op) -> Fields:
+    match op:
+        case Put(key, value, lease_id):
+            return {"request_put": {"key": key.encode(), "value": value, "lease": lease_id}}
+        case Delete(key):
+            return {"request_delete_range": {"key": key.encode()}}
+        case DeletePrefix(prefix):
+            return {"request_delete_range": span(prefix)}
