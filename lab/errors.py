@@ -1,0 +1,16 @@
+"""What the lab cannot do, in one line that says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class LabError(Exception):
+    """The lab cannot go on; the message says why and what to do."""
+
+
+class CommandFailed(LabError):
+    """A command inside the lab ended with a failure or did not end in time."""
+
+    def __init__(self, where: str, argv: Sequence[str], why: str) -> None:
+        super().__init__(f"{where}: {' '.join(argv)}: {why.strip()}")

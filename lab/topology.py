@@ -1,0 +1,155 @@
+"""The lab as data: hosts, links, addresses, AS numbers. Nothing is made here.
+
+    metal --- tor-a ------- tor-b          AS 64501, 64502
+                |  \\__   __/  |
+                |     \\_/     |
+              node-1  node-2  node-3       AS 64511, 64512, 64513; a default route over both ToRs
+                |       |       |
+                +------ mgmt ---+          etcd and the controllers, out of band
+
+Links between routers are /31. All of it is in 10.0.0.0/8 and leaves 10.64.0.0/10 to Polder's pools.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_interface
+
+MTU_BYTES = 1500
+MGMT_ADDRESS = "10.255.0.1"
+METAL_ADDRESS = "10.3.0.10"
+MGMT_BRIDGE = "segment"
+
+
+class Role(StrEnum):
+    """What a host is."""
+
+    TOR = "tor"
+    NODE = "node"
+    MGMT = "mgmt"
+    METAL = "metal"
+    CONTAINER = "container"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """One host. `loopback` and `bridge_address` are `address/length`; `gateways` make one default route."""
+
+    name: str
+    role: Role
+    asn: int | None = None
+    loopback: str | None = None
+    bridge_address: str | None = None
+    gateways: tuple[str, ...] = ()
+
+    @property
+    def forwards(self) -> bool:
+        """Whether it passes packets on."""
+        return self.role in {Role.TOR, Role.NODE}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of a link. `address` is `address/length`; None is a port of the host's bridge."""
+
+    host: str
+    ifname: str
+    address: str | None
+
+    @property
+    def ip(self) -> str:
+        """The address alone."""
+        return (self.address or "").partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A cable."""
+
+    a: End
+    b: End
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A BGP neighbour of a ToR: `active` when the ToR opens the session, else it waits to be called."""
+
+    name: str
+    address: str
+    local_address: str
+    asn: int
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All hosts and links."""
+
+    hosts: tuple[HostSpec, ...]
+    links: tuple[Link, ...]
+
+    def host(self, name: str) -> HostSpec:
+        """The host of this name. Raises KeyError."""
+        return {host.name: host for host in self.hosts}[name]
+
+    def of(self, role: Role) -> tuple[HostSpec, ...]:
+        """The hosts that have this role, in order."""
+        return tuple(host for host in self.hosts if host.role is role)
+
+    def ends(self, name: str) -> list[tuple[End, End]]:
+        """The links of a host: its own end and the far one."""
+        pairs = [(link.a, link.b) for link in self.links] + [(link.b, link.a) for link in self.links]
+        return [(near, far) for near, far in pairs if near.host == name]
+
+    def connected(self, name: str) -> set[str]:
+        """The prefixes on a host's own links and loopback."""
+        addresses = [near.address for near, _ in self.ends(name)] + [self.host(name).loopback]
+        return {str(ip_interface(address).network) for address in addresses if address}
+
+    def neighbours(self, name: str) -> list[Neighbour]:
+        """The BGP neighbours of a router: the hosts with an AS number at the far ends of its links."""
+        found = []
+        for near, far in self.ends(name):
+            asn = self.host(far.host).asn
+            if asn is not None and far.address is not None:
+                # Of two ToRs the first calls and the second waits: no connection collision (RFC 4271 §6.8)
+                active = self.host(far.host).role is Role.TOR and name < far.host
+                found.append(Neighbour(far.host, far.ip, near.ip, asn, active))
+        return found
+
+
+def dual_tor(node_count: int = 3) -> Topology:
+    """Two ToRs, `node_count` nodes (1 to 9) with an uplink to each, a management segment, a metal host."""
+    if not 1 <= node_count <= 9:
+        raise ValueError("a lab has 1 to 9 nodes")
+    numbers = range(1, node_count + 1)
+    return Topology(
+        hosts=(
+            HostSpec("tor-a", Role.TOR, asn=64501, loopback="10.0.0.1/32"),
+            HostSpec("tor-b", Role.TOR, asn=64502, loopback="10.0.0.2/32"),
+            HostSpec("mgmt", Role.MGMT, bridge_address=f"{MGMT_ADDRESS}/24"),
+            HostSpec("metal", Role.METAL, gateways=("10.3.0.1",)),
+            *(_node(number) for number in numbers),
+        ),
+        links=(
+            Link(End("tor-a", "tor-b", "10.0.1.0/31"), End("tor-b", "tor-a", "10.0.1.1/31")),
+            Link(End("tor-a", "metal", "10.3.0.1/24"), End("metal", "eth0", f"{METAL_ADDRESS}/24")),
+            *(link for number in numbers for link in _node_links(number)),
+        ),
+    )
+
+
+def _node(number: int) -> HostSpec:
+    return HostSpec(
+        f"node-{number}", Role.NODE, asn=64510 + number, gateways=(f"10.1.{number}.0", f"10.2.{number}.0")
+    )
+
+
+def _node_links(number: int) -> tuple[Link, ...]:
+    node = f"node-{number}"
+    return (
+        Link(End("tor-a", node, f"10.1.{number}.0/31"), End(node, "up-a", f"10.1.{number}.1/31")),
+        Link(End("tor-b", node, f"10.2.{number}.0/31"), End(node, "up-b", f"10.2.{number}.1/31")),
+        Link(End("mgmt", node, None), End(node, "mgmt0", f"10.255.0.{10 + number}/24")),
+    )
