@@ -1,0 +1,96 @@
+"""A small cluster as values: what most tests of decisions start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
+
+from intent.held import Held
+from intent.snapshot import Snapshot, View
+from store import keys
+from store.model import (
+    Advertise,
+    Advertised,
+    Block,
+    Displaced,
+    Endpoint,
+    EndpointState,
+    Node,
+    Peer,
+    Pool,
+    Ready,
+    Value,
+)
+
+NODE = "node-1"
+BOOT = "boot-now"
+BLOCK = ip_network("10.64.0.0/26")
+
+
+def pool(name: str = "default", cidr: str = "10.64.0.0/16", advertise: Advertise = Advertise.BLOCK) -> Pool:
+    return Pool.model_validate({"name": name, "cidr": cidr, "advertise": advertise})
+
+
+def peer(name: str = "tor-a", address: str = "10.0.1.0", node: str | None = NODE) -> Peer:
+    return Peer.model_validate({"name": name, "address": address, "asn": 64501, "node": node})
+
+
+def endpoint(
+    name: str = "web",
+    address: str = "10.64.0.1",
+    node: str = NODE,
+    state: EndpointState = EndpointState.ASSIGNED,
+) -> Endpoint:
+    mac = "02:70:" + ":".join(f"{octet:02x}" for octet in ip_address(address).packed[-4:])
+    return Endpoint(
+        id=name, node=node, pool="default", addresses=(ip_address(address),), mac=mac, state=state
+    )
+
+
+def block(cidr: str = "10.64.0.0/26", node: str = NODE) -> Block:
+    return Block(cidr=ip_network(cidr), pool="default", node=node)
+
+
+def ready(prefix: str, boot_id: str = BOOT) -> Ready:
+    return Ready(prefix=ip_network(prefix), node=NODE, boot_id=boot_id)
+
+
+def advertised(prefix: str) -> Advertised:
+    return Advertised(prefix=ip_network(prefix), node=NODE, peers=("tor-a",))
+
+
+def displaced(address: str, node: str = "node-2") -> Displaced:
+    return Displaced(address=ip_address(address), endpoint="moved", node=node)
+
+
+def key_of(value: Value) -> str:
+    """Where a node's feed finds the value."""
+    match value:
+        case Pool() | Node() | Peer():
+            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS}[type(value)]
+            return kind.key(value.name)
+        case Endpoint():
+            return keys.NODE_ENDPOINTS.key(value.node, value.id)
+        case Block():
+            return keys.NODE_BLOCKS.key(value.node, value.cidr)
+        case Displaced():
+            return keys.DISPLACED.key(NODE, value.address)
+        case Ready():
+            return keys.READY.key(NODE, value.prefix)
+        case Advertised():
+            return keys.ADVERTISED.key(NODE, value.prefix)
+        case _:
+            raise TypeError(f"no feed brings a {type(value).__name__}")
+
+
+def snapshot(*values: Value, node: str = NODE) -> Snapshot:
+    """The snapshot of a node that was told these values."""
+    view = View(node)
+    for value in values:
+        view.put(key_of(value), value)
+    return view.snapshot
+
+
+def hold(endpoints: Iterable[Endpoint]) -> list[Held]:
+    """The endpoints, plugged into ports 1, 2, 3 ..."""
+    return [Held(one, ofport) for ofport, one in enumerate(endpoints, start=1)]

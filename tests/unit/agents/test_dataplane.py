@@ -1,0 +1,277 @@
+"""The pass of the node agent over drivers in memory: order, restarts, and what is reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from agents.delta import Delta
+from agents.driver import Outcome
+from agents.node.dataplane import Dataplane, Devices
+from agents.node.plug import Busy, Plugged
+from agents.node.wants import Refused, Stage, Want, Wants
+from agents.reconciler import Reconciler
+from intent.names import MAIN_TABLE
+from intent.snapshot import Snapshot
+from store.model import Endpoint, EndpointState, Value
+from tests.support.cluster import BOOT, advertised, block, endpoint, pool, snapshot
+from tests.support.drivers import DictDriver
+
+WANT = Want("web", "/run/netns/web", "1", "eth0")
+ADDRESS, BLOCK = "10.64.0.1/32", "10.64.0.0/26"
+
+
+@dataclass
+class MemoryPlug:
+    """Plugs that are entries of a dictionary; survives the agent as the switch does."""
+
+    plugged: dict[str, Plugged] = field(default_factory=dict)
+    journal: list[tuple[str, str, Any]] = field(default_factory=list)
+    refuse: Refused | None = None
+    busy: bool = False
+
+    def read(self) -> dict[str, Plugged]:
+        if self.busy:
+            raise Busy("the switch is away")
+        return dict(self.plugged)
+
+    def insert(self, want: Want, endpoint: Endpoint) -> int:
+        if self.refuse is not None:
+            raise self.refuse
+        self.journal.append(("put", "plug", endpoint.id))
+        ofport = len(self.plugged) + 1
+        self.plugged[endpoint.id] = Plugged(want, f"pl-{endpoint.id}", ofport)
+        return ofport
+
+    def remove(self, endpoint: str) -> None:
+        if self.plugged.pop(endpoint, None) is not None:
+            self.journal.append(("delete", "plug", endpoint))
+
+
+@dataclass
+class Said:
+    """What the pass reported last, and in which order it said so."""
+
+    journal: list[tuple[str, str, Any]]
+    says: dict[str, set[str]] = field(default_factory=dict)
+
+    def say(self, name: str, desired: Mapping[str, Value]) -> None:
+        said = {
+            key.rsplit("/", 1)[1].replace("-", "/") if name == "ready" else key.rsplit("/", 1)[1]
+            for key in desired
+        }
+        for verb, names in (
+            ("put", said - self.says.get(name, set())),
+            ("delete", self.says.get(name, set()) - said),
+        ):
+            self.journal += [(verb, name, one) for one in sorted(names)]
+        self.says[name] = said
+
+
+class Node:
+    """A node whose devices outlive its agent."""
+
+    def __init__(self) -> None:
+        self.journal: list[tuple[str, str, Any]] = []
+        self.plug = MemoryPlug(journal=self.journal)
+        self.drivers = {
+            name: DictDriver[Any, Any](name=name, journal=self.journal)
+            for name in ("rules", "neighbours", "routes", "flows")
+        }
+        self.now = 100.0
+        self.snapshot: Snapshot | None = snapshot(pool(), block())
+        self.alive = True
+        self.start_agent()
+
+    def start_agent(self) -> None:
+        """A new agent, without memory, that adopts what is plugged in."""
+        self.said = Said(self.journal)
+        self.wants = Wants()
+        for one in self.plug.plugged.values():
+            self.wants.add(one.want)
+        made = {name: Reconciler(name, driver) for name, driver in self.drivers.items()}
+        self.dataplane = Dataplane(
+            lambda: self.snapshot,
+            self.wants,
+            Devices(plug=self.plug, **made),  # type: ignore[arg-type]
+            self.said,  # type: ignore[arg-type]
+            netns_alive=lambda _want: self.alive,
+            boot_id=BOOT,
+            clock=lambda: self.now,
+        )
+
+    def know(self, *values: Value) -> None:
+        self.snapshot = snapshot(pool(), block(), *values)
+
+    def attach(self) -> None:
+        self.know(endpoint())
+        self.wants.add(WANT)
+        self.dataplane.step()
+
+    def touched(self) -> list[str]:
+        """`verb device` of each change since last asked, neighbouring repeats folded."""
+        words = [f"{verb} {device}" for verb, device, _key in self.journal]
+        self.journal.clear()
+        return [word for place, word in enumerate(words) if place == 0 or words[place - 1] != word]
+
+
+def test_nothing_is_written_before_the_store_was_read_whole() -> None:
+    node = Node()
+    node.snapshot = None
+    node.wants.add(WANT)
+    assert node.dataplane.step() is None
+    assert node.journal == []
+    assert node.said.says == {}
+
+
+def test_up_is_plug_neighbour_route_flow_readiness() -> None:
+    node = Node()
+    node.dataplane.step()
+    node.touched()
+    node.attach()
+    assert node.touched() == [
+        "put plug", "put neighbours", "put routes", "put flows", "put ready", "put attachments",
+    ]  # fmt: skip
+    assert node.said.says == {"ready": {ADDRESS, BLOCK}, "attachments": {"web"}}
+    assert node.wants.wait_attached("web", 0)
+
+
+def test_down_is_readiness_flow_route_neighbour_plug_attachment() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.know(endpoint(state=EndpointState.RELEASING))
+    node.dataplane.step()
+    assert node.touched() == [
+        "delete ready", "delete flows", "delete routes", "delete neighbours",
+        "delete plug", "delete attachments",
+    ]  # fmt: skip
+    assert node.said.says == {"ready": {BLOCK}, "attachments": set()}
+
+
+def test_an_announced_address_is_delivered_until_it_is_withdrawn() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.know(endpoint(state=EndpointState.RELEASING), advertised(ADDRESS))
+    assert node.dataplane.step() is not None
+    assert node.touched() == ["delete ready"]
+    node.know(endpoint(state=EndpointState.RELEASING))
+    node.dataplane.step()
+    assert node.touched()[0] == "delete flows"
+
+
+def test_a_moved_endpoint_is_delivered_until_it_is_withdrawn_though_it_is_gone_from_the_store() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.know(advertised(ADDRESS))
+    node.dataplane.step()
+    assert node.touched() == ["delete ready"]
+    assert node.said.says["attachments"] == {"web"}
+
+
+def test_a_restarted_agent_finds_all_right_and_writes_nothing() -> None:
+    node = Node()
+    node.attach()
+    held = json.dumps(sorted(map(str, node.drivers["flows"].held)))
+    node.touched()
+    node.start_agent()
+    node.dataplane.step()
+    assert node.touched() == ["put ready", "put attachments"], (
+        "reports are said again, and found equal by the publisher"
+    )
+    assert json.dumps(sorted(map(str, node.drivers["flows"].held))) == held
+
+
+def test_a_restart_says_nothing_of_readiness_before_the_devices_were_read() -> None:
+    node = Node()
+    node.attach()
+    node.start_agent()
+    node.drivers["flows"].away = True
+    assert node.dataplane.step() is not None
+    assert "ready" not in node.said.says, "or the speaker would withdraw everything"
+
+
+def test_a_switch_that_goes_away_takes_no_readiness_with_it() -> None:
+    node = Node()
+    node.attach()
+    node.drivers["flows"].away = True
+    node.dataplane.resync()
+    assert node.dataplane.step() is not None
+    assert node.said.says["ready"] == {ADDRESS, BLOCK}
+
+
+def test_what_was_removed_by_hand_comes_back_at_the_resync() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    gone = next(key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS)
+    assert gone.table == MAIN_TABLE
+    del node.drivers["routes"].held[gone]
+    node.dataplane.resync()
+    node.dataplane.step()
+    assert gone in node.drivers["routes"].held
+    assert node.touched() == ["put routes"]
+
+
+def test_a_namespace_that_vanished_detaches_its_endpoint_only() -> None:
+    node = Node()
+    node.attach()
+    node.alive = False
+    node.dataplane.step()
+    assert node.plug.plugged == {}
+    assert node.said.says == {"ready": {BLOCK}, "attachments": set()}
+    assert "web" not in node.wants.all()
+
+
+def test_a_refused_want_is_told_why_and_forgotten() -> None:
+    node = Node()
+    node.plug.refuse = Refused(409, "ifname eth0 is taken")
+    node.attach()
+    assert node.wants.all() == {}
+    assert node.said.says["attachments"] == set()
+    with pytest.raises(Refused, match="eth0 is taken"):
+        node.wants.wait_attached("web", 0)
+
+
+def test_a_route_the_kernel_refuses_is_not_ready() -> None:
+    node = Node()
+    node.know(endpoint())
+    node.dataplane.step()
+    bad = [key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS]
+    assert bad == []
+    node.attach()
+    key = next(key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS)
+    node.drivers["routes"].held.pop(key)
+    node.drivers["routes"].refuse = {key}
+    node.dataplane.resync()
+    node.dataplane.step()
+    assert node.said.says["ready"] == {BLOCK}
+
+
+def test_a_busy_switch_is_tried_again() -> None:
+    node = Node()
+    node.plug.busy = True
+    assert node.dataplane.step() is not None
+    node.plug.busy = False
+    assert node.dataplane.step() is None
+
+
+def test_a_want_that_is_still_being_written_is_left_alone() -> None:
+    node = Node()
+    node.know(endpoint())
+    node.wants.add(Want("web", "/run/netns/web", "1", "eth0", Stage.HOLDING))
+    node.dataplane.step()
+    assert node.plug.plugged == {}
+    assert node.said.says["attachments"] == {"web"}, (
+        "it is reported already: a resync must not delete what is being written"
+    )
+
+
+def test_driver_outcomes_are_what_the_tests_assume() -> None:
+    assert DictDriver[str, int]().apply(Delta({"a": 1}, {})) is Outcome.DONE

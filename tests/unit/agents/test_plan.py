@@ -1,0 +1,54 @@
+"""Which endpoints are up, draining or down: states and the order between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.node.plan import WITHDRAW_WAIT_S, Memory, plan
+from agents.node.wants import Stage, Want
+from store.model import EndpointState, Value
+from tests.support.cluster import advertised, endpoint, pool, snapshot
+
+WANT = Want("web", "/run/netns/web", "1", "eth0")
+REMEMBERED = Memory(endpoints={"web": endpoint()})
+
+
+def sort(
+    *values: Value, want: Want = WANT, alive: bool = True, memory: Memory = REMEMBERED, now: float = 100.0
+) -> tuple[str, Memory]:
+    """Where the one want is put, and what is remembered."""
+    made, remembered = plan(snapshot(pool(), *values), {"web": want}, lambda _want: alive, memory, now)
+    places = {"up": made.up, "draining": made.draining, "down": made.down}
+    return next((place for place, names in places.items() if "web" in names), "left alone"), remembered
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "want", "alive"),
+    [
+        ("up", [endpoint()], WANT, True),
+        ("left alone", [endpoint()], Want("web", "/run/netns/web", "1", "eth0", Stage.HOLDING), True),
+        ("down", [endpoint()], Want("web", "/run/netns/web", "1", "eth0", Stage.DETACHING), True),
+        ("down", [endpoint()], WANT, False),
+        ("down", [], WANT, True),
+        ("down", [endpoint(state=EndpointState.RELEASING)], WANT, True),
+        ("draining", [endpoint(state=EndpointState.RELEASING), advertised("10.64.0.1/32")], WANT, True),
+        ("draining", [advertised("10.64.0.1/32")], WANT, True),
+        ("draining", [endpoint(), advertised("10.64.0.1/32")], WANT, False),
+        ("down", [advertised("10.64.0.9/32")], WANT, True),
+    ],
+)
+def test_where_a_want_is_put(place: str, values: list[Value], want: Want, alive: bool) -> None:
+    assert sort(*values, want=want, alive=alive)[0] == place
+
+
+def test_a_withdrawal_is_waited_for_but_not_for_ever() -> None:
+    gone_but_told = advertised("10.64.0.1/32")
+    place, memory = sort(gone_but_told, now=100.0)
+    assert place == "draining"
+    place, memory = sort(gone_but_told, memory=memory, now=100.0 + WITHDRAW_WAIT_S - 0.1)
+    assert place == "draining"
+    assert sort(gone_but_told, memory=memory, now=100.0 + WITHDRAW_WAIT_S)[0] == "down"
+
+
+def test_a_restart_in_the_middle_does_not_wait_for_what_it_cannot_know() -> None:
+    assert sort(advertised("10.64.0.1/32"), memory=Memory())[0] == "down"

@@ -1,0 +1,55 @@
+"""What a peer is told: a list of states, each with the prefixes it amounts to."""
+
+from __future__ import annotations
+
+import pytest
+
+from intent.advertisements import advertisements
+from store.model import Advertise, EndpointState, Value
+from tests.support.cluster import BOOT, advertised, block, endpoint, peer, pool, ready, snapshot
+
+HOSTS = pool(advertise=Advertise.HOST)
+
+STATES: dict[str, tuple[list[Value], set[str]]] = {
+    "nothing": ([], set()),
+    "a block that is ready": ([pool(), block(), ready("10.64.0.0/26")], {"10.64.0.0/26"}),
+    "a block without its blackhole": ([pool(), block()], set()),
+    "a block that was ready before the boot": (
+        [pool(), block(), ready("10.64.0.0/26", "boot-before")],
+        set(),
+    ),
+    "a block whose pool is gone": ([block(), ready("10.64.0.0/26")], set()),
+    "another node's block": ([pool(), block(node="node-2"), ready("10.64.0.0/26")], set()),
+    "an endpoint inside the own block": (
+        [pool(), block(), ready("10.64.0.0/26"), endpoint(), ready("10.64.0.1/32")],
+        {"10.64.0.0/26"},
+    ),
+    "an endpoint inside another node's block": (
+        [pool(), block(), ready("10.64.0.0/26"), endpoint(address="10.64.9.1"), ready("10.64.9.1/32")],
+        {"10.64.0.0/26", "10.64.9.1/32"},
+    ),
+    "a /32 without route and flow": ([pool(), endpoint(address="10.64.9.1")], set()),
+    "a pool that advertises hosts": (
+        [HOSTS, block(), ready("10.64.0.0/26"), endpoint(), ready("10.64.0.1/32")],
+        {"10.64.0.1/32"},
+    ),
+    "an endpoint that is being released": (
+        [HOSTS, endpoint(state=EndpointState.RELEASING), ready("10.64.0.1/32"), advertised("10.64.0.1/32")],
+        set(),
+    ),
+    "an endpoint that moved away": ([HOSTS, endpoint(node="node-2"), ready("10.64.0.1/32")], set()),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_peer_is_told(state: str, order: int) -> None:
+    values, expected = STATES[state]
+    made = advertisements(snapshot(*values[::order]), peer(), BOOT)
+    assert {str(prefix) for prefix in made} == expected
+    assert all(one.reason and one.prefix == prefix for prefix, one in made.items())
+
+
+def test_a_peer_is_told_prefixes_of_its_own_family() -> None:
+    values = [pool(), block(), ready("10.64.0.0/26")]
+    assert advertisements(snapshot(*values), peer(address="fd00::1"), BOOT) == {}
