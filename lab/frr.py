@@ -38,19 +38,19 @@ class BgpPath:
 
 
 class Tor:
-    """A ToR router of the lab."""
+    """A ToR router of the lab. `vty` is the directory of its daemons' sockets, for vtysh."""
 
     def __init__(self, host: Host, spec: HostSpec, neighbours: Sequence[Neighbour]) -> None:
         if spec.asn is None or spec.loopback is None:
             raise LabError(f"{spec.name} needs an AS number and a loopback address to be a router")
         self.host = host
         self.asn = spec.asn
-        self._vty = host.directory / "frr"
+        self.vty = host.directory / "frr"
         files = {
             "zebra": f"hostname {spec.name}\nlog stdout informational\n",
             "bgpd": bgpd_config(spec.name, spec.asn, spec.loopback.partition("/")[0], neighbours),
         }
-        _prepare(self._vty, files)
+        _prepare(self.vty, files)
         self.zebra = self._daemon("zebra")
         self.bgpd = self._daemon("bgpd")
 
@@ -71,7 +71,7 @@ class Tor:
 
     def vtysh(self, command: str) -> str:
         """Run one command of FRR's own shell. Raises CommandFailed."""
-        return self.host.run("vtysh", "--vty_socket", str(self._vty), "-c", command).stdout
+        return self.host.run("vtysh", "--vty_socket", str(self.vty), "-c", command).stdout
 
     def vtysh_json(self, command: str) -> Any:
         """Run a `show ... json` command. Raises CommandFailed."""
@@ -103,16 +103,16 @@ class Tor:
     def _daemon(self, name: str) -> Program:
         argv = [
             tools.find(name),
-            *("-f", str(self._vty / f"{name}.conf"), "--vty_socket", str(self._vty)),
-            *("-i", str(self._vty / f"{name}.pid"), "-z", str(self._vty / "zserv.api")),
+            *("-f", str(self.vty / f"{name}.conf"), "--vty_socket", str(self.vty)),
+            *("-i", str(self.vty / f"{name}.pid"), "-z", str(self.vty / "zserv.api")),
         ]
         return Program(self.host, name, argv, ready=lambda: self._answers(name))
 
     def _answers(self, daemon: str) -> bool:
-        sockets = [self._vty / f"{daemon}.vty", *([self._vty / "zserv.api"] if daemon == "zebra" else [])]
+        sockets = [self.vty / f"{daemon}.vty", *([self.vty / "zserv.api"] if daemon == "zebra" else [])]
         if not all(socket.exists() for socket in sockets):
             return False
-        argv = ("vtysh", "--vty_socket", str(self._vty), "-d", daemon, "-c", "show version")
+        argv = ("vtysh", "--vty_socket", str(self.vty), "-d", daemon, "-c", "show version")
         return self.host.run(*argv, check=False).returncode == 0
 
 

@@ -96,7 +96,7 @@ class Host:
                 start_new_session=True,
                 env={**tools.environment(), **(env or {})},
             )
-        self._ledger.process(child)
+        self._ledger.child(child)
         return child
 
     def record(self, *argv: str) -> Recording:

@@ -6,15 +6,20 @@ interrupt half-way removes what was made so far.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
-from lab import teardown, tools
+from lab import commands, teardown, tools
 from lab.errors import LabError
 from lab.fabric import Fabric
 from lab.frr import Tor
-from lab.host import Host
+from lab.host import Completed, Host
+from lab.polder import Polder
+from lab.rest import Rest
 from lab.state import Claim
 from lab.topology import Role, Topology, dual_tor
+
+Say = Callable[[str], None]
 
 
 class Lab:
@@ -22,14 +27,26 @@ class Lab:
 
     Args:
         name: 1 to 16 lower-case letters and digits; namespaces are called `<name>-<host>`.
+        with_polder: start etcd, the controller, agents and speakers too; without it the fabric is bare.
         topology: what to build; two ToRs and three nodes when not given.
+        say: told each step, for people.
     """
 
-    def __init__(self, name: str = "lab", *, topology: Topology | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "polder",
+        *,
+        with_polder: bool = True,
+        topology: Topology | None = None,
+        say: Say = lambda _: None,
+    ) -> None:
         self.name = name
         self.topology = topology or dual_tor()
+        self._with_polder = with_polder
+        self._say = say
         self._claim: Claim | None = None
         self._fabric: Fabric | None = None
+        self._polder: Polder | None = None
 
     @property
     def fabric(self) -> Fabric:
@@ -37,6 +54,13 @@ class Lab:
         if self._fabric is None:
             raise LabError("the lab is not up")
         return self._fabric
+
+    @property
+    def polder(self) -> Polder:
+        """Polder's programs. Raises LabError when the lab is down, or bare."""
+        if self._polder is None:
+            raise LabError("Polder does not run in this lab")
+        return self._polder
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -53,32 +77,55 @@ class Lab:
         """The names of the nodes, in order."""
         return [spec.name for spec in self.topology.of(Role.NODE)]
 
+    @property
+    def api(self) -> Rest:
+        """The controller's REST API."""
+        return self.polder.api
+
     def container(self, name: str) -> Host:
-        """Make a container: a namespace with nothing but loopback."""
+        """Make a container: a namespace with nothing but loopback, removed with the lab."""
         return self.fabric.container(name)
+
+    def attach(self, endpoint: str, container: Host, node: str, *, ifname: str = "eth0") -> Any:
+        """Have a node's agent put an endpoint into a container; returns the attachment. Raises LabError."""
+        body = {"endpoint": endpoint, "netns": str(container.netns_path), "ifname": ifname}
+        return self.polder.agent_api(node).do("POST", "/v1/attachments", body)
+
+    def detach(self, endpoint: str, node: str) -> None:
+        """Have a node's agent take an endpoint out of its container. Raises LabError."""
+        self.polder.agent_api(node).do("DELETE", f"/v1/attachments/{endpoint}")
+
+    def cli(self, *arguments: str, check: bool = True) -> Completed:
+        """Run the `polder` command in `mgmt`, where its default server is. Raises CommandFailed."""
+        return self.hosts["mgmt"].run(*commands.command_line(*arguments), check=check)
 
     def up(self) -> None:
         """Build the lab. Blocking. Raises LabError; nothing is left then."""
         tools.require()
-        teardown.sweep()
-        self._claim = Claim(self.name)
-        if self._claim.ledger.read().standing:
-            self._claim.release()
+        for swept in teardown.sweep():
+            self._say(f"removed what a crashed run had left of lab {swept}")
+        claim = Claim(self.name)
+        if claim.ledger.read().standing:
+            claim.release()
             raise LabError(
-                f"lab {self.name} stands already: remove it with 'python -m lab down --name {self.name}'"
+                f"lab {self.name} is up already: 'python -m lab down --name {self.name}' removes it"
             )
+        self._claim = claim
         try:
-            self._claim.ledger.begin()
-            self._build(self._claim)
+            claim.ledger.begin()
+            self._build(claim)
         except BaseException:
             self.down()
             raise
 
     def down(self) -> None:
         """Remove the lab. Idempotent. Blocking."""
-        claim, self._claim, self._fabric = self._claim, None, None
+        claim, polder = self._claim, self._polder
+        self._claim = self._fabric = self._polder = None
         if claim is not None:
             teardown.remove(claim)
+        if polder is not None:
+            polder.reap()
 
     def leave_standing(self) -> None:
         """Give the lab up as it is: it stays until `python -m lab down`."""
@@ -95,5 +142,11 @@ class Lab:
         self.down()
 
     def _build(self, claim: Claim) -> None:
+        count = len(self.topology.hosts)
+        self._say(f"{count} hosts as network namespaces, with FRR on the ToRs and Open vSwitch on the nodes")
         self._fabric = Fabric(claim, self.topology)
         self._fabric.build()
+        if self._with_polder:
+            self._say("etcd with TLS, a controller, and on each node an agent and a speaker")
+            self._polder = Polder(self._fabric, claim.ledger)
+            self._polder.start()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lab.errors import LabError
 from lab.host import Host
-from lab.wait import wait_until
+from lab.wait import NotInTime, wait_until
 
 START_S = 20.0
 STOP_S = 10.0
@@ -74,7 +74,11 @@ class Program:
                 raise LabError(f"{self.name} on {self.host.name} ended at its start\n{self.log_tail()}")
             return self._ready is None or self._ready()
 
-        wait_until(look, deadline_s, f"{self.name} on {self.host.name} to be ready, see {self.log}")
+        what = f"{self.name} on {self.host.name} to be ready"
+        try:
+            wait_until(look, deadline_s, what)
+        except NotInTime as late:
+            raise NotInTime(f"{late}\n{self.log_tail()}") from None
 
     def start(self, deadline_s: float = START_S) -> None:
         """Start it and wait until it is ready. Blocking. Raises as `launch` and `wait_ready`."""

@@ -78,10 +78,14 @@ class Ledger:
         """Say that this namespace is about to be made."""
         self._write({"netns": name})
 
-    def process(self, child: subprocess.Popen[Any]) -> None:
-        """Say that this process runs, and remember to reap it."""
+    def child(self, child: subprocess.Popen[Any]) -> None:
+        """Say that this child runs, and remember to reap it."""
         self._children.append(child)
-        if (process := processes.identify(child.pid)) is not None:
+        self.process(child.pid)
+
+    def process(self, pid: int) -> None:
+        """Say that this process runs."""
+        if (process := processes.identify(pid)) is not None:
             self._write({"pid": process.pid, "started": process.started})
 
     def standing(self) -> None:

@@ -36,10 +36,15 @@ def find(tool: str) -> str:
     return path
 
 
-def require() -> None:
-    """Check rights and programs before anything is built. Raises LabError."""
+def require_root() -> None:
+    """Raise LabError without the right to make and remove namespaces."""
     if os.geteuid() != 0:
         raise LabError("the lab makes network namespaces and needs root: run it with sudo or as root")
+
+
+def require() -> None:
+    """Check rights and programs before anything is built. Raises LabError."""
+    require_root()
     missing = [tool for tool in NEEDED if shutil.which(tool, path=search_path()) is None]
     if missing:
         raise LabError(f"not installed: {', '.join(missing)}; run 'make setup' as root")

@@ -1,0 +1,57 @@
+"""What a standing lab tells its user: how to enter it, and how it does."""
+
+from __future__ import annotations
+
+from lab import commands, processes, state
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.state import Claim
+
+
+def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
+    """Lines that a user can copy."""
+    fabric = lab.fabric
+    tor, node = lab.tors["tor-a"], lab.nodes[0]
+    lines = [
+        f"lab {lab.name} is up. A shell on a host:",
+        f"  ip netns exec {fabric.namespace('metal')} bash",
+        "the other hosts:",
+        *(f"  {host.netns}" for host in lab.hosts.values() if host.name != "metal"),
+        "a ToR's routing shell:",
+        f"  vtysh --vty_socket {tor.vty} -c 'show bgp summary'",
+        "a node's switch:",
+        f"  ovs-vsctl --db={fabric.switches[node].db} show",
+    ]
+    if with_polder:
+        (polder,) = commands.command_line()
+        enter = f"ip netns exec {fabric.namespace('mgmt')}"
+        lines += [
+            "Polder:",
+            f"  {enter} env POLDER_SERVER={lab.polder.url} {polder} bgp summary",
+            f"  {enter} env POLDER_SERVER={lab.polder.url} {polder} endpoint create web --node {node}",
+            f"  ip netns add web; {polder} attach web --netns web --socket {lab.polder.agent_socket(node)}",
+        ]
+    return [
+        *lines,
+        f"logs are in {state.directory(lab.name)}; 'python -m lab down --name {lab.name}' removes it",
+    ]
+
+
+def status() -> list[str]:
+    """One line for each lab on this machine."""
+    lines = [_line(name) for name in state.known()]
+    return lines or ["no lab is up; 'make lab' builds one"]
+
+
+def _line(name: str) -> str:
+    try:
+        claim = Claim(name)
+    except LabError as fault:
+        return str(fault)
+    made = claim.ledger.read()
+    claim.release()
+    if not made.standing:
+        return f"lab {name} was left by a crashed run; 'python -m lab down --name {name}' removes it"
+    alive = sum(processes.alive(process) for process in made.processes)
+    spaces = ", ".join(made.namespaces)
+    return f"lab {name} is up: {alive} of {len(made.processes)} programs run, in namespaces {spaces}"
