@@ -18,7 +18,7 @@ CODES: Mapping[int, Exit] = {
     504: Exit.UNAVAILABLE,
 }
 
-ADVICE: Mapping[int, str] = {
+ADVICE: Mapping[int | str, str] = {
     400: "correct the arguments; --help after the command describes them",
     401: "set POLDER_TOKEN to a token that the server knows",
     403: "use a token that has the right to do this",
@@ -26,7 +26,12 @@ ADVICE: Mapping[int, str] = {
     502: "try again in a moment",
     503: "try again in a moment",
     504: "try again in a moment",
+    "overlap": "choose a range that is free: polder pool list",
+    "address-in-use": "leave out --address to get a free one",
+    "pool-full": "name another pool with --pool, or make one: polder pool create --help",
+    "releasing": "wait until it is gone: polder endpoint delete waits",
 }
+"""What to do next, by status or by the last part of the problem's type, which says more."""
 
 
 def failure(
@@ -38,35 +43,37 @@ def failure(
         status: the HTTP status, not 2xx.
         body: the decoded answer; anything but a problem document is described by its status alone.
         retry_after: the header's value in seconds, if there was one.
-        advice: what to do next for a status, where the caller knows better than the table here.
+        advice: what to do next by status, where the caller knows better than `ADVICE` does by status.
     """
     problem = body if isinstance(body, dict) else {}
-    next_step = {**ADVICE, **(advice or {})}.get(status, "")
+    fields = _fields(problem)
+    next_step = ADVICE.get(_kind(problem)) or (advice or {}).get(status) or ADVICE.get(status, "")
     if status in {429, 503} and retry_after.isdecimal():
         next_step = f"try again in {retry_after} s"
-    return Failure(
-        _sentence(status, problem),
-        code=CODES.get(status, Exit.FAILED),
-        fields=_fields(problem),
-        advice=next_step,
-    )
+    message = _sentence(problem, fields) or f"the server answered {status} without saying why"
+    return Failure(message, code=CODES.get(status, Exit.FAILED), fields=fields, advice=next_step)
 
 
-def _sentence(status: int, problem: Mapping[str, Any]) -> str:
-    words = [text for key in ("title", "detail") if isinstance(text := problem.get(key), str) and text]
-    if not words:
-        return f"the server answered {status} without saying why"
-    if len(words) == 2 and words[1].startswith(words[0]):
-        del words[0]
-    return ": ".join(words)
+def _kind(problem: Mapping[str, Any]) -> str:
+    return str(problem.get("type", "")).rpartition("/")[2]
+
+
+def _sentence(problem: Mapping[str, Any], fields: list[tuple[str, str]]) -> str:
+    """The detail, which is of this very problem; the title where the detail is a field's own."""
+    title, detail = (text if isinstance(text := problem.get(key), str) else "" for key in ("title", "detail"))
+    if title and any(detail == why for _, why in fields):
+        return title
+    return detail or title
 
 
 def _fields(problem: Mapping[str, Any]) -> list[tuple[str, str]]:
     errors = problem.get("errors")
     if not isinstance(errors, list):
         return []
-    return [
-        (str(each.get("pointer", "")) or "/", str(each.get("detail", "")))
-        for each in errors
-        if isinstance(each, dict)
-    ]
+    return [(_place(each), str(each.get("detail", ""))) for each in errors if isinstance(each, dict)]
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    if "parameter" in error:
+        return f"?{error['parameter']}"
+    return str(error.get("pointer") or "/")

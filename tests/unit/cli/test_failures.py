@@ -42,7 +42,7 @@ def test_the_status_is_the_exit_code(polder: Polder, status: int, code: int) -> 
     with serving(problem(status, "Refused", "for this reason")) as canned:
         ran = polder("pool", "get", "default", "--server", canned.url)
     assert (ran.code, ran.out) == (code, "")
-    assert ran.err.startswith("polder: Refused: for this reason\n")
+    assert ran.err.startswith("polder: for this reason\n")
 
 
 def test_each_pointer_is_a_line_and_the_next_step_comes_last(polder: Polder) -> None:
@@ -55,6 +55,25 @@ def test_each_pointer_is_a_line_and_the_next_step_comes_last(polder: Polder) -> 
         "  /name: is empty",
         "  next: correct the arguments; --help after the command describes them",
     ]
+
+
+def test_a_reason_is_not_said_twice(polder: Polder) -> None:
+    with serving(
+        problem(422, "The request is not valid", "has host bits set", cidr="has host bits set")
+    ) as canned:
+        ran = polder("pool", "create", "a", "--cidr", "10.64.0.1/16", "--server", canned.url)
+    assert ran.err.splitlines()[:2] == ["polder: The request is not valid", "  /cidr: has host bits set"]
+
+
+def test_the_type_says_more_than_the_status(polder: Polder) -> None:
+    full = {"type": "/problems/pool-full", "title": "Full", "status": 409, "detail": "pool a is full"}
+    wrong = {"errors": [{"parameter": "limit", "detail": "is 1 to 1000"}, "odd", {}], "detail": 7}
+    with serving(Reply(409, full), Reply(400, wrong)) as canned:
+        ran = polder("endpoint", "create", "--node", "n", "--server", canned.url)
+        odd = polder("endpoint", "list", "--server", canned.url)
+    assert (ran.code, ran.err.splitlines()[0]) == (4, "polder: pool a is full")
+    assert "--pool" in ran.err.splitlines()[1]
+    assert odd.err.splitlines()[1:3] == ["  ?limit: is 1 to 1000", "  /: "]
 
 
 def test_not_found_and_conflict_say_where_to_look(polder: Polder) -> None:
