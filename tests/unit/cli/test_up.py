@@ -90,9 +90,9 @@ def test_the_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_two_may_not_hold_one_data_directory(tmp_path: Path) -> None:
-    with held(tmp_path), pytest.raises(Failure, match=rf"another `polder up` \(pid {os.getpid()}\) uses"):
-        with held(tmp_path):
-            pass
+    whose = rf"another `polder up` \(pid {os.getpid()}\) uses"
+    with held(tmp_path), pytest.raises(Failure, match=whose), held(tmp_path):
+        pass
     with held(tmp_path):
         pass
 
@@ -189,9 +189,7 @@ def test_children_stop_in_the_opposite_order(tmp_path: Path, signals: Signals) -
     order = tmp_path / "order"
     ready = [tmp_path / name for name in ("etcd", "controller", "agent")]
     for file in ready:
-        script = (
-            f"trap 'echo {file.name} >>{order}; exit' TERM; : >{file}; while :; do sleep 60 & wait $!; done"
-        )
+        script = f"trap 'kill $!; echo {file.name} >>{order}; exit' TERM; sleep 60 & : >{file}; wait"
         child = under.start(program(tmp_path, file.name, script))
         under.await_ready(child, lambda file=file: "" if file.exists() else "no file", 30)  # type: ignore[misc]
     under.stop()
@@ -239,7 +237,7 @@ def test_signals_that_come_while_stopping_do_nothing_afterwards() -> None:
 def test_a_child_gets_the_signal_mask_back(tmp_path: Path, signals: Signals) -> None:
     under = Supervisor(signals, print)
     child = under.start(program(tmp_path, "mask", "grep SigBlk /proc/self/status"))
-    with pytest.raises(Failure, match="SigBlk:\t?.*0000000000000000"):
+    with pytest.raises(Failure, match="0000000000000000"):
         under.await_ready(child, lambda: "not yet", 30)
 
 
