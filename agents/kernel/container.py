@@ -1,0 +1,125 @@
+"""The endpoint's end of its link, seen from inside its namespace: addresses, and routes by the gateway.
+
+Runs in the namespace worker's thread. What is there is read first and only what lacks is made, so the
+same code makes a new link, completes one that a crash left half made, and finds a whole one in order.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_NEWROUTE
+from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
+
+from agents.kernel import sysctl
+from agents.kernel.interface import Interface, find_interface, missing_addresses, set_up
+from agents.kernel.netlink import KernelError, Netlink, encode
+from agents.kernel.route_messages import decode, dump
+from intent.names import MAIN_TABLE, PROTOCOL
+from store.model import IPAddress, IPNetwork, host_prefix
+
+log = logging.getLogger(__name__)
+
+_RTN_UNICAST = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What an endpoint's interface should be.
+
+    `gateways` are on-link, one for each family that `addresses` has.
+    """
+
+    index: int
+    ifname: str
+    mac: str
+    mtu_bytes: int
+    addresses: tuple[IPAddress, ...]
+    gateways: tuple[IPAddress, ...]
+
+
+def configure(wanted: Inside) -> bool:
+    """Bring the interface to what it should be; returns whether anything had to be changed.
+
+    Raises:
+        KernelError: ENODEV when the interface is gone again.
+    """
+    with Netlink() as netlink:
+        interface = find_interface(netlink, wanted.index)
+        if interface is None:
+            raise KernelError(errno.ENODEV, f"interface {wanted.ifname} vanished from its namespace")
+        changed = _parameters(wanted)
+        # Addresses and routes need the interface up; what an endpoint sends to itself needs loopback.
+        if requests := _links(netlink, interface, wanted):
+            netlink.request(*requests)
+        networks = [ip_interface((address, address.max_prefixlen)) for address in wanted.addresses]
+        if addresses := missing_addresses(netlink, interface, networks):
+            netlink.request(*addresses)
+        return any([changed, requests, addresses, _routes(netlink, wanted)])
+
+
+def _links(netlink: Netlink, interface: Interface, wanted: Inside) -> list[bytes]:
+    loopback = find_interface(netlink, "lo")
+    requests = set_up(loopback) if loopback is not None else []
+    return requests + set_up(interface, mac=wanted.mac, mtu_bytes=wanted.mtu_bytes)
+
+
+def _parameters(wanted: Inside) -> bool:
+    """Before it is up: no router's advertisement may give this interface an address or a route."""
+    if not sysctl.has_ipv6():
+        return False
+    changed = sysctl.ensure(f"net/ipv6/conf/{wanted.ifname}/accept_ra", "0")
+    if any(address.version == 6 for address in wanted.addresses):
+        changed |= sysctl.ensure(f"net/ipv6/conf/{wanted.ifname}/disable_ipv6", "0")
+    return changed
+
+
+def _routes(netlink: Netlink, wanted: Inside) -> bool:
+    changed = False
+    for gateway in wanted.gateways:
+        family = AF_INET if gateway.version == 4 else AF_INET6
+        bodies = netlink.dump(dump(family, protocol=0, oif=wanted.index))
+        held = {
+            (route.destination, hop.gateway)
+            for route in map(decode, bodies)
+            if route.table == MAIN_TABLE
+            for hop in route.hops
+        }
+        for destination, via in _wanted_routes(gateway):
+            if (destination, via) not in held:
+                changed |= _add_route(netlink, wanted, destination, via)
+    return changed
+
+
+def _wanted_routes(gateway: IPAddress) -> Sequence[tuple[IPNetwork, IPAddress | None]]:
+    """The gateway is in no prefix of the endpoint's: it is told to be on-link, and the rest goes there."""
+    everywhere = ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
+    return (host_prefix(gateway), None), (everywhere, gateway)
+
+
+def _add_route(netlink: Netlink, wanted: Inside, destination: IPNetwork, via: IPAddress | None) -> bool:
+    """Add a route beside those of other interfaces: theirs is never replaced."""
+    message: Any = rtmsg()
+    message["family"] = AF_INET if destination.version == 4 else AF_INET6
+    message["dst_len"], message["table"], message["proto"] = destination.prefixlen, MAIN_TABLE, PROTOCOL
+    message["type"], message["scope"] = _RTN_UNICAST, RT_SCOPE_LINK if via is None else RT_SCOPE_UNIVERSE
+    message["attrs"] = [("RTA_DST", str(destination.network_address)), ("RTA_OIF", wanted.index)]
+    if via is not None:
+        message["attrs"].append(("RTA_GATEWAY", str(via)))
+    try:
+        netlink.request(encode(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL))
+    except KernelError as fault:
+        if fault.errno != errno.EEXIST:
+            raise
+        log.warning(
+            "another interface has this route already destination=%s ifname=%s", destination, wanted.ifname
+        )
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""Interfaces and their addresses: read, and what is missing as requests yet to be sent.
+
+A request is made only for what differs, so that doing a thing twice sends nothing the second time.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from socket import AF_INET, AF_INET6
+from typing import Any
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_SETLINK
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+
+from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_dump, encode_get
+
+IPInterface = IPv4Interface | IPv6Interface
+
+RTEXT_FILTER_SKIP_STATS = 8
+
+_IFINFO = struct.Struct("=BxHiII")
+"""struct ifinfomsg: family, type, index, flags, change."""
+_IFADDR = struct.Struct("=BBBBI")
+"""struct ifaddrmsg: family, prefix length, flags, scope, index."""
+_U32 = struct.Struct("=I")
+
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 1, 3, 4, 5, 18, 37
+_IFLA_INFO_KIND = 1
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface as the kernel tells it."""
+
+    index: int
+    name: str
+    kind: str
+    """What created it: `veth`, `bridge`, `tun`; empty for hardware."""
+    mac: str
+    mtu_bytes: int
+    flags: int
+    """IFF_... of netdevice(7)."""
+    peer_index: int
+    """The other end of a veth pair, 0 when there is none."""
+    peer_nsid: int | None
+    """Which namespace the other end is in, in the numbers of this one; None when it is the same one."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is administratively up."""
+        return bool(self.flags & IFF_UP)
+
+
+def parse_interface(body: bytes) -> Interface:
+    """Read one RTM_NEWLINK or RTM_DELLINK message."""
+    _family, _type, index, flags, _change = _IFINFO.unpack_from(body)
+    found = attributes(body, _IFINFO.size)
+    info = attributes(found.get(_IFLA_LINKINFO, b""), 0)
+    nsid = found.get(_IFLA_LINK_NETNSID)
+    return Interface(
+        index=index,
+        name=_text(found.get(_IFLA_IFNAME, b"")),
+        kind=_text(info.get(_IFLA_INFO_KIND, b"")),
+        mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
+        mtu_bytes=_number(found.get(_IFLA_MTU)),
+        flags=flags,
+        peer_index=_number(found.get(_IFLA_LINK)),
+        peer_nsid=None if nsid is None else _number(nsid),
+    )
+
+
+def find_interface(netlink: Netlink, which: str | int) -> Interface | None:
+    """The interface with this name or index; None when there is none."""
+    try:
+        return parse_interface(netlink.get(_get_link(which)))
+    except KernelError as fault:
+        if fault.errno == errno.ENODEV:
+            return None
+        raise
+
+
+def all_interfaces(netlink: Netlink, kind: str = "") -> list[Interface]:
+    """Every interface, or those of one kind; the kernel does the choosing."""
+    asked = _ifinfo()
+    if kind:
+        asked["attrs"].append(("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]}))
+    return [parse_interface(body) for body in netlink.dump(encode_dump(asked, RTM_GETLINK))]
+
+
+def set_up(interface: Interface, *, mac: str | None = None, mtu_bytes: int | None = None) -> list[bytes]:
+    """What has to be sent for the interface to have this MAC and MTU and be up: nothing or one request."""
+    attrs: list[tuple[str, Any]] = []
+    if mac is not None and interface.mac != mac:
+        attrs.append(("IFLA_ADDRESS", mac))
+    if mtu_bytes is not None and interface.mtu_bytes != mtu_bytes:
+        attrs.append(("IFLA_MTU", mtu_bytes))
+    if interface.is_up and not attrs:
+        return []
+    message = ifinfmsg()
+    message["index"], message["flags"], message["change"] = interface.index, IFF_UP, IFF_UP
+    message["attrs"] = attrs
+    return [encode(message, RTM_SETLINK)]
+
+
+def missing_addresses(
+    netlink: Netlink, interface: Interface, wanted: Iterable[IPInterface], *, scope: int = 0
+) -> list[bytes]:
+    """What has to be sent for the interface to have these addresses. Others it has are left alone.
+
+    An IPv6 address is used at once: Polder gives it to nobody else, so nothing is to be detected
+    (RFC 4862 §5.4: the variable DupAddrDetectTransmits is 0).
+    """
+    wanted = list(wanted)
+    held: set[IPInterface] = set()
+    for family in sorted({_family(one) for one in wanted}):
+        held |= _addresses(netlink, family, interface.index)
+    return [_new_address(interface.index, one, scope) for one in wanted if one not in held]
+
+
+def _addresses(netlink: Netlink, family: int, index: int) -> set[IPInterface]:
+    asked = ifaddrmsg()
+    asked["family"], asked["index"] = family, index
+    found = set()
+    for body in netlink.dump(encode_dump(asked, RTM_GETADDR)):
+        _, prefixlen, _, _, _ = _IFADDR.unpack_from(body)
+        held = attributes(body, _IFADDR.size)
+        address = ip_address(held.get(_IFA_LOCAL) or held[_IFA_ADDRESS])
+        found.add((IPv4Interface if address.version == 4 else IPv6Interface)((address, prefixlen)))
+    return found
+
+
+def _new_address(index: int, address: IPInterface, scope: int) -> bytes:
+    message = ifaddrmsg()
+    message["family"], message["index"] = _family(address), index
+    message["prefixlen"] = address.network.prefixlen
+    message["attrs"] = [("IFA_ADDRESS", str(address.ip))]
+    if address.version == 4:
+        message["scope"] = scope
+        message["attrs"].append(("IFA_LOCAL", str(address.ip)))
+    else:
+        message["flags"] = IFA_F_NODAD
+    return encode(message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+@lru_cache(maxsize=256)
+def _get_link(which: str | int) -> bytes:
+    asked = _ifinfo()
+    if isinstance(which, int):
+        asked["index"] = which
+    else:
+        asked["attrs"].append(("IFLA_IFNAME", which))
+    return encode_get(asked, RTM_GETLINK)
+
+
+def _ifinfo() -> Any:
+    message = ifinfmsg()
+    message["attrs"] = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
+    return message
+
+
+def _family(address: IPInterface) -> int:
+    return AF_INET if address.version == 4 else AF_INET6
+
+
+def _text(given: bytes) -> str:
+    return given.rstrip(b"\0").decode(errors="replace")
+
+
+def _number(given: bytes | None) -> int:
+    return _U32.unpack(given)[0] if given else 0

@@ -1,0 +1,195 @@
+"""An endpoint's link: a veth pair, one end on this host for the bridge, one in the endpoint's namespace.
+
+The kernel makes both ends at once, the far one where it belongs, so a crash leaves a pair or nothing. Both
+ends go together as well: when the namespace dies, the host's end disappears by itself. The ownership mark
+is the name, `pl...`, together with the kind, veth.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETNSID, RTM_NEWLINK
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
+
+from agents.kernel import gateway, own, sysctl
+from agents.kernel.container import Inside, configure
+from agents.kernel.interface import Interface, all_interfaces, find_interface, set_up
+from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_get
+from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
+from store.model import IPAddress
+
+PREFIX = "pl"
+KIND = "veth"
+
+_RTGENMSG_BYTES = 4
+_NETNSA_NSID = 1
+_NSID = struct.Struct("=i")
+
+
+class IfnameTaken(KernelError):
+    """The name belongs to an interface that is not ours. Ask for another, or remove that interface."""
+
+    def __init__(self, ifname: str, where: str) -> None:
+        super().__init__(errno.EEXIST, f"interface name {ifname} is taken in {where}")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """What an endpoint's link should be.
+
+    `host_ifname` begins with `pl` and, like `ifname`, has at most 15 characters; `netns` is a path. There is
+    one of `gateways` for each family that `addresses` has.
+    """
+
+    host_ifname: str
+    netns: str
+    ifname: str
+    mac: str
+    addresses: tuple[IPAddress, ...]
+    gateways: tuple[IPAddress, ...]
+    mtu_bytes: int
+
+
+class Links:
+    """The links of this host's endpoints, in the namespace of the thread that makes this object.
+
+    One thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._netlink = Netlink()
+        self._worker = NetnsWorker()
+
+    def close(self) -> None:
+        """Let go of socket and thread; links stay. Idempotent."""
+        self._worker.close()
+        self._netlink.close()
+
+    def ensure_endpoint_link(self, spec: LinkSpec) -> bool:
+        """Make the link, or complete it; returns whether anything had to be changed. Idempotent.
+
+        A link of this name whose other end is elsewhere belonged to the endpoint's former namespace: it is
+        made anew.
+
+        Raises:
+            NetnsGone: the path is no network namespace, or is this host's own.
+            IfnameTaken: the namespace has another interface of that name.
+            KernelError: anything else; may be tried again.
+        """
+        with Netns(spec.netns) as netns:
+            with own_netns() as home:
+                if home.inode == netns.inode:
+                    raise NetnsGone(spec.netns, "is this host's own")
+            host = self._existing(spec, netns)
+            made = host is None
+            host = host or self._make(spec, netns)
+            changed = _keep_host_out(host)
+            if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
+                self._netlink.request(*requests)
+            inside = Inside(
+                host.peer_index, spec.ifname, spec.mac, spec.mtu_bytes, spec.addresses, spec.gateways
+            )
+            completed = self._worker.run(netns, lambda: configure(inside))
+        return any([made, changed, requests, completed])
+
+    def remove_link(self, host_ifname: str) -> None:
+        """Remove a link, both ends. Idempotent. Raises `IfnameTaken` when it is no link of ours."""
+        found = find_interface(self._netlink, host_ifname)
+        if found is not None:
+            self._remove(found)
+
+    def owned_links(self) -> frozenset[str]:
+        """The host's ends of all links of ours. One whose namespace is gone is gone too."""
+        found = all_interfaces(self._netlink, KIND)
+        return frozenset(one.name for one in found if one.name.startswith(PREFIX))
+
+    def setup_gateway(self, ifname: str, mac: str, addresses: Iterable[IPAddress]) -> tuple[str, ...]:
+        """See `agents.kernel.gateway.setup_gateway`."""
+        return gateway.setup_gateway(self._netlink, ifname, mac, addresses)
+
+    def uplink_mtu(self) -> int | None:
+        """See `agents.kernel.gateway.uplink_mtu`."""
+        return gateway.uplink_mtu(self._netlink)
+
+    def _existing(self, spec: LinkSpec, netns: Netns) -> Interface | None:
+        host = find_interface(self._netlink, spec.host_ifname)
+        if host is None:
+            return None
+        if (
+            self._leads_to(host, netns)
+            and self._worker.run(netns, lambda: _name_of(host.peer_index)) == spec.ifname
+        ):
+            return host
+        self._remove(host)
+        return None
+
+    def _leads_to(self, host: Interface, netns: Netns) -> bool:
+        """Indexes repeat from one namespace to another, so the kernel's number for the namespace decides."""
+        asked: Any = nsidmsg()
+        asked["attrs"] = [("NETNSA_FD", netns.fileno())]
+        found = attributes(self._netlink.get(encode_get(asked, RTM_GETNSID)), _RTGENMSG_BYTES)
+        return host.peer_nsid is not None and _NSID.unpack(found[_NETNSA_NSID])[0] == host.peer_nsid
+
+    def _make(self, spec: LinkSpec, netns: Netns) -> Interface:
+        try:
+            self._netlink.request(_pair(spec, netns))
+        except KernelError as fault:
+            if fault.errno == errno.EEXIST:
+                raise IfnameTaken(spec.ifname, spec.netns) from fault
+            raise
+        made = find_interface(self._netlink, spec.host_ifname)
+        if made is None:
+            raise KernelError(errno.ENODEV, f"link {spec.host_ifname} vanished as it was made")
+        own.left(made.index)  # it may have been that of a link deleted before
+        return made
+
+    def _remove(self, host: Interface) -> None:
+        if not host.name.startswith(PREFIX) or host.kind != KIND:
+            raise IfnameTaken(host.name, "the host")
+        message: Any = ifinfmsg()
+        message["index"] = host.index
+        own.leaving(host.index)
+        try:
+            self._netlink.request(encode(message, RTM_DELLINK), tolerate={errno.ENODEV})
+        except KernelError:
+            own.left(host.index)
+            raise
+
+
+def _pair(spec: LinkSpec, netns: Netns) -> bytes:
+    peer = [
+        ("IFLA_IFNAME", spec.ifname),
+        ("IFLA_ADDRESS", spec.mac),
+        ("IFLA_MTU", spec.mtu_bytes),
+        ("IFLA_NET_NS_FD", netns.fileno()),
+    ]
+    data = {"attrs": [("VETH_INFO_PEER", {"attrs": peer})]}
+    message: Any = ifinfmsg()
+    message["attrs"] = [
+        ("IFLA_IFNAME", spec.host_ifname),
+        ("IFLA_MTU", spec.mtu_bytes),
+        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", KIND), ("IFLA_INFO_DATA", data)]}),
+    ]
+    return encode(message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def _keep_host_out(host: Interface) -> bool:
+    """Before it is up: the host itself answers and forwards nothing here, where no flow checks it yet."""
+    parameters = [("net/ipv4/conf/{}/forwarding", "0"), ("net/ipv4/conf/{}/arp_ignore", "8")]
+    if sysctl.has_ipv6():
+        parameters.append(("net/ipv6/conf/{}/disable_ipv6", "1"))
+    changed = [sysctl.ensure(name.format(host.name), value) for name, value in parameters]
+    return any(changed)
+
+
+def _name_of(index: int) -> str:
+    with Netlink() as netlink:
+        found = find_interface(netlink, index)
+    return "" if found is None else found.name

@@ -1,0 +1,179 @@
+"""Hears from the kernel when somebody else changed what is ours.
+
+Notifications only say where to look: the agent reads again and repairs. So what this program changed
+itself is left out (the kernel names the socket that asked), and messages are told apart by a few bytes,
+so that a router daemon's thousand routes cost next to nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
+
+from agents.kernel import own
+from agents.kernel.interface import Interface, all_interfaces, parse_interface
+from agents.kernel.links import PREFIX
+from agents.kernel.netlink import (
+    BUFFER_BYTES,
+    KernelError,
+    Message,
+    Netlink,
+    attributes,
+    messages,
+    open_socket,
+)
+from intent.names import BRIDGE, PROTOCOL
+
+_GROUPS = (
+    rtnl.RTNLGRP_LINK,
+    rtnl.RTNLGRP_NEIGH,
+    rtnl.RTNLGRP_IPV4_ROUTE,
+    rtnl.RTNLGRP_IPV4_RULE,
+    rtnl.RTNLGRP_IPV6_ROUTE,
+    rtnl.RTNLGRP_IPV6_RULE,
+)
+_RECEIVE_BYTES = 4 << 20
+
+_RTM_PROTOCOL_AT = 5
+"""rtm_protocol in struct rtmsg."""
+_HEADER_BYTES = 12
+"""struct ndmsg, and struct fib_rule_hdr as well."""
+_NDA_PROTOCOL, _FRA_PROTOCOL = 12, 21
+_MARK = bytes([PROTOCOL])
+
+
+class Changed(StrEnum):
+    """What changed, and so what is worth reading again."""
+
+    LINK = "link"
+    ROUTE = "route"
+    RULE = "rule"
+    NEIGHBOUR = "neighbour"
+    RESYNC = "resync"
+    """Notifications were lost: anything may have changed."""
+
+
+class Monitor:
+    """A thread that calls `on_change` when another program, or the kernel itself, changed what is ours.
+
+    Ours are routes, rules and neighbours of our protocol, the links `pl...`, the bridge's port; and that any
+    interface of the host begins or ceases to work. Watches the namespace of the thread that makes it.
+
+    Args:
+        on_change: called from this thread; several changes that came together are one call for each kind.
+    """
+
+    def __init__(self, on_change: Callable[[Changed], None]) -> None:
+        self._on_change = on_change
+        self._socket = open_socket(_GROUPS, receive_bytes=_RECEIVE_BYTES)
+        self._socket.setblocking(False)
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._states: dict[int, _State] = {}
+        with Netlink() as netlink:
+            for interface in all_interfaces(netlink):
+                self._states[interface.index] = _State.of(interface)
+        self._thread = threading.Thread(target=self._run, name="kernel-monitor", daemon=True)
+        self._closed = False
+
+    def start(self) -> None:
+        """Begin to call `on_change`, with what happened since this object was made first."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; no call is made afterwards. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread.ident is not None:
+            os.eventfd_write(self._wake, 1)
+            self._thread.join()
+        os.close(self._wake)
+        self._socket.close()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._wake, selectors.EVENT_READ)
+            while not any(key.fd == self._wake for key, _ in selector.select()):
+                for changed in dict.fromkeys(self._receive()):
+                    self._on_change(changed)
+
+    def _receive(self) -> Iterable[Changed]:
+        """What the notifications that wait now say, in order."""
+        while True:
+            try:
+                datagram = self._socket.recv(BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as fault:
+                if fault.errno != errno.ENOBUFS:
+                    raise KernelError(fault.errno or errno.EIO, f"netlink: {fault.strerror}") from fault
+                yield Changed.RESYNC
+                continue
+            for message in messages(datagram):
+                if (changed := self._meaning(message)) is not None:
+                    yield changed
+
+    def _meaning(self, message: Message) -> Changed | None:
+        match message.type:
+            case rtnl.RTM_NEWLINK | rtnl.RTM_DELLINK:
+                return self._link(message)
+            case rtnl.RTM_NEWROUTE | rtnl.RTM_DELROUTE:
+                changed, marked = Changed.ROUTE, message.body[_RTM_PROTOCOL_AT] == PROTOCOL
+            case rtnl.RTM_NEWRULE | rtnl.RTM_DELRULE:
+                changed, marked = Changed.RULE, _carries(message, _FRA_PROTOCOL)
+            case rtnl.RTM_NEWNEIGH:
+                # A neighbour that is deleted is told as failed first. What goes with its interface is told
+                # as deleted only, in the name of nobody; the interface tells it as well.
+                changed, marked = Changed.NEIGHBOUR, _carries(message, _NDA_PROTOCOL)
+            case _:
+                return None
+        return changed if marked and not own.is_own(message.port) else None
+
+    def _link(self, message: Message) -> Changed | None:
+        if message.body[0] != 0:  # an address family's view of the interface, not the interface
+            return None
+        interface = parse_interface(message.body)
+        before = self._states.pop(interface.index, None)
+        leaving = own.is_leaving(interface.index)
+        if message.type == rtnl.RTM_DELLINK:
+            own.left(interface.index)
+            return Changed.LINK if before is not None and not leaving else None
+        after = self._states[interface.index] = _State.of(interface)
+        return Changed.LINK if _matters(before, after) and not leaving else None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What matters of an interface: of foreign ones only their name, and whether they work."""
+
+    name: str
+    works: bool
+    settings: tuple[str, int] | None
+
+    @staticmethod
+    def of(interface: Interface) -> _State:
+        works = bool(interface.flags & IFF_UP and interface.flags & IFF_RUNNING)
+        ours = interface.name == BRIDGE or interface.name.startswith(PREFIX)
+        return _State(interface.name, works, (interface.mac, interface.mtu_bytes) if ours else None)
+
+
+def _matters(before: _State | None, after: _State) -> bool:
+    if before is None:
+        before = _State(after.name, False, after.settings)
+    if after.name.startswith(PREFIX) and after.works and not before.works:
+        # This program's own doing, which the kernel reports without the name of the socket.
+        before = replace(before, works=True)
+    return before != after
+
+
+def _carries(message: Message, attribute: int) -> bool:
+    return attributes(message.body, _HEADER_BYTES).get(attribute) == _MARK

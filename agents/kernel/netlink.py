@@ -1,0 +1,277 @@
+"""The one place that talks to a netlink socket.
+
+pyroute2 encodes the messages. The socket is our own, because pyroute2 0.9 drives its sockets with an
+event loop for each thread, which costs more than the calls themselves, and hides the sequence numbers
+that many requests in one buffer are told apart by. What the kernel answers is walked attribute by
+attribute: ten times faster than decoding every attribute of every message.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pyroute2.netlink import (
+    NETLINK_EXT_ACK,
+    NETLINK_GET_STRICT_CHK,
+    NETLINK_ROUTE,
+    NLM_F_ACK,
+    NLM_F_ACK_TLVS,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    SOL_NETLINK,
+)
+
+from agents.kernel import own
+
+NETLINK_CAP_ACK = 10
+"""An acknowledgement without a copy of the request."""
+
+HEADER = struct.Struct("=IHHII")
+"""struct nlmsghdr: length, type, flags, sequence number, port."""
+
+_SEQUENCE = struct.Struct("=I")
+_SEQUENCE_AT = 8
+_ERROR = struct.Struct("=i")
+_ATTRIBUTE = struct.Struct("=HH")
+_TYPE_MASK = 0x3FFF
+_NLMSGERR_ATTR_MSG = 1
+
+BUFFER_BYTES = 1 << 17
+"""More than the kernel puts into one datagram, a dump's parts included."""
+
+BATCH = 128
+"""Requests in one buffer: their acknowledgements fit the smallest receive buffer a host may have."""
+
+DUMP_ATTEMPTS = 8
+
+TRANSIENT = frozenset(
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.ENOBUFS,
+        errno.ENODEV,
+        errno.ENOMEM,
+    }
+)
+"""Refusals that a later attempt may not meet: the device is away or down, the kernel is short of memory."""
+
+
+class KernelError(Exception):
+    """The kernel refused a request, in its own words.
+
+    With an `errno` in `TRANSIENT` the caller may try again later; else the request has to change.
+    """
+
+    def __init__(self, code: int, words: str = "") -> None:
+        super().__init__(f"{errno.errorcode.get(code, code)}: {words or os.strerror(code)}")
+        self.errno = code
+
+
+class Message(NamedTuple):
+    """One message from the kernel; `body` begins behind the header."""
+
+    type: int
+    flags: int
+    sequence: int
+    port: int
+    body: bytes
+
+
+def encode(message: Any, kind: int, flags: int = 0) -> bytes:
+    """Encode a pyroute2 message as a request of type `kind` (RTM_...) that is acknowledged."""
+    return _encode(message, kind, NLM_F_REQUEST | NLM_F_ACK | flags)
+
+
+def encode_get(message: Any, kind: int) -> bytes:
+    """Encode a pyroute2 message as a request for one object."""
+    return _encode(message, kind, NLM_F_REQUEST)
+
+
+def encode_dump(message: Any, kind: int) -> bytes:
+    """Encode a pyroute2 message as a request for all objects that it describes."""
+    return _encode(message, kind, NLM_F_REQUEST | NLM_F_DUMP)
+
+
+def _encode(message: Any, kind: int, flags: int) -> bytes:
+    message["header"]["type"] = kind
+    message["header"]["flags"] = flags
+    message.encode()
+    return bytes(message.data)
+
+
+def attributes(body: bytes, start: int) -> dict[int, bytes]:
+    """The attributes of a message or of a nest, by type, from offset `start` on."""
+    found = {}
+    while start + 4 <= len(body):
+        length, kind = _ATTRIBUTE.unpack_from(body, start)
+        if length < 4:
+            break
+        found[kind & _TYPE_MASK] = body[start + 4 : start + length]
+        start += (length + 3) & ~3
+    return found
+
+
+def messages(datagram: bytes) -> Iterator[Message]:
+    """The messages of one datagram."""
+    start = 0
+    while start + HEADER.size <= len(datagram):
+        length, kind, flags, sequence, port = HEADER.unpack_from(datagram, start)
+        if length < HEADER.size:
+            break
+        yield Message(kind, flags, sequence, port, datagram[start + HEADER.size : start + length])
+        start += (length + 3) & ~3
+
+
+def open_socket(groups: Sequence[int] = (), *, receive_bytes: int = 1 << 20) -> socket.socket:
+    """Open a route socket in the calling thread's namespace, a member of the multicast `groups`."""
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        for option in (NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK):
+            opened.setsockopt(SOL_NETLINK, option, 1)
+        opened.bind((0, sum(1 << (group - 1) for group in groups)))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+class Netlink:
+    """A route socket that waits for each answer. It stays in the namespace of the thread that makes it.
+
+    Any thread may use it; requests of several threads follow one another. Every method raises
+    `KernelError` with what the kernel said.
+    """
+
+    def __init__(self) -> None:
+        self._socket = open_socket()
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._port: int = self._socket.getsockname()[0]
+        own.opened(self._port)
+
+    def close(self) -> None:
+        """Close the socket. Idempotent."""
+        own.closed(self._port)
+        self._socket.close()
+
+    def __enter__(self) -> Netlink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(self, *requests: bytes, tolerate: Container[int] = ()) -> None:
+        """Have requests done, in order, all of them; then raise the first refusal not in `tolerate`."""
+        for fault in self.batch(requests):
+            if fault is not None and fault.errno not in tolerate:
+                raise fault
+
+    def batch(self, requests: Sequence[bytes]) -> list[KernelError | None]:
+        """Have requests done, in order; returns what each was answered: None is done.
+
+        A refusal does not stop those that follow.
+        """
+        with self._lock:
+            return [
+                answer
+                for start in range(0, len(requests), BATCH)
+                for answer in self._acknowledged(requests[start : start + BATCH])
+            ]
+
+    def get(self, request: bytes) -> bytes:
+        """Read one object; returns its message's body."""
+        with self._lock:
+            (number,) = self._send([request])
+            for message in self._answers():
+                if message.sequence != number:
+                    continue
+                if fault := _fault(message):
+                    raise fault
+                return message.body
+        raise AssertionError("the answers do not end")
+
+    def dump(self, request: bytes) -> list[bytes]:
+        """Read all objects that the request describes; returns their messages' bodies.
+
+        What changed while it was read is read again, a few times; then the error is EINTR.
+        """
+        for _attempt in range(DUMP_ATTEMPTS):
+            with self._lock:
+                found = self._dumped(request)
+            if found is not None:
+                return found
+        raise KernelError(errno.EINTR, f"what was read changed meanwhile, {DUMP_ATTEMPTS} times")
+
+    def _acknowledged(self, requests: Sequence[bytes]) -> list[KernelError | None]:
+        numbers = self._send(requests)
+        waiting = set(numbers)
+        answered: dict[int, KernelError | None] = {}
+        for message in self._answers():
+            if message.type == NLMSG_ERROR and message.sequence in waiting:
+                answered[message.sequence] = _fault(message)
+                waiting.discard(message.sequence)
+                if not waiting:
+                    break
+        return [answered[number] for number in numbers]
+
+    def _dumped(self, request: bytes) -> list[bytes] | None:
+        (number,) = self._send([request])
+        found: list[bytes] = []
+        interrupted = False
+        for message in self._answers():
+            if message.sequence != number:
+                continue
+            interrupted = interrupted or bool(message.flags & NLM_F_DUMP_INTR)
+            if fault := _fault(message):
+                raise fault
+            if message.type == NLMSG_DONE:
+                break
+            found.append(message.body)
+        return None if interrupted else found
+
+    def _send(self, requests: Sequence[bytes]) -> list[int]:
+        buffer = bytearray()
+        numbers = []
+        for request in requests:
+            numbers.append(next(self._numbers) & 0xFFFFFFFF)
+            _SEQUENCE.pack_into(start := bytearray(request), _SEQUENCE_AT, numbers[-1])
+            buffer += start
+        _translated(lambda: self._socket.send(buffer))
+        return numbers
+
+    def _answers(self) -> Iterator[Message]:
+        while True:
+            yield from messages(_translated(lambda: self._socket.recv(BUFFER_BYTES)))
+
+
+def _translated(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except OSError as fault:
+        raise KernelError(fault.errno or errno.EIO, f"netlink: {fault.strerror}") from fault
+
+
+def _fault(message: Message) -> KernelError | None:
+    if message.type not in {NLMSG_ERROR, NLMSG_DONE} or len(message.body) < _ERROR.size:
+        return None
+    code = -_ERROR.unpack_from(message.body)[0]
+    if code == 0:
+        return None
+    # Behind the error comes the request's header, or nothing but attributes at the end of a dump.
+    start = _ERROR.size + (HEADER.size if message.type == NLMSG_ERROR else 0)
+    said = attributes(message.body, start) if message.flags & NLM_F_ACK_TLVS else {}
+    words = said.get(_NLMSGERR_ATTR_MSG, b"").rstrip(b"\0").decode(errors="replace")
+    return KernelError(code, words and f"{words} ({os.strerror(code)})")
