@@ -16,20 +16,13 @@ from typing import NamedTuple
 IPAddress = IPv4Address | IPv6Address
 
 MatchValue = int | str | IPv4Address | IPv6Address | IPv4Network | IPv6Network
-"""An int; text for a MAC address or a masked field (`value/mask`); an address; a network."""
+"""An int; text for a MAC address or a masked field (`value/mask`, numbers in hex); an address; a network."""
 
 Match = tuple[tuple[str, MatchValue], ...]
 """(OXM field, value) pairs, sorted by field, each field once."""
 
 LOCAL = 0xFFFFFFFE
 """OFPP_LOCAL: the port that is the bridge's own interface in the kernel."""
-
-ETH_TYPE_IPV4 = 0x0800
-ETH_TYPE_ARP = 0x0806
-ETH_TYPE_IPV6 = 0x86DD
-IP_PROTO_ICMPV6 = 58
-MULTICAST_MAC = "01:00:00:00:00:00/01:00:00:00:00:00"
-"""Every multicast and broadcast destination: the group bit (IEEE 802-2014 §8.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,14 @@ class GotoTable:
     table_id: int
 
 
-Action = Output | SetField | DecTtl | GotoTable
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An action that was read from a switch and that we never make, as text: it differs from all we want."""
+
+    text: str
+
+
+Action = Output | SetField | DecTtl | GotoTable | Unknown
 
 
 class FlowKey(NamedTuple):
@@ -118,4 +118,11 @@ def match_of(fields: Mapping[str, MatchValue]) -> Match:
 def _canonical(value: MatchValue) -> MatchValue:
     if isinstance(value, IPv4Network | IPv6Network) and value.prefixlen == value.max_prefixlen:
         return value.network_address
-    return value.lower() if isinstance(value, str) else value
+    return _canonical_text(value) if isinstance(value, str) else value
+
+
+def _canonical_text(text: str) -> str:
+    number, slash, mask = text.partition("/")
+    if not slash or ":" in text or "." in text:
+        return text.lower()
+    return f"{int(number, 0) & int(mask, 0):#x}/{int(mask, 0):#x}"

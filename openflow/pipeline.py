@@ -1,31 +1,200 @@
-"""The pipeline: its tables as data, the flows of a bridge and of each endpoint as pure functions."""
+"""The pipeline: which flows a bridge has, and which each endpoint adds. Pure functions; nothing is sent here.
+
+    port of an endpoint -> classify -> forward -> port of another endpoint, or LOCAL (the kernel routes)
+    LOCAL (the kernel)  -> classify -> deliver -> port of the endpoint
+
+LOCAL is the bridge's own interface. It has the gateway's addresses, so the kernel answers ARP and neighbour
+discovery itself and no packet travels to a program. The node is a router: between two endpoints the Ethernet
+header is rewritten and the TTL decremented, on the same node too. A packet that has no TTL left goes to the
+kernel, which answers "time exceeded".
+
+Nothing ends in silence: each drop is a flow whose cookie says why, so the switch counts it. What an endpoint
+sends to an address of its own is dropped (`HAIRPIN`): a host keeps that on its loopback, and a switch would
+discard it uncounted (OpenFlow 1.4.1 §5.12: never out of the port that it came in by).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from openflow.flow import Flow, IPAddress
+from openflow.cookie import Purpose
+from openflow.flow import LOCAL, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
+from openflow.tables import (
+    ADVERTISEMENT,
+    ARP,
+    CLASSIFY,
+    DELIVER,
+    FORWARD,
+    GROUP_MAC,
+    GROUPS,
+    IPV4,
+    IPV6,
+    LINK_LOCAL,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+    SOLICITATION,
+    TABLES,
+    TAGGED,
+    Fields,
+)
 
 GATEWAY_IPV4 = IPv4Address("169.254.1.1")
 GATEWAY_IPV6 = IPv6Address("fe80::1")
 
+UNSPECIFIED_IPV4 = IPv4Address("0.0.0.0")
+UNSPECIFIED_IPV6 = IPv6Address("::")
+NO_OPTION = "00:00:00:00:00:00"
+"""What a switch reads as link-layer address from a solicitation that carries none."""
+
+TO_KERNEL = (Output(LOCAL),)
+TO_FORWARD = (GotoTable(FORWARD.table_id),)
+TO_DELIVER = (GotoTable(DELIVER.table_id),)
+
 
 @dataclass(frozen=True, slots=True)
 class EndpointPort:
-    """An endpoint's port on the bridge, and the only MAC and addresses that may speak there."""
+    """An endpoint's port on the bridge, and the only MAC and addresses that may speak there.
+
+    Args:
+        endpoint: its id, for the reasons.
+        ofport: the port's OpenFlow number, 1 to 0xFEFF.
+        mac: a unicast MAC address.
+        addresses: IPv4 and IPv6; no other endpoint of the bridge has them.
+    """
 
     endpoint: str
     ofport: int
     mac: str
     addresses: tuple[IPAddress, ...]
 
+    @property
+    def ipv4(self) -> bool:
+        """Whether it speaks IPv4, and so ARP."""
+        return any(isinstance(address, IPv4Address) for address in self.addresses)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether it speaks IPv6, and so neighbour discovery."""
+        return any(isinstance(address, IPv6Address) for address in self.addresses)
+
 
 def base_flows(gateway_mac: str) -> tuple[Flow, ...]:
-    """The flows of a bridge that has no endpoint yet. Pure."""
-    raise NotImplementedError
+    """The flows of a bridge without endpoints: the kernel's way in, and every general drop. Pure."""
+    misses = (table.drop(0, table.miss, "nothing else matched", {}) for table in TABLES)
+    return (*_base_classify(), *_base_forward(gateway_mac), *_base_deliver(), *misses)
 
 
 def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
-    """The flows of one endpoint. Pure."""
-    raise NotImplementedError
+    """The flows of one endpoint: what it may send, and what reaches it. Pure.
+
+    Flows of different endpoints have different keys as long as they share no port, MAC or address.
+    """
+    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port))
+
+
+def _base_classify() -> Iterator[Flow]:
+    drop, spoofed = CLASSIFY.drop, Purpose.SPOOFED
+    yield drop(500, Purpose.TAGGED, "endpoints have no VLAN", TAGGED)
+    yield CLASSIFY.flow(400, Purpose.TRUST, TO_DELIVER, "the node's own kernel", {"in_port": LOCAL})
+    yield drop(310, spoofed, "the gateway's address", {**ADVERTISEMENT, "ipv6_nd_target": GATEWAY_IPV6})
+    yield drop(200, spoofed, "an endpoint is no router", ROUTER_ADVERTISEMENT)
+    yield drop(200, spoofed, "an endpoint is no router", REDIRECT)
+    # RFC 4862 §5.4: duplicate address detection. Addresses are unique, so there is nobody to ask.
+    unsure: Fields = {**SOLICITATION, "ipv6_src": UNSPECIFIED_IPV6}
+    yield drop(210, Purpose.MULTICAST, "duplicate address detection", unsure)
+    yield drop(200, spoofed, "not for the gateway, or not from its own address", SOLICITATION)
+    yield drop(200, spoofed, "not of its own address", ADVERTISEMENT)
+
+
+def _classify(port: EndpointPort) -> Iterator[Flow]:
+    own: Fields = {"in_port": port.ofport, "eth_src": port.mac}
+    for address in port.addresses:
+        yield CLASSIFY.flow(
+            100, Purpose.ACCEPT, TO_FORWARD, f"{port.endpoint} from {address}", {**own, **_from(address)}
+        )
+    for fields in _neighbour_messages(port):
+        yield CLASSIFY.flow(
+            300, Purpose.NEIGHBOUR, TO_FORWARD, f"{port.endpoint} and the gateway", {**own, **fields}
+        )
+    anything: Fields = {"in_port": port.ofport}
+    has = f"{port.endpoint} has {port.mac} and {', '.join(map(str, port.addresses))} only"
+    yield CLASSIFY.drop(90, Purpose.SPOOFED, f"{has}, and asks for the gateway only", {**anything, **ARP})
+    yield CLASSIFY.drop(60, Purpose.MULTICAST, f"{port.endpoint} to a group", {**anything, **GROUP_MAC})
+    yield CLASSIFY.drop(50, Purpose.SPOOFED, has, anything)
+
+
+def _neighbour_messages(port: EndpointPort) -> Iterator[Fields]:
+    """The ARP and neighbour discovery that an endpoint may send: of its own addresses, to the gateway."""
+    ask: Fields = {**ARP, "arp_sha": port.mac, "arp_tpa": GATEWAY_IPV4}
+    solicit: Fields = {**SOLICITATION, "ipv6_nd_target": GATEWAY_IPV6}
+    advertise: Fields = {**ADVERTISEMENT, "ipv6_nd_tll": port.mac}
+    if port.ipv4:
+        yield {**ask, "arp_op": 1, "arp_spa": UNSPECIFIED_IPV4}  # RFC 5227 §1.1: an ARP probe
+    for address in port.addresses:
+        if isinstance(address, IPv4Address):
+            yield {**ask, "arp_spa": address}
+    own = (address for address in port.addresses if isinstance(address, IPv6Address))
+    for source in (*own, *_link_local(port)):
+        # RFC 4861 §4.3: a unicast solicitation may leave out its link-layer address
+        yield {**solicit, "ipv6_src": source, "ipv6_nd_sll": port.mac}
+        yield {**solicit, "ipv6_src": source, "ipv6_nd_sll": NO_OPTION}
+        yield {**advertise, "ipv6_src": source, "ipv6_nd_target": source}
+
+
+def _base_forward(gateway_mac: str) -> Iterator[Flow]:
+    for fields in (ARP, SOLICITATION, ADVERTISEMENT):
+        yield FORWARD.flow(400, Purpose.NEIGHBOUR, TO_KERNEL, "the kernel answers", fields)
+    for fields in GROUPS:
+        yield FORWARD.drop(300, Purpose.MULTICAST, "no group has receivers here", fields)
+    to_gateway: Fields = {"eth_dst": gateway_mac}
+    for family in (IPV4, IPV6):
+        for ttl in (0, 1):
+            ended: Fields = {**to_gateway, **family, "nw_ttl": ttl}
+            yield FORWARD.flow(200, Purpose.GATEWAY, TO_KERNEL, "the kernel answers: time exceeded", ended)
+    yield FORWARD.flow(100, Purpose.GATEWAY, TO_KERNEL, "the kernel routes the rest", to_gateway)
+
+
+def _forward(port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
+    rewrite = (SetField("eth_src", gateway_mac), SetField("eth_dst", port.mac), DecTtl(), Output(port.ofport))
+    for address in port.addresses:
+        match: Fields = {"eth_dst": gateway_mac, **_to(address)}
+        back: Fields = {**match, "in_port": port.ofport}
+        yield FORWARD.drop(250, Purpose.HAIRPIN, f"{port.endpoint} to itself", back)
+        yield FORWARD.flow(150, Purpose.LOCAL, rewrite, f"{address} is {port.endpoint}, on this node", match)
+
+
+def _base_deliver() -> Iterator[Flow]:
+    yield DELIVER.drop(200, Purpose.MULTICAST, "no group has receivers here", GROUP_MAC)
+
+
+def _deliver(port: EndpointPort) -> Iterator[Flow]:
+    out, to_mac = (Output(port.ofport),), {"eth_dst": port.mac}
+    for address in port.addresses:
+        match: Fields = {**to_mac, **_to(address)}
+        yield DELIVER.flow(100, Purpose.LOCAL, out, f"{address} is {port.endpoint}", match)
+    answers = ([ARP] if port.ipv4 else []) + [
+        {**kind, "ipv6_dst": source} for kind in (SOLICITATION, ADVERTISEMENT) for source in _link_local(port)
+    ]
+    for fields in answers:
+        yield DELIVER.flow(
+            100, Purpose.NEIGHBOUR, out, f"the gateway and {port.endpoint}", {**to_mac, **fields}
+        )
+
+
+def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:
+    """The link-local addresses that an endpoint may take: any, as hosts choose them themselves."""
+    return (LINK_LOCAL,) if port.ipv6 else ()
+
+
+def _from(address: IPAddress) -> Fields:
+    return (
+        {**IPV4, "ipv4_src": address} if isinstance(address, IPv4Address) else {**IPV6, "ipv6_src": address}
+    )
+
+
+def _to(address: IPAddress) -> Fields:
+    return (
+        {**IPV4, "ipv4_dst": address} if isinstance(address, IPv4Address) else {**IPV6, "ipv6_dst": address}
+    )

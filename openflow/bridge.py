@@ -1,0 +1,223 @@
+"""The bridge and its ports, over one long-lived connection with Open vSwitch's database (OVSDB).
+
+One thread owns the connection and the replica of the database behind it. A call becomes a job: a generator
+that runs in that thread, yields while it waits for the database to change, and whose result is handed
+back. Jobs of several callers wait at the same time, so attaching many ports costs little more than one.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ovs.db.idl import Idl, SchemaHelper, Transaction
+from ovs.poller import Poller
+
+from openflow import datapath
+from openflow.errors import BridgeError, BridgeRejected, BridgeUnavailable
+from openflow.rows import MARK, SCHEMA, PortRow, Rows
+
+__all__ = ["Bridge", "BridgeError", "BridgeRejected", "BridgeUnavailable", "PortRow"]
+
+CALL_TIMEOUT_S = 5.0
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+
+
+@dataclass(eq=False)
+class _Job(Generic[T]):
+    steps: Steps[T]
+    deadline: float
+    result: Future[T]
+
+    def step(self) -> None:
+        """Go on, as far as the database allows."""
+        try:
+            next(self.steps)
+        except StopIteration as end:
+            self.result.set_result(end.value)
+        except BridgeError as fault:
+            self.result.set_exception(fault)
+
+
+class Bridge:
+    """One bridge of the Open vSwitch behind `remote`. Safe to call from many threads.
+
+    Every call is idempotent, blocks for at most `CALL_TIMEOUT_S`, and may raise `BridgeUnavailable`.
+
+    Args:
+        remote: where ovsdb-server listens, such as `unix:/run/openvswitch/db.sock`.
+        name: the bridge's name.
+        on_change: called when something in the database changed, in the connection's thread. It must return
+            at once and not call this object: mark something dirty.
+    """
+
+    def __init__(
+        self, remote: str, name: str = "polder0", *, on_change: Callable[[], None] = lambda: None
+    ) -> None:
+        self._remote = remote
+        self._name = name
+        self._on_change = on_change
+        self._guard = threading.Lock()
+        self._incoming: deque[_Job[Any]] = deque()
+        self._jobs: list[_Job[Any]] = []
+        self._thread: threading.Thread | None = None
+        self._wakeup = -1
+        self._idl: Any = None
+        self._rows: Rows
+
+    def start(self) -> None:
+        """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
+        self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        schema = SchemaHelper(schema_json=SCHEMA)
+        schema.register_all()
+        self._idl = Idl(self._remote, schema)
+        self._rows = Rows(self._idl.tables, self._name)
+        self._thread = threading.Thread(target=self._run, name="ovsdb", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the connection and its thread; bridge and ports stay. Blocking, briefly. Idempotent."""
+        with self._guard:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        os.eventfd_write(self._wakeup, 1)
+        thread.join()
+        os.close(self._wakeup)
+
+    def ensure(self, *, controller: str, mac: str, datapath_type: str | None = None) -> None:
+        """Make the bridge, or repair it: fail_mode secure, OpenFlow 1.3 and 1.4, one controller, a fixed MAC.
+
+        Args:
+            controller: such as `tcp:127.0.0.1:6653`; any other controller of the bridge goes.
+            mac: of the bridge's own interface; the datapath id is the same number.
+            datapath_type: `system` or `netdev` for a bridge that has to be made; None takes what the
+                kernel has. A bridge that exists keeps its own: a change would cost packets.
+
+        Raises:
+            BridgeRejected: a bridge of this name is not ours, or Open vSwitch cannot make it.
+        """
+        self._call(self._ensure(controller, mac, datapath_type or datapath.available()))
+
+    def ports(self) -> Mapping[str, PortRow]:
+        """Our ports of the bridge by name, as last heard of the database; none without a bridge."""
+        return self._call(self._ports())
+
+    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
+        """Add the link `name` as a port, or update its `external_ids`; returns its OpenFlow number.
+
+        Args:
+            name: of a link that exists.
+            external_ids: what to keep with the port; `polder` is set to `port` when it is not among them.
+
+        Raises:
+            BridgeRejected: there is no bridge, the port is not ours, or Open vSwitch cannot open the
+                link. In the last case the port stays, without a number, and this may be called again.
+        """
+        return self._call(self._add_port(name, {MARK: "port", **external_ids}))
+
+    def remove_port(self, name: str) -> None:
+        """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
+        self._call(self._transact(lambda _: self._rows.take(name)))
+
+    def _ensure(self, controller: str, mac: str, datapath_type: str) -> Steps[None]:
+        yield from self._transact(lambda txn: self._rows.configure(txn, controller, mac, datapath_type))
+        yield from self._ofport(self._name)
+
+    def _ports(self) -> Steps[dict[str, PortRow]]:
+        yield from self._filled()
+        return self._rows.ports()
+
+    def _add_port(self, name: str, external_ids: Mapping[str, str]) -> Steps[int]:
+        yield from self._transact(lambda txn: self._rows.put(txn, name, external_ids))
+        return (yield from self._ofport(name))
+
+    def _ofport(self, name: str) -> Steps[int]:
+        while (ofport := self._rows.ofport(name)) is None:
+            yield
+        return ofport
+
+    def _filled(self) -> Steps[None]:
+        while not self._idl.has_ever_connected():
+            yield
+
+    def _transact(self, build: Callable[[Any], None]) -> Steps[None]:
+        yield from self._filled()
+        while (status := (yield from self._attempt(build))) == Transaction.TRY_AGAIN:
+            yield
+        if status not in (Transaction.SUCCESS, Transaction.UNCHANGED):
+            raise BridgeRejected(f"Open vSwitch's database refuses: {status}")
+
+    def _attempt(self, build: Callable[[Any], None]) -> Steps[str]:
+        txn = Transaction(self._idl)
+        try:
+            build(txn)
+        except BridgeError:
+            txn.abort()
+            raise
+        while (status := txn.commit()) == Transaction.INCOMPLETE:
+            yield
+        return str(txn.get_error() if status == Transaction.ERROR else status)
+
+    def _call(self, steps: Steps[T]) -> T:
+        job = _Job(steps, time.monotonic() + CALL_TIMEOUT_S, Future())
+        with self._guard:
+            if self._thread is None:
+                raise BridgeUnavailable("the connection with Open vSwitch's database is closed")
+            self._incoming.append(job)
+            os.eventfd_write(self._wakeup, 1)
+        return job.result.result()
+
+    def _run(self) -> None:
+        """The thread."""
+        seen = self._idl.change_seqno
+        try:
+            while self._thread is not None:
+                self._idl.run()
+                if self._idl.change_seqno != seen:
+                    seen = self._idl.change_seqno
+                    self._on_change()
+                self._step()
+                self._wait()
+        finally:
+            with self._guard:
+                self._thread = None
+            self._idl.close()
+            self._give_up(float("inf"), "the connection is closed")
+
+    def _step(self) -> None:
+        while self._incoming:
+            self._jobs.append(self._incoming.popleft())
+        for job in self._jobs:
+            job.step()
+        self._jobs = [job for job in self._jobs if not job.result.done()]
+        self._give_up(time.monotonic(), "no answer in time: do ovsdb-server and ovs-vswitchd run?")
+
+    def _give_up(self, until: float, why: str) -> None:
+        for job in [*self._jobs, *self._incoming]:
+            if job.deadline <= until:
+                job.result.set_exception(BridgeUnavailable(f"Open vSwitch at {self._remote}: {why}"))
+        self._jobs = [job for job in self._jobs if not job.result.done()]
+
+    def _wait(self) -> None:
+        """Until the database, a caller or a deadline has something for us."""
+        poller = Poller()
+        poller.fd_wait(self._wakeup, select.POLLIN)
+        self._idl.wait(poller)
+        if self._jobs:
+            left_s = min(job.deadline for job in self._jobs) - time.monotonic()
+            poller.timer_wait(int(left_s * 1000) + 1)
+        poller.block()
+        try:
+            os.eventfd_read(self._wakeup)
+        except BlockingIOError:
+            return  # nobody has called

@@ -1,0 +1,170 @@
+"""Flows to OpenFlow 1.4 messages and back, by os-ken: each direction is the exact inverse of the other.
+
+os-ken's parsers and encoders want a "datapath" that names the protocol version; `PROTOCOL` is all of it that
+they need. What a switch holds and we would never write still reads as a flow (`Unknown` actions, values as
+text), so that it can be told from the wanted ones and deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
+
+from os_ken.ofproto import ofproto_v1_4 as ofp
+from os_ken.ofproto import ofproto_v1_4_parser as parser
+from os_ken.ofproto.ofproto_protocol import ProtocolDesc
+
+from openflow.cookie import OWNER, OWNER_MASK
+from openflow.flow import (
+    Action,
+    DecTtl,
+    Flow,
+    GotoTable,
+    Match,
+    MatchValue,
+    Output,
+    SetField,
+    Unknown,
+    match_of,
+)
+from openflow.ordering import Change, Put
+
+PROTOCOL = ProtocolDesc(version=ofp.OFP_VERSION)
+
+_ADDRESS_FIELDS: dict[str, tuple[type[IPv4Address | IPv6Address], type[IPv4Network | IPv6Network]]] = {
+    **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), (IPv4Address, IPv4Network)),
+    **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), (IPv6Address, IPv6Network)),
+}
+
+
+def flow_mod(change: Change) -> Any:
+    """The OFPFlowMod of a change. A deletion takes a flow of this key only if its cookie is ours."""
+    return _add(change.flow) if isinstance(change, Put) else _delete(change.flow)
+
+
+def _add(flow: Flow) -> Any:
+    return parser.OFPFlowMod(
+        PROTOCOL,
+        cookie=flow.cookie,
+        table_id=flow.table_id,
+        command=ofp.OFPFC_ADD,
+        priority=flow.priority,
+        match=wire_match(flow.match),
+        instructions=_instructions(flow.actions),
+    )
+
+
+def _delete(flow: Flow) -> Any:
+    return parser.OFPFlowMod(
+        PROTOCOL,
+        cookie=OWNER,
+        cookie_mask=OWNER_MASK,
+        table_id=flow.table_id,
+        command=ofp.OFPFC_DELETE_STRICT,
+        priority=flow.priority,
+        out_port=ofp.OFPP_ANY,
+        out_group=ofp.OFPG_ANY,
+        match=wire_match(flow.match),
+    )
+
+
+def flow_stats_request(cookie: int, cookie_mask: int) -> Any:
+    """The request for every flow whose cookie agrees with `cookie` in the bits of `cookie_mask`."""
+    return parser.OFPFlowStatsRequest(
+        PROTOCOL,
+        0,
+        ofp.OFPTT_ALL,
+        ofp.OFPP_ANY,
+        ofp.OFPG_ANY,
+        cookie,
+        cookie_mask,
+        parser.OFPMatch(),
+    )
+
+
+def flow_of(stats: Any) -> Flow:
+    """The flow that an OFPFlowStats describes."""
+    return Flow(
+        stats.table_id, stats.priority, _match(stats.match), tuple(_actions(stats.instructions)), stats.cookie
+    )
+
+
+def wire_match(match: Match) -> Any:
+    """The OFPMatch of a match."""
+    return parser.OFPMatch(**{name: _to_wire(value) for name, value in match})
+
+
+def _match(match: Any) -> Match:
+    return match_of({name: _from_wire(name, value) for name, value in match.items()})
+
+
+def _to_wire(value: MatchValue) -> Any:
+    if isinstance(value, int):
+        return value
+    if isinstance(value, IPv4Network | IPv6Network):
+        return str(value.network_address), str(value.netmask)
+    text, slash, mask = str(value).partition("/")
+    if not slash:
+        return text
+    return (text, mask) if ":" in text or "." in text else (int(text, 0), int(mask, 0))
+
+
+def _from_wire(name: str, value: Any) -> MatchValue:
+    if isinstance(value, tuple):
+        return _masked(name, *value)
+    if name in _ADDRESS_FIELDS:
+        return _ADDRESS_FIELDS[name][0](value)
+    return value if isinstance(value, int) else str(value)
+
+
+def _masked(name: str, value: Any, mask: Any) -> MatchValue:
+    if name not in _ADDRESS_FIELDS:
+        return f"{value}/{mask}"
+    address, network = _ADDRESS_FIELDS[name]
+    bits = int(address(mask))
+    length = bits.bit_count()
+    width = address(0).max_prefixlen
+    if bits == ((1 << length) - 1) << (width - length):
+        return network((int(address(value)), length))
+    return f"{value}/{mask}"  # a mask with holes: not ours
+
+
+def _instructions(actions: tuple[Action, ...]) -> list[Any]:
+    apply = [_action(action) for action in actions if not isinstance(action, GotoTable)]
+    goto = [
+        parser.OFPInstructionGotoTable(action.table_id) for action in actions if isinstance(action, GotoTable)
+    ]
+    return ([parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, apply)] if apply else []) + goto
+
+
+def _action(action: Action) -> Any:
+    match action:
+        case Output(port):
+            return parser.OFPActionOutput(port, ofp.OFPCML_NO_BUFFER)
+        case SetField(field, value):
+            return parser.OFPActionSetField(**{field: _to_wire(value)})
+        case DecTtl():
+            return parser.OFPActionDecNwTtl()
+        case _:
+            raise ValueError(f"{action} cannot be written")
+
+
+def _actions(instructions: list[Any]) -> Iterator[Action]:
+    for instruction in instructions:
+        if isinstance(instruction, parser.OFPInstructionGotoTable):
+            yield GotoTable(instruction.table_id)
+        elif getattr(instruction, "type", None) == ofp.OFPIT_APPLY_ACTIONS:
+            yield from map(_action_of, instruction.actions)
+        else:
+            yield Unknown(str(instruction))
+
+
+def _action_of(action: Any) -> Action:
+    if isinstance(action, parser.OFPActionOutput):
+        return Output(action.port)
+    if isinstance(action, parser.OFPActionSetField):
+        return SetField(action.key, _from_wire(action.key, action.value))
+    if isinstance(action, parser.OFPActionDecNwTtl):
+        return DecTtl()
+    return Unknown(str(action))

@@ -1,0 +1,196 @@
+"""The rows of Open vSwitch's database (OVSDB) that make a bridge: which columns we use, how we write them.
+
+What carries `external_ids:polder` is ours; other bridges and ports are neither shown nor touched. The methods
+run inside a transaction of `openflow.bridge`, on the replica of the database that it keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openflow.errors import BridgeRejected
+
+MARK = "polder"
+DATABASE = "Open_vSwitch"
+PROTOCOLS = ["OpenFlow13", "OpenFlow14"]
+"""1.4 for the agent (bundles), 1.3 for people with ovs-ofctl."""
+
+MAX_BACKOFF_MS = 1000
+INACTIVITY_PROBE_MS = 5000
+NO_OFPORT = -1
+"""What Open vSwitch writes when it cannot open a port's link."""
+
+_MAP = {"key": "string", "value": "string", "min": 0, "max": "unlimited"}
+_TEXTS = {"key": "string", "min": 0, "max": "unlimited"}
+_MAYBE_TEXT, _MAYBE_NUMBER = {"key": "string", "min": 0, "max": 1}, {"key": "integer", "min": 0, "max": 1}
+
+
+def _refs(table: str) -> dict[str, object]:
+    return {"key": {"type": "uuid", "refTable": table}, "min": 0, "max": "unlimited"}
+
+
+def _columns(**types: object) -> dict[str, object]:
+    return {"columns": {name: {"type": kind} for name, kind in types.items()}}
+
+
+SCHEMA: dict[str, object] = {
+    "name": DATABASE,
+    "version": "8.0.0",
+    "tables": {
+        DATABASE: _columns(bridges=_refs("Bridge")),
+        "Bridge": _columns(
+            name="string",
+            ports=_refs("Port"),
+            controller=_refs("Controller"),
+            fail_mode=_MAYBE_TEXT,
+            protocols=_TEXTS,
+            datapath_type="string",
+            external_ids=_MAP,
+            other_config=_MAP,
+        ),
+        "Port": _columns(name="string", interfaces=_refs("Interface"), external_ids=_MAP),
+        "Interface": _columns(name="string", type="string", ofport=_MAYBE_NUMBER, error=_MAYBE_TEXT),
+        "Controller": _columns(
+            target="string",
+            max_backoff=_MAYBE_NUMBER,
+            inactivity_probe=_MAYBE_NUMBER,
+            connection_mode=_MAYBE_TEXT,
+        ),
+    },
+}
+"""The part of the database's schema that we use; it has been the same in every Open vSwitch since 2.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRow:
+    """A port of ours. `ofport` is None while Open vSwitch has given it none, or cannot."""
+
+    name: str
+    ofport: int | None
+    external_ids: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One bridge in a replica of the database; `tables` are the replica's."""
+
+    tables: Mapping[str, Any]
+    name: str
+
+    def ports(self) -> dict[str, PortRow]:
+        """Our ports by name; none without a bridge."""
+        bridge = self._bridge()
+        ours = [port for port in bridge.ports if MARK in port.external_ids] if bridge else []
+        return {port.name: PortRow(port.name, _ofport(port), dict(port.external_ids)) for port in ours}
+
+    def ofport(self, name: str) -> int | None:
+        """The OpenFlow number of a port; None while there is none yet.
+
+        Raises:
+            BridgeRejected: Open vSwitch cannot open the link.
+        """
+        for interface in self._named("Interface", name):
+            if interface.ofport == [NO_OFPORT]:
+                why = "; ".join(interface.error) or "no reason given"
+                raise BridgeRejected(f"Open vSwitch cannot open {name}: {why}")
+            return next(iter(interface.ofport), None)
+        return None
+
+    def configure(self, txn: Any, controller: str, mac: str, datapath_type: str) -> None:
+        """Write the bridge. Raises `BridgeRejected` when one of this name is not ours."""
+        bridge = self._bridge()
+        if bridge is None:
+            bridge = self._make(txn, datapath_type)
+        elif MARK not in bridge.external_ids:
+            raise BridgeRejected(f"bridge {self.name} exists and is not Polder's")
+        _set(bridge, "fail_mode", ["secure"])
+        _set(bridge, "protocols", PROTOCOLS)
+        dpid = f"{int(mac.replace(':', ''), 16):016x}"
+        _set_keys(bridge, "other_config", {"hwaddr": mac, "datapath-id": dpid, "disable-in-band": "true"})
+        self._control(txn, bridge, controller)
+
+    def put(self, txn: Any, name: str, external_ids: Mapping[str, str]) -> None:
+        """Write a port. Raises `BridgeRejected` without a bridge, or when the port is not ours."""
+        bridge = self._bridge()
+        if bridge is None:
+            raise BridgeRejected(f"there is no bridge {self.name}")
+        port = self._own_port(name)
+        if port is not None and port.interfaces[0].ofport != [NO_OFPORT]:
+            _set(port, "external_ids", dict(external_ids))
+            return
+        if port is not None:
+            # Open vSwitch gave this row up; only a new one makes it try again.
+            bridge.delvalue("ports", port)
+        bridge.addvalue("ports", self._insert_port(txn, name, "", external_ids))
+
+    def take(self, name: str) -> None:
+        """Remove a port if it is there. Raises `BridgeRejected` when it is not ours."""
+        port = self._own_port(name)
+        if port is not None:
+            self._bridge().delvalue("ports", port)
+
+    def _make(self, txn: Any, datapath_type: str) -> Any:
+        bridge = txn.insert(self.tables["Bridge"])
+        bridge.name = self.name
+        bridge.datapath_type = datapath_type
+        bridge.external_ids = {MARK: "bridge"}
+        bridge.ports = [self._insert_port(txn, self.name, "internal", {})]
+        root = next(iter(self.tables[DATABASE].rows.values()))
+        root.addvalue("bridges", bridge)
+        return bridge
+
+    def _control(self, txn: Any, bridge: Any, target: str) -> None:
+        rows = _get(bridge, "controller", [])
+        row = next((row for row in rows if row.target == target), None)
+        if row is None:
+            row = txn.insert(self.tables["Controller"])
+            row.target = target
+        _set(row, "max_backoff", [MAX_BACKOFF_MS])
+        _set(row, "inactivity_probe", [INACTIVITY_PROBE_MS])
+        _set(row, "connection_mode", ["out-of-band"])
+        if rows != [row]:
+            bridge.controller = [row]
+
+    def _insert_port(self, txn: Any, name: str, kind: str, external_ids: Mapping[str, str]) -> Any:
+        interface = txn.insert(self.tables["Interface"])
+        interface.name = name
+        interface.type = kind
+        port = txn.insert(self.tables["Port"])
+        port.name = name
+        port.interfaces = [interface]
+        port.external_ids = dict(external_ids)
+        return port
+
+    def _bridge(self) -> Any:
+        return next(self._named("Bridge", self.name), None)
+
+    def _own_port(self, name: str) -> Any:
+        port, bridge = next(self._named("Port", name), None), self._bridge()
+        if port is None or (MARK in port.external_ids and bridge is not None and port in bridge.ports):
+            return port
+        raise BridgeRejected(f"port {name} exists and is not Polder's")
+
+    def _named(self, table: str, name: str) -> Iterator[Any]:
+        return (row for row in self.tables[table].rows.values() if row.name == name)
+
+
+def _ofport(port: Any) -> int | None:
+    return next((number for number in port.interfaces[0].ofport if number != NO_OFPORT), None)
+
+
+def _get(row: Any, column: str, default: Any) -> Any:
+    """A column's value; the default for a row of this transaction that has not been given one."""
+    return getattr(row, column, default)
+
+
+def _set(row: Any, column: str, value: Any) -> None:
+    """Write a column when it differs: the library sends what is written, different or not."""
+    if _get(row, column, None) != value:
+        setattr(row, column, value)
+
+
+def _set_keys(row: Any, column: str, wanted: Mapping[str, str]) -> None:
+    """Write some keys of a map and leave the others."""
+    _set(row, column, {**_get(row, column, {}), **wanted})

@@ -1,0 +1,273 @@
+"""The connection with Open vSwitch: a server on loopback that dumps and changes our flows.
+
+Open vSwitch dials in, again after its own restart or ours; `on_connect` says when. os-ken encodes and decodes
+the messages. Its application framework is not used: it keeps process-wide singletons, listens on two
+ports, leaves threads behind at every reconnect and cannot be stopped; one thread and `Channel` do here.
+
+The change of a flow table is a bundle (OpenFlow 1.4.1 §6.9): all of it at once or nothing, confirmed.
+Flows whose cookie is not ours are neither shown nor touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from os_ken.exception import OSKenException
+from os_ken.ofproto import ofproto_parser
+from os_ken.ofproto import ofproto_v1_4 as ofp
+from os_ken.ofproto import ofproto_v1_4_parser as parser
+
+from openflow.channel import Channel, Message
+from openflow.cookie import OWNER, OWNER_MASK
+from openflow.errors import Disconnected, Refused, SwitchError
+from openflow.flow import Flow
+from openflow.ordering import Change, order
+from openflow.render import PROTOCOL, flow_mod, flow_of, flow_stats_request
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+PORT = 6653
+"""OpenFlow's own port (IANA)."""
+
+HANDSHAKE_TIMEOUT_S = 5.0
+REPLY_TIMEOUT_S = 10.0
+BUNDLE_CHANGES = 5000
+"""Changes in one bundle. More are made in several, in the order of `openflow.ordering`."""
+
+BUNDLE_FLAGS = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
+
+
+class Counted(NamedTuple):
+    """A flow as the switch holds it, and what it has counted; some hundred milliseconds late."""
+
+    flow: Flow
+    packets: int
+    bytes: int
+
+
+class Switch:
+    """The one bridge that connects to us. Safe to call from many threads.
+
+    Args:
+        port: TCP port on 127.0.0.1 to listen at; 0 takes a free one.
+        dpid: the datapath id to accept; None accepts any. It keeps a misconfigured bridge away, it is
+            no authentication: who can connect to loopback can pretend.
+        on_connect: called after each connect, in the connection's thread. It must return at once and not
+            call this object: mark something dirty.
+    """
+
+    def __init__(
+        self, *, port: int = PORT, dpid: int | None = None, on_connect: Callable[[], None] = lambda: None
+    ) -> None:
+        self._wanted_port = port
+        self._dpid = dpid
+        self._on_connect = on_connect
+        self._state = threading.Condition()
+        self._channel: Channel | None = None
+        self._pending: Channel | None = None
+        self._listener: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._applying = threading.Lock()
+        self._bundle_id = 0
+
+    def start(self) -> int:
+        """Listen; returns the port. Raises `SwitchError` when the port is taken."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, self._wanted_port))
+            listener.listen()
+        except OSError as fault:
+            listener.close()
+            raise SwitchError(f"cannot listen at {HOST}:{self._wanted_port}: {fault.strerror}") from fault
+        self._listener = listener
+        self._thread = threading.Thread(target=self._accept, args=(listener,), name="openflow", daemon=True)
+        self._thread.start()
+        return int(listener.getsockname()[1])
+
+    def stop(self) -> None:
+        """End the connection and the thread; the switch keeps its flows. Blocking, briefly. Idempotent."""
+        with self._state:
+            listener, self._listener = self._listener, None
+            channels = [channel for channel in (self._channel, self._pending) if channel]
+        if listener is None:
+            return
+        listener.shutdown(socket.SHUT_RDWR)
+        for channel in channels:
+            channel.close()
+        if self._thread is not None:
+            self._thread.join()
+        listener.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the switch is connected now."""
+        return self._channel is not None
+
+    def wait_connected(self, timeout_s: float) -> bool:
+        """Wait until the switch is connected, at most `timeout_s` seconds; whether it is. Blocking."""
+        with self._state:
+            return self._state.wait_for(lambda: self._channel is not None, timeout_s)
+
+    def dump(self) -> list[Flow]:
+        """Every flow of ours that the switch holds, in no order. Blocking.
+
+        Raises:
+            Disconnected: see there.
+            SwitchError: the switch's answer makes no sense.
+        """
+        return [counted.flow for counted in self.counters()]
+
+    def counters(self) -> list[Counted]:
+        """Every flow of ours with its counters. Blocking; raises as `dump`."""
+        request = flow_stats_request(OWNER, OWNER_MASK)
+        replies = self._connection().exchange(lambda xid: [_encoded(request, xid)], timeout_s=REPLY_TIMEOUT_S)
+        parts = [_decoded(message) for message in replies]
+        return [
+            Counted(flow_of(stats), stats.packet_count, stats.byte_count)
+            for part in parts
+            for stats in part.body
+        ]
+
+    def apply(self, puts: Iterable[Flow], deletes: Iterable[Flow]) -> None:
+        """Add or replace `puts` and delete `deletes`, all at once; returns when it is done. Blocking.
+
+        Idempotent. More than `BUNDLE_CHANGES` changes are made in several bundles.
+
+        Raises:
+            Disconnected: see there; the changes may or may not have been made.
+            Refused: nothing of the refused bundle was made.
+        """
+        changes = order(puts, deletes)
+        with self._applying:
+            for start in range(0, len(changes), BUNDLE_CHANGES):
+                self._commit(self._connection(), changes[start : start + BUNDLE_CHANGES])
+
+    def _commit(self, channel: Channel, changes: Sequence[Change]) -> None:
+        """Fill a bundle, then commit it.
+
+        The barrier between the two is needed: a switch leaves out of the bundle what it refused when it
+        was added, and would commit the rest.
+        """
+        self._bundle_id += 1
+        bundle_id = self._bundle_id
+        inside = (
+            parser.OFPBundleAddMsg(PROTOCOL, bundle_id, BUNDLE_FLAGS, flow_mod(change), [])
+            for change in changes
+        )
+        opening, committing = (
+            _control(bundle_id, kind) for kind in (ofp.OFPBCT_OPEN_REQUEST, ofp.OFPBCT_COMMIT_REQUEST)
+        )
+        try:
+            _ask(channel, opening, *inside, parser.OFPBarrierRequest(PROTOCOL))
+        except Refused:
+            channel.send(_encoded(_control(bundle_id, ofp.OFPBCT_DISCARD_REQUEST), 0))
+            raise
+        _ask(channel, committing)
+
+    def _connection(self) -> Channel:
+        channel = self._channel
+        if channel is None:
+            raise Disconnected("the switch is not connected")
+        return channel
+
+    def _accept(self, listener: socket.socket) -> None:
+        """The thread: one connection after the other, until `stop`."""
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # stop() has shut the listener down
+            channel = Channel(connection, ofp.OFP_VERSION)
+            with self._state:
+                self._pending = channel
+                if self._listener is None:
+                    channel.close()
+            self._serve(channel)
+            channel.release()
+
+    def _serve(self, channel: Channel) -> None:
+        try:
+            dpid = self._handshake(channel)
+        except SwitchError as fault:
+            log.warning("switch refused reason=%s", fault)
+            return
+        log.info("switch connected dpid=%016x", dpid)
+        self._set(channel)
+        self._on_connect()
+        channel.serve()
+        self._set(None)
+        log.info("switch disconnected dpid=%016x", dpid)
+
+    def _set(self, channel: Channel | None) -> None:
+        with self._state:
+            self._channel = channel
+            self._state.notify_all()
+
+    def _handshake(self, channel: Channel) -> int:
+        """OpenFlow 1.4.1 §6.3.1: hello both ways, then the features; returns the datapath id."""
+        versions = parser.OFPHelloElemVersionBitmap(versions=[ofp.OFP_VERSION])
+        channel.send(_encoded(parser.OFPHello(PROTOCOL, [versions]), 0))
+        hello = _await(channel, ofp.OFPT_HELLO)
+        if hello.version < ofp.OFP_VERSION:
+            raise SwitchError("it does not speak OpenFlow 1.4")
+        channel.send(_encoded(parser.OFPFeaturesRequest(PROTOCOL), 0))
+        dpid = int(_decoded(_await(channel, ofp.OFPT_FEATURES_REPLY)).datapath_id)
+        if self._dpid not in (None, dpid):
+            raise SwitchError(f"datapath id {dpid:016x} is not ours, {self._dpid:016x}")
+        return dpid
+
+
+def _await(channel: Channel, kind: int) -> Message:
+    while (message := channel.receive(HANDSHAKE_TIMEOUT_S)) is not None:
+        if message.type == kind:
+            return message
+        if message.type == ofp.OFPT_ERROR:
+            raise SwitchError(_reason(message))
+    raise Disconnected("no handshake")
+
+
+def _ask(channel: Channel, *requests: Any) -> list[Message]:
+    """Send requests and wait for the last answer. Raises `Refused` when any answer is an error."""
+    replies = channel.exchange(
+        lambda xid: [_encoded(request, xid + place) for place, request in enumerate(requests)],
+        timeout_s=REPLY_TIMEOUT_S,
+    )
+    for message in replies:
+        if message.type == ofp.OFPT_ERROR:
+            raise Refused(_reason(message))
+    return replies
+
+
+def _control(bundle_id: int, kind: int) -> Any:
+    return parser.OFPBundleCtrlMsg(PROTOCOL, bundle_id, kind, BUNDLE_FLAGS, [])
+
+
+def _encoded(message: Any, xid: int) -> bytes:
+    message.set_xid(xid)
+    message.serialize()
+    return bytes(message.buf)
+
+
+def _decoded(message: Message) -> Any:
+    """Decode a message of the switch. Raises `SwitchError` when it is malformed."""
+    try:
+        decoded = ofproto_parser.msg(
+            PROTOCOL, message.version, message.type, len(message.data), message.xid, message.data
+        )
+    except (OSKenException, AssertionError) as fault:
+        raise SwitchError(f"the switch's answer does not decode: {fault}") from fault
+    if decoded is None:
+        raise SwitchError("the switch's answer does not decode")
+    return decoded
+
+
+def _reason(message: Message) -> str:
+    """An error of the switch in words."""
+    error = _decoded(message)
+    return f"{ofp.ofp_error_type_to_str(error.type)} {ofp.ofp_error_code_to_str(error.type, error.code)}"

@@ -1,0 +1,89 @@
+"""The tables of the pipeline as data, and the few matches that its flows are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from openflow.cookie import Purpose, encode
+from openflow.flow import Action, Flow, MatchValue, match_of
+
+GENERATION = 1
+"""Of the pipeline's layout: raised when the meaning of flows changes, so that all are replaced."""
+
+Fields = Mapping[str, MatchValue]
+
+ARP: Fields = {"eth_type": 0x0806}
+IPV4: Fields = {"eth_type": 0x0800}
+IPV6: Fields = {"eth_type": 0x86DD}
+ICMPV6: Fields = {**IPV6, "ip_proto": 58}
+# RFC 4861 §4
+SOLICITATION: Fields = {**ICMPV6, "icmpv6_type": 135}
+ADVERTISEMENT: Fields = {**ICMPV6, "icmpv6_type": 136}
+ROUTER_ADVERTISEMENT: Fields = {**ICMPV6, "icmpv6_type": 134}
+REDIRECT: Fields = {**ICMPV6, "icmpv6_type": 137}
+
+TAGGED: Fields = {"vlan_vid": "0x1000/0x1000"}
+"""Any VLAN tag (OpenFlow 1.4.1 §7.2.2.7: the bit OFPVID_PRESENT)."""
+GROUP_MAC: Fields = {"eth_dst": "01:00:00:00:00:00/01:00:00:00:00:00"}
+"""Every multicast and broadcast destination (IEEE 802 §8.2.2: the group bit)."""
+GROUPS: tuple[Fields, ...] = (
+    GROUP_MAC,
+    {**IPV4, "ipv4_dst": IPv4Network("224.0.0.0/4")},
+    {**IPV4, "ipv4_dst": IPv4Network("255.255.255.255/32")},
+    {**IPV6, "ipv6_dst": IPv6Network("ff00::/8")},
+)
+"""Every spelling of multicast and broadcast."""
+LINK_LOCAL = IPv6Network("fe80::/10")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the pipeline: what it decides, by which fields, and what a miss counts as."""
+
+    name: str
+    table_id: int
+    decides: str
+    fields: frozenset[str]
+    miss: Purpose
+
+    def flow(
+        self, priority: int, purpose: Purpose, actions: tuple[Action, ...], reason: str, fields: Fields
+    ) -> Flow:
+        """A flow of this table, its cookie from purpose and generation. Pure."""
+        return Flow(self.table_id, priority, match_of(fields), actions, encode(purpose, GENERATION), reason)
+
+    def drop(self, priority: int, purpose: Purpose, reason: str, fields: Fields) -> Flow:
+        """A flow that drops and counts."""
+        return self.flow(priority, purpose, (), reason, fields)
+
+
+CLASSIFY = Table(
+    "classify",
+    0,
+    "Who sent it, and may it? The port says which endpoint, the endpoint which MAC and addresses.",
+    frozenset(
+        {"in_port", "vlan_vid", "eth_type", "eth_src", "eth_dst", "ipv4_src", "ipv6_src", "ip_proto"}
+        | {"arp_op", "arp_sha", "arp_spa", "arp_tpa"}
+        | {"icmpv6_type", "ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll"}
+    ),
+    Purpose.UNKNOWN_PORT,
+)
+FORWARD = Table(
+    "forward",
+    1,
+    "Where does an endpoint's packet go: to an endpoint of this node, or to the kernel?",
+    frozenset(
+        {"in_port", "eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "nw_ttl", "ip_proto", "icmpv6_type"}
+    ),
+    Purpose.NO_ROUTE,
+)
+DELIVER = Table(
+    "deliver",
+    2,
+    "Which endpoint is the kernel's packet for?",
+    frozenset({"eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "ip_proto", "icmpv6_type"}),
+    Purpose.NO_ENDPOINT,
+)
+TABLES = (CLASSIFY, FORWARD, DELIVER)
