@@ -8,6 +8,7 @@ is the name, `pl...`, together with the kind, veth.
 from __future__ import annotations
 
 import errno
+import logging
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from agents.kernel.interface import Interface, all_interfaces, find_interface, s
 from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_get
 from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
 from store.model import IPAddress
+
+log = logging.getLogger(__name__)
 
 PREFIX = "pl"
 KIND = "veth"
@@ -72,8 +75,8 @@ class Links:
         self._worker.close()
         self._netlink.close()
 
-    def ensure_endpoint_link(self, spec: LinkSpec) -> bool:
-        """Make the link, or complete it; returns whether anything had to be changed. Idempotent.
+    def ensure_endpoint_link(self, spec: LinkSpec) -> None:
+        """Make the link, or complete it. Idempotent: what is right is read and not written.
 
         A link of this name whose other end is elsewhere belonged to the endpoint's former namespace: it is
         made anew.
@@ -88,16 +91,11 @@ class Links:
                 if home.inode == netns.inode:
                     raise NetnsGone(spec.netns, "is this host's own")
             host = self._existing(spec, netns)
-            made = host is None
+            done = "completed" if host else "made"
             host = host or self._make(spec, netns)
-            changed = _keep_host_out(host)
-            if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
-                self._netlink.request(*requests)
-            inside = Inside(
-                host.peer_index, spec.ifname, spec.mac, spec.mtu_bytes, spec.addresses, spec.gateways
-            )
-            completed = self._worker.run(netns, lambda: configure(inside))
-        return any([made, changed, requests, completed])
+            changed = self._configure(host, spec, netns)
+        if changed:
+            log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
 
     def remove_link(self, host_ifname: str) -> None:
         """Remove a link, both ends. Idempotent. Raises `IfnameTaken` when it is no link of ours."""
@@ -117,6 +115,15 @@ class Links:
     def uplink_mtu(self) -> int | None:
         """See `agents.kernel.gateway.uplink_mtu`."""
         return gateway.uplink_mtu(self._netlink)
+
+    def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
+        """Bring both ends to what they should be; returns whether anything had to be changed."""
+        changed = _keep_host_out(host)
+        if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
+            self._netlink.request(*requests)
+        inside = Inside(host.peer_index, spec.ifname, spec.mac, spec.mtu_bytes, spec.addresses, spec.gateways)
+        completed = self._worker.run(netns, lambda: configure(inside))
+        return changed or bool(requests) or completed
 
     def _existing(self, spec: LinkSpec, netns: Netns) -> Interface | None:
         host = find_interface(self._netlink, spec.host_ifname)
