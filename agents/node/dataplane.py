@@ -30,7 +30,7 @@ from store.model import Attachment, Endpoint, IPNetwork, Ready, host_prefix
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
-DRAIN_POLL_S = 0.25
+DRAIN_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from store.model import Endpoint, EndpointState, host_prefix
 WITHDRAW_WAIT_S = 2.0
 """How long a withdrawal is waited for: a speaker that is dead must not hold an address for ever."""
 
+SETTLE_S = 0.2
+"""How long after the withdrawal packets are still delivered: routers need a moment to act on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -30,10 +33,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a pass hands to the next: the last value of each endpoint, and since when each is draining."""
+    """What a pass hands to the next, by endpoint id. Times are of the caller's clock, in seconds."""
 
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    draining_since: Mapping[str, float] = field(default_factory=dict)
+    """The last value of each endpoint that is up or draining."""
+    down_since: Mapping[str, float] = field(default_factory=dict)
+    told_at: Mapping[str, float] = field(default_factory=dict)
+    """When a peer was last known to be told of the endpoint's address."""
 
 
 def plan(
@@ -55,25 +61,27 @@ def plan(
     up: dict[str, Endpoint] = {}
     draining: dict[str, Endpoint] = {}
     down: dict[str, str] = {}
+    down_since: dict[str, float] = {}
+    told_at: dict[str, float] = {}
     for name, want in wants.items():
         if want.stage is Stage.HOLDING:
             continue
         endpoint = snapshot.endpoints.get(name)
-        why = _why_down(endpoint, want, netns_alive)
         known = endpoint or memory.endpoints.get(name)
+        why = _why_down(endpoint, want, netns_alive)
+        if known is not None and _told(snapshot, known, memory, first_down=why is not None):
+            told_at[name] = now
+        elif name in memory.told_at:
+            told_at[name] = memory.told_at[name]
         if why is None and endpoint is not None:
             up[name] = endpoint
-        elif (
-            known is not None and _announced(snapshot, known) and _waited(name, memory, now) < WITHDRAW_WAIT_S
-        ):
+            continue
+        down_since[name] = memory.down_since.get(name, now)
+        if known is not None and _drains(name, told_at, down_since, now):
             draining[name] = known
         else:
             down[name] = why or ""
-    remembered = Memory(
-        endpoints={**up, **draining},
-        draining_since={name: memory.draining_since.get(name, now) for name in draining},
-    )
-    return Plan(up, draining, down), remembered
+    return Plan(up, draining, down), Memory({**up, **draining}, down_since, told_at)
 
 
 def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want], bool]) -> str | None:
@@ -86,9 +94,16 @@ def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want
     return None if netns_alive(want) else f"its network namespace {want.netns} is gone"
 
 
-def _announced(snapshot: Snapshot, endpoint: Endpoint) -> bool:
-    return any(host_prefix(address) in snapshot.advertised for address in endpoint.addresses)
+def _told(snapshot: Snapshot, endpoint: Endpoint, memory: Memory, *, first_down: bool) -> bool:
+    """Whether a peer is told of the address now, or was until this very pass.
+
+    A speaker may have withdrawn before this program came to look: the settling time still begins now.
+    """
+    if any(host_prefix(address) in snapshot.advertised for address in endpoint.addresses):
+        return True
+    return first_down and endpoint.id in memory.told_at and endpoint.id not in memory.down_since
 
 
-def _waited(name: str, memory: Memory, now: float) -> float:
-    return now - memory.draining_since.get(name, now)
+def _drains(name: str, told_at: Mapping[str, float], down_since: Mapping[str, float], now: float) -> bool:
+    settled = name not in told_at or now - told_at[name] >= SETTLE_S
+    return not settled and now - down_since[name] < WITHDRAW_WAIT_S

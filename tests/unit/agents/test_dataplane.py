@@ -12,6 +12,7 @@ import pytest
 from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.dataplane import Dataplane, Devices
+from agents.node.plan import SETTLE_S
 from agents.node.plug import Busy, Plugged
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
@@ -161,6 +162,7 @@ def test_an_announced_address_is_delivered_until_it_is_withdrawn() -> None:
     assert node.dataplane.step() is not None
     assert node.touched() == ["delete ready"]
     node.know(endpoint(state=EndpointState.RELEASING))
+    node.now += SETTLE_S
     node.dataplane.step()
     assert node.touched()[0] == "delete flows"
 

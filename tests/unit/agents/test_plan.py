@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.node.plan import WITHDRAW_WAIT_S, Memory, plan
+from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S, Memory, plan
 from agents.node.wants import Stage, Want
 from store.model import EndpointState, Value
 from tests.support.cluster import advertised, endpoint, pool, snapshot
@@ -48,6 +48,26 @@ def test_a_withdrawal_is_waited_for_but_not_for_ever() -> None:
     place, memory = sort(gone_but_told, memory=memory, now=100.0 + WITHDRAW_WAIT_S - 0.1)
     assert place == "draining"
     assert sort(gone_but_told, memory=memory, now=100.0 + WITHDRAW_WAIT_S)[0] == "down"
+
+
+def test_after_the_withdrawal_packets_on_their_way_are_still_delivered() -> None:
+    _, memory = sort(endpoint(), advertised("10.64.0.1/32"), now=99.0)
+    _, memory = sort(advertised("10.64.0.1/32"), memory=memory, now=100.0)
+    place, memory = sort(memory=memory, now=100.0 + SETTLE_S / 2)
+    assert place == "draining"
+    assert sort(memory=memory, now=100.0 + SETTLE_S)[0] == "down"
+
+
+def test_a_withdrawal_that_was_faster_than_this_program_settles_too() -> None:
+    _, memory = sort(endpoint(), advertised("10.64.0.1/32"), now=70.0)
+    place, memory = sort(memory=memory, now=100.0)
+    assert place == "draining"
+    assert sort(memory=memory, now=100.0 + SETTLE_S)[0] == "down"
+
+
+def test_an_address_that_no_peer_was_told_of_goes_at_once() -> None:
+    _, memory = sort(endpoint(), memory=Memory(), now=99.0)
+    assert sort(memory=memory, now=100.0)[0] == "down"
 
 
 def test_a_restart_in_the_middle_does_not_wait_for_what_it_cannot_know() -> None:
