@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from intent.snapshot import Snapshot, View, watched
 from store.client import Store
-from store.feed import Delete, Feed, InSync, Put, decoded
+from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,20 @@ class Knowledge:
             return self._changed.wait_for(lambda: self._in_sync and told(self._view.snapshot), timeout_s)
 
     def _run(self) -> None:
-        for event in decoded(self._feed):
+        for batch in decoded_batches(self._feed):
             with self._changed:
-                match event:
-                    case Put(key=key, value=value):
-                        self._view.put(key, value)
-                    case Delete(key=key):
-                        self._view.delete(key)
-                    case InSync():
-                        self._in_sync = True
+                for item in batch:
+                    self._take(item)
                 in_sync = self._in_sync
                 self._changed.notify_all()
             if in_sync:
                 self._on_change()
+
+    def _take(self, item: DecodedItem) -> None:
+        match item:
+            case Put(key=key, value=value):
+                self._view.put(key, value)
+            case Delete(key=key):
+                self._view.delete(key)
+            case InSync():
+                self._in_sync = True

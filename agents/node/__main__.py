@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.node.agent import Agent, Settings
 from agents.node.api import SocketInUse
+from openflow.errors import SwitchError
 from store.model.value import Name
 from store.options import OptionError, add_arguments, open_store
 
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         agent.start()
     except ValidationError:
         return _fail(f"--node {args.node!r} is not a name: lower-case letters, digits, dots and hyphens")
-    except (OptionError, SocketInUse) as fault:
+    except (OptionError, SocketInUse, SwitchError) as fault:
         return _fail(str(fault))
     except PermissionError as fault:
         return _fail(f"no right to use {fault.filename}: run as root, or choose another --run-dir")

@@ -30,7 +30,8 @@ from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
-from openflow.bridge import Bridge, BridgeError
+from openflow.bridge import Bridge
+from openflow.errors import BridgeError
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store

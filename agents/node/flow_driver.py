@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
+from openflow.errors import SwitchError
 from openflow.flow import Flow, FlowKey
-from openflow.switch import Switch, SwitchError
+from openflow.switch import Switch
 
 log = logging.getLogger(__name__)
 

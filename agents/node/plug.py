@@ -17,7 +17,8 @@ from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
 from agents.node.wants import Refused, Want
 from intent.names import gateway
-from openflow.bridge import BridgeError, PortRow
+from openflow.errors import BridgeError
+from openflow.rows import PortRow
 from store.model import Endpoint
 
 log = logging.getLogger(__name__)
