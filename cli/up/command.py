@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ class Options:
 
     listen: Listen
     agent: bool
-    etcd: str | None
+    etcd: Sequence[str]
+    """Arguments that name the etcd to use; none to start one."""
     etcd_port: int
     node: str | None
     asn: int | None
@@ -57,6 +59,9 @@ class Options:
 )
 @click.option("--no-agent", is_flag=True, help="Start neither an agent nor a speaker.")
 @click.option("--etcd", metavar="URL[,URL]", help="Use this etcd, and start none.")
+@click.option("--etcd-ca", metavar="FILE", help="With --etcd: the CA of its certificates.")
+@click.option("--etcd-cert", metavar="FILE", help="With --etcd: the certificate to show to it.")
+@click.option("--etcd-key", metavar="FILE", help="With --etcd: the key of that certificate.")
 @click.option(
     "--etcd-port",
     type=click.IntRange(0, 65535),
@@ -78,18 +83,19 @@ def command(
     data_dir: Path | None,
     listen: str,
     no_agent: bool,
-    etcd: str | None,
     etcd_port: int,
     node: str | None,
     asn: int | None,
     run_dir: Path,
+    **etcd: str | None,
 ) -> None:
     """Run everything on this host.
 
     Starts an etcd, a controller and, where it may, this host's agent and speaker. Ctrl-C stops them; the data
     stays. What is forwarded and announced then goes on being so.
     """
-    options = Options(parse_listen(listen), not no_agent, etcd, etcd_port, node, asn, run_dir)
+    access = _etcd_arguments(etcd)
+    options = Options(parse_listen(listen), not no_agent, access, etcd_port, node, asn, run_dir)
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         data = stack.enter_context(held(data_dir or default_path()))
@@ -102,19 +108,27 @@ def command(
             click.echo(f"polder: stopping; the data stays in {data.path}")
 
 
+def _etcd_arguments(given: Mapping[str, str | None]) -> list[str]:
+    """As the programs take them: `etcd_ca` is `--etcd-ca`."""
+    named = {name: value for name, value in given.items() if value is not None}
+    if named and "etcd" not in named:
+        raise click.UsageError("--etcd-ca, --etcd-cert and --etcd-key go with --etcd")
+    return [f"--{name.replace('_', '-')}={value}" for name, value in named.items()]
+
+
 def _start(supervisor: Supervisor, data: Data, options: Options) -> None:
     listen = found_free(options.listen, "--listen ADDRESS:PORT")
-    etcd_url = options.etcd or _start_etcd(supervisor, data, options.etcd_port)
+    etcd = options.etcd or [f"--etcd={_start_etcd(supervisor, data, options.etcd_port)}"]
     session = Session(ServerLink(listen.server), "json")
     program = Program(
         "controller",
-        argv("controller", ["--listen", str(listen), "--etcd", etcd_url]),
+        argv("controller", [f"--listen={listen}", *etcd]),
         data.log("controller"),
     )
     controller = supervisor.start(program)
     supervisor.await_ready(controller, lambda: _not_ready(session), CONTROLLER_S)
     _running("controller", f"{listen.server.url}  pid {controller.pid}")
-    node = _start_agent(supervisor, data, options, session, etcd_url)
+    node = _start_agent(supervisor, data, options, session, etcd)
     _next_steps(session, listen, options, node)
 
 
@@ -127,7 +141,7 @@ def _start_etcd(supervisor: Supervisor, data: Data, port: int) -> str:
 
 
 def _start_agent(
-    supervisor: Supervisor, data: Data, options: Options, session: Session, etcd_url: str
+    supervisor: Supervisor, data: Data, options: Options, session: Session, etcd: Sequence[str]
 ) -> str | None:
     """Start agent and speaker where they may run. Returns the node's name; None when it may not be."""
     ovsdb = ovsdb_socket()
@@ -138,8 +152,8 @@ def _start_agent(
     node = node_name(options.node)
     if remark := register(session, node, options.asn):
         _running("node", remark)
-    common = ["--node", node, "--etcd", etcd_url, "--run-dir", str(options.run_dir)]
-    for name, extra in (("agent", ["--ovsdb", f"unix:{ovsdb}"]), ("speaker", [])):
+    common = [f"--node={node}", f"--run-dir={options.run_dir}", *etcd]
+    for name, extra in (("agent", [f"--ovsdb=unix:{ovsdb}"]), ("speaker", [])):
         child = supervisor.start(Program(name, argv(name, common + extra), data.log(name)))
         _running(name, f"node {node}  pid {child.pid}")
     return node
