@@ -68,9 +68,10 @@ class Child:
         status = self._process.poll() if self._process else 0
         if status is None:
             return None
-        return (
-            f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        )
+        name = self.program.name
+        if status < 0:
+            return f"{name} was killed by {signal.Signals(-status).name}"
+        return f"{name} ended with status {status}, its last words: {self.last_words()}"
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens when it has ended."""

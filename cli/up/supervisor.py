@@ -81,13 +81,11 @@ class Supervisor:
         log = child.program.log
         while missing := ready():
             if ended := child.ended():
-                raise Failure(
-                    f"{child.program.name} {ended}: {child.last_words()}", advice=f"its log is {log}"
-                )
+                raise Failure(ended, advice=f"see its log: {log}")
             if time.monotonic() > deadline:
                 raise Failure(
                     f"{child.program.name} is not ready after {deadline_s:g} s: {missing}",
-                    advice=f"its log is {log}",
+                    advice=f"see its log: {log}",
                 )
             self._signals.wait(POLL_S)
 
@@ -126,14 +124,12 @@ class Supervisor:
         ended = child.ended()
         if ended is None:
             return
+        log = child.program.log
         pause_s = watched.backoff.died(now - watched.started)
-        what = f"{child.program.name} {ended}: {child.last_words()}"
         if watched.vital and watched.backoff.deaths >= MAX_DEATHS:
-            raise Failure(
-                f"{what}; it died {MAX_DEATHS} times in a row", advice=f"see its log: {child.program.log}"
-            )
+            raise Failure(f"{ended}; it died {MAX_DEATHS} times in a row", advice=f"see its log: {log}")
         watched.due = now + pause_s
-        self._say(f"{what}; starting it again in {pause_s:g} s")
+        self._say(f"{ended}; starting it again in {pause_s:g} s")
 
     def _stop(self, child: Child) -> None:
         child.send(signal.SIGTERM)
