@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
@@ -19,9 +20,10 @@ IPNetwork = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """The state of the session with the peer, and why, as last heard."""
+    """The state of the session with the peer, since when, and why, as last heard."""
 
     state: State
+    since: datetime
     reason: str = ""
 
 
@@ -33,11 +35,14 @@ class Speaker(Protocol):
     """Speaks BGP with one peer. Every method may be called again with the same arguments at no cost."""
 
     def start(self) -> None:
-        """Adopt the running process of this peer if its configuration is the same, else start one."""
+        """Adopt the running process of this peer if its configuration is the same, else start one.
+
+        Returns at once. Nothing is announced or withdrawn before the first `replace`.
+        """
         ...
 
     def replace(self, wanted: Mapping[IPNetwork, Advertisement]) -> None:
-        """Make `wanted` the whole of what is announced. Blocking: returns when it was handed over."""
+        """Make `wanted` the whole of what is announced. Returns at once; `advertised` follows."""
         ...
 
     def report(self) -> SessionReport:
@@ -45,7 +50,11 @@ class Speaker(Protocol):
         ...
 
     def advertised(self) -> frozenset[IPNetwork]:
-        """The prefixes that were handed over and acknowledged, and not withdrawn since."""
+        """What the peer holds from this speaker, whenever the session is up.
+
+        A prefix is in it from the acknowledgement of its announcement to that of its withdrawal. While a
+        dead process is replaced, what the peer keeps meanwhile (graceful restart) stays in it.
+        """
         ...
 
     def detach(self) -> None:
@@ -53,5 +62,8 @@ class Speaker(Protocol):
         ...
 
     def decommission(self) -> None:
-        """Withdraw everything, then end the session and the process: the peer is no longer wanted."""
+        """Withdraw everything, then end the session and the process: the peer is no longer wanted.
+
+        Blocking: until the process has ended, some tenths of a second, at most about 10 s.
+        """
         ...

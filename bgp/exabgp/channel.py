@@ -1,0 +1,159 @@
+"""Commands to ExaBGP and what it says, over the bridge's socket.
+
+`ask` sends commands and waits for the answer of each. Commands of one kind are answered in their order;
+`end_of_rib` and `show` are asked alone, because ExaBGP may refuse them before it has answered what came
+earlier. Events that arrive meanwhile are kept for `events`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgp.exabgp.events import Answer, Negotiated, Neighbor, Route, SessionEvent, parse
+
+READ_BYTES = 65536
+WINDOW = 8
+"""Commands under way at once; together they fit into the socket's buffers, so that sending never blocks."""
+
+
+class ChannelLost(Exception):
+    """The bridge or ExaBGP went away, or never was there. Connect again."""
+
+
+class Hung(ChannelLost):
+    """ExaBGP does not answer. Only a new process helps."""
+
+
+class Busy(ChannelLost):
+    """Another program speaks with this peer's ExaBGP. Wait until it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one command, and what was shown before it."""
+
+    ok: bool
+    shown: tuple[Route | Neighbor, ...] = ()
+
+
+class Channel:
+    """One connection to the bridge. Not thread-safe.
+
+    Args:
+        path: the bridge's socket.
+        answer_s: how long one answer may take before ExaBGP counts as hung, in seconds.
+
+    Raises:
+        ChannelLost: nobody listens, or (`Busy`, `Hung`) no greeting came.
+    """
+
+    def __init__(self, path: Path, *, answer_s: float) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._answer_s = answer_s
+        self._rest = b""
+        self._lines: deque[str] = deque()
+        self._events: deque[SessionEvent | Negotiated] = deque()
+        try:
+            self._socket.connect(str(path))
+            self._greet()
+        except OSError as fault:
+            self.close()
+            raise ChannelLost(f"{path}: {fault.strerror}") from fault
+        except ChannelLost:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when ExaBGP said something."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the connection; ExaBGP goes on. Idempotent."""
+        self._socket.close()
+
+    def ask(self, commands: Sequence[str]) -> list[Reply]:
+        """Send commands and wait for all their answers, which come in the order of the commands.
+
+        Raises:
+            ChannelLost: the connection ended, or (`Hung`) an answer took too long.
+        """
+        replies: list[Reply] = []
+        sent = 0
+        shown: list[Route | Neighbor] = []
+        while len(replies) < len(commands):
+            while sent < len(commands) and sent - len(replies) < WINDOW:
+                self._send(commands[sent])
+                sent += 1
+            match self._next():
+                case Answer(ok):
+                    replies.append(Reply(ok, tuple(shown)))
+                    shown = []
+                case Route() | Neighbor() as said:
+                    shown.append(said)
+                case SessionEvent() | Negotiated() as event:
+                    self._events.append(event)
+        return replies
+
+    def events(self) -> list[SessionEvent | Negotiated]:
+        """The events heard since the last call, without waiting.
+
+        Raises:
+            ChannelLost: the connection ended.
+        """
+        self._socket.setblocking(False)
+        try:
+            while True:
+                self._receive()
+        except BlockingIOError:
+            pass
+        for line in self._lines:
+            if isinstance(event := parse(line), SessionEvent | Negotiated):
+                self._events.append(event)
+        self._lines.clear()
+        heard = list(self._events)
+        self._events.clear()
+        return heard
+
+    def _greet(self) -> None:
+        until = time.monotonic() + self._answer_s
+        while (line := self._line(until)) != "ready":
+            if line == "busy":
+                raise Busy("another program speaks with this peer's ExaBGP")
+            if isinstance(event := parse(line), SessionEvent | Negotiated):
+                self._events.append(event)
+
+    def _send(self, command: str) -> None:
+        self._socket.settimeout(self._answer_s)
+        try:
+            self._socket.sendall(command.encode() + b"\n")
+        except TimeoutError as fault:
+            raise Hung(f"ExaBGP reads nothing for {self._answer_s:g} s") from fault
+        except OSError as fault:
+            raise ChannelLost(f"cannot send: {fault}") from fault
+
+    def _next(self) -> Answer | Route | Neighbor | SessionEvent | Negotiated | None:
+        return parse(self._line(time.monotonic() + self._answer_s))
+
+    def _line(self, until: float) -> str:
+        while not self._lines:
+            self._socket.settimeout(max(until - time.monotonic(), 0.001))
+            try:
+                self._receive()
+            except TimeoutError as fault:
+                raise Hung(f"no answer from ExaBGP in {self._answer_s:g} s") from fault
+        return self._lines.popleft()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(READ_BYTES)
+        except ConnectionError as fault:
+            raise ChannelLost(str(fault)) from fault
+        if not data:
+            raise ChannelLost("ExaBGP's bridge closed the connection")
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines.extend(line.decode("ascii", "replace").rstrip("\r") for line in lines)

@@ -1,0 +1,149 @@
+"""What ExaBGP says, line by line, as values. Pure.
+
+Three kinds of line come from its API, mixed: events of the session (JSON with an `exabgp` field), routes
+asked for (JSON with a `route` field), and the word that ends each answer, `done` or `error`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from bgp.adj_rib_out import Attributes, IPNetwork
+from bgp.fsm import Heard, State
+from bgp.notification import describe
+from bgp.peer import Family
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """The session changed. `reason` says why it went down, in RFC words where there are some."""
+
+    heard: Heard
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """Both sides' OPEN were compared: what the session can carry."""
+
+    families: frozenset[Family]
+    hold_time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A command was taken (`done`) or not understood (`error`). `done` does not say that it had an effect."""
+
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the Adj-RIB-Out, as asked for."""
+
+    prefix: IPNetwork
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """The session, as asked for."""
+
+    established: bool
+    duration_s: int
+    updates_sent: int
+
+
+Said = SessionEvent | Negotiated | Answer | Route | Neighbor
+
+NOTIFICATION = re.compile(r"notification (received|sent) \((\d+),(\d+)\)")
+
+# RFC 1997, RFC 3765, RFC 7999
+WELL_KNOWN = {
+    "no-export": (65535, 65281),
+    "no-advertise": (65535, 65282),
+    "no-export-subconfed": (65535, 65283),
+    "no-peer": (65535, 65284),
+    "blackhole": (65535, 666),
+}
+
+WORDS = {
+    "closing connection": "TCP connection lost or not answered",
+    "graceful restarted negotiated, closing without sending any notification": "closed by this speaker",
+}
+
+
+def parse(line: str) -> Said | None:
+    """The value of one line; None for what is not ours to know (another event, a text line)."""
+    if line in {"done", "error"}:
+        return Answer(line == "done")
+    if not line.startswith(("{", "[")):
+        return None
+    try:
+        said = json.loads(line)
+        return _neighbor(said) if isinstance(said, list) else _object(said)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def reason(text: str) -> str:
+    """Why a session went down: ExaBGP's words turned into those of the RFCs."""
+    if found := NOTIFICATION.match(text):
+        who = "peer sent" if found[1] == "received" else "sent"
+        return f"{who} NOTIFICATION: {describe(int(found[2]), int(found[3]))}"
+    return WORDS.get(text, text)
+
+
+def _object(said: dict[str, Any]) -> Said | None:
+    if "route" in said:
+        return _route(said["route"])
+    neighbor = said.get("neighbor", {})
+    match said.get("type"):
+        case "state":
+            heard = Heard(neighbor["state"])
+            return SessionEvent(heard, _time(said), reason(neighbor.get("reason", "")))
+        case "negotiated":
+            agreed = neighbor["negotiated"]
+            known = {family.value for family in Family}
+            families = frozenset(Family(name) for name in agreed["families"] if name in known)
+            return Negotiated(families, int(agreed["hold_time"]))
+        case _:
+            return None
+
+
+def _time(said: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(said["time"], UTC)
+
+
+def _route(route: dict[str, Any]) -> Route:
+    nlri, attributes = route["nlri"], route["attributes"]
+    return Route(
+        ip_network(nlri["prefix"]),
+        Attributes(
+            next_hop=ip_address(nlri["nexthop"]),
+            communities=tuple(sorted(_community(text) for text in attributes.get("community", ()))),
+            med=attributes.get("med"),
+        ),
+    )
+
+
+def _community(text: str) -> tuple[int, int]:
+    if text in WELL_KNOWN:
+        return WELL_KNOWN[text]
+    asn, value = text.split(":")
+    return int(asn), int(value)
+
+
+def _neighbor(said: list[dict[str, Any]]) -> Neighbor:
+    [one] = said
+    return Neighbor(
+        established=one["fsm"] == State.ESTABLISHED,
+        duration_s=int(one["duration"]),
+        updates_sent=int(one["messages"]["sent"]["update"]),
+    )

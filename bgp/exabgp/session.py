@@ -1,0 +1,167 @@
+"""One peer's session as it is driven: what was heard, and what has to be said next.
+
+One pass does everything, for an event, for a new wish and for the periodic look alike: read back what
+ExaBGP says it has (when that is in doubt), send what differs, and, on a session that has come up, the
+End-of-RIB marker when all of it was acknowledged. ExaBGP announces again by itself what it holds, so that
+after a reset of the session the difference is empty and the marker follows at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from bgp.adj_rib_out import AdjRibOut, IPNetwork
+from bgp.advertisement import Advertisement
+from bgp.exabgp import commands
+from bgp.exabgp.channel import Channel
+from bgp.exabgp.events import Negotiated, Neighbor, Route, SessionEvent
+from bgp.fsm import Heard, State, follow
+from bgp.peer import Family, PeerConfig
+from bgp.speaker import OnChange, SessionReport
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """What one peer is told and what it says. `report`, `advertised`, `want` are safe from any thread.
+
+    Args:
+        peer: the session's configuration.
+        on_change: called when `report` or `advertised` may answer something new.
+        presumed: what the peer may hold from an earlier life of this program.
+    """
+
+    def __init__(self, peer: PeerConfig, on_change: OnChange, presumed: Iterable[IPNetwork] = ()) -> None:
+        self._peer = peer
+        self._on_change = on_change
+        self._rib = AdjRibOut(peer.families, peer.local_address, presumed)
+        self._families = frozenset(peer.families)
+        self._marker_due = False
+        self._lock = threading.Lock()
+        self._wish: Mapping[IPNetwork, Advertisement] | None = None
+        self._advertised = self._rib.held
+        self._report = SessionReport(State.IDLE, datetime.now(UTC))
+
+    @property
+    def report(self) -> SessionReport:
+        """The session as last heard."""
+        with self._lock:
+            return self._report
+
+    @property
+    def advertised(self) -> frozenset[IPNetwork]:
+        """What the peer holds from this speaker, whenever the session is up."""
+        with self._lock:
+            return self._advertised
+
+    def want(self, wanted: Mapping[IPNetwork, Advertisement]) -> bool:
+        """Set what the next pass makes true. Returns whether it differs from before."""
+        with self._lock:
+            changed = self._wish != wanted
+            self._wish = dict(wanted)
+            return changed
+
+    def hear(self, events: Iterable[SessionEvent | Negotiated]) -> bool:
+        """Take what ExaBGP told. Returns whether the session came up, so that all has to be looked at."""
+        came_up = False
+        for event in events:
+            if isinstance(event, Negotiated):
+                self._families = event.families & frozenset(self._peer.families)
+                continue
+            came_up = event.heard is Heard.UP
+            self._marker_due = came_up
+            state = follow(self.report.state, event.heard)
+            if event.heard is Heard.CONNECTED:
+                self._say(state, self.report.reason, event.at, wake=False)
+            else:
+                self._say(state, event.reason, event.at)
+        return came_up
+
+    def begin(self, channel: Channel) -> None:
+        """Learn the state of the session from a process just adopted or started."""
+        events = channel.events()
+        if not any(isinstance(event, SessionEvent) for event in events):
+            events += self._ask(channel)
+        self.hear(events)
+
+    def lost(self, reason: str) -> None:
+        """The process is gone, and the session with it."""
+        self._rib.lost()
+        self._marker_due = False
+        self._say(State.IDLE, reason, datetime.now(UTC))
+
+    def restart_time_is_over(self) -> None:
+        """The peer has dropped what it kept of a process that is gone (RFC 4724 §4.2)."""
+        self._rib.flush_stale()
+        self._publish()
+
+    def bring(self, channel: Channel, *, read_back: bool) -> None:
+        """One pass. Blocking: until ExaBGP has acknowledged everything.
+
+        Raises:
+            ChannelLost: see `Channel.ask`; what was not acknowledged counts as not done.
+        """
+        if read_back:
+            self._read_back(channel)
+        with self._lock:
+            wish = self._wish
+        if wish is not None:
+            self._rib.want(wish)
+            self._send(channel)
+            self._mark(channel)
+        self._publish()
+
+    def _read_back(self, channel: Channel) -> None:
+        [reply] = channel.ask([commands.SHOW_ADJ_RIB_OUT])
+        self._rib.found({route.prefix: route.attributes for route in reply.shown if isinstance(route, Route)})
+
+    def _ask(self, channel: Channel) -> list[SessionEvent | Negotiated]:
+        """The state of the session from ExaBGP itself: a bridge that has been restarted knows none."""
+        [reply] = channel.ask([commands.SHOW_NEIGHBOR])
+        for shown in reply.shown:
+            if isinstance(shown, Neighbor) and shown.established:
+                since = datetime.now(UTC) - timedelta(seconds=shown.duration_s)
+                return [SessionEvent(Heard.UP, since)]
+        self._say(State.CONNECT, f"no session with {self._peer.peer_address} port 179 yet", datetime.now(UTC))
+        return []
+
+    def _send(self, channel: Channel) -> None:
+        changes = list(self._rib.changes())
+        lines = [commands.command(change, self._peer.local_address) for change in changes]
+        for change, line, reply in zip(changes, lines, channel.ask(lines), strict=True):
+            if reply.ok:
+                self._rib.acknowledged(change)
+            else:
+                log.error("refused peer=%s command=%.200s", self._peer.peer_address, line)
+                self._rib.refused(change)
+
+    def _mark(self, channel: Channel) -> None:
+        """Send End-of-RIB where a session has come up, once all it should hear was acknowledged."""
+        if not self._marker_due:
+            return
+        families = sorted(self._families)
+        if all(reply.ok for family in families for reply in channel.ask([commands.end_of_rib(family)])):
+            self._marker_due = False
+            self._rib.flush_stale()
+
+    def _publish(self) -> None:
+        # What a session cannot carry is not advertised, although ExaBGP holds it.
+        held = frozenset(prefix for prefix in self._rib.held if Family.of(prefix) in self._families)
+        with self._lock:
+            changed = held != self._advertised
+            self._advertised = held
+        if changed:
+            self._on_change()
+
+    def _say(self, state: State, reason: str, at: datetime, *, wake: bool = True) -> None:
+        with self._lock:
+            before = self._report
+            if (before.state, before.reason) == (state, reason) and state is not State.ESTABLISHED:
+                return
+            self._report = SessionReport(state, at, reason)
+        if wake and before != self._report:
+            log.info("session peer=%s state=%s reason=%r", self._peer.peer_address, state, reason)
+            self._on_change()
