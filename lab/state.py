@@ -44,13 +44,13 @@ def root() -> Path:
     return base / "polder-lab"
 
 
-def directory(name: str) -> Path:
-    """The directory of a lab. Raises LabError for a name that could not prefix a namespace's."""
+def directory(name: str, within: Path | None = None) -> Path:
+    """The directory of a lab. Raises LabError for a name that no namespace could begin with."""
     if not NAME.fullmatch(name):
         raise LabError(
             f"{name!r} cannot name a lab: use 1 to 16 lower-case letters and digits, a letter first"
         )
-    return root() / name
+    return (within or root()) / name
 
 
 def known() -> list[str]:
@@ -126,13 +126,17 @@ class Ledger:
 class Claim:
     """The right to build, run or remove one lab: a lock that the kernel drops when its holder dies.
 
-    Raises (on construction):
+    Args:
+        name: the lab's.
+        within: where labs are kept; `root()` when not given.
+
+    Raises:
         LabError: another process holds it; names that process.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, within: Path | None = None) -> None:
         self.name = name
-        self.directory = directory(name)
+        self.directory = directory(name, within)
         self._fd = _lock(self.directory, name)
         self.ledger = Ledger(self.directory)
 
@@ -152,7 +156,7 @@ class Claim:
         with contextlib.suppress(OSError):
             # Another lab, or another claim of this one, may be at work in there already.
             self.directory.rmdir()
-            root().rmdir()
+            self.directory.parent.rmdir()
         self.release()
 
 

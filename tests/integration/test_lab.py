@@ -1,0 +1,299 @@
+"""The bare fabric does what its topology says, and a lab leaves no trace, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from lab import netns, state
+from lab.errors import CommandFailed, LabError
+from lab.lab import Lab
+from lab.state import Claim
+from lab.topology import METAL_ADDRESS, MGMT_ADDRESS
+from lab.wait import wait_until
+from tests.support.report import sections
+
+pytestmark = pytest.mark.needs("root", "ip", "ping", "tcpdump", "bgpd", "vtysh", "ovs-vswitchd")
+
+METAL_NET = "10.3.0.0/24"
+TORS = {"tor-a": "10.0.0.1", "tor-b": "10.0.0.2"}
+
+
+def root_namespace() -> list[str]:
+    """Links, addresses and routes of the machine itself."""
+    commands = (["ip", "-br", "link"], ["ip", "-br", "addr"], ["ip", "route"])
+    return [subprocess.run(each, capture_output=True, text=True, check=True).stdout for each in commands]
+
+
+# the fabric
+
+
+def test_the_tors_have_a_session_and_the_nodes_are_awaited(fabric: Lab) -> None:
+    summary = fabric.tors["tor-a"].bgp_summary()
+    assert summary.pop("10.0.1.1") == "Established"
+    assert set(summary.values()) <= {"Idle", "Active"}
+    assert len(summary) == len(fabric.nodes)
+
+
+def test_tor_b_knows_metal_from_tor_a_in_its_table_and_its_kernel(fabric: Lab) -> None:
+    tor = fabric.tors["tor-b"]
+    (path,) = tor.bgp_route(METAL_NET)
+    assert (path.next_hop, path.as_path, path.best, path.stale) == ("10.0.1.0", (64501,), True, False)
+    assert tor.kernel_routes()[METAL_NET].gateways == {"10.0.1.0"}
+    assert tor.bgp_route("10.99.0.0/24") == []
+    assert {METAL_NET, "10.0.0.1/32"} <= tor.bgp_prefixes()
+
+
+@pytest.mark.parametrize("target", [METAL_ADDRESS, *TORS.values()])
+def test_every_node_and_tor_reaches_metal_and_the_tors(fabric: Lab, target: str) -> None:
+    unreached = [name for name in (*fabric.nodes, *TORS) if not fabric.hosts[name].ping(target, 2).ok]
+    assert unreached == []
+
+
+def test_a_node_has_a_multipath_default_and_reaches_mgmt_out_of_band(fabric: Lab) -> None:
+    for name in fabric.nodes:
+        default = fabric.hosts[name].route("0.0.0.0/0")
+        assert default is not None
+        assert {hop.dev for hop in default.hops} == {"up-a", "up-b"}
+        assert fabric.hosts[name].ping(MGMT_ADDRESS).ok
+    assert fabric.hosts["metal"].ping(MGMT_ADDRESS).received == 0
+
+
+def test_each_node_has_a_switch_of_its_own(fabric: Lab) -> None:
+    first, second = (fabric.fabric.switches[name] for name in fabric.nodes[:2])
+    bridge = ("--", "set", "bridge", "try0", "datapath_type=netdev", "fail_mode=secure")
+    first.vsctl("add-br", "try0", *bridge, "protocols=OpenFlow13")
+    try:
+        assert first.bridges() == ["try0"]
+        assert second.bridges() == []
+        assert "try0" in first.host.links()
+        assert first.ofctl("dump-flows", "try0").count("cookie=") == 0
+        assert any(title == "node-1: flows of try0" for title, _ in sections(fabric))
+    finally:
+        first.vsctl("del-br", "try0")
+
+
+def test_a_killed_switch_comes_back_with_its_database(fabric: Lab) -> None:
+    switch = fabric.fabric.switches[fabric.nodes[0]]
+    switch.vsctl("set", "Open_vSwitch", ".", "external_ids:mark=here")
+    switch.vswitchd.kill()
+    assert not switch.vswitchd.alive
+    switch.server.kill()
+    switch.start()
+    assert switch.vsctl("get", "Open_vSwitch", ".", "external_ids:mark").strip() == "here"
+
+
+def test_an_uplink_down_is_a_gap_at_most_and_traffic_goes_the_other_way(fabric: Lab) -> None:
+    node = "node-2"
+    host, tor = fabric.hosts[node], fabric.hosts["tor-a"]
+    near, _ = next(pair for pair in fabric.topology.ends(node) if pair[1].host == "tor-b")
+    try:
+        tor.set_link(node, up=False)
+        wait_until(host.links, 5, f"loss of carrier on {node}", good=lambda links: not links["up-a"])
+        fabric.tors["tor-a"].host.ping(near.ip)
+        with host.capture("up-b", f"icmp and host {METAL_ADDRESS}") as capture:
+            ping = host.ping_background(METAL_ADDRESS, source=near.ip)
+            ping.wait_answers(5)
+            assert ping.stop().ok
+            packets = capture.wait(5, 5)
+        assert {packet.src for packet in packets} == {ip_address(near.ip), ip_address(METAL_ADDRESS)}
+    finally:
+        tor.set_link(node, up=True)
+    uplink = "10.1.2.0/31"
+    wait_until(
+        fabric.tors["tor-b"].kernel_routes, 5, "the uplink again", good=lambda routes: uplink in routes
+    )
+
+
+def test_a_monitor_writes_down_a_withdrawal_and_ping_measures_the_gap(fabric: Lab) -> None:
+    tor_a, tor_b, metal = fabric.tors["tor-a"], fabric.tors["tor-b"], fabric.hosts["metal"]
+    quiet, monitor = metal.monitor_routes(), tor_b.host.monitor_routes()
+    ping = tor_b.host.ping_background(METAL_ADDRESS)
+    tor_a.host.set_link("metal", up=False)
+    wait_until(tor_b.kernel_routes, 5, "withdrawal", good=lambda routes: METAL_NET not in routes)
+    tor_a.host.set_link("metal", up=True)
+    wait_until(tor_b.kernel_routes, 5, "the route again", good=lambda routes: METAL_NET in routes)
+    ping.wait_answers(3)
+    report = ping.stop()
+    changes = [(change.deleted, change.dst) for change in monitor.stop()]
+    assert changes == [(True, METAL_NET), (False, METAL_NET)]
+    assert quiet.stop() == []
+    assert report.lost
+    assert 0 < report.longest_gap_s <= 5
+
+
+def test_a_killed_router_takes_its_routes_back_and_learns_again(fabric: Lab) -> None:
+    tor_a, tor_b = fabric.tors["tor-a"], fabric.tors["tor-b"]
+    tor_b.stop()
+    wait_until(tor_a.bgp_summary, 5, "the end of the session", good=lambda s: s["10.0.1.1"] != "Established")
+    tor_b.start()
+    wait_until(tor_b.kernel_routes, 15, "the routes again", good=lambda routes: METAL_NET in routes)
+
+
+def test_a_container_is_a_host_with_loopback_until_it_is_removed(fabric: Lab) -> None:
+    container = fabric.container("box")
+    assert container.netns_path.exists()
+    assert list(container.links()) == ["lo"]
+    assert container.ping("127.0.0.1").ok
+    with pytest.raises(LabError, match="there is a host box already"):
+        fabric.container("box")
+    fabric.fabric.remove_container("box")
+    fabric.fabric.remove_container("box")
+    assert not container.netns_path.exists()
+    with pytest.raises(LabError, match="only containers"):
+        fabric.fabric.remove_container("metal")
+
+
+def test_a_command_that_fails_says_where_and_why(fabric: Lab) -> None:
+    metal = fabric.hosts["metal"]
+    with pytest.raises(CommandFailed, match=r"metal: ip link show nowhere: .*nowhere"):
+        metal.run("ip", "link", "show", "nowhere")
+    with pytest.raises(CommandFailed, match=r"did not end in 0.05 s"):
+        metal.run("sleep", "5", timeout_s=0.05)
+    assert metal.run("cat", stdin="one\n").stdout == "one\n"
+
+
+def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
+    shown = dict(sections(fabric))
+    assert {f"{name}: routes" for name in fabric.hosts} <= set(shown)
+    assert METAL_NET in shown["tor-b: routes"]
+    assert METAL_NET in shown["tor-a: show bgp json"]
+    assert {"tor-a: bgpd.log", "node-1: ovs-vswitchd.log"} <= set(shown)
+
+
+# no trace
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """The name of a lab of this test's own; removed should the test fail."""
+    chosen = f"trace{os.getpid()}"
+    yield chosen
+    if chosen in state.known():
+        lab_command("down", "--name", chosen)
+
+
+def lab_command(*argv: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`python -m lab ...`, to its end."""
+    command = [sys.executable, "-m", "lab", *argv]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=60)
+
+
+def traces(name: str) -> list[str]:
+    """Namespaces, processes and files of a lab."""
+    home = str(state.directory(name))
+    spaces = [path.name for path in netns.DIRECTORY.glob(f"{name}-*")]
+    files = [home] if Path(home).exists() else []
+    return spaces + files + [line for line in command_lines() if home in line or f"{name}-" in line]
+
+
+def command_lines() -> Iterator[str]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def broken_off(name: str, number: signal.Signals, stage: str) -> int:
+    """Begin to build a lab, signal the builder once its ledger has reached a stage, return its status."""
+    ledger = state.directory(name) / "ledger"
+    command = [sys.executable, "-m", "lab", "up", "--bare", "--name", name]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as builder:
+        wait_until(lambda: ledger.exists() and stage in ledger.read_text(), 20, stage, poll_s=0.001)
+        builder.send_signal(number)
+        return builder.wait(30)
+
+
+STAGES = [pytest.param('"netns"', id="namespaces"), pytest.param('"pid"', id="daemons")]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_killed_builder_leaves_is_removed_by_down(name: str, stage: str) -> None:
+    assert broken_off(name, signal.SIGKILL, stage) == -signal.SIGKILL
+    assert traces(name)
+    assert lab_command("down", "--name", name).returncode == 0
+    assert traces(name) == []
+    assert lab_command("down", "--name", name).returncode == 0
+
+
+def test_what_a_killed_builder_leaves_is_removed_by_the_next_lab_of_another_name(name: str) -> None:
+    broken_off(name, signal.SIGKILL, '"pid"')
+    other = name.replace("trace", "next")
+    with Lab(other, with_polder=False):
+        assert traces(name) == []
+    assert traces(other) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_interrupted_builder_removes_what_it_made(name: str, number: signal.Signals, stage: str) -> None:
+    assert broken_off(name, number, stage) == 130
+    assert traces(name) == []
+
+
+def test_a_lab_stands_until_down_and_the_machine_itself_is_not_touched(name: str) -> None:
+    before = root_namespace()
+    up = lab_command("up", "--bare", "--name", name)
+    assert up.returncode == 0, up.stderr
+    assert f"ip netns exec {name}-metal" in up.stdout
+    assert root_namespace() == before
+    assert f"lab {name} is up: 10 of 10 programs run" in lab_command("status").stdout
+
+    again = lab_command("up", "--bare", "--name", name)
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert f"lab {name} is up already: 'python -m lab down --name {name}' removes it" in again.stderr
+    assert len(list(netns.DIRECTORY.glob(f"{name}-*"))) == 7
+
+    assert lab_command("down", "--name", name).returncode == 0
+    assert traces(name) == []
+    assert root_namespace() == before
+
+
+def test_a_process_left_inside_a_lab_goes_with_it(name: str) -> None:
+    with Lab(name, with_polder=False) as lab:
+        command = ["ip", "netns", "exec", lab.hosts["metal"].netns, "sleep", "600"]
+        stray = subprocess.Popen(command)
+        wait_until(lambda: stray.poll() is None, 1, "the stray process")
+    assert stray.wait(5) == -signal.SIGTERM
+    assert traces(name) == []
+
+
+def test_a_lab_in_use_is_refused_in_one_line(name: str) -> None:
+    claim = Claim(name)
+    try:
+        for verb in (["up", "--bare"], ["down"]):
+            refused = lab_command(*verb, "--name", name)
+            assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+            assert f"lab {name} is in use by process {os.getpid()}" in refused.stderr
+    finally:
+        claim.erase()
+
+
+def test_a_namespace_of_somebody_else_is_left_alone(name: str) -> None:
+    foreign = f"{name}-metal"
+    netns.create([foreign])
+    try:
+        refused = lab_command("up", "--bare", "--name", name)
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert f"network namespace {foreign} exists and is not this lab's" in refused.stderr
+        assert netns.path(foreign).exists()
+    finally:
+        netns.remove([foreign])
+    assert traces(name) == []
+
+
+def test_a_missing_program_is_told_in_one_line(name: str, tmp_path: Path) -> None:
+    env = {**os.environ, "PATH": str(tmp_path)}
+    refused = lab_command("up", "--bare", "--name", name, env=env)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert refused.stderr.startswith("lab: not installed: ping, ")
+    assert refused.stderr.endswith("run 'make setup' as root\n")
+    assert traces(name) == []

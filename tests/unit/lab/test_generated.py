@@ -1,0 +1,65 @@
+"""What is generated from the topology: lines of ip, FRR's configuration, command lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab import commands, wiring
+from lab.commands import EtcdAccess
+from lab.frr import bgpd_config
+from lab.topology import dual_tor
+
+TOPOLOGY = dual_tor(1)
+ETCD = EtcdAccess(
+    ["https://10.0.0.1:2379", "https://10.0.0.2:2379"], Path("/ca"), Path("/cert"), Path("/key")
+)
+
+
+def named(host: str) -> str:
+    return f"x-{host}"
+
+
+def test_both_ends_of_a_link_are_made_in_a_namespace() -> None:
+    lines = wiring.link_commands(TOPOLOGY, named)
+    assert len(lines) == len(TOPOLOGY.links)
+    assert all(line.count(" netns x-") == 2 and line.count("mtu 1500") == 2 for line in lines)
+
+
+def test_a_node_is_configured_from_inside() -> None:
+    lines = wiring.host_commands(TOPOLOGY, TOPOLOGY.host("node-1"))
+    assert "address add 10.1.1.1/31 dev up-a" in lines
+    assert lines[-1] == "route add default nexthop via 10.1.1.0 nexthop via 10.2.1.0"
+
+
+def test_the_management_bridge_has_the_address_and_its_ports_have_none() -> None:
+    lines = wiring.host_commands(TOPOLOGY, TOPOLOGY.host("mgmt"))
+    assert lines[:3] == [
+        "link add name segment type bridge",
+        "address add 10.255.0.1/24 dev segment",
+        "link set segment up",
+    ]
+    assert lines[3:] == ["link set node-1 master segment", "link set node-1 up"]
+
+
+def test_bgpd_takes_the_nodes_calls_without_policy_and_uses_several_paths() -> None:
+    text = bgpd_config("tor-a", 64501, "10.0.0.1", TOPOLOGY.neighbours("tor-a"))
+    lines = [line.strip() for line in text.splitlines()]
+    assert "router bgp 64501" in lines
+    assert "no bgp ebgp-requires-policy" in lines
+    assert "bgp bestpath as-path multipath-relax" in lines
+    assert "neighbor 10.1.1.1 remote-as 64511" in lines
+    assert "neighbor 10.1.1.1 passive" in lines
+    assert "neighbor 10.0.1.1 passive" not in lines
+    assert "neighbor 10.1.1.1 activate" in lines
+
+
+def test_the_programs_get_the_store_with_its_certificates() -> None:
+    flags = {"--etcd=https://10.0.0.1:2379,https://10.0.0.2:2379", "--etcd-ca=/ca", "--etcd-cert=/cert"}
+    run_dir = Path("/run/x")
+    for argv in (
+        commands.controller(ETCD, listen="127.0.0.1:8080"),
+        commands.node_agent(ETCD, node="node-1", run_dir=run_dir, ovsdb="unix:/db"),
+        commands.speaker(ETCD, node="node-1", run_dir=run_dir),
+    ):
+        assert flags | {"--etcd-key=/key"} <= set(argv)
+        assert argv[1:3] == ["-P", "-m"]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
+
+import pytest
+
+from lab.errors import LabError
+from lab.rest import Rest, Unanswered
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers what it was sent: 404 below /absent, nothing in the body below /empty."""
+
+    def respond(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        echo = {"method": self.command, "body": json.loads(body) if body else None}
+        status = 404 if self.path.startswith("/absent") else 200
+        raw = {"/empty": b"", "/text": b"plain"}.get(self.path, json.dumps(echo).encode())
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.send_header("Retry-After", "1")
+        self.end_headers()
+        self.wfile.write(raw)
+
+    do_GET = do_POST = do_DELETE = respond  # noqa: N815 - the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def address_string(self) -> str:
+        return "unix"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Rest]:
+    path = tmp_path / "sock"
+    with UnixStreamServer(str(path), Echo) as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))
+        thread.start()
+        yield Rest.unix(path)
+        serving.shutdown()
+        thread.join()
+
+
+def test_status_body_and_headers_come_back(server: Rest) -> None:
+    answer = server.request("POST", "/v1/pools", {"name": "default"})
+    assert (answer.status, answer.ok) == (200, True)
+    assert answer.body == {"method": "POST", "body": {"name": "default"}}
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_a_refusal_is_an_answer_and_do_raises_it(server: Rest) -> None:
+    assert server.get("/absent").status == 404
+    with pytest.raises(LabError, match=r"DELETE /absent/x at .*: 404"):
+        server.do("DELETE", "/absent/x")
+
+
+def test_a_body_may_be_empty_or_no_json(server: Rest) -> None:
+    assert server.do("DELETE", "/empty") is None
+    assert server.get("/text").body == "plain"
+
+
+def test_answers_is_false_when_nobody_is_there(server: Rest, tmp_path: Path) -> None:
+    assert server.answers("/readyz")
+    assert not server.answers("/absent")
+    nobody = Rest.unix(tmp_path / "none")
+    assert not nobody.answers("/readyz")
+    with pytest.raises(Unanswered, match="GET /readyz at "):
+        nobody.get("/readyz")
