@@ -1,0 +1,112 @@
+"""/v1/endpoints: workloads' interfaces, each with an address of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+
+from controller.api import listing
+from controller.api.endpoint_view import EndpointView, EndpointViews, NewEndpoint, new_view
+from controller.api.noun import Answer, Noun, Operation, Patch
+from controller.ipam.allocator import Request
+from controller.problem import not_found
+from controller.reading import Listing, read
+from controller.services import services
+from controller.validation import merge
+from store import keys
+from store.model import Endpoint
+
+endpoints = Noun("endpoints")
+
+MUTABLE = ("node", "labels")
+FILTERS = {
+    "node": "only endpoints on this node",
+    "pool": "only endpoints of this pool; a page may then hold fewer than `limit`",
+}
+
+
+@endpoints.operation(
+    Operation(
+        "POST",
+        "/v1/endpoints",
+        "Create an endpoint, which is assigned an address",
+        {201: EndpointView, 200: EndpointView},
+        body=NewEndpoint,
+        refuses=(409,),
+    )
+)
+def create_endpoint(wanted: NewEndpoint) -> Answer:
+    """201 when new; 200 when the same request was answered before."""
+    parts = services()
+    made, new = parts.allocator.assign(
+        Request(wanted.node, wanted.id, wanted.pool, wanted.address, wanted.labels)
+    )
+    location = f"/v1/endpoints/{made.id}"
+    if not new:
+        return Answer(EndpointViews(parts.store).view(made), 200, location)
+    parts.metrics.assigned(made.pool)
+    return Answer(new_view(made), 201, location)
+
+
+@endpoints.operation(
+    Operation(
+        "GET",
+        "/v1/endpoints",
+        "List endpoints",
+        {200: EndpointView},
+        query={**listing.PAGING, **FILTERS},
+    )
+)
+def list_endpoints() -> Answer:
+    """Every endpoint, by id."""
+    node, pool = request.args.get("node"), request.args.get("pool")
+    kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
+    found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []))
+    views = EndpointViews(services().store)
+    shown = [views.view(endpoint) for endpoint in found.values if pool in {None, endpoint.pool}]
+    return listing.render(shown, found.revision, listing.following(kind, found))
+
+
+@endpoints.operation(
+    Operation("GET", "/v1/endpoints/{id}", "Read an endpoint", {200: EndpointView}, refuses=(404,))
+)
+def get_endpoint(id: str) -> Answer:  # noqa: A002
+    """One endpoint."""
+    found = read(services().store, keys.ENDPOINTS, id)
+    if found is None:
+        raise not_found("endpoint", id)
+    return Answer(EndpointViews(services().store).view(found.value))
+
+
+@endpoints.operation(
+    Operation(
+        "PATCH",
+        "/v1/endpoints/{id}",
+        "Change an endpoint's labels, or move it to another node",
+        {200: EndpointView},
+        body=Patch(Endpoint, MUTABLE),
+        refuses=(404, 409),
+    )
+)
+def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
+    """It keeps its addresses; its MTU becomes that of the new node."""
+    changed = services().mover.change(id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE))
+    return Answer(EndpointViews(services().store).view(changed))
+
+
+@endpoints.operation(
+    Operation(
+        "DELETE",
+        "/v1/endpoints/{id}",
+        "Delete an endpoint",
+        {204: None, 202: EndpointView},
+        refuses=(404,),
+    )
+)
+def delete_endpoint(id: str) -> Answer:  # noqa: A002
+    """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
+    releasing = services().releaser.release(id)
+    if releasing is None:
+        return Answer(status=204)
+    return Answer(EndpointViews(services().store).view(releasing), 202)

@@ -1,0 +1,58 @@
+"""/healthz, /readyz and /metrics: for those who run the controller."""
+
+from __future__ import annotations
+
+from flask import Response
+from pydantic import BaseModel
+
+from controller.api.noun import Answer, Noun, Operation
+from controller.services import services
+from store import keys
+from store.errors import StoreError
+
+health = Noun("health")
+
+OPEN = frozenset({"/healthz", "/readyz"})
+"""What answers without a token: it tells nothing and a load balancer has none."""
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    alive: bool = True
+
+
+class NotReady(BaseModel):
+    """Something that the controller needs and does not have."""
+
+    what: str
+    why: str
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served, and if not what is missing."""
+
+    ready: bool
+    not_ready: list[NotReady] = []
+
+
+@health.operation(Operation("GET", "/healthz", "Is the process alive?", {200: Alive}))
+def healthz() -> Answer:
+    """Always, while the process answers at all."""
+    return Answer(Alive())
+
+
+@health.operation(Operation("GET", "/readyz", "Can requests be served?", {200: Readiness, 503: Readiness}))
+def readyz() -> Answer:
+    """200 when the store answers, else 503 with what is not ready and why."""
+    try:
+        services().store.get(keys.POOLS.prefix())
+    except StoreError as fault:
+        return Answer(Readiness(ready=False, not_ready=[NotReady(what="etcd", why=str(fault))]), 503)
+    return Answer(Readiness(ready=True))
+
+
+@health.get("/metrics")
+def metrics() -> Response:
+    """The text format of Prometheus."""
+    return Response(services().metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,99 @@
+"""/v1/nodes: the hosts that run workloads, and which of their programs live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel
+
+from controller.api import listing
+from controller.api.noun import Answer, Noun, Operation, Patch
+from controller.reading import find, read, scan
+from controller.services import services
+from controller.validation import merge
+from store import keys
+from store.model import Alive, Node, Program
+
+nodes = Noun("nodes")
+
+MUTABLE = ("asn", "router_id", "mtu_bytes", "labels")
+
+
+class ProgramView(BaseModel):
+    """Whether a program of a node lives."""
+
+    alive: bool = False
+    since: AwareDatetime | None = None
+    """When it started; null while it does not live."""
+
+
+class NodeView(Node):
+    """A node as it is shown."""
+
+    programs: dict[Program, ProgramView]
+
+
+@nodes.operation(
+    Operation("POST", "/v1/nodes", "Create a node", {201: NodeView, 200: NodeView}, body=Node, refuses=(409,))
+)
+def create_node(node: Node) -> Answer:
+    """201 when new; 200 when an equal one is there."""
+    stored, new = services().registry.create_node(node)
+    return Answer(_view(stored), 201 if new else 200, f"/v1/nodes/{stored.name}")
+
+
+@nodes.operation(Operation("GET", "/v1/nodes", "List nodes", {200: NodeView}, query=listing.PAGING))
+def list_nodes() -> Answer:
+    """Every node, by name."""
+    found = listing.paged(keys.NODES)
+    alive = {(each.node, each.program): each for each in scan(services().store, keys.ALIVE).values}
+    views = [_shown(node, alive) for node in found.values]
+    return listing.render(views, found.revision, listing.following(keys.NODES, found))
+
+
+@nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
+def get_node(name: str) -> Answer:
+    """One node."""
+    return Answer(_view(find(services().store, keys.NODES, name).value))
+
+
+@nodes.operation(
+    Operation(
+        "PATCH",
+        "/v1/nodes/{name}",
+        "Change a node",
+        {200: NodeView},
+        body=Patch(Node, MUTABLE),
+        refuses=(404,),
+    )
+)
+def change_node(name: str, patch: dict[str, Any]) -> Answer:
+    """All but its name. Endpoints that exist keep their MTU."""
+    changed = services().registry.change(keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE))
+    return Answer(_view(changed))
+
+
+@nodes.operation(Operation("DELETE", "/v1/nodes/{name}", "Delete a node", {204: None}, refuses=(404, 409)))
+def delete_node(name: str) -> Answer:
+    """Only while it has no endpoint and no peer, and nobody else holds an address of its blocks."""
+    services().retirer.delete_node(name)
+    return Answer(status=204)
+
+
+def _view(node: Node) -> NodeView:
+    alive = {}
+    for program in Program:
+        found = read(services().store, keys.ALIVE, node.name, program.value)
+        if found is not None:
+            alive[node.name, program] = found.value
+    return _shown(node, alive)
+
+
+def _shown(node: Node, alive: dict[tuple[str, Program], Alive]) -> NodeView:
+    programs = {
+        program: ProgramView(alive=True, since=found.started)
+        if (found := alive.get((node.name, program)))
+        else ProgramView()
+        for program in Program
+    }
+    return NodeView(**node.model_dump(), programs=programs)

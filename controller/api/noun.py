@@ -1,0 +1,116 @@
+"""A noun of the API: a blueprint whose routes say what they take and give, for Flask and for OpenAPI alike.
+
+A handler takes the parts of its path, then the checked body or the raw patch where it declares one, and
+returns an `Answer`. The document at /v1/openapi.json is made from the same declarations, so the two
+cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel
+
+from controller.problem import Fault, Problem
+from controller.validation import parse_object, validate
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A body that is a merge patch (RFC 7396) of a model, of which only some fields can change."""
+
+    model: type[BaseModel]
+    mutable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler answers: a value or the JSON text of one, or nothing (204)."""
+
+    body: BaseModel | str | None = None
+    status: int = 200
+    location: str | None = None
+
+    def response(self) -> Response:
+        """As Flask sends it."""
+        headers = {"Location": self.location} if self.location else {}
+        if self.body is None:
+            return Response(status=self.status, headers=headers, mimetype=JSON)
+        text = self.body if isinstance(self.body, str) else self.body.model_dump_json()
+        return Response(text + "\n", status=self.status, headers=headers, mimetype=JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path, as it is declared."""
+
+    method: str
+    path: str
+    summary: str
+    answers: Mapping[int, type[BaseModel] | None]
+    body: type[BaseModel] | Patch | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    refuses: Sequence[int] = ()
+    """The statuses of problems, beside those that any request can get."""
+
+
+Handler = Callable[..., Answer]
+
+
+class Noun(Blueprint):
+    """A blueprint that remembers its operations."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, __name__, url_prefix="")
+        self.operations: list[Operation] = []
+
+    def operation(self, declared: Operation) -> Callable[[Handler], Handler]:
+        """Register a handler for an operation."""
+
+        def register(handler: Handler) -> Handler:
+            self.operations.append(declared)
+            self.add_url_rule(
+                declared.path.replace("{", "<").replace("}", ">"),
+                endpoint=handler.__name__,
+                view_func=_view(declared, handler),
+                methods=[declared.method],
+            )
+            return handler
+
+        return register
+
+
+def _view(declared: Operation, handler: Handler) -> Callable[..., Response]:
+    def view(**parts: str) -> Response:
+        _check_query(declared)
+        arguments: list[Any] = list(parts.values())
+        if declared.body is not None:
+            arguments.append(_read_body(declared.body))
+        return handler(*arguments).response()
+
+    return view
+
+
+def _read_body(wanted: type[BaseModel] | Patch) -> Any:
+    types = (MERGE_PATCH, JSON) if isinstance(wanted, Patch) else (JSON,)
+    if request.mimetype not in types:
+        given = request.mimetype or "no Content-Type"
+        raise Problem("media-type", f"expected {' or '.join(types)}, not {given}")
+    document = parse_object(request.get_data(cache=False))
+    return document if isinstance(wanted, Patch) else validate(wanted, document)
+
+
+def _check_query(declared: Operation) -> None:
+    faults = [
+        Fault(f"unknown parameter; it takes {', '.join(declared.query) or 'none'}", parameter=name)
+        for name in request.args
+        if name not in declared.query
+    ]
+    if faults:
+        raise Problem("invalid", f"{faults[0].parameter}: {faults[0].detail}", errors=faults)

@@ -1,0 +1,63 @@
+"""/v1/peers: the routers that speakers open BGP sessions with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.api import listing
+from controller.api.noun import Answer, Noun, Operation, Patch
+from controller.reading import find
+from controller.services import services
+from controller.validation import merge
+from store import keys
+from store.model import Peer
+
+peers = Noun("peers")
+
+MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node"})
+
+
+@peers.operation(
+    Operation("POST", "/v1/peers", "Create a peer", {201: Peer, 200: Peer}, body=Peer, refuses=(409,))
+)
+def create_peer(peer: Peer) -> Answer:
+    """201 when new; 200 when an equal one is there. Its node has to exist."""
+    stored, new = services().registry.create_peer(peer)
+    return Answer(stored, 201 if new else 200, f"/v1/peers/{stored.name}")
+
+
+@peers.operation(Operation("GET", "/v1/peers", "List peers", {200: Peer}, query=listing.PAGING))
+def list_peers() -> Answer:
+    """Every peer, by name."""
+    found = listing.paged(keys.PEERS)
+    return listing.render(found.values, found.revision, listing.following(keys.PEERS, found))
+
+
+@peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer}, refuses=(404,)))
+def get_peer(name: str) -> Answer:
+    """One peer."""
+    return Answer(find(services().store, keys.PEERS, name).value)
+
+
+@peers.operation(
+    Operation(
+        "PATCH",
+        "/v1/peers/{name}",
+        "Change a peer",
+        {200: Peer},
+        body=Patch(Peer, MUTABLE),
+        refuses=(404, 409),
+    )
+)
+def change_peer(name: str, patch: dict[str, Any]) -> Answer:
+    """All but its name and its node."""
+    return Answer(
+        services().registry.change(keys.PEERS, name, lambda peer: merge(Peer, peer, patch, MUTABLE))
+    )
+
+
+@peers.operation(Operation("DELETE", "/v1/peers/{name}", "Delete a peer", {204: None}, refuses=(404,)))
+def delete_peer(name: str) -> Answer:
+    """Its speakers withdraw and close the session."""
+    services().retirer.delete_peer(name)
+    return Answer(status=204)

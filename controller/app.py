@@ -1,0 +1,113 @@
+"""The WSGI application: the blueprints over one store, and every error as a problem."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from controller.api.addresses import addresses
+from controller.api.bgp import bgp
+from controller.api.endpoints import endpoints
+from controller.api.health import health
+from controller.api.nodes import nodes
+from controller.api.peers import peers
+from controller.api.pools import pools
+from controller.auth import require_token
+from controller.openapi import document
+from controller.problem import Problem
+from controller.services import EXTENSION, Services, utc_now
+from store.client import Store
+from store.errors import Corrupt, StoreError
+
+log = logging.getLogger(__name__)
+
+NOUNS = (pools, nodes, peers, endpoints, addresses, bgp, health)
+MAX_BODY_BYTES = 1 << 20
+RETRY_AFTER_S = 2
+
+
+def create_app(
+    store: Store,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    tokens: Sequence[bytes] = (),
+    parts: Services | None = None,
+) -> Flask:
+    """The application.
+
+    Args:
+        store: the truth. It need not answer yet.
+        clock: the time of day, for what is stored with a time.
+        tokens: bearer tokens, one of which each request must carry; none lets everybody in.
+        parts: what the handlers work with; made from store and clock when not given.
+    """
+    app = Flask("controller", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False
+    app.extensions[EXTENSION] = parts or Services.build(store, clock)
+    for noun in NOUNS:
+        app.register_blueprint(noun)
+    described = json.dumps(document(each for noun in NOUNS for each in noun.operations))
+    app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
+    if tokens:
+        app.before_request(lambda: require_token(tokens))
+    _measure(app)
+    _translate_errors(app)
+    return app
+
+
+def _measure(app: Flask) -> None:
+    parts: Services = app.extensions[EXTENSION]
+
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    def finish(response: Response) -> Response:
+        # A path that no route has would make a time series of its own for each.
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        seconds = time.perf_counter() - g.started
+        parts.metrics.request(request.method, route, response.status_code, seconds)
+        return response
+
+    app.before_request_funcs.setdefault(None, []).insert(0, start)
+    app.after_request(finish)
+
+
+def _translate_errors(app: Flask) -> None:
+    app.register_error_handler(Problem, _render)
+    app.register_error_handler(StoreError, lambda fault: _render(_store_problem(fault)))
+    app.register_error_handler(HTTPException, lambda fault: _render(_http_problem(fault)))
+
+
+def _render(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers())
+
+
+def _store_problem(fault: StoreError) -> Problem:
+    if isinstance(fault, Corrupt):
+        log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+        return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
+    log.warning("event=store-failed method=%s path=%s why=%r", request.method, request.path, str(fault))
+    return Problem("unavailable", f"etcd: {fault}", retry_after_s=RETRY_AFTER_S)
+
+
+def _http_problem(fault: HTTPException) -> Problem:
+    """Flask's own refusals; a 500 is a fault of ours, and Flask has logged its traceback."""
+    if fault.code == 404:
+        return Problem("not-found", f"no such path: {request.path[:256]}; /v1/openapi.json lists them")
+    if fault.code == 405:
+        allowed = ", ".join(sorted(getattr(fault, "valid_methods", None) or ()))
+        return Problem(
+            "method-not-allowed", f"{request.path[:256]} takes {allowed}", headers={"Allow": allowed}
+        )
+    if fault.code == 413:
+        return Problem("too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
+    if fault.code is not None and fault.code < 500:
+        return Problem("malformed", fault.description or "the request cannot be understood")
+    return Problem("internal", "the controller failed; its log says where")

@@ -1,0 +1,104 @@
+"""Claiming blocks for nodes: the lowest unclaimed one, decided by the transaction that creates its key.
+
+Which blocks are claimed is remembered per pool as a hint, so that a claim in a pool of ten thousand
+blocks reads none of them. The hint is read again when it proves wrong, and before "none is left" is said.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+
+from controller.ipam import blocks, units
+from controller.ipam.committer import Committer
+from controller.reading import Found, scan
+from store import keys
+from store.client import Store
+from store.model import Block, IPNetwork, Node, Pool
+
+ATTEMPTS = 32
+SPREAD = 8
+"""After a lost claim, one of so many of the lowest unclaimed blocks is tried."""
+
+
+class Stale(Exception):
+    """Something that was read is not what it was: read again and start over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """The numbers of the claimed blocks of a pool, as it was at a revision."""
+
+    mod_revision: int
+    claimed: set[int]
+
+
+class Claims:
+    """Claims blocks, one at a time for each pool. Safe to call from many threads."""
+
+    def __init__(self, store: Store, committer: Committer) -> None:
+        self._store = store
+        self._committer = committer
+        self._locks: dict[str, threading.Lock] = {}
+        self._hints: dict[str, _Hint] = {}
+
+    def claim_next(self, pool: Found[Pool], node: Found[Node]) -> bool:
+        """Claim the lowest unclaimed block for a node; False when there is none.
+
+        Raises:
+            Stale: the pool or the node has changed or gone, or others keep winning.
+        """
+        with self._locks.setdefault(pool.value.name, threading.Lock()):
+            spread = 1
+            for _ in range(ATTEMPTS):
+                candidates = self._candidates(pool, spread)
+                if not candidates:
+                    return False
+                if self.claim(pool, node, random.choice(candidates)):  # noqa: S311
+                    return True
+                self._check(pool, node)
+                self._hints.pop(pool.value.name, None)
+                spread = SPREAD
+        raise Stale
+
+    def claim(self, pool: Found[Pool], node: Found[Node], cidr: IPNetwork) -> bool:
+        """Claim this block for a node; False when it is claimed, or pool or node is not what it was."""
+        block = Block(cidr=cidr, pool=pool.value.name, node=node.value.name)
+        if not self._committer.commit(units.claim(pool, node, block)):
+            return False
+        hint = self._hints.get(pool.value.name)
+        if hint is not None:
+            hint.claimed.add(blocks.block_index(pool.value, cidr.network_address))
+        return True
+
+    def _candidates(self, pool: Found[Pool], count: int) -> list[IPNetwork]:
+        hint = self._hints.get(pool.value.name)
+        if hint is not None and hint.mod_revision == pool.mod_revision:
+            found = unclaimed(pool.value, hint.claimed, count)
+            if found:
+                return found
+        self._hints[pool.value.name] = hint = _Hint(pool.mod_revision, self._read(pool.value))
+        return unclaimed(pool.value, hint.claimed, count)
+
+    def _check(self, pool: Found[Pool], node: Found[Node]) -> None:
+        for found in (pool, node):
+            now = self._store.get(found.key)
+            if now is None or now.mod_revision != found.mod_revision:
+                raise Stale
+
+    def _read(self, pool: Pool) -> set[int]:
+        return {
+            blocks.block_index(pool, block.cidr.network_address)
+            for block in scan(self._store, keys.BLOCKS, pool.name).values
+        }
+
+
+def unclaimed(pool: Pool, claimed: set[int], count: int) -> list[IPNetwork]:
+    """Up to `count` of the lowest unclaimed blocks."""
+    found: list[IPNetwork] = []
+    seen = set(claimed)
+    while len(found) < count and (cidr := blocks.first_unclaimed(pool, seen)) is not None:
+        found.append(cidr)
+        seen.add(blocks.block_index(pool, cidr.network_address))
+    return found

@@ -1,0 +1,146 @@
+"""Group commit: independent units of many requests go to the store in one transaction.
+
+While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
+for nobody, and many share the cost of one write to etcd's log. A transaction whose compares fail is cut
+in two and each half tried again, so that only units that lose on their own account are told so.
+
+An answer that got lost is no answer. The same transaction is tried again: its compares make a late first
+attempt and the second one exclude each other. When the second finds that a compare does not hold, the
+units are read back to tell "already applied by the first" from "lost to somebody else". So every unit
+has to have a compare that its own success makes false.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from controller.ipam.unit import Batch, Unit, is_applied, merged
+from store.client import Store
+from store.errors import Invalid, LeaseExpired, StoreError, Unavailable
+
+log = logging.getLogger(__name__)
+
+PAUSES_S = (0.0, 0.1, 0.4)
+"""The pause before each attempt while answers are lost; after the last the caller is told."""
+
+Observe = Callable[[int], None]
+_Item = tuple[Unit, "Future[bool]"]
+
+
+class Committer:
+    """Commits units in one thread. `start` once, `close` once; `commit` from any thread."""
+
+    def __init__(self, store: Store, *, observe: Observe = lambda size: None) -> None:
+        """`observe` is told the number of units of each transaction that was applied."""
+        self._store = store
+        self._observe = observe
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._waiting: list[_Item] = []
+        self._entry = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what is queued, then end the thread. Blocking, some seconds at most. Idempotent."""
+        with self._entry:
+            self._stopping.set()
+            self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def commit(self, unit: Unit) -> bool:
+        """Apply one unit. Blocking until the store has answered.
+
+        Returns:
+            True when it is applied, False when a compare of this unit did not hold.
+
+        Raises:
+            Unavailable: no answer; with `outcome_unknown` when it may have been applied all the same.
+            LeaseExpired: a lease that the unit names is gone.
+        """
+        future: Future[bool] = Future()
+        with self._entry:  # so that nothing is queued behind the mark that ends the thread
+            if self._stopping.is_set():
+                raise Unavailable("the controller is stopping")
+            self._queue.put((unit, future))
+        return future.result()
+
+    def _run(self) -> None:
+        while self._collect():
+            self._commit(self._next_batch())
+        while self._waiting:
+            self._commit(self._next_batch())
+
+    def _collect(self) -> bool:
+        """Take in all that is queued, waiting only when there is nothing to do; False ends the thread."""
+        while not self._waiting or not self._queue.empty():
+            item = self._queue.get()
+            if item is None:
+                return False
+            self._waiting.append(item)
+        return True
+
+    def _next_batch(self) -> list[_Item]:
+        batch = Batch()
+        taken: list[_Item] = []
+        left: list[_Item] = []
+        for item in self._waiting:
+            (taken if batch.add(item[0]) else left).append(item)
+        self._waiting = left
+        return taken
+
+    def _commit(self, items: list[_Item], *, unsure: bool = False) -> None:
+        """Settle every item. `unsure`: a transaction that held these units may still be applied."""
+        whole = merged([unit for unit, _ in items])
+        try:
+            applied, unsure = self._attempt(whole, unsure=unsure)
+        except (LeaseExpired, Invalid) as fault:
+            if len(items) == 1:
+                _fail(items, fault)
+                return
+            applied = False
+        except StoreError as fault:
+            _fail(items, fault)
+            return
+        if applied or len(items) == 1:
+            self._settle(items, applied)
+            return
+        middle = len(items) // 2
+        self._commit(items[:middle], unsure=unsure)
+        self._commit(items[middle:], unsure=unsure)
+
+    def _attempt(self, whole: Unit, *, unsure: bool) -> tuple[bool, bool]:
+        """Whether the unit is applied, and whether an attempt at it was ever left without an answer."""
+        fault = Unavailable("not tried")
+        for pause_s in PAUSES_S:
+            self._stopping.wait(pause_s)
+            try:
+                if self._store.txn(whole.compares, whole.ops).succeeded:
+                    return True, unsure
+                # A lost attempt that was applied after all is what made this one fail.
+                return unsure and is_applied(self._store, whole), unsure
+            except Unavailable as refused:
+                fault, unsure = refused, unsure or refused.outcome_unknown
+                if not unsure:
+                    raise
+                log.warning("event=answer-lost why=%r", str(fault))
+        raise Unavailable(str(fault), outcome_unknown=True)
+
+    def _settle(self, items: list[_Item], applied: bool) -> None:
+        if applied:
+            self._observe(len(items))
+        for _, future in items:
+            future.set_result(applied)
+
+
+def _fail(items: list[_Item], fault: StoreError) -> None:
+    for _, future in items:
+        future.set_exception(fault)

@@ -1,0 +1,59 @@
+"""Changing an endpoint that lives: its labels, and the node it is on.
+
+A move is one transaction: record, both nodes' copies, the address keys, and the exceptions that the
+owners of the blocks have to know. The address stays; MTU and node follow the target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from controller.ipam import units
+from controller.ipam.committer import Committer
+from controller.ipam.release import holdings
+from controller.ipam.unit import Unit
+from controller.problem import Problem, not_found, unknown_reference
+from controller.reading import Found, read, scan
+from store import keys
+from store.client import Store
+from store.model import Endpoint, EndpointState
+
+ATTEMPTS = 24
+
+
+class Mover:
+    """Changes endpoints. Safe to call from many threads, and from many controllers at once."""
+
+    def __init__(self, store: Store, committer: Committer) -> None:
+        self._store = store
+        self._committer = committer
+
+    def change(self, endpoint_id: str, edit: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        """Apply an edit of node and labels; returns the endpoint as it is then. Idempotent.
+
+        Raises:
+            Problem: there is no such endpoint or node, or the endpoint is being deleted.
+        """
+        for _ in range(ATTEMPTS):
+            found = read(self._store, keys.ENDPOINTS, endpoint_id)
+            if found is None:
+                raise not_found("endpoint", endpoint_id)
+            wanted = edit(found.value)
+            if wanted == found.value:
+                return wanted
+            if found.value.state is EndpointState.RELEASING:
+                raise Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")
+            changed, unit = self._plan(found, wanted)
+            if self._committer.commit(unit):
+                return changed
+        raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
+
+    def _plan(self, found: Found[Endpoint], wanted: Endpoint) -> tuple[Endpoint, Unit]:
+        if wanted.node == found.value.node:
+            return wanted, units.relabel(found, wanted)
+        target = read(self._store, keys.NODES, wanted.node)
+        if target is None:
+            names = [node.name for node in scan(self._store, keys.NODES).values]
+            raise unknown_reference("/node", "node", wanted.node, names)
+        moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
+        return moved, units.move(found, moved, target, tuple(holdings(self._store, found.value)))

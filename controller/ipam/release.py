@@ -1,0 +1,138 @@
+"""Ending endpoints: first the node takes it down, then the address cools down, then it is free.
+
+An endpoint that a node holds is only marked here; its node's agent withdraws, cleans up and removes the
+attachment key. Where no attachment exists the endpoint ends at once: the transaction compares that this
+is still so, and an attach compares that the endpoint is not being released, so the two exclude each other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from controller.ipam import blocks, units
+from controller.ipam.committer import Committer
+from controller.problem import Problem, not_found
+from controller.reading import Found, read
+from store import keys
+from store.client import Absent, Store
+from store.errors import LeaseExpired
+from store.model import Address, AddressState, Block, Endpoint, EndpointState
+
+ATTEMPTS = 24
+SHARED_S = 1.0
+"""Cooldowns that begin within so many seconds share a lease: a lease costs etcd as much as a write."""
+
+
+class Cooldowns:
+    """The leases that end cooldowns. Safe to call from many threads."""
+
+    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._leases: dict[int, tuple[int, float]] = {}
+
+    def lease(self, cooldown_s: int) -> int:
+        """A lease that ends `cooldown_s` to `cooldown_s + 1` seconds from now; 0 for no cooldown."""
+        if cooldown_s == 0:
+            return 0
+        with self._lock:
+            now = self._monotonic()
+            lease_id, granted = self._leases.get(cooldown_s, (0, now - SHARED_S))
+            if now - granted >= SHARED_S:
+                lease_id = self._store.grant(cooldown_s + 1)
+                self._leases[cooldown_s] = (lease_id, now)
+            return lease_id
+
+    def forget(self) -> None:
+        """A lease has ended before it was used: grant new ones."""
+        with self._lock:
+            self._leases.clear()
+
+
+class Releaser:
+    """Ends endpoints. Safe to call from many threads, and from many controllers at once."""
+
+    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._cooldowns = Cooldowns(store)
+
+    def release(self, endpoint_id: str) -> Endpoint | None:
+        """End an endpoint: None when it is gone, else the record while its node cleans up.
+
+        Idempotent: a repeated call tries again to end it.
+
+        Raises:
+            Problem: there is no such endpoint.
+        """
+        found = read(self._store, keys.ENDPOINTS, endpoint_id)
+        if found is None:
+            raise not_found("endpoint", endpoint_id)
+        for _ in range(ATTEMPTS):
+            if found is None or self.finalise(found):
+                return None
+            if found.value.state is EndpointState.RELEASING:
+                return found.value
+            if self._committer.commit(units.mark_releasing(found)):
+                return found.value.model_copy(update={"state": EndpointState.RELEASING})
+            found = read(self._store, keys.ENDPOINTS, endpoint_id)
+        raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
+
+    def finalise(self, found: Found[Endpoint]) -> bool:
+        """End the endpoint if its node holds nothing of it; False when it does, or the record has changed.
+
+        A node that is no longer known holds nothing.
+        """
+        gone = self._proof(found.value)
+        if gone is None:
+            return False
+        pool = read(self._store, keys.POOLS, found.value.pool)
+        cooldown_s = pool.value.cooldown_s if pool else 0
+        held = self._held(found.value)
+        for _ in range(2):
+            lease_id = self._cooldowns.lease(cooldown_s)
+            cooldown = tuple(units.cooling(address, self._clock()) for _, address in held)
+            owners = tuple(block for block, _ in held)
+            try:
+                return self._committer.commit(units.release(found, owners, gone, cooldown, lease_id))
+            except LeaseExpired:
+                self._cooldowns.forget()
+        return False
+
+    def _proof(self, endpoint: Endpoint) -> Absent | None:
+        """The key whose absence shows that the node holds nothing of the endpoint; None when it does."""
+        for key in (
+            keys.ATTACHMENTS.key(endpoint.node, endpoint.id),
+            keys.NODES.key(endpoint.node),
+        ):
+            if self._store.get(key) is None:
+                return Absent(key)
+        return None
+
+    def _held(self, endpoint: Endpoint) -> list[tuple[Block, Address]]:
+        """The endpoint's addresses that are its own by their keys, each with its claimed block."""
+        return [
+            (block.value, address.value)
+            for block, address in holdings(self._store, endpoint)
+            if address.value.state is AddressState.ASSIGNED
+        ]
+
+
+def holdings(store: Store, endpoint: Endpoint) -> list[tuple[Found[Block], Found[Address]]]:
+    """The address keys that an endpoint holds, and the block of each."""
+    pool = read(store, keys.POOLS, endpoint.pool)
+    if pool is None:
+        return []
+    found = []
+    for address in endpoint.addresses:
+        cidr = blocks.block_of(pool.value, address)
+        block = read(store, keys.BLOCKS, endpoint.pool, cidr)
+        held = read(store, keys.ADDRESSES, endpoint.pool, cidr, address)
+        if block is not None and held is not None and held.value.endpoint == endpoint.id:
+            found.append((block, held))
+    return found

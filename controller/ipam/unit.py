@@ -1,0 +1,111 @@
+"""A unit of work on the store: what must hold, and what is then written, all or nothing.
+
+Units that do not meet are merged into one transaction; the committer does that, this module says when
+two of them meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from store.client import (
+    MAX_TXN_OPS,
+    Compare,
+    Delete,
+    DeletePrefix,
+    Op,
+    PrefixEmpty,
+    PrefixUnwritten,
+    Put,
+    Store,
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Compares and operations that succeed or fail together. No key is written twice."""
+
+    compares: tuple[Compare, ...]
+    ops: tuple[Op, ...]
+
+    @cached_property
+    def written(self) -> frozenset[str]:
+        """The keys it writes."""
+        return frozenset(op.key for op in self.ops if not isinstance(op, DeletePrefix))
+
+    @cached_property
+    def touched(self) -> frozenset[str]:
+        """The keys that it compares or writes."""
+        keys = (
+            compare.key for compare in self.compares if not isinstance(compare, PrefixEmpty | PrefixUnwritten)
+        )
+        return self.written.union(keys)
+
+    @cached_property
+    def prefixes(self) -> frozenset[str]:
+        """The prefixes that it compares or deletes."""
+        compared = {c.prefix for c in self.compares if isinstance(c, PrefixEmpty | PrefixUnwritten)}
+        return frozenset(compared | {op.prefix for op in self.ops if isinstance(op, DeletePrefix)})
+
+
+class Batch:
+    """Units that can share one transaction: none writes what another compares or writes."""
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+        self._written: set[str] = set()
+        self._touched: set[str] = set()
+        self._prefixes: set[str] = set()
+        self._compares: set[Compare] = set()
+        self._ops = 0
+
+    def add(self, unit: Unit) -> bool:
+        """Take the unit in; False when it meets one that is in, or the transaction would be too large."""
+        if self.units and (not self._has_room(unit) or self._meets(unit)):
+            return False
+        self.units.append(unit)
+        self._written |= unit.written
+        self._touched |= unit.touched
+        self._prefixes |= unit.prefixes
+        self._compares.update(unit.compares)
+        self._ops += len(unit.ops)
+        return True
+
+    def _has_room(self, unit: Unit) -> bool:
+        new = sum(compare not in self._compares for compare in unit.compares)
+        return self._ops + len(unit.ops) <= MAX_TXN_OPS and len(self._compares) + new <= MAX_TXN_OPS
+
+    def _meets(self, unit: Unit) -> bool:
+        return not (
+            self._touched.isdisjoint(unit.written)
+            and self._written.isdisjoint(unit.touched)
+            and not _covers(self._prefixes, unit.written)
+            and not _covers(unit.prefixes, self._written)
+        )
+
+
+def _covers(prefixes: Iterable[str], keys: Iterable[str]) -> bool:
+    starts = tuple(prefixes)
+    return bool(starts) and any(key.startswith(starts) for key in keys)
+
+
+def merged(units: list[Unit]) -> Unit:
+    """One unit that does what all of these do. A compare that several share is made once."""
+    compares = dict.fromkeys(compare for unit in units for compare in unit.compares)
+    return Unit(tuple(compares), tuple(op for unit in units for op in unit.ops))
+
+
+def is_applied(store: Store, unit: Unit) -> bool:
+    """Read back whether the store is as this unit leaves it: the way out when an answer was lost."""
+    return all(_holds(store, op) for op in unit.ops)
+
+
+def _holds(store: Store, op: Op) -> bool:
+    if isinstance(op, Put):
+        item = store.get(op.key)
+        return item is not None and item.value == op.value
+    if isinstance(op, Delete):
+        return store.get(op.key) is None
+    return not store.range(op.prefix, limit=1).items

@@ -1,0 +1,67 @@
+"""What the controller counts, for Prometheus. One registry per application."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics:
+    """The metrics of one controller. Safe to call from many threads."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "polder_http_requests_total",
+            "Requests, by route and status.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "polder_http_request_seconds",
+            "Time to answer a request, by route.",
+            ("method", "route"),
+            buckets=LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._assigned = Counter(
+            "polder_addresses_assigned_total",
+            "Addresses that this controller assigned, by pool.",
+            ("pool",),
+            registry=self._registry,
+        )
+        self._batch = Histogram(
+            "polder_commit_units",
+            "Units of work that shared one transaction of the store.",
+            buckets=BATCH_BUCKETS,
+            registry=self._registry,
+        )
+        self._leads = Gauge(
+            "polder_duty_leader",
+            "1 while this controller is the one that does the duty.",
+            ("duty",),
+            registry=self._registry,
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._latency.labels(method, route).observe(seconds)
+
+    def assigned(self, pool: str) -> None:
+        """An address of the pool was assigned."""
+        self._assigned.labels(pool).inc()
+
+    def committed(self, units: int) -> None:
+        """A transaction of so many units was applied."""
+        self._batch.observe(units)
+
+    def leads(self, duty: str, leading: bool) -> None:
+        """This controller took a duty up, or lost it."""
+        self._leads.labels(duty).set(1 if leading else 0)
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self._registry)

@@ -1,0 +1,132 @@
+"""Everything that can be refused, as RFC 9457 problem details.
+
+A `Problem` is raised where the fault is found and rendered at one place in the application. Its `type`
+is stable: programs branch on it, people read `detail` and `errors`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+MEDIA_TYPE = "application/problem+json"
+
+TITLES: Mapping[str, tuple[int, str]] = {
+    "malformed": (400, "The body is not JSON"),
+    "unauthorized": (401, "A bearer token is needed"),
+    "not-found": (404, "There is no such thing"),
+    "method-not-allowed": (405, "The path does not take this method"),
+    "conflict": (409, "The name is taken by something else"),
+    "overlap": (409, "The range overlaps a pool"),
+    "in-use": (409, "It is in use"),
+    "address-in-use": (409, "The address is not free"),
+    "pool-full": (409, "The pool has no free address"),
+    "releasing": (409, "The endpoint is being deleted"),
+    "too-large": (413, "The body is too large"),
+    "media-type": (415, "The body is of the wrong type"),
+    "invalid": (422, "The request is not valid"),
+    "corrupt": (500, "A stored value cannot be read"),
+    "internal": (500, "The controller failed"),
+    "unavailable": (503, "The store does not answer"),
+    "busy": (503, "Too many requests want the same thing"),
+}
+"""Status and title by the last part of the type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where, and what would be right.
+
+    `pointer` is a JSON pointer (RFC 6901) into the body; `parameter` names a query parameter instead.
+    """
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+    def body(self) -> dict[str, str]:
+        """As it is sent."""
+        place = {"pointer": self.pointer} if self.parameter is None else {"parameter": self.parameter}
+        return {key: value for key, value in {**place, "detail": self.detail}.items() if value is not None}
+
+
+class Problem(Exception):
+    """A request that is refused.
+
+    Args:
+        kind: a key of `TITLES`.
+        detail: one sentence for people: what is wrong, and what to do.
+        errors: the places in the request that are wrong.
+        retry_after_s: seconds after which a repetition may succeed.
+        headers: header fields that the answer needs beside its own.
+        members: extension members, for programs.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        errors: Iterable[Fault] = (),
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.status, self.title = TITLES[kind]
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after_s = retry_after_s
+        self.extra_headers = headers or {}
+        self.members = members
+
+    def headers(self) -> dict[str, str]:
+        """The header fields that belong to it."""
+        headers = {**self.extra_headers, "Content-Type": MEDIA_TYPE}
+        if self.retry_after_s is not None:
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="polder"'
+        return headers
+
+    def body(self) -> str:
+        """The document that is sent."""
+        document: dict[str, Any] = {
+            "type": f"/problems/{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [fault.body() for fault in self.errors]
+        return json.dumps({**self.members, **document}) + "\n"
+
+
+def invalid(pointer: str, detail: str) -> Problem:
+    """One field of the body is wrong."""
+    return Problem("invalid", detail, errors=[Fault(detail, pointer)])
+
+
+def not_found(noun: str, name: str, existing: Iterable[str] = ()) -> Problem:
+    """Nothing has this name; what is nearest is named."""
+    return Problem("not-found", f"there is no {noun} {name[:128]!r}{nearby(name, existing)}")
+
+
+def unknown_reference(pointer: str, noun: str, name: str, existing: Iterable[str] = ()) -> Problem:
+    """A field of the body names something that does not exist."""
+    return invalid(pointer, f"there is no {noun} {name!r}{nearby(name, existing)}")
+
+
+def nearby(name: str, existing: Iterable[str]) -> str:
+    """What exists, as the end of a sentence: the nearest names, or the first few."""
+    names = sorted(existing)
+    shown = get_close_matches(name, names, n=3) or names[:5]
+    if not shown:
+        return ""
+    return f"; there {'is' if len(names) == 1 else 'are'} {', '.join(shown)}" + (
+        "" if len(shown) == len(names) else f" ({len(names)} in all)"
+    )

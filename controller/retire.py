@@ -1,0 +1,165 @@
+"""Deleting pools, nodes and peers: refused while anything uses them, and safe to die in the middle of.
+
+First the claims of empty blocks are given back, each only while its block is empty; then the pool or the
+node goes, only while nothing has come to use it. A crash in between leaves fewer claims, which is no fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from controller.ipam.committer import Committer
+from controller.ipam.unit import Unit
+from controller.problem import Problem
+from controller.reading import Found, find, read, scan
+from store import keys
+from store.client import Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
+from store.model import AddressState, Block, Endpoint, Node, Pool
+
+ATTEMPTS = 16
+CHUNK = 40
+"""Claims given back in one transaction: two compares and two operations each, of at most 128."""
+
+SHOWN = 5
+
+
+class Retirer:
+    """Deletes pools, nodes and peers. Safe to call from many threads, and from many controllers at once."""
+
+    def __init__(self, store: Store, committer: Committer) -> None:
+        self._store = store
+        self._committer = committer
+
+    def delete_pool(self, name: str) -> None:
+        """Delete a pool that no address is assigned from or cools down in. Raises `Problem`."""
+        for _ in range(ATTEMPTS):
+            pool = find(self._store, keys.POOLS, name)
+            self._refuse_used_pool(pool.value)
+            claims = scan(self._store, keys.BLOCKS, name).items
+            chunks = [claims[start : start + CHUNK] for start in range(0, len(claims), CHUNK)]
+            if all(self._committer.commit(_give_back(chunk)) for chunk in chunks) and self._committer.commit(
+                _end_pool(pool)
+            ):
+                return
+        raise _busy(name)
+
+    def delete_node(self, name: str) -> None:
+        """Delete a node that has no endpoint and no peer, and whose blocks hold nobody's address.
+
+        Raises:
+            Problem: there is no such node, or something uses it; says what.
+        """
+        for _ in range(ATTEMPTS):
+            node = find(self._store, keys.NODES, name)
+            self._refuse_used_node(name)
+            peers = scan(self._store, keys.PEERS)
+            _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
+            if self._give_back_blocks(name) and self._committer.commit(_end_node(node, peers.revision)):
+                return
+        raise _busy(name)
+
+    def delete_peer(self, name: str) -> None:
+        """Delete a peer. Raises `Problem` when there is none."""
+        for _ in range(ATTEMPTS):
+            peer = find(self._store, keys.PEERS, name)
+            if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key),))):
+                return
+        raise _busy(name)
+
+    def _refuse_used_pool(self, pool: Pool) -> None:
+        held = scan(self._store, keys.ADDRESSES, pool.name).values
+        if not held:
+            return
+        assigned = [address.endpoint for address in held if address.state is AddressState.ASSIGNED]
+        cooling = len(held) - len(assigned)
+        detail = (
+            f"pool {pool.name} is in use: assigned addresses {len(assigned)}{_shown(assigned)}, cooling down "
+            f"{cooling} (up to {pool.cooldown_s} s); delete the endpoints and wait for the cooldown"
+        )
+        raise Problem("in-use", detail, assigned=len(assigned), cooling_down=cooling)
+
+    def _refuse_used_node(self, name: str) -> None:
+        endpoints: list[Endpoint] = scan(self._store, keys.NODE_ENDPOINTS, name).values
+        if endpoints:
+            ids = [endpoint.id for endpoint in endpoints]
+            raise Problem(
+                "in-use",
+                f"node {name} is in use: endpoints {len(ids)}{_shown(ids)}; move or delete them first",
+                endpoints=ids[:SHOWN],
+            )
+
+    def _give_back_blocks(self, name: str) -> bool:
+        """Give back the node's claims; False when something changed meanwhile."""
+        for block in scan(self._store, keys.NODE_BLOCKS, name).values:
+            claim = read(self._store, keys.BLOCKS, block.pool, block.cidr)
+            held = scan(self._store, keys.ADDRESSES, block.pool, block.cidr)
+            elsewhere = [
+                f"{address.endpoint} on {address.node}"
+                for address in held.values
+                if address.state is AddressState.ASSIGNED
+            ]
+            if elsewhere:
+                detail = (
+                    f"endpoints on other nodes hold addresses of block {block.cidr} of node {name}: "
+                    f"{len(elsewhere)}{_shown(elsewhere)}; move them back or delete them first"
+                )
+                raise Problem("in-use", detail, block=str(block.cidr))
+            # Addresses that cool down stay: their keys keep them from whoever claims the block next.
+            unwritten = PrefixUnwritten(keys.ADDRESSES.prefix(block.pool, block.cidr), held.revision)
+            if claim is None or not self._committer.commit(
+                Unit((claim.unchanged(), unwritten), _unclaim(claim.value))
+            ):
+                return False
+        return True
+
+
+def _give_back(claims: Sequence[Found[Block]]) -> Unit:
+    compares = [
+        compare
+        for claim in claims
+        for compare in (
+            claim.unchanged(),
+            PrefixEmpty(keys.ADDRESSES.prefix(claim.value.pool, claim.value.cidr)),
+        )
+    ]
+    return Unit(tuple(compares), tuple(op for claim in claims for op in _unclaim(claim.value)))
+
+
+def _unclaim(block: Block) -> tuple[Delete, Delete]:
+    return (
+        Delete(keys.BLOCKS.key(block.pool, block.cidr)),
+        Delete(keys.NODE_BLOCKS.key(block.node, block.cidr)),
+    )
+
+
+def _end_pool(pool: Found[Pool]) -> Unit:
+    name = pool.value.name
+    empty = (PrefixEmpty(keys.ADDRESSES.prefix(name)), PrefixEmpty(keys.BLOCKS.prefix(name)))
+    return Unit((pool.unchanged(), *empty), (Delete(pool.key),))
+
+
+def _end_node(node: Found[Node], peers_revision: int) -> Unit:
+    name = node.value.name
+    compares = (
+        node.unchanged(),
+        PrefixEmpty(keys.NODE_ENDPOINTS.prefix(name)),
+        PrefixEmpty(keys.NODE_BLOCKS.prefix(name)),
+        PrefixUnwritten(keys.PEERS.prefix(), peers_revision),
+    )
+    leavings = (DeletePrefix(keys.node_prefix(name)), DeletePrefix(keys.SESSIONS.prefix(name)))
+    return Unit(compares, (Delete(node.key), *leavings))
+
+
+def _refuse_peers(name: str, peers: Sequence[str]) -> None:
+    if peers:
+        detail = f"node {name} has peers {', '.join(peers[:SHOWN])}; delete them first"
+        raise Problem("in-use", detail, peers=list(peers[:SHOWN]))
+
+
+def _shown(names: Iterable[str]) -> str:
+    every = list(names)
+    return f" ({', '.join(every[:SHOWN])}{', ...' if len(every) > SHOWN else ''})" if every else ""
+
+
+def _busy(name: str) -> Problem:
+    return Problem("busy", f"what uses {name} keeps changing", retry_after_s=1)

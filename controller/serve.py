@@ -1,0 +1,89 @@
+"""Serving the application: granian's WSGI worker in this very process, on a socket of our own.
+
+granian's own server forks its worker and lets several servers share a port. A killed parent would then
+leave a worker behind that holds the port, and a second controller on a taken port would start without a
+word. Its worker for threads does neither; it is meant for builds without a GIL, but needs nothing of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.server.mt import MTServer
+
+BACKLOG = 1024
+BLOCKING_THREADS = 48
+"""Requests handled at a time. Each may wait for etcd, so there are many more of them than cores."""
+
+GRACE_S = 2
+"""Seconds that requests in hand have to end after a signal."""
+
+
+class ListenError(Exception):
+    """The address cannot be listened on. One line for people."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Port 0 is any free one. Raises `ListenError`."""
+    where = f"{host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as fault:
+        raise ListenError(f"cannot listen on {where}: {fault.strerror or fault}") from fault
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen(BACKLOG)
+    except OSError as fault:
+        bound.close()
+        if fault.errno == errno.EADDRINUSE:
+            raise ListenError(
+                f"{where} is in use by another program; stop it or choose another --listen"
+            ) from fault
+        raise ListenError(f"cannot listen on {where}: {os.strerror(fault.errno or 0)}") from fault
+    bound.setblocking(False)
+    return bound
+
+
+class Server(MTServer):  # type: ignore[misc]
+    """Serves one application on a socket that is given, until SIGTERM or SIGINT."""
+
+    def __init__(self, bound: socket.socket, *, cert: Path | None, key: Path | None) -> None:
+        """With `cert` and `key` it speaks TLS. Raises OSError (ssl.SSLError) when they cannot be used."""
+        self._bound = bound
+        super().__init__(
+            target="controller",
+            interface=Interfaces.WSGI,
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            blocking_threads=BLOCKING_THREADS,
+            workers_kill_timeout=GRACE_S,
+            log_enabled=False,
+            ssl_cert=cert,
+            ssl_key=key,
+        )
+
+    def run(self, app: Flask) -> None:
+        """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""
+        self.serve(target_loader=lambda: app, wrap_loader=False)
+
+    def signal_handler_reload(self, *_: Any) -> None:
+        """SIGHUP does nothing: there is nothing to read again."""
+
+    def _check_gil(self) -> None:
+        """One worker, whose threads share the GIL as any threads do."""
+
+    def _init_shared_socket(self) -> None:
+        self._shd = SocketHolder(self._bound.fileno(), False, BACKLOG)

@@ -1,0 +1,66 @@
+"""What the handlers of one application share: the store and the parts that write to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from flask import current_app
+
+from controller.ipam.allocator import Allocator
+from controller.ipam.committer import Committer
+from controller.ipam.moving import Mover
+from controller.ipam.release import Releaser
+from controller.metrics import Metrics
+from controller.registry import Registry
+from controller.retire import Retirer
+from store.client import Store
+
+EXTENSION = "polder"
+
+
+def utc_now() -> datetime:
+    """The time of day, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of one controller. Each is safe to call from many threads."""
+
+    store: Store
+    metrics: Metrics
+    committer: Committer
+    registry: Registry
+    allocator: Allocator
+    releaser: Releaser
+    mover: Mover
+    retirer: Retirer
+
+    @classmethod
+    def build(cls, store: Store, clock: Callable[[], datetime] = utc_now) -> Services:
+        """Wire the parts over one store. The committer is started; `close` ends it."""
+        metrics = Metrics()
+        committer = Committer(store, observe=metrics.committed)
+        committer.start()
+        return cls(
+            store=store,
+            metrics=metrics,
+            committer=committer,
+            registry=Registry(store, committer),
+            allocator=Allocator(store, committer, clock),
+            releaser=Releaser(store, committer, clock),
+            mover=Mover(store, committer),
+            retirer=Retirer(store, committer),
+        )
+
+    def close(self) -> None:
+        """Finish what is queued for the store. Idempotent."""
+        self.committer.close()
+
+
+def services() -> Services:
+    """The parts of the application that handles this request."""
+    return cast("Services", current_app.extensions[EXTENSION])

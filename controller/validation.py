@@ -1,0 +1,144 @@
+"""From bytes to a checked value, or to a problem that says in plain words what is wrong and where.
+
+pydantic finds the faults; its own wording is replaced, as it speaks of Python types to people who sent
+JSON. A rule over several fields begins its message with the field it is about, which gives the pointer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from controller.problem import Fault, Problem
+
+M = TypeVar("M", bound=BaseModel)
+
+SHAPES: Mapping[str, str] = {
+    r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$": (
+        "1 to 63 lower-case letters, digits, dots and hyphens, with a letter or digit at both ends"
+    ),
+    r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$": (
+        "1 to 128 letters, digits, dots, underscores and hyphens, with a letter or digit at both ends"
+    ),
+    r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$": (
+        "a label key: 1 to 128 letters, digits and ._/- with a letter or digit at both ends"
+    ),
+    r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": (
+        "a label value: up to 63 letters, digits and ._- with a letter or digit at both ends"
+    ),
+}
+"""The patterns of `store.model.value` in words; a test holds the two together."""
+
+Words = Callable[[Mapping[str, Any]], str]
+
+WORDS: Mapping[str, Words] = {
+    "missing": lambda ctx: "is required",
+    "int_type": lambda ctx: "expected a whole number",
+    "string_type": lambda ctx: "expected text",
+    "bool_type": lambda ctx: "expected true or false",
+    "dict_type": lambda ctx: "expected an object",
+    "model_type": lambda ctx: "expected an object",
+    "greater_than_equal": lambda ctx: f"expected at least {ctx['ge']}",
+    "less_than_equal": lambda ctx: f"expected at most {ctx['le']}",
+    "string_pattern_mismatch": lambda ctx: f"expected {SHAPES.get(ctx['pattern'], ctx['pattern'])}",
+    "ip_v4_address": lambda ctx: "expected an IPv4 address as text, such as 192.0.2.1",
+    "enum": lambda ctx: f"expected {ctx['expected']}",
+    "too_long": lambda ctx: f"expected at most {ctx['max_length']} of them, not {ctx['actual_length']}",
+    "value_error": lambda ctx: str(ctx["error"]),
+}
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises `Problem`."""
+    try:
+        given = from_json(data, allow_inf_nan=False)
+    except ValueError as fault:
+        detail = f"the body is not JSON: {fault}" if data else "the body is empty; expected a JSON object"
+        raise Problem("malformed", detail) from None
+    if not isinstance(given, dict):
+        detail = f"expected a JSON object, not {_json_type(given)}"
+        raise Problem("invalid", detail, errors=[Fault(detail, "")])
+    return given
+
+
+def validate(model: type[M], given: Mapping[str, Any]) -> M:
+    """A value of the model. Raises `Problem` that lists every fault."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = [_fault(model, each) for each in error.errors(include_url=False)]
+    raise Problem("invalid", _summary(faults), errors=faults)
+
+
+def merge(model: type[M], current: M, patch: Mapping[str, Any], mutable: Sequence[str]) -> M:
+    """The value after a merge patch (RFC 7396).
+
+    Raises:
+        Problem: a field is unknown or cannot be changed, or the result is not valid.
+    """
+    document = current.model_dump(mode="json")
+    merged = _merged(document, patch)
+    faults = [
+        Fault(
+            f"cannot be changed (it is {document[name]!r}); only {', '.join(mutable)} can",
+            pointer((name,)),
+        )
+        for name in patch
+        if name in document and name not in mutable and merged.get(name) != document[name]
+    ]
+    if faults:
+        raise Problem("invalid", _summary(faults), errors=faults)
+    return validate(model, merged)
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A JSON pointer (RFC 6901); the empty path is the whole document."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _merged(target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            result[name] = _merged(result.get(name), value)
+        else:
+            result[name] = value
+    return result
+
+
+def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
+    path = [part for part in error["loc"] if part != "[key]"]
+    context = error.get("ctx", {})
+    if error["type"] == "extra_forbidden":
+        return Fault(_unknown_field(model, str(path[-1])), pointer(path))
+    known = WORDS.get(error["type"])
+    words = known(context) if known else error["msg"]
+    if not path and (about := re.match(r"[a-z_]+", words)) and about[0] in model.model_fields:
+        path = [about[0]]
+    return Fault(words, pointer(path))
+
+
+def _unknown_field(model: type[BaseModel], name: str) -> str:
+    fields = list(model.model_fields)
+    near = get_close_matches(name, fields, n=1)
+    return (
+        f"unknown field; did you mean {near[0]}?" if near else f"unknown field; the fields are {', '.join(fields)}"
+    )
+
+
+def _summary(faults: Sequence[Fault]) -> str:
+    return "; ".join(f"{(fault.pointer or '')[1:] or 'body'}: {fault.detail}" for fault in faults[:3]) + (
+        f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+    )
+
+
+def _json_type(given: Any) -> str:
+    names = {list: "an array", str: "text", bool: "true or false", int: "a number", float: "a number"}
+    return names.get(type(given), "null")
