@@ -22,7 +22,7 @@ class Noun:
     Args:
         singular: as in `polder pool`.
         plural: as in `/v1/pools`.
-        key: the field that names one: its place in the URL, and the order of lists.
+        key: the field that names one.
         columns: what `list` shows.
         used_by: the command that shows what keeps one from being deleted.
     """
@@ -78,7 +78,7 @@ def add_list(group: click.Group, noun: Noun) -> None:
     @group.command("list", help=f"Show all {noun.plural}.")
     @takes_session
     def list_(session: Session) -> None:
-        session.print_list(session.listing(place(noun.plural), noun.key), noun.columns)
+        session.print_list(session.listing(place(noun.plural)), noun.columns)
 
 
 def add_delete(group: click.Group, noun: Noun) -> None:

@@ -54,13 +54,13 @@ class Session:
             raise Failure("the answer is not a JSON object", advice="check --server or POLDER_SERVER")
         return found
 
-    def listing(self, path: str, key: str) -> Json:
-        """The whole list `{"items": [...], "revision": N}`, page by page; `key` names the items' order."""
+    def listing(self, path: str) -> Json:
+        """The whole list `{"items": [...], "revision": N}`, page by page."""
         items: list[Json] = []
-        page: Json = {"items": []}
-        for page in self._pages(path, key):
+        page: Json = {}
+        for page in self._pages(path):
             items += page["items"]
-        return {**page, "items": items}
+        return {**{key: value for key, value in page.items() if key != "next"}, "items": items}
 
     def page(self, path: str, **query: object) -> Json:
         """One answer that holds a list, with these parameters in the query."""
@@ -70,16 +70,15 @@ class Session:
             raise Failure("the answer is not a list of items", advice="check --server or POLDER_SERVER")
         return dict(page)
 
-    def _pages(self, path: str, key: str) -> Iterator[Json]:
+    def _pages(self, path: str) -> Iterator[Json]:
         after = None
         while True:
             page = self.page(path, limit=PAGE, after=after)
             yield page
-            last = page["items"][-1].get(key) if len(page["items"]) >= PAGE else None
             # A server that does not move on would be asked for ever.
-            if last in (None, after):
+            if page.get("next") in (None, after):
                 return
-            after = last
+            after = page["next"]
 
     def print_item(self, item: Json) -> None:
         """Print one object: its fields line by line, or as JSON."""

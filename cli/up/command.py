@@ -173,7 +173,7 @@ def _running(name: str, what: str) -> None:
 
 def _next_steps(session: Session, listen: Listen, options: Options, node: str | None) -> None:
     """Print the commands to type next, that fit what there is."""
-    pools = [item.get("name") for item in session.listing(place("pools"), "name")["items"]]
+    pools = [item.get("name") for item in session.listing(place("pools"))["items"]]
     nodes = session.page(place("nodes"), limit=1)["items"]
     steps = [] if listen.server.url == DEFAULT_URL else [f"export POLDER_SERVER={listen.server.url}"]
     if not pools:

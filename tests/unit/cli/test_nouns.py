@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -119,26 +123,42 @@ def test_a_table_that_is_not_on_a_terminal_is_never_folded(polder: Polder) -> No
 
 
 def test_list_reads_every_page(polder: Polder) -> None:
-    pages = [
-        [POOL | {"name": f"p{n:04}"} for n in range(at, min(at + PAGE, 1200))] for at in (0, PAGE, 2 * PAGE)
-    ]
-    replies = [Reply(200, {"items": page, "revision": 7}) for page in pages]
-    with serving(*replies) as canned:
+    names = [["a", "b"], ["c"], ["d"]]
+    pages = [{"items": [POOL | {"name": name} for name in page], "revision": 7} for page in names]
+    replies = [Reply(200, page | {"next": page["items"][-1]["name"]}) for page in pages[:-1]]
+    with serving(*replies, Reply(200, pages[-1])) as canned:
         ran = polder("pool", "list", "-o", "json", "--server", canned.url)
-    assert [item["name"] for item in json.loads(ran.out)["items"]] == [f"p{n:04}" for n in range(1200)]
+    listing = json.loads(ran.out)
+    assert [item["name"] for item in listing["items"]] == ["a", "b", "c", "d"]
+    assert set(listing) == {"items", "revision"}
     assert [asked.target for asked in canned.asked] == [
         f"/v1/pools?limit={PAGE}",
-        f"/v1/pools?limit={PAGE}&after=p0499",
-        f"/v1/pools?limit={PAGE}&after=p0999",
+        f"/v1/pools?limit={PAGE}&after=b",
+        f"/v1/pools?limit={PAGE}&after=c",
     ]
 
 
 def test_a_server_that_repeats_its_page_is_not_asked_for_ever(polder: Polder) -> None:
-    page = [POOL | {"name": "same"}] * PAGE
-    with serving(Reply(200, {"items": page, "revision": 7})) as canned:
+    with serving(Reply(200, {"items": [POOL], "revision": 7, "next": "default"})) as canned:
         ran = polder("pool", "list", "--server", canned.url)
     assert ran.code == 0
     assert len(canned.asked) == 2
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_colour_on_a_terminal_unless_no_color(no_color: bool) -> None:
+    """On a pseudo-terminal. Only colours are meant (https://no-color.org): bold headings stay."""
+    master, slave = pty.openpty()
+    with serving(Reply(200, {"items": [ENDPOINT], "revision": 7})) as canned:
+        code = f"from cli.main import main; main(['endpoint', 'list', '--server', '{canned.url}'])"
+        env = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+        env |= {"TERM": "xterm", "COLUMNS": "200"} | ({"NO_COLOR": "1"} if no_color else {})
+        subprocess.run([sys.executable, "-c", code], stdout=slave, env=env, check=True)
+    os.close(slave)
+    text = os.read(master, 65536).decode()
+    os.close(master)
+    assert "\x1b[" in text
+    assert ("\x1b[32m" in text) is not no_color
 
 
 def test_node_list_shows_which_programs_are_up(polder: Polder) -> None:

@@ -165,7 +165,9 @@ def test_a_refused_node_is_a_failure() -> None:
 def test_a_child_that_ends_before_it_is_ready_says_why(tmp_path: Path, signals: Signals) -> None:
     under = Supervisor(signals, print)
     child = under.start(program(tmp_path, "etcd", "echo first; printf 'no \\033[2Jspace\\n\\n'; exit 3"))
-    with pytest.raises(Failure, match=r"etcd ended with status 3, its last words: no \\x1b\[2Jspace") as caught:
+    with pytest.raises(
+        Failure, match=r"etcd ended with status 3, its last words: no \\x1b\[2Jspace"
+    ) as caught:
         under.await_ready(child, lambda: "it does not answer", 30)
     assert str(tmp_path / "etcd.log") in caught.value.advice
 
@@ -204,7 +206,9 @@ def test_a_child_that_dies_is_named_and_started_again(
     under = Supervisor(signals, said.append)
     under.start(program(tmp_path, "agent", f"echo born >>{tmp_path}/births; kill -9 $$"))
     under.start(program(tmp_path, "etcd", "exit 1"), vital=True)
-    with pytest.raises(Failure, match="etcd ended with status 1, its last words: nothing; it died 5 times in a row"):
+    with pytest.raises(
+        Failure, match="etcd ended with status 1, its last words: nothing; it died 5 times in a row"
+    ):
         under.run()
     assert "agent was killed by SIGKILL; starting it again in 0 s" in said
     assert len((tmp_path / "births").read_text().split()) > 1
