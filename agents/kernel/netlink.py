@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pyroute2.netlink import (
@@ -135,16 +135,22 @@ def messages(datagram: bytes) -> Iterator[Message]:
 
 
 def open_socket(groups: Sequence[int] = (), *, receive_bytes: int = 1 << 20) -> socket.socket:
-    """Open a route socket in the calling thread's namespace, a member of the multicast `groups`."""
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    """Open a route socket in the calling thread's namespace, a member of the multicast `groups`.
+
+    `receive_bytes` of notifications may wait before some are lost; the host's limit may make it fewer.
+    """
+    try:
+        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+    except OSError as fault:
+        raise _translated(fault) from fault
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         for option in (NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK):
             opened.setsockopt(SOL_NETLINK, option, 1)
         opened.bind((0, sum(1 << (group - 1) for group in groups)))
-    except OSError:
+    except OSError as fault:
         opened.close()
-        raise
+        raise _translated(fault) from fault
     return opened
 
 
@@ -166,6 +172,11 @@ class Netlink:
         """Close the socket. Idempotent."""
         own.closed(self._port)
         self._socket.close()
+
+    def __del__(self) -> None:
+        # A driver lives as long as the program, and has no end of its own; its socket goes with it.
+        if hasattr(self, "_port"):
+            self.close()
 
     def __enter__(self) -> Netlink:
         return self
@@ -195,13 +206,10 @@ class Netlink:
         """Read one object; returns its message's body."""
         with self._lock:
             (number,) = self._send([request])
-            for message in self._answers():
-                if message.sequence != number:
-                    continue
-                if fault := _fault(message):
-                    raise fault
-                return message.body
-        raise AssertionError("the answers do not end")
+            message = next(one for one in self._answers() if one.sequence == number)
+        if fault := _fault(message):
+            raise fault
+        return message.body
 
     def dump(self, request: bytes) -> list[bytes]:
         """Read all objects that the request describes; returns their messages' bodies.
@@ -247,21 +255,26 @@ class Netlink:
         numbers = []
         for request in requests:
             numbers.append(next(self._numbers) & 0xFFFFFFFF)
-            _SEQUENCE.pack_into(start := bytearray(request), _SEQUENCE_AT, numbers[-1])
-            buffer += start
-        _translated(lambda: self._socket.send(buffer))
+            at = len(buffer) + _SEQUENCE_AT
+            buffer += request + bytes(-len(request) % 4)
+            _SEQUENCE.pack_into(buffer, at, numbers[-1])
+        try:
+            self._socket.send(buffer)
+        except OSError as fault:
+            raise _translated(fault) from fault
         return numbers
 
     def _answers(self) -> Iterator[Message]:
         while True:
-            yield from messages(_translated(lambda: self._socket.recv(BUFFER_BYTES)))
+            try:
+                datagram = self._socket.recv(BUFFER_BYTES)
+            except OSError as fault:
+                raise _translated(fault) from fault
+            yield from messages(datagram)
 
 
-def _translated(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except OSError as fault:
-        raise KernelError(fault.errno or errno.EIO, f"netlink: {fault.strerror}") from fault
+def _translated(fault: OSError) -> KernelError:
+    return KernelError(fault.errno or errno.EIO, f"netlink: {fault.strerror}")
 
 
 def _fault(message: Message) -> KernelError | None:

@@ -1,0 +1,142 @@
+"""What the monitor reports, and what it keeps quiet about."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from agents.delta import Delta
+from agents.kernel.links import Links, LinkSpec
+from agents.kernel.monitor import Changed, Monitor
+from agents.kernel.neighbours import NeighbourDriver
+from agents.kernel.routes import RouteDriver, RuleDriver
+from intent.names import BRIDGE, GATEWAYS
+from intent.neighbours import Neighbour
+from intent.routes import Route, RouteKind, rules
+from tests.contract.kernel.conftest import DEADLINE_S, Place, poll
+
+pytestmark = pytest.mark.needs("root", "ip", "nsenter")
+
+ROUTES = {
+    route.key: route
+    for route in (
+        Route(ip_network("10.64.0.5/32"), oif=BRIDGE),
+        Route(ip_network("fd64::/122"), kind=RouteKind.BLACKHOLE),
+    )
+}
+NEIGHBOUR = Neighbour(BRIDGE, ip_address("10.64.0.5"), "02:00:00:00:00:05")
+NEIGHBOURS = {NEIGHBOUR.key: NEIGHBOUR}
+
+Heard = queue.SimpleQueue[Changed]
+
+
+@pytest.fixture
+def heard(host: Place) -> Iterator[Heard]:
+    """What is reported from here on; the host has routes, rules and neighbours of ours."""
+    RouteDriver().apply(Delta(ROUTES, {}))
+    RuleDriver().apply(Delta(rules(), {}))
+    NeighbourDriver().apply(Delta(NEIGHBOURS, {}))
+    found: Heard = queue.SimpleQueue()
+    monitor = Monitor(found.put)
+    monitor.start()
+    yield found
+    monitor.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "changed"),
+    [
+        ("ip route del 10.64.0.5/32", Changed.ROUTE),
+        ("ip -6 route del blackhole fd64::/122", Changed.ROUTE),
+        ("ip route add 10.64.0.9/32 dev up0 proto 80", Changed.ROUTE),
+        ("ip rule del priority 100 iif lo table 80", Changed.RULE),
+        ("ip -6 rule del priority 100 iif lo table 80", Changed.RULE),
+        (f"ip neigh del 10.64.0.5 dev {BRIDGE}", Changed.NEIGHBOUR),
+        (f"ip neigh replace 10.64.0.5 lladdr 02:00:00:00:00:77 dev {BRIDGE}", Changed.NEIGHBOUR),
+        ("ip link set up0 down", Changed.LINK),
+        ("ip link set far0 down", Changed.LINK),
+        (f"ip link set {BRIDGE} mtu 1400", Changed.LINK),
+        (f"ip link del {BRIDGE}", Changed.LINK),
+    ],
+)
+def test_a_change_by_hand_is_reported(host: Place, heard: Heard, command: str, changed: Changed) -> None:
+    host.run(command)
+    found = heard.get(timeout=DEADLINE_S)
+    while found is not changed:
+        found = heard.get(timeout=DEADLINE_S)
+
+
+def last(host: Place, heard: Heard) -> list[Changed]:
+    """All that was reported before a change which is always reported."""
+    host.run("ip route add 10.99.0.0/16 dev up0 proto 80")
+    found = []
+    while (one := heard.get(timeout=DEADLINE_S)) is not Changed.ROUTE:
+        found.append(one)
+    return found
+
+
+def test_foreign_changes_are_not_reported(host: Place, heard: Heard) -> None:
+    for command in (
+        "route add 10.98.0.0/16 dev up0",
+        "-6 route add 2001:db8:9::/64 dev up0",
+        "rule add priority 200 iif lo table 80",
+        f"neigh add 10.64.0.9 lladdr 02:00:00:00:00:09 nud permanent dev {BRIDGE}",
+        "link add other0 type bridge",
+        "link set other0 mtu 1400",
+    ):
+        host.run(f"ip {command}")
+    assert last(host, heard) == []
+
+
+def test_own_changes_are_not_reported(host: Place, endpoint: Place, heard: Heard, links: Links) -> None:
+    routes, ruler, neighbours = RouteDriver(), RuleDriver(), NeighbourDriver()
+    spec = LinkSpec(
+        "pl1", endpoint.path, "eth0", NEIGHBOUR.mac, (ip_address("10.64.0.5"),), GATEWAYS[:1], 1500
+    )
+    links.ensure_endpoint_link(spec)
+    for change in (lambda held: Delta(held, {}), lambda held: Delta({}, held)):
+        routes.apply(change(ROUTES))
+        ruler.apply(change(rules()))
+        neighbours.apply(change(NEIGHBOURS))
+    links.remove_link("pl1")
+    assert last(host, heard) == []
+
+
+def test_a_link_that_goes_with_its_namespace_is_reported(
+    host: Place, endpoint: Place, heard: Heard, links: Links
+) -> None:
+    spec = LinkSpec(
+        "pl1", endpoint.path, "eth0", NEIGHBOUR.mac, (ip_address("10.64.0.5"),), GATEWAYS[:1], 1500
+    )
+    links.ensure_endpoint_link(spec)
+    host.run(f"ip netns del {endpoint.name}")
+    assert heard.get(timeout=DEADLINE_S) is Changed.LINK
+    poll(lambda: not links.owned_links(), "the host's end is gone")
+
+
+def test_lost_notifications_ask_for_a_resync(host: Place) -> None:
+    found: Heard = queue.SimpleQueue()
+    monitor = Monitor(found.put)
+    routes = {
+        route.key: route
+        for route in (Route(ip_network((0x0A400000 + number, 32)), oif=BRIDGE) for number in range(20_000))
+    }
+    driver = RouteDriver()
+    driver.apply(Delta(routes, {}))  # nobody reads: the thread is not started yet
+    monitor.start()
+    assert found.get(timeout=DEADLINE_S) is Changed.RESYNC
+    monitor.close()
+
+
+def test_close_ends_it_at_once(host: Place) -> None:
+    found: Heard = queue.SimpleQueue()
+    monitor = Monitor(found.put)
+    monitor.start()
+    monitor.close()
+    monitor.close()
+    host.run("ip route add 10.99.0.0/16 dev up0 proto 80")
+    assert found.empty()
+    Monitor(found.put).close()
