@@ -29,21 +29,30 @@ class Listen:
     @property
     def server(self) -> Server:
         """How a program on this host reaches it."""
-        address = ip_address(self.host)
-        here = {4: "127.0.0.1", 6: "::1"}[address.version] if address.is_unspecified else self.host
-        return Server("http", here, self.port)
+        return Server("http", self.host, self.port)
 
 
 def parse_listen(text: str) -> Listen:
-    """Parse `ADDRESS:PORT`; port 0 means a free one. Raises `Failure` (usage)."""
+    """Parse `ADDRESS:PORT` of the loopback interface; port 0 means a free one.
+
+    Raises:
+        Failure: usage; also for an address that other hosts can reach, where TLS and tokens are needed.
+    """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
     try:
         if not colon or not port.isdecimal() or int(port) > 65535:
             raise ValueError(text)
-        return Listen(str(ip_address(host)), int(port))
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise Failure(f"--listen {text} is not ADDRESS:PORT", code=Exit.USAGE, advice=EXAMPLE) from None
+    if not address.is_loopback:
+        raise Failure(
+            f"--listen {text} can be reached from other hosts, and `polder up` has no TLS and no tokens",
+            code=Exit.USAGE,
+            advice="listen on 127.0.0.1, or run `polder controller` with --tls-cert, --tls-key, --token-file",
+        )
+    return Listen(str(address), int(port))
 
 
 def found_free(wanted: Listen, option: str) -> Listen:
