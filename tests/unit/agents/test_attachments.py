@@ -1,0 +1,187 @@
+"""Attach and detach through the agent's socket: what callers are told, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.kernel.netns import NetnsGone
+from agents.knowledge import Knowledge
+from agents.node.api import ApiServer, SocketInUse
+from agents.node.attachments import Attachments
+from agents.node.wants import Refused, Stage, Wants
+from store import keys
+from store.client import Put
+from store.codec import encode
+from store.memory import MemoryStore
+from store.model import EndpointState, Value
+from tests.support.cluster import BOOT, NODE, endpoint, key_of, pool
+
+BODY = {"endpoint": "web", "netns": "/run/netns/web", "ifname": "eth0"}
+
+
+class Agent:
+    """The socket API over a store in memory; `work` stands for the pass and is called when it is woken."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.store = MemoryStore()
+        self.wants = Wants()
+        self.knowledge = Knowledge(self.store, NODE, lambda: None)
+        self.attachments = Attachments(
+            node=NODE,
+            boot_id=BOOT,
+            store=self.store,
+            knowledge=self.knowledge,
+            wants=self.wants,
+            wake=self.wake,
+            netns_id=self.netns_id,
+        )
+        self.refuse: Refused | None = None
+        self.socket = run_dir / "agent.sock"
+        self.waiting: dict[str, str] = {}
+        self.server = ApiServer(self.socket, self.attachments, lambda: self.waiting)
+
+    def wake(self) -> None:
+        for name, want in self.wants.all().items():
+            if want.stage is Stage.DETACHING:
+                self.wants.remove(name)
+            elif self.refuse is not None:
+                self.wants.remove(name, self.refuse)
+            elif want.stage is Stage.WANTED:
+                self.wants.attached(name)
+
+    def netns_id(self, path: str) -> str:
+        if path == "/run/netns/gone":
+            raise NetnsGone(path, "does not exist")
+        return f"id of {path}"
+
+    def know(self, *values: Value) -> None:
+        for value in values:
+            self.store.txn((), (Put(key_of(value), encode(value)),))
+
+    def ask(self, method: str, path: str, body: object = None, raw: bytes | None = None) -> tuple[int, Any]:
+        connection = HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.connect(str(self.socket))
+        connection.request(method, path, raw if raw is not None else json.dumps(body) if body else None)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if answer.status >= 400 and path != "/readyz":
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        return answer.status, json.loads(text) if text else None
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    made = Agent(tmp_path)
+    made.knowledge.start()
+    made.server.start()
+    yield made
+    made.server.stop()
+    made.knowledge.stop()
+    made.store.close()
+
+
+def test_attach_answers_what_the_container_has_and_again_the_same(agent: Agent) -> None:
+    agent.know(pool(), endpoint())
+    status, made = agent.ask("POST", "/v1/attachments", BODY)
+    assert status == 201
+    assert made["addresses"] == ["10.64.0.1"]
+    assert made["gateways"] == ["169.254.1.1"]
+    assert made["mtu_bytes"] == 1500
+    assert agent.ask("POST", "/v1/attachments", BODY) == (200, made)
+    assert agent.ask("GET", "/v1/attachments") == (200, {"items": [made]})
+    assert agent.store.get(keys.ATTACHMENTS.key(NODE, "web")) is not None
+
+
+def test_detach_is_done_once_and_may_be_asked_for_again(agent: Agent) -> None:
+    agent.know(pool(), endpoint())
+    agent.ask("POST", "/v1/attachments", BODY)
+    assert agent.ask("DELETE", "/v1/attachments/web") == (204, None)
+    assert agent.ask("DELETE", "/v1/attachments/web") == (204, None)
+    assert agent.wants.all() == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "pointer"),
+    [
+        ({"color": "red"}, 422, "/color"),
+        ({"endpoint": 7}, 422, "/endpoint"),
+        ({"endpoint": "a/b"}, 422, "/endpoint"),
+        ({"netns": "relative"}, 422, "/netns"),
+        ({"ifname": "a-name-that-is-too-long"}, 422, "/ifname"),
+    ],
+)
+def test_a_bad_body_names_the_field(
+    agent: Agent, change: dict[str, object], status: int, pointer: str
+) -> None:
+    found, problem = agent.ask("POST", "/v1/attachments", {**BODY, **change})
+    assert found == status
+    assert [one["pointer"] for one in problem["errors"]] == [pointer]
+    assert agent.wants.all() == {}
+
+
+def test_bad_requests_are_told_so(agent: Agent) -> None:
+    assert agent.ask("POST", "/v1/attachments", raw=b"{")[0] == 422
+    assert agent.ask("POST", "/v1/attachments", raw=b"x" * 70_000)[0] == 413
+    assert agent.ask("POST", "/v1/other", BODY)[0] == 404
+    assert agent.ask("DELETE", "/v1/attachments/")[0] == 404
+
+
+def test_what_cannot_be_attached_leaves_nothing(agent: Agent) -> None:
+    releasing = endpoint("old", "10.64.0.2", state=EndpointState.RELEASING)
+    agent.know(pool(), endpoint(), releasing)
+    assert agent.ask("POST", "/v1/attachments", {**BODY, "netns": "/run/netns/gone"})[0] == 422
+    assert agent.ask("POST", "/v1/attachments", {**BODY, "endpoint": "old"})[0] == 409
+    agent.refuse = Refused(409, "ifname eth0 is taken")
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, problem["detail"]) == (409, "ifname eth0 is taken")
+    assert agent.wants.all() == {}
+
+
+def test_an_endpoint_is_attached_in_one_place(agent: Agent) -> None:
+    agent.know(pool(), endpoint())
+    agent.ask("POST", "/v1/attachments", BODY)
+    status, problem = agent.ask("POST", "/v1/attachments", {**BODY, "netns": "/run/netns/other"})
+    assert status == 409
+    assert "eth0 in /run/netns/web" in problem["detail"]
+
+
+def test_an_unknown_endpoint_is_waited_for_then_refused(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.node.attachments.KNOWN_WAIT_S", 0.05)
+    agent.know(pool())
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert status == 404
+    assert "not assigned to node node-1" in problem["detail"]
+
+
+def test_readiness_names_what_is_waited_for(agent: Agent) -> None:
+    assert agent.ask("GET", "/readyz") == (200, {"ready": True, "not_ready": []})
+    agent.waiting = {"switch": "not connected"}
+    expected = {"ready": False, "not_ready": [{"what": "switch", "why": "not connected"}]}
+    assert agent.ask("GET", "/readyz") == (503, expected)
+
+
+def test_the_socket_is_the_owners_and_a_second_agent_is_refused(agent: Agent) -> None:
+    assert agent.socket.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(SocketInUse, match="another agent"):
+        ApiServer(agent.socket, agent.attachments, dict)
+
+
+def test_the_socket_of_a_killed_agent_is_taken_over(tmp_path: Path) -> None:
+    left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    left.bind(str(tmp_path / "agent.sock"))
+    left.close()
+    made = Agent(tmp_path)
+    made.server.start()
+    made.server.stop()
+    assert not made.socket.exists()
