@@ -28,6 +28,8 @@ TO_EXABGP_BYTES = 256 * 1024
 
 ENDS = (b"done", b"error")
 STATE, NEGOTIATED = b'"type": "state"', b'"type": "negotiated"'
+END_OF_RIB, MARKED = b"announce eor ", b"marked"
+"""`marked` tells a new client that End-of-RIB was asked for since the session came up."""
 
 
 class Lines:
@@ -105,6 +107,7 @@ class Bridge:
     def _remember(self, line: bytes) -> None:
         if STATE in line:
             self._remembered[STATE] = line
+            self._remembered.pop(MARKED, None)
             if b'"state": "up"' not in line:
                 self._remembered.pop(NEGOTIATED, None)
         elif NEGOTIATED in line:
@@ -135,8 +138,10 @@ class Bridge:
         if self._client is None or self._greeted or self._unanswered > 0:
             return
         self._greeted = True
-        for line in (*self._remembered.values(), b"ready"):
-            self._to_client += line + b"\n"
+        for kind in (NEGOTIATED, STATE, MARKED):
+            if kind in self._remembered:
+                self._to_client += self._remembered[kind] + b"\n"
+        self._to_client += b"ready\n"
 
     def _serve(self, client: socket.socket, mask: int) -> None:
         try:
@@ -157,6 +162,8 @@ class Bridge:
         lines = self._asked.feed(data)
         self._unanswered += len(lines)
         for line in lines:
+            if line.startswith(END_OF_RIB):
+                self._remembered[MARKED] = MARKED
             self._to_exabgp += line + b"\n"
         if not data:
             self._drop()

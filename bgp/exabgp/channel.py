@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgp.exabgp.events import Answer, Negotiated, Neighbor, Route, SessionEvent, parse
+from bgp.exabgp.events import Answer, Event, Marked, Negotiated, Neighbor, Route, Said, SessionEvent, parse
 
 READ_BYTES = 65536
 WINDOW = 8
@@ -57,7 +57,7 @@ class Channel:
         self._answer_s = answer_s
         self._rest = b""
         self._lines: deque[str] = deque()
-        self._events: deque[SessionEvent | Negotiated] = deque()
+        self._events: deque[Event] = deque()
         try:
             self._socket.connect(str(path))
             self._greet()
@@ -95,11 +95,11 @@ class Channel:
                     shown = []
                 case Route() | Neighbor() as said:
                     shown.append(said)
-                case SessionEvent() | Negotiated() as event:
+                case SessionEvent() | Negotiated() | Marked() as event:
                     self._events.append(event)
         return replies
 
-    def events(self) -> list[SessionEvent | Negotiated]:
+    def events(self) -> list[Event]:
         """The events heard since the last call, without waiting.
 
         Raises:
@@ -112,7 +112,7 @@ class Channel:
         except BlockingIOError:
             pass
         for line in self._lines:
-            if isinstance(event := parse(line), SessionEvent | Negotiated):
+            if isinstance(event := parse(line), Event):
                 self._events.append(event)
         self._lines.clear()
         heard = list(self._events)
@@ -124,7 +124,7 @@ class Channel:
         while (line := self._line(until)) != "ready":
             if line == "busy":
                 raise Busy("another program speaks with this peer's ExaBGP")
-            if isinstance(event := parse(line), SessionEvent | Negotiated):
+            if isinstance(event := parse(line), Event):
                 self._events.append(event)
 
     def _send(self, command: str) -> None:
@@ -136,7 +136,7 @@ class Channel:
         except OSError as fault:
             raise ChannelLost(f"cannot send: {fault}") from fault
 
-    def _next(self) -> Answer | Route | Neighbor | SessionEvent | Negotiated | None:
+    def _next(self) -> Said | None:
         return parse(self._line(time.monotonic() + self._answer_s))
 
     def _line(self, until: float) -> str:

@@ -1,7 +1,8 @@
 """What ExaBGP says, line by line, as values. Pure.
 
 Three kinds of line come from its API, mixed: events of the session (JSON with an `exabgp` field), routes
-asked for (JSON with a `route` field), and the word that ends each answer, `done` or `error`.
+asked for (JSON with a `route` field), and the word that ends each answer, `done` or `error`. The bridge
+adds `marked` when it greets.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ class Neighbor:
     updates_sent: int
 
 
-Said = SessionEvent | Negotiated | Answer | Route | Neighbor
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """From the bridge: End-of-RIB was sent since the session came up."""
+
+
+Event = SessionEvent | Negotiated | Marked
+Said = Event | Answer | Route | Neighbor
 
 NOTIFICATION = re.compile(r"notification (received|sent) \((\d+),(\d+)\)")
 
@@ -83,6 +90,8 @@ def parse(line: str) -> Said | None:
     """The value of one line; None for what is not ours to know (another event, a text line)."""
     if line in {"done", "error"}:
         return Answer(line == "done")
+    if line == "marked":
+        return Marked()
     if not line.startswith(("{", "[")):
         return None
     try:

@@ -17,7 +17,7 @@ from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
 from bgp.exabgp.channel import Channel
-from bgp.exabgp.events import Negotiated, Neighbor, Route, SessionEvent
+from bgp.exabgp.events import Event, Marked, Negotiated, Neighbor, Route, SessionEvent
 from bgp.fsm import Heard, State, follow
 from bgp.peer import Family, PeerConfig
 from bgp.speaker import OnChange, SessionReport
@@ -40,6 +40,7 @@ class Session:
         self._rib = AdjRibOut(peer.families, peer.local_address, presumed)
         self._families = frozenset(peer.families)
         self._marker_due = False
+        self._marked = False
         self._lock = threading.Lock()
         self._wish: Mapping[IPNetwork, Advertisement] | None = None
         self._advertised = self._rib.held
@@ -64,20 +65,19 @@ class Session:
             self._wish = dict(wanted)
             return changed
 
-    def hear(self, events: Iterable[SessionEvent | Negotiated]) -> bool:
+    def hear(self, events: Iterable[Event]) -> bool:
         """Take what ExaBGP told. Returns whether the session came up, so that all has to be looked at."""
         came_up = False
         for event in events:
             if isinstance(event, Negotiated):
                 self._families = event.families & frozenset(self._peer.families)
                 continue
+            if isinstance(event, Marked):
+                self._marker_due, self._marked = False, True
+                continue
             came_up = event.heard is Heard.UP
-            self._marker_due = came_up
-            state = follow(self.report.state, event.heard)
-            if event.heard is Heard.CONNECTED:
-                self._say(state, self.report.reason, event.at, wake=False)
-            else:
-                self._say(state, event.reason, event.at)
+            self._marker_due, self._marked = came_up, False
+            self._hear_state(event)
         return came_up
 
     def begin(self, channel: Channel) -> None:
@@ -90,7 +90,7 @@ class Session:
     def lost(self, reason: str) -> None:
         """The process is gone, and the session with it."""
         self._rib.lost()
-        self._marker_due = False
+        self._marker_due = self._marked = False
         self._say(State.IDLE, reason, datetime.now(UTC))
 
     def restart_time_is_over(self) -> None:
@@ -114,11 +114,24 @@ class Session:
             self._mark(channel)
         self._publish()
 
+    def _hear_state(self, event: SessionEvent) -> None:
+        state = follow(self.report.state, event.heard)
+        if event.heard is Heard.UP:
+            missing = sorted(set(self._peer.families) - self._families)
+            self._say(state, f"{', '.join(missing)} not negotiated" if missing else "", event.at)
+            return
+        self._families = frozenset(self._peer.families)
+        if event.heard is Heard.DOWN:
+            self._say(state, event.reason, event.at)
+        else:
+            # A refused session gets here every few seconds: nobody is woken for it.
+            self._say(state, self.report.reason, event.at, wake=False)
+
     def _read_back(self, channel: Channel) -> None:
         [reply] = channel.ask([commands.SHOW_ADJ_RIB_OUT])
         self._rib.found({route.prefix: route.attributes for route in reply.shown if isinstance(route, Route)})
 
-    def _ask(self, channel: Channel) -> list[SessionEvent | Negotiated]:
+    def _ask(self, channel: Channel) -> list[Event]:
         """The state of the session from ExaBGP itself: a bridge that has been restarted knows none."""
         [reply] = channel.ask([commands.SHOW_NEIGHBOR])
         for shown in reply.shown:
@@ -140,11 +153,13 @@ class Session:
 
     def _mark(self, channel: Channel) -> None:
         """Send End-of-RIB where a session has come up, once all it should hear was acknowledged."""
-        if not self._marker_due:
-            return
-        families = sorted(self._families)
-        if all(reply.ok for family in families for reply in channel.ask([commands.end_of_rib(family)])):
-            self._marker_due = False
+        if self._marker_due:
+            families = sorted(self._families)
+            self._marked = all(
+                reply.ok for family in families for reply in channel.ask([commands.end_of_rib(family)])
+            )
+            self._marker_due = not self._marked
+        if self._marked:
             self._rib.flush_stale()
 
     def _publish(self) -> None:

@@ -1,0 +1,308 @@
+"""ExaBGP against a real FRR: what is announced, and what survives which death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgp.advertisement import Advertisement
+from bgp.exabgp import rundir
+from bgp.exabgp.driver import ExaBgpSpeaker, Timing
+from bgp.exabgp.process import Process
+from bgp.fsm import State
+from lab.recording import Recording
+from lab.wait import wait_until
+from tests.support.cable import NODE_ADDRESS, UP_S, Cable, wanted
+
+pytest_plugins = ["tests.support.bgp"]
+pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
+
+A, B, C = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24"
+
+
+def exabgp(cable: Cable, name: str = "tor") -> int:
+    """The pid of the ExaBGP of a speaker, once it has written it down."""
+    return wait_until(lambda: rundir.recorded(cable.base / name), UP_S, "ExaBGP to run").pid
+
+
+def children(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def neighbour(cable: Cable) -> Any:
+    """What the ToR knows of the session."""
+    return cable.tor.vtysh_json(f"show bgp neighbors {NODE_ADDRESS} json")[str(NODE_ADDRESS)]
+
+
+def updates_received(cable: Cable) -> int:
+    """UPDATE messages that the ToR has got from the node, End-of-RIB included."""
+    return int(neighbour(cable)["messageStats"]["updatesRecv"])
+
+
+def has_end_of_rib(cable: Cable) -> bool:
+    """Whether the ToR has End-of-RIB of this session."""
+    return bool(neighbour(cable)["gracefulRestartInfo"]["endOfRibRecv"].get("ipv4Unicast"))
+
+
+def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
+    """A speaker whose prefixes have arrived."""
+    speaker = cable.speaker(**changes)
+    speaker.replace(wanted(*prefixes))
+    cable.up(speaker)
+    cable.routes_are(*prefixes)
+    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
+    return speaker
+
+
+def test_announce_and_withdraw(cable: Cable) -> None:
+    speaker = cable.speaker()
+    cable.up(speaker)
+    special = Advertisement(ip_network(B), med=50, communities=((64511, 7), (65535, 65281)))
+    speaker.replace(wanted(A, C) | {ip_network(B): special})
+    cable.routes_are(A, B, C)
+    assert speaker.advertised() == {ip_network(prefix) for prefix in (A, B, C)}
+    [path] = cable.tor.bgp_route(A)
+    assert (path.next_hop, path.as_path) == (str(NODE_ADDRESS), (64511,))
+    [shown] = cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"]
+    assert shown["metric"] == 50
+    assert shown["community"]["list"] == ["64511:7", "noExport"]
+    assert cable.tor.kernel_routes()[A].gateways == {str(NODE_ADDRESS)}
+
+    speaker.replace(wanted(B))
+    cable.routes_are(B)
+    wait_until(speaker.advertised, UP_S, "the withdrawals", good={ip_network(B)}.__eq__)
+    assert "metric" not in cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"][0]
+
+
+def test_a_next_hop_may_be_another_node(cable: Cable) -> None:
+    cable.node.run("ip", "address", "add", "10.9.1.1/32", "dev", "lo")
+    speaker = cable.speaker()
+    speaker.replace(wanted(A, next_hop=ip_address("10.9.0.1")) | wanted(C, next_hop=ip_address("10.9.1.1")))
+    cable.up(speaker)
+    wait_until(lambda: cable.tor.bgp_route(C), UP_S, "the route")
+    assert [path.next_hop for path in cable.tor.bgp_route(C)] == ["10.9.1.1"]
+
+
+@pytest.fixture
+def speak(cable: Cable) -> Iterator[Any]:
+    """Starts `tests/support/speak.py` on the node; ends it, not its ExaBGP."""
+    started: list[Recording] = []
+
+    def start(*prefixes: str) -> Recording:
+        root = Path(__file__).parents[2]
+        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tests.support import speak;"
+        started.append(
+            cable.node.record(
+                sys.executable,
+                *("-c", f"{program} speak.main(*sys.argv[1:])", str(root), str(cable.base / "tor")),
+                *prefixes,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for recording in started:
+        recording.stop()
+    cable.keep("tor")
+
+
+def settled(recording: Recording) -> None:
+    recording.wait(lambda: "settled" in recording.lines(), 2 * UP_S, "the program to settle")
+
+
+def test_the_program_dies_and_comes_back_in_silence(cable: Cable, speak: Any) -> None:
+    first = speak(A, B)
+    settled(first)
+    cable.routes_are(A, B)
+    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
+    pid, before = exabgp(cable), updates_received(cable)
+    monitor = cable.tor.host.monitor_routes()
+    first.stop(signal.SIGKILL)
+    settled(speak(A, B))
+    assert exabgp(cable) == pid
+    assert updates_received(cable) == before
+    assert monitor.stop() == []
+
+
+def test_what_changed_while_the_program_was_away_is_all_that_is_sent(cable: Cable, speak: Any) -> None:
+    first = speak(A, B)
+    settled(first)
+    cable.routes_are(A, B)
+    monitor = cable.tor.host.monitor_routes()
+    first.stop(signal.SIGKILL)
+    settled(speak(B, C))
+    cable.routes_are(B, C)
+    assert {(change.dst, change.deleted) for change in monitor.stop()} == {(C, False), (A, True)}
+
+
+def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    pid = exabgp(cable)
+    monitor = cable.tor.host.monitor_routes()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: exabgp(cable) != pid, UP_S, "another ExaBGP")
+    cable.up(speaker)
+    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
+    assert not any(path.stale for prefix in (A, B) for path in cable.tor.bgp_route(prefix))
+    assert monitor.stop() == []
+    assert speaker.advertised() == {ip_network(A), ip_network(B)}
+
+
+def test_what_is_unwanted_meanwhile_goes_with_end_of_rib(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    os.kill(exabgp(cable), signal.SIGKILL)
+    wait_until(lambda: speaker.report().state, UP_S, "the loss", good=State.IDLE.__eq__)
+    assert speaker.advertised() == {ip_network(A), ip_network(B)}
+    speaker.replace(wanted(B))
+    cable.routes_are(B)
+    wait_until(speaker.advertised, UP_S, "A to be flushed", good={ip_network(B)}.__eq__)
+
+
+def test_a_session_cleared_at_the_tor_comes_back_with_everything(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    since = speaker.report().since
+    cable.tor.vtysh(f"clear bgp {NODE_ADDRESS}")
+    wait_until(lambda: speaker.report().since, UP_S, "a new session", good=lambda now: now > since)
+    cable.up(speaker)
+    cable.routes_are(A, B)
+    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
+
+
+def test_a_shutdown_at_the_tor_is_told_in_words(cable: Cable) -> None:
+    speaker = announcing(cable, A)
+    shut = f"neighbor {NODE_ADDRESS} shutdown"
+    cable.configure(shut)
+    try:
+        report = wait_until(speaker.report, UP_S, "the loss", good=lambda now: now.state is State.IDLE)
+        assert report.reason == "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)"
+        speaker.replace(wanted(A, B))
+    finally:
+        cable.configure(f"no {shut}")
+    cable.routes_are(A, B)
+
+
+def test_a_wrong_as_keeps_the_session_down_and_says_why(cable: Cable) -> None:
+    speaker = cable.speaker(local_asn=64999)
+    report = wait_until(speaker.report, UP_S, "a reason", good=lambda now: "NOTIFICATION" in now.reason)
+    assert report.state is State.IDLE
+    assert report.reason == "peer sent NOTIFICATION: OPEN Message Error, Bad Peer AS (2/2)"
+    assert not cable.tor.established(NODE_ADDRESS)
+
+
+def test_nobody_listens_at_the_peer(cable: Cable) -> None:
+    speaker = cable.speaker(peer_address=ip_address("10.9.0.7"))
+    report = wait_until(speaker.report, UP_S, "CONNECT", good=lambda now: now.state is State.CONNECT)
+    assert "10.9.0.7" in report.reason
+
+
+def test_a_hung_exabgp_is_replaced(cable: Cable) -> None:
+    timing = Timing(answer_s=0.5)
+    speaker = cable.speaker(timing=timing)
+    speaker.replace(wanted(A))
+    cable.up(speaker)
+    cable.routes_are(A)
+    pid = exabgp(cable)
+    monitor = cable.tor.host.monitor_routes()
+    os.kill(pid, signal.SIGSTOP)
+    speaker.replace(wanted(A, B))
+    cable.routes_are(A, B)
+    assert exabgp(cable) != pid
+    assert {change.dst for change in monitor.stop()} == {B}
+
+
+def test_the_bridge_dies_alone(cable: Cable) -> None:
+    speaker = announcing(cable, A)
+    pid, report = exabgp(cable), speaker.report()
+    [bridge] = children(pid)
+    os.kill(bridge, signal.SIGKILL)
+    speaker.replace(wanted(A, B))
+    cable.routes_are(A, B)
+    assert exabgp(cable) == pid
+    assert speaker.report().state is report.state
+
+
+def test_two_programs_cannot_speak_for_one_peer(cable: Cable) -> None:
+    speaker = announcing(cable, A)
+    second = cable.speaker()
+    second.replace(wanted(B))
+    report = wait_until(second.report, UP_S, "a refusal", good=lambda now: bool(now.reason))
+    assert "another program" in report.reason
+    speaker.replace(wanted(A, C))
+    cable.routes_are(A, C)
+
+
+def test_a_changed_configuration_replaces_the_process(cable: Cable) -> None:
+    announcing(cable, A).detach()
+    pid = exabgp(cable)
+    announcing(cable, A, hold_time_s=30)
+    assert exabgp(cable) != pid
+    assert neighbour(cable)["bgpTimerHoldTimeMsecs"] == 30_000
+
+
+def test_decommission_leaves_nothing_stale(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    pid = exabgp(cable)
+    speaker.decommission()
+    assert cable.tor.bgp_prefixes().isdisjoint({A, B})
+    assert rundir.start_time(pid) is None
+    assert speaker.advertised() == frozenset()
+    assert not (cable.base / "tor").exists()
+
+
+def test_nothing_is_withdrawn_before_anything_is_wanted(cable: Cable) -> None:
+    announcing(cable, A).detach()
+    speaker = cable.speaker()
+    cable.up(speaker)
+    wait_until(speaker.advertised, UP_S, "the adopted route", good={ip_network(A)}.__eq__)
+    cable.routes_are(A)
+
+
+def test_five_thousand_prefixes(cable: Cable) -> None:
+    many = [str(prefix) for prefix in ip_network("10.100.0.0/18").subnets(new_prefix=32)][:5000]
+    speaker = cable.speaker()
+    cable.up(speaker)
+    speaker.replace(wanted(*many))
+    cable.routes_are(*many, deadline_s=8)
+    speaker.replace({})
+    cable.routes_are(deadline_s=8)
+
+
+def test_ipv6_over_an_ipv6_session(cable: Cable) -> None:
+    cable.add_ipv6()
+    speaker = cable.speaker(
+        peer_address=ip_address("fd09::"), local_address=ip_address("fd09::1"), families=()
+    )
+    speaker.replace(wanted("fd64::/64", "fd64:1::7/128"))
+    wait_until(lambda: speaker.report().state, UP_S, "ESTABLISHED", good=State.ESTABLISHED.__eq__)
+    expected = {"fd64::/64", "fd64:1::7/128"}
+    wait_until(
+        lambda: {route.dst for route in cable.tor.host.routes(6) if route.protocol == "bgp"},
+        UP_S,
+        "IPv6 routes at the ToR",
+        good=expected.__eq__,
+    )
+
+
+def test_a_foreign_process_is_never_taken_for_ours(tmp_path: Path) -> None:
+    where = rundir.RunDir(tmp_path)
+    held = rundir.lock(tmp_path)
+    assert held is not None
+    try:
+        rundir.record(tmp_path, "config")
+        found = Process.running(where)
+        assert found is not None
+        found[0].close()
+        record = (tmp_path / "pid.json").read_text()
+        start_time = rundir.start_time(os.getpid())
+        (tmp_path / "pid.json").write_text(record.replace(f": {start_time},", f": {start_time + 1},"))
+        assert Process.running(where) is None
+    finally:
+        os.close(held)
