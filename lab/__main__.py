@@ -36,7 +36,8 @@ def main(argv: list[str] | None = None) -> int:
     args, rest = parser().parse_known_args(argv)
     if rest and args.verb != "demo":
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         return _run(args, rest)
     except LabError as fault:

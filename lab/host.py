@@ -86,8 +86,15 @@ class Host:
             out: its standard output is appended here.
             err: its standard error, with the standard output when not given.
             env: added to the environment.
+
+        Raises:
+            LabError: the lab is being removed.
         """
-        with out.open("ab") as stdout, (err or out).open("ab") as stderr:
+        with (
+            out.open("ab") as stdout,
+            (err or out).open("ab") as stderr,
+            self._ledger.starting() as started,
+        ):
             child = subprocess.Popen(
                 self._inside(argv),
                 stdin=subprocess.DEVNULL,
@@ -96,7 +103,7 @@ class Host:
                 start_new_session=True,
                 env={**tools.environment(), **(env or {})},
             )
-        self._ledger.child(child)
+            started(child)
         return child
 
     def record(self, *argv: str) -> Recording:

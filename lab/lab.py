@@ -110,8 +110,8 @@ class Lab:
             raise LabError(
                 f"lab {self.name} is up already: 'python -m lab down --name {self.name}' removes it"
             )
-        self._claim = claim
         try:
+            self._claim = claim
             claim.ledger.begin()
             self._build(claim)
         except BaseException:

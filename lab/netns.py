@@ -64,6 +64,7 @@ def batch(commands: Iterable[str], *, inside: str | None = None) -> None:
         capture_output=True,
         check=False,
         env=tools.environment(),
+        start_new_session=True,  # Ctrl-C at the terminal must not end it in the middle of a teardown
     )
     if done.returncode != 0:
         raise CommandFailed(inside or "root namespace", ["ip", "-batch"], done.stderr)

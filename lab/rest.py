@@ -14,6 +14,7 @@ from lab import netns
 from lab.errors import LabError
 
 TIMEOUT_S = 15.0
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ class Rest:
         try:
             connection.sock = self._dial()
             data = None if body is None else json.dumps(body)
-            headers = {} if body is None else {"Content-Type": "application/json"}
+            headers = (
+                {}
+                if body is None
+                else {"Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+            )
             connection.request(method, path, body=data, headers=headers)
             answer = connection.getresponse()
             raw = answer.read()

@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,8 @@ class Ledger:
 
     def __init__(self, lab: Path) -> None:
         self._path = lab / "ledger"
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()
+        self._closed = False
         self._children: list[subprocess.Popen[Any]] = []
 
     def begin(self) -> None:
@@ -78,10 +79,22 @@ class Ledger:
         """Say that this namespace is about to be made."""
         self._write({"netns": name})
 
-    def child(self, child: subprocess.Popen[Any]) -> None:
-        """Say that this child runs, and remember to reap it."""
-        self._children.append(child)
-        self.process(child.pid)
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[Callable[[subprocess.Popen[Any]], None]]:
+        """Start a child inside this block, and hand it to what the block is given: it is written and reaped.
+
+        Raises:
+            LabError: `close` was called; start nothing.
+        """
+        with self._guard:
+            if self._closed:
+                raise LabError("the lab is being removed; nothing more is started in it")
+            yield self._child
+
+    def close(self) -> None:
+        """Allow no more children. When this returns, no start is under way in another thread."""
+        with self._guard:
+            self._closed = True
 
     def process(self, pid: int) -> None:
         """Say that this process runs."""
@@ -111,6 +124,10 @@ class Ledger:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(timeout=1)
         self._children.clear()
+
+    def _child(self, child: subprocess.Popen[Any]) -> None:
+        self._children.append(child)
+        self.process(child.pid)
 
     def _write(self, entry: dict[str, object]) -> None:
         with self._guard, self._path.open("a") as file:

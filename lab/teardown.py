@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lab import netns, processes, state
 from lab.errors import LabError
@@ -19,6 +19,7 @@ from lab.processes import Process
 from lab.state import Claim, Made
 
 FRR_CRASH_LOGS = Path("/var/tmp/frr")  # noqa: S108 - FRR's own place for the logs of a killed daemon
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ROUNDS = 3
 """A process that is just being started inside a namespace shows up in the next round."""
 
@@ -32,6 +33,7 @@ def remove(claim: Claim) -> None:
         LabError: a process did not end; the lab stays claimed as far as it was not removed.
     """
     with _undisturbed():
+        claim.ledger.close()
         made = claim.ledger.read()
         ended = _end_processes(made)
         claim.ledger.reap()
@@ -82,10 +84,19 @@ def _remove_crash_logs(ended: set[Process]) -> None:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Hold SIGINT and SIGTERM off; one that comes meanwhile is delivered afterwards."""
-    held = {signal.SIGINT, signal.SIGTERM}
-    before: Any = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    """Put interrupts off until the block has ended; the first that came is delivered then.
+
+    Handlers run in the main thread only, so in any other thread there is nothing to put off.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in INTERRUPTS}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(signal.Signals(came[0]))

@@ -202,13 +202,14 @@ def command_lines() -> Iterator[str]:
             continue
 
 
-def broken_off(name: str, number: signal.Signals, stage: str) -> int:
+def broken_off(name: str, number: signal.Signals, stage: str, *, times: int = 1) -> int:
     """Begin to build a lab, signal the builder once its ledger has reached a stage, return its status."""
     ledger = state.directory(name) / "ledger"
     command = [sys.executable, "-m", "lab", "up", "--bare", "--name", name]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as builder:
         wait_until(lambda: ledger.exists() and stage in ledger.read_text(), 20, stage, poll_s=0.001)
-        builder.send_signal(number)
+        for _ in range(times):
+            builder.send_signal(number)
         return builder.wait(30)
 
 
@@ -232,10 +233,15 @@ def test_what_a_killed_builder_leaves_is_removed_by_the_next_lab_of_another_name
     assert traces(other) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupted_builder_removes_what_it_made(name: str, number: signal.Signals, stage: str) -> None:
     assert broken_off(name, number, stage) == 130
+    assert traces(name) == []
+
+
+def test_an_impatient_user_changes_nothing(name: str) -> None:
+    assert broken_off(name, signal.SIGINT, '"pid"', times=3) == 130
     assert traces(name) == []
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,13 @@ def test_a_name_that_cannot_begin_a_namespace_is_refused(tmp_path: Path, name: s
 
 def test_processes_are_compared_by_pid_and_start() -> None:
     assert Process(1, 2) != Process(1, 3)
+
+
+def test_nothing_is_started_once_a_lab_is_being_removed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ledger.starting() as started, subprocess.Popen(["true"]) as child:
+        started(child)
+    ledger.reap()
+    ledger.close()
+    with pytest.raises(LabError, match="being removed"), ledger.starting():
+        pass
