@@ -100,7 +100,8 @@ def _delete_template(version: int, prefixlen: int, table: int) -> bytes:
 def _rtmsg(version: int, prefixlen: int, table: int) -> Any:
     message = rtmsg()
     message["family"], message["dst_len"] = FAMILIES[version], prefixlen
-    message["table"], message["proto"], message["type"] = table, PROTOCOL, 0
+    message["proto"], message["type"] = PROTOCOL, 0
+    # The header's table has 8 bits and gives way to the attribute.
     message["attrs"] = [("RTA_DST", "0.0.0.0" if version == 4 else "::"), ("RTA_TABLE", table)]
     return message
 

@@ -71,11 +71,7 @@ def _dump(family: int) -> bytes:
 
 def _rule(rule: Rule, kind: int, flags: int = 0) -> bytes:
     message = fibmsg()
-    message["family"], message["action"], message["table"] = (
-        _FAMILIES[rule.version],
-        FR_ACT_TO_TBL,
-        rule.table,
-    )
+    message["family"], message["action"] = _FAMILIES[rule.version], FR_ACT_TO_TBL
     message["attrs"] = [
         ("FRA_PRIORITY", rule.priority),
         ("FRA_TABLE", rule.table),
