@@ -303,3 +303,13 @@ def test_a_missing_program_is_told_in_one_line(name: str, tmp_path: Path) -> Non
     assert refused.stderr.startswith("lab: not installed: ping, ")
     assert refused.stderr.endswith("run 'make setup' as root\n")
     assert traces(name) == []
+
+
+def test_without_root_one_line_says_so(name: str) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    command = [*nobody, sys.executable, "-m", "lab", "up", "--name", name]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "lab: the lab makes network namespaces and needs root: run it with sudo or as root\n",
+    )
