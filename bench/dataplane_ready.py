@@ -1,0 +1,105 @@
+"""`dataplane.ready`: from the call to attach to the first ping that is answered through Open vSwitch.
+
+A raw socket waits inside the container's namespace and asks another container on the same node once a
+millisecond: the answer has passed the flows of both. Starting ping itself would take longer than the
+attach.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.row import Row, median, percentile, progress
+from lab import netns
+from lab.errors import LabError
+from lab.host import Host
+from lab.lab import Lab
+
+SAMPLES = 50
+GOAL_MS = 40.0
+DEADLINE_S = 5.0
+ECHO_REQUEST, ECHO_REPLY = 8, 0
+IPV4_HEADER_BYTES = 20
+
+
+def measure(lab: Lab) -> Row:
+    """Measure. The peer comes with OVN, in a later issue."""
+    node = lab.nodes[0]
+    target = lab.container("target")
+    address = _create(lab, target, node)
+    lab.attach(target.name, target, node)
+    containers = [lab.container(f"r{number}") for number in range(SAMPLES + 1)]
+    for container in containers:
+        _create(lab, container, node)
+    samples = [_sample(lab, node, container, address) for container in containers][1:]
+    p50, p99 = median(samples), percentile(samples, 99)
+    progress(f"dataplane.ready: {SAMPLES} attaches, median {p50:.1f} ms, p99 {p99:.1f} ms")
+    goal = f"p50 <= {GOAL_MS:g} ms"
+    return Row("dataplane.ready", p50, "ms", p50, p99, None, None, None, goal, p50 <= GOAL_MS)
+
+
+def _create(lab: Lab, container: Host, node: str) -> str:
+    made = lab.api.do("POST", "/v1/endpoints", {"id": container.name, "node": node})
+    return str(made["addresses"][0])
+
+
+def _sample(lab: Lab, node: str, container: Host, target: str) -> float:
+    with _asking(container, target) as answered:
+        began = time.monotonic()
+        lab.attach(container.name, container, node)
+        if not answered.wait(DEADLINE_S):
+            raise LabError(f"{container.name} got no answer from {target} in {DEADLINE_S:g} s")
+        return (answered.at - began) * 1000
+
+
+class _Answered(threading.Event):
+    at = 0.0
+
+
+@contextmanager
+def _asking(container: Host, target: str) -> Iterator[_Answered]:
+    """Ask for an echo every millisecond until one is answered, or the block ends."""
+    asker = netns.within(
+        container.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    )
+    answered, ended = _Answered(), threading.Event()
+    thread = threading.Thread(target=_ask, args=(asker, target, answered, ended))
+    thread.start()
+    try:
+        yield answered
+    finally:
+        ended.set()
+        thread.join()
+        asker.close()
+
+
+def _ask(asker: socket.socket, target: str, answered: _Answered, ended: threading.Event) -> None:
+    asker.settimeout(0.001)
+    request = _echo_request()
+    while not ended.is_set():
+        try:
+            asker.sendto(request, (target, 0))
+        except OSError:  # no route yet: the container has no interface
+            ended.wait(0.0005)
+            continue
+        try:
+            answer, (sender, _) = asker.recvfrom(2048)
+        except TimeoutError:
+            continue
+        if sender == target and answer[IPV4_HEADER_BYTES] == ECHO_REPLY:
+            answered.at = time.monotonic()
+            answered.set()
+            return
+
+
+def _echo_request() -> bytes:
+    """ICMP echo request (RFC 792) with its checksum (RFC 1071)."""
+    header = struct.pack("!BBHHH", ECHO_REQUEST, 0, 0, 0x504C, 1)
+    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!BBHHH", ECHO_REQUEST, 0, ~total & 0xFFFF, 0x504C, 1)

@@ -1,0 +1,92 @@
+"""`dataplane.throughput`: TCP from a container to a ToR, through the pipeline.
+
+Beside it in the same run: the same path with one flow, `actions=NORMAL`, in front of all others (the
+ratio), and a container that hangs on the node by a plain veth without Open vSwitch (told on standard
+error). The three take turns, so that what else the machine does falls on all of them.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bench.row import Row, median, percentile, progress
+from lab import netns
+from lab.host import Host
+from lab.lab import Lab
+from lab.topology import Role
+from lab.wait import wait_until
+
+ROUNDS = 5
+SECONDS = 2
+GOAL_RATIO = 0.9
+PLAIN_ADDRESS = "10.2.200.1"
+PLAIN_GATEWAY = "10.2.200.0"
+PORT = 5201
+NORMAL = "table=0,priority=65535,cookie=0x1,actions=NORMAL"
+
+
+def measure(lab: Lab) -> Row:
+    """Measure."""
+    node = lab.nodes[0]
+    container = lab.container("sender")
+    lab.api.do("POST", "/v1/endpoints", {"id": "sender", "node": node})
+    lab.attach("sender", container, node)
+    plain = _plain(lab, node)
+    switch = lab.fabric.switches[node]
+    target = str(lab.topology.of(Role.TOR)[0].loopback).partition("/")[0]
+    tor = lab.hosts["tor-a"]
+    server = tor.record("iperf3", "-s", "-B", target)
+    samples: dict[str, list[float]] = {"polder": [], "one NORMAL flow": [], "plain veth": []}
+    try:
+        for sender in (container, plain):
+            wait_until(lambda sender=sender: sender.ping(target, 1).ok, 10.0, f"{target} to answer")
+        for number in range(ROUNDS):
+            samples["polder"].append(_gbits(container, target))
+            switch.ofctl("add-flow", "polder0", NORMAL)
+            samples["one NORMAL flow"].append(_gbits(container, target))
+            switch.ofctl("del-flows", "polder0", "cookie=0x1/-1")
+            samples["plain veth"].append(_gbits(plain, target))
+            last = ", ".join(f"{name} {values[-1]:.2f}" for name, values in samples.items())
+            progress(f"dataplane.throughput: round {number + 1} of {ROUNDS}, Gbit/s: {last}")
+    finally:
+        server.stop()
+    value, peer = median(samples["polder"]), median(samples["one NORMAL flow"])
+    progress(f"dataplane.throughput: plain veth, median {median(samples['plain veth']):.2f} Gbit/s")
+    ratio = value / peer
+    return Row(
+        name="dataplane.throughput",
+        value=value,
+        unit="Gbit/s",
+        p50=value,
+        p99=percentile(samples["polder"], 1),  # the slowest: less is worse here
+        peer="the same path with one NORMAL flow",
+        peer_value=peer,
+        ratio=ratio,
+        goal=f"ratio >= {GOAL_RATIO}",
+        ok=ratio >= GOAL_RATIO,
+    )
+
+
+def _gbits(sender: Host, target: str) -> float:
+    done = sender.run("iperf3", "-c", target, "-t", str(SECONDS), "-J", timeout_s=SECONDS + 20)
+    return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 1e9
+
+
+def _plain(lab: Lab, node: str) -> Host:
+    """A container on the node by a veth alone; tor-a and tor-b know its address by a static route."""
+    plain = lab.container("plain")
+    inside, on_node = plain.netns, lab.hosts[node].netns
+    netns.batch([f"link add plain0 netns {on_node} type veth peer name eth0 netns {inside}"])
+    netns.batch([f"address add {PLAIN_GATEWAY}/31 dev plain0", "link set plain0 up"], inside=on_node)
+    netns.batch(
+        [
+            f"address add {PLAIN_ADDRESS}/31 dev eth0",
+            "link set eth0 up",
+            f"route add default via {PLAIN_GATEWAY}",
+        ],
+        inside=inside,
+    )
+    for tor in lab.topology.of(Role.TOR):
+        uplink = next(far.ip for _, far in lab.topology.ends(tor.name) if far.host == node)
+        netns.batch([f"route add {PLAIN_ADDRESS}/32 via {uplink}"], inside=lab.hosts[tor.name].netns)
+    return plain
