@@ -54,7 +54,10 @@ class Retirer:
             self._refuse_used_node(name)
             peers = scan(self._store, keys.PEERS)
             _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
-            if self._give_back_blocks(name) and self._committer.commit(_end_node(node, peers.revision)):
+            claims = self._give_back_node(name)
+            if all(map(self._committer.commit, claims)) and self._committer.commit(
+                _end_node(node, peers.revision)
+            ):
                 return
         raise _busy(name)
 
@@ -88,29 +91,30 @@ class Retirer:
                 endpoints=ids[:SHOWN],
             )
 
-    def _give_back_blocks(self, name: str) -> bool:
-        """Give back the node's claims; False when something changed meanwhile."""
-        for block in scan(self._store, keys.NODE_BLOCKS, name).values:
-            claim = read(self._store, keys.BLOCKS, block.pool, block.cidr)
-            held = scan(self._store, keys.ADDRESSES, block.pool, block.cidr)
-            elsewhere = [
-                f"{address.endpoint} on {address.node}"
-                for address in held.values
-                if address.state is AddressState.ASSIGNED
-            ]
-            if elsewhere:
-                detail = (
-                    f"endpoints on other nodes hold addresses of block {block.cidr} of node {name}: "
-                    f"{len(elsewhere)}{_shown(elsewhere)}; move them back or delete them first"
-                )
-                raise Problem("in-use", detail, block=str(block.cidr))
-            # Addresses that cool down stay: their keys keep them from whoever claims the block next.
-            unwritten = PrefixUnwritten(keys.ADDRESSES.prefix(block.pool, block.cidr), held.revision)
-            if claim is None or not self._committer.commit(
-                Unit((claim.unchanged(), unwritten), _unclaim(claim.value))
-            ):
-                return False
-        return True
+    def _give_back_node(self, name: str) -> list[Unit]:
+        """What gives back each of the node's claims. Raises `Problem` when one is needed."""
+        return [
+            self._give_back_one(name, block) for block in scan(self._store, keys.NODE_BLOCKS, name).values
+        ]
+
+    def _give_back_one(self, name: str, block: Block) -> Unit:
+        claim = read(self._store, keys.BLOCKS, block.pool, block.cidr)
+        held = scan(self._store, keys.ADDRESSES, block.pool, block.cidr)
+        elsewhere = [
+            f"{address.endpoint} on {address.node}"
+            for address in held.values
+            if address.state is AddressState.ASSIGNED
+        ]
+        if elsewhere:
+            detail = (
+                f"endpoints on other nodes hold addresses of block {block.cidr} of node {name}: "
+                f"{len(elsewhere)}{_shown(elsewhere)}; move them back or delete them first"
+            )
+            raise Problem("in-use", detail, block=str(block.cidr))
+        # Addresses that cool down stay: their keys keep them from whoever claims the block next.
+        unwritten = PrefixUnwritten(keys.ADDRESSES.prefix(block.pool, block.cidr), held.revision)
+        compares = (claim.unchanged(), unwritten) if claim else (unwritten,)
+        return Unit(compares, _unclaim(block))
 
 
 def _give_back(claims: Sequence[Found[Block]]) -> Unit:

@@ -55,7 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-class Server(MTServer):  # type: ignore[misc]
+class Server(MTServer):
     """Serves one application on a socket that is given, until SIGTERM or SIGINT."""
 
     def __init__(self, bound: socket.socket, *, cert: Path | None, key: Path | None) -> None:
@@ -86,4 +86,5 @@ class Server(MTServer):  # type: ignore[misc]
         """One worker, whose threads share the GIL as any threads do."""
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._bound.fileno(), False, BACKLOG)
+        # granian's stub has no constructor for it: file descriptor, unix socket or not, backlog
+        self._shd = SocketHolder(self._bound.fileno(), False, BACKLOG)  # type: ignore[assignment, call-arg]

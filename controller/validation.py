@@ -129,7 +129,9 @@ def _unknown_field(model: type[BaseModel], name: str) -> str:
     fields = list(model.model_fields)
     near = get_close_matches(name, fields, n=1)
     return (
-        f"unknown field; did you mean {near[0]}?" if near else f"unknown field; the fields are {', '.join(fields)}"
+        f"unknown field; did you mean {near[0]}?"
+        if near
+        else f"unknown field; the fields are {', '.join(fields)}"
     )
 
 

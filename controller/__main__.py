@@ -1,0 +1,115 @@
+"""The controller program: `python -m controller --listen 127.0.0.1:8080 --etcd http://127.0.0.1:2379`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import ssl
+import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from controller.app import create_app
+from controller.auth import TokenFileError, read_tokens
+from controller.duties import Duties
+from controller.serve import ListenError, Server, listen
+from controller.services import Services
+from store.options import OptionError, add_arguments, open_store
+
+log = logging.getLogger("controller")
+
+USAGE = 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the program."""
+    made = argparse.ArgumentParser(prog="controller", description="Polder's controller: REST API and IPAM.")
+    made.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default="127.0.0.1:8080",
+        help="where to listen (default: %(default)s)",
+    )
+    made.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate, PEM")
+    made.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, PEM")
+    made.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
+    made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    add_arguments(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status: 0 ended, 1 failed, 2 wrong options."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
+    )
+    try:
+        host, port = where(options.listen)
+        _refuse_open_door(host, options)
+        tokens = read_tokens(options.token_file) if options.token_file else ()
+        store = open_store(options)
+        bound = listen(host, port)
+    except (OptionError, TokenFileError, ListenError) as fault:
+        print(f"controller: {fault}", file=sys.stderr)  # noqa: T201
+        return 1 if isinstance(fault, ListenError) else USAGE
+    try:
+        server = Server(bound, cert=options.tls_cert, key=options.tls_key)
+    except (OSError, ssl.SSLError) as fault:
+        print(f"controller: --tls-cert, --tls-key: {fault}", file=sys.stderr)  # noqa: T201
+        return USAGE
+    parts = Services.build(store)
+    duties = Duties(store, parts)
+    duties.start()
+    log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
+    server.run(create_app(store, parts=parts, tokens=tokens))
+    duties.stop()
+    parts.close()
+    store.close()
+    log.info("event=stopped")
+    return 0
+
+
+def where(listen_on: str) -> tuple[str, int]:
+    """Host and port of --listen. Raises `OptionError`."""
+    host, colon, port = listen_on.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise OptionError(f"--listen: expected HOST:PORT such as 127.0.0.1:8080, not {listen_on!r}")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _refuse_open_door(host: str, options: argparse.Namespace) -> None:
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise OptionError("--tls-cert and --tls-key go together; give both")
+    if _is_loopback(host) or (options.tls_cert and options.token_file):
+        return
+    raise OptionError(
+        f"--listen: {host} can be reached from other hosts; give --tls-cert, --tls-key and --token-file, "
+        "or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def run() -> None:
+    """Run as a program. A request that outlives its grace must not keep the process."""
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = 130
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    run()
