@@ -83,7 +83,8 @@ class Flow:
         reason: why it is there, for people; not part of equality, and unknown of a flow read from a switch.
 
     Raises:
-        ValueError: a field given twice, or a `GotoTable` that is not last or does not lead forward.
+        ValueError: a field given twice or with a mask that covers nothing (a switch forgets it), or a
+            `GotoTable` that is not last or does not lead forward.
     """
 
     table_id: int
@@ -116,8 +117,10 @@ def match_of(fields: Mapping[str, MatchValue]) -> Match:
 
 
 def _canonical(value: MatchValue) -> MatchValue:
-    if isinstance(value, IPv4Network | IPv6Network) and value.prefixlen == value.max_prefixlen:
-        return value.network_address
+    if isinstance(value, IPv4Network | IPv6Network):
+        if value.prefixlen == 0:
+            raise ValueError(f"{value} matches everything: leave the field out")
+        return value.network_address if value.prefixlen == value.max_prefixlen else value
     return _canonical_text(value) if isinstance(value, str) else value
 
 

@@ -146,6 +146,7 @@ def _neighbour_messages(port: EndpointPort) -> Iterator[Fields]:
 def _base_forward(gateway_mac: str) -> Iterator[Flow]:
     for fields in (ARP, SOLICITATION, ADVERTISEMENT):
         yield FORWARD.flow(400, Purpose.NEIGHBOUR, TO_KERNEL, "the kernel answers", fields)
+    yield FORWARD.drop(310, Purpose.MULTICAST, "no group has receivers here", GROUP_MAC)
     for fields in GROUPS:
         yield FORWARD.drop(300, Purpose.MULTICAST, "no group has receivers here", fields)
     to_gateway: Fields = {"eth_dst": gateway_mac}

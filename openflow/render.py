@@ -37,6 +37,9 @@ _ADDRESS_FIELDS: dict[str, tuple[type[IPv4Address | IPv6Address], type[IPv4Netwo
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), (IPv6Address, IPv6Network)),
 }
 
+_FIRST = {"eth_type": 0, "ip_proto": 1, "icmpv6_type": 2}
+"""The fields that others depend on, in order."""
+
 
 def flow_mod(change: Change) -> Any:
     """The OFPFlowMod of a change. A deletion takes a flow of this key only if its cookie is ours."""
@@ -91,8 +94,16 @@ def flow_of(stats: Any) -> Flow:
 
 
 def wire_match(match: Match) -> Any:
-    """The OFPMatch of a match."""
-    return parser.OFPMatch(**{name: _to_wire(value) for name, value in match})
+    """The OFPMatch of a match, each field behind those that it depends on (OpenFlow 1.4.1 §7.2.2.6).
+
+    os-ken's own order, by field number, puts the TTL (an extension) before the protocol it belongs to.
+    """
+    fields = sorted(((name, _to_wire(value)) for name, value in match), key=_prerequisites)
+    return parser.OFPMatch(_ordered_fields=fields)
+
+
+def _prerequisites(field: tuple[str, Any]) -> int:
+    return _FIRST.get(field[0], len(_FIRST))
 
 
 def _match(match: Any) -> Match:

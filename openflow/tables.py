@@ -29,12 +29,11 @@ TAGGED: Fields = {"vlan_vid": "0x1000/0x1000"}
 GROUP_MAC: Fields = {"eth_dst": "01:00:00:00:00:00/01:00:00:00:00:00"}
 """Every multicast and broadcast destination (IEEE 802 §8.2.2: the group bit)."""
 GROUPS: tuple[Fields, ...] = (
-    GROUP_MAC,
     {**IPV4, "ipv4_dst": IPv4Network("224.0.0.0/4")},
     {**IPV4, "ipv4_dst": IPv4Network("255.255.255.255/32")},
     {**IPV6, "ipv6_dst": IPv6Network("ff00::/8")},
 )
-"""Every spelling of multicast and broadcast."""
+"""Every multicast and broadcast destination of IP."""
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 

@@ -1,0 +1,153 @@
+"""What the pipeline does with the packets that people ask about, and what it counts them as."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from openflow import document
+from openflow.cookie import Purpose
+from openflow.flow import LOCAL
+from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
+from openflow.tables import TABLES
+from tests.support import packets
+from tests.support.packets import BROADCAST, NOBODY4, NOBODY6, Packet
+from tests.support.switch import MemorySwitch
+
+GATEWAY_MAC = "02:50:4c:44:52:01"
+V4, V6 = IPv4Address("10.64.0.1"), IPv6Address("fd00::1")
+WEB = EndpointPort("web", 1, "02:00:00:00:00:01", (V4, V6))
+DB = EndpointPort("db", 2, "02:00:00:00:00:02", (IPv4Address("10.64.0.2"), IPv6Address("fd00::2")))
+FAR = IPv4Address("192.0.2.1")
+
+FROM_WEB = packets.frame(1, WEB.mac, GATEWAY_MAC, 0)
+TO_ALL = packets.frame(1, WEB.mac, BROADCAST, 0)
+TO_GROUP6 = packets.frame(1, WEB.mac, "33:33:00:00:00:01", 0)
+FROM_KERNEL = packets.frame(LOCAL, GATEWAY_MAC, WEB.mac, 0)
+ASK = {"op": 1, "sha": WEB.mac, "spa": V4, "tpa": GATEWAY_IPV4}
+WHO_IS_GATEWAY = {"ipv6_nd_target": GATEWAY_IPV6, "ipv6_nd_sll": WEB.mac}
+SOLICITED = IPv6Address("ff02::1:ff00:1")
+
+
+@pytest.fixture
+def switch() -> MemorySwitch:
+    made = MemorySwitch()
+    for flows in (base_flows(GATEWAY_MAC), endpoint_flows(WEB, GATEWAY_MAC), endpoint_flows(DB, GATEWAY_MAC)):
+        made.put(flows)
+    return made
+
+
+PASSES = {
+    "to a neighbour on this node": (packets.ip(FROM_WEB, V4, DB.addresses[0]), DB.ofport),
+    "to a neighbour on this node, IPv6": (packets.ip(FROM_WEB, V6, DB.addresses[1]), DB.ofport),
+    "to the world": (packets.ip(FROM_WEB, V4, FAR), LOCAL),
+    "to the gateway": (packets.ip(FROM_WEB, V4, GATEWAY_IPV4), LOCAL),
+    "ARP request for the gateway": (packets.arp(TO_ALL, **ASK), LOCAL),
+    "ARP probe for the gateway": (packets.arp(TO_ALL, **{**ASK, "spa": NOBODY4}), LOCAL),
+    "solicitation for the gateway": (packets.nd(TO_GROUP6, 135, V6, SOLICITED, **WHO_IS_GATEWAY), LOCAL),
+    "last hop to a neighbour: the kernel answers": (packets.ip(FROM_WEB, V4, DB.addresses[0], ttl=1), LOCAL),
+    "from the world": (packets.ip(FROM_KERNEL, FAR, V4), WEB.ofport),
+    "the gateway's ARP reply": (
+        packets.arp(FROM_KERNEL, op=2, sha=GATEWAY_MAC, spa=GATEWAY_IPV4, tpa=V4),
+        WEB.ofport,
+    ),
+    "the gateway's advertisement to a link-local address": (
+        packets.nd(FROM_KERNEL, 136, GATEWAY_IPV6, IPv6Address("fe80::7"), ipv6_nd_target=GATEWAY_IPV6),
+        WEB.ofport,
+    ),
+}
+
+DROPS = {
+    "another's IPv4 address": (packets.ip(FROM_WEB, DB.addresses[0], FAR), Purpose.SPOOFED),
+    "another's IPv6 address": (packets.ip(FROM_WEB, DB.addresses[1], V6), Purpose.SPOOFED),
+    "another's MAC": (packets.ip({**FROM_WEB, "eth_src": DB.mac}, V4, FAR), Purpose.SPOOFED),
+    "the gateway's MAC": (packets.ip({**FROM_WEB, "eth_src": GATEWAY_MAC}, V4, FAR), Purpose.SPOOFED),
+    "ARP for another": (packets.arp(TO_ALL, **{**ASK, "tpa": DB.addresses[0]}), Purpose.SPOOFED),
+    "ARP as the gateway": (packets.arp(TO_ALL, **{**ASK, "op": 2, "spa": GATEWAY_IPV4}), Purpose.SPOOFED),
+    "ARP with another's MAC inside": (packets.arp(TO_ALL, **{**ASK, "sha": DB.mac}), Purpose.SPOOFED),
+    "router advertisement": (packets.nd(TO_GROUP6, 134, V6, SOLICITED), Purpose.SPOOFED),
+    "redirect": (packets.nd(FROM_WEB, 137, V6, DB.addresses[1]), Purpose.SPOOFED),
+    "IPv6 from link-local that is no neighbour discovery": (
+        packets.ip(FROM_WEB, IPv6Address("fe80::7"), DB.addresses[1]),
+        Purpose.SPOOFED,
+    ),
+    "DHCP request": (packets.ip(TO_ALL, NOBODY4, IPv4Address("255.255.255.255")), Purpose.MULTICAST),
+    "DHCP answer to all": (packets.ip(TO_ALL, V4, IPv4Address("255.255.255.255")), Purpose.MULTICAST),
+    "mDNS": (packets.ip(FROM_WEB, V4, IPv4Address("224.0.0.251")), Purpose.MULTICAST),
+    "router solicitation": (
+        packets.nd(TO_GROUP6, 133, IPv6Address("fe80::7"), IPv6Address("ff02::2")),
+        Purpose.MULTICAST,
+    ),
+    "duplicate address detection": (
+        packets.nd(TO_GROUP6, 135, NOBODY6, SOLICITED, ipv6_nd_target=V6),
+        Purpose.MULTICAST,
+    ),
+    "VLAN tag": ({**packets.ip(FROM_WEB, V4, FAR), "vlan_vid": 0x1064}, Purpose.TAGGED),
+    "to itself": (packets.ip(FROM_WEB, V4, V4), Purpose.HAIRPIN),
+    "past the gateway": (
+        packets.ip({**FROM_WEB, "eth_dst": DB.mac}, V4, DB.addresses[0]),
+        Purpose.NO_ROUTE,
+    ),
+    "a port of nobody": (packets.ip({**FROM_WEB, "in_port": 9}, V4, FAR), Purpose.UNKNOWN_PORT),
+    "from the kernel to nobody": (
+        packets.ip(FROM_KERNEL, FAR, IPv4Address("10.64.0.9")),
+        Purpose.NO_ENDPOINT,
+    ),
+    "from the kernel to all": (packets.ip({**FROM_KERNEL, "eth_dst": BROADCAST}, FAR, V4), Purpose.MULTICAST),
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_passes(switch: MemorySwitch, name: str) -> None:
+    packet, port = PASSES[name]
+    assert [out for out, _ in switch.receive(packet)] == [port]
+
+
+@pytest.mark.parametrize("name", DROPS)
+def test_dropped_and_counted(switch: MemorySwitch, name: str) -> None:
+    packet, purpose = DROPS[name]
+    assert switch.receive(packet) == []
+    assert {each for each in switch.counted if each.drops} == {purpose}
+
+
+def test_between_two_endpoints_the_node_is_a_router(switch: MemorySwitch) -> None:
+    packet: Packet = packets.ip(FROM_WEB, V4, DB.addresses[0], ttl=64)
+    ((_, got),) = switch.receive(packet)
+    assert got == {**packet, "eth_src": GATEWAY_MAC, "eth_dst": DB.mac, "nw_ttl": 63}
+
+
+def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
+    only4 = EndpointPort("old", 3, "02:00:00:00:00:03", (IPv4Address("10.64.0.3"),))
+    flows = endpoint_flows(only4, GATEWAY_MAC)
+    assert not [flow for flow in flows if dict(flow.match).get("eth_type") == 0x86DD]
+    assert len(flows) == 10
+
+
+def test_flows_match_only_fields_that_their_table_declares() -> None:
+    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC)):
+        assert {name for name, _ in flow.match} <= TABLES[flow.table_id].fields, flow
+
+
+def test_every_table_declares_only_fields_that_its_flows_match() -> None:
+    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC))
+    for table in TABLES:
+        used = {name for flow in flows if flow.table_id == table.table_id for name, _ in flow.match}
+        assert table.fields == used, table.name
+
+
+def test_no_two_flows_have_the_same_key() -> None:
+    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *endpoint_flows(DB, GATEWAY_MAC))
+    assert len({flow.key for flow in flows}) == len(flows)
+
+
+def test_every_flow_that_drops_says_why_and_no_other_claims_to() -> None:
+    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC)):
+        assert Purpose(flow.cookie >> 16 & 0xFFFF).drops == (not flow.actions), flow
+        assert flow.reason
+
+
+def test_the_page_is_what_the_declaration_says() -> None:
+    page = Path(__file__).parents[3] / "docs" / "pipeline.md"
+    assert page.read_text() == document.markdown(), "run python -m openflow.document > docs/pipeline.md"
