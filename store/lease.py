@@ -17,6 +17,7 @@ from store.errors import LeaseExpired, StoreError, Unavailable
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+BEATS_PER_TTL = 3
 
 
 class Heartbeat:
@@ -75,9 +76,9 @@ class Heartbeat:
             if not self._failing:
                 log.warning("lease not renewed lease=%x why=%s", self._lease_id, fault)
             self._failing = True
-            return min(RETRY_S, self._ttl_s / 3)
+            return min(RETRY_S, self._ttl_s / BEATS_PER_TTL)
         self._failing = False
-        return self._ttl_s / 3
+        return self._ttl_s / BEATS_PER_TTL
 
     def _establish(self) -> None:
         # The lease counts as ours only when the keys are under it: else they are put again.
