@@ -153,8 +153,8 @@ def as_route(decoded: Decoded, names: Names) -> Route:
 
 def _hops(found: Mapping[int, bytes]) -> Iterator[Hop]:
     if _RTA_MULTIPATH not in found:
-        if _RTA_OIF in found:
-            yield Hop(_U32.unpack(found[_RTA_OIF])[0], _gateway(found))
+        if _RTA_OIF in found or _RTA_GATEWAY in found:
+            yield Hop(_U32.unpack(found.get(_RTA_OIF, bytes(4)))[0], _gateway(found))
         return
     body, start = found[_RTA_MULTIPATH], 0
     while start + _NEXTHOP.size <= len(body):

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from agents.delta import Delta
+from agents.kernel.interface import find_interface
 from agents.kernel.links import IfnameTaken, Links, LinkSpec
 from agents.kernel.neighbours import NeighbourDriver
-from agents.kernel.netlink import BUFFER_BYTES, KernelError, messages, open_socket
+from agents.kernel.netlink import BUFFER_BYTES, KernelError, Netlink, messages, open_socket
 from agents.kernel.netns import Netns, NetnsGone, entered
 from agents.kernel.routes import RouteDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
@@ -52,6 +53,13 @@ def silence(*places: Place) -> Iterator[None]:
             except BlockingIOError:
                 heard = []
         assert heard == [], f"{place.name} heard messages of these types"
+
+
+def mac_of(ifname: str) -> str:
+    with Netlink() as netlink:
+        found = find_interface(netlink, ifname)
+    assert found is not None
+    return found.mac
 
 
 def quiet(place: Place) -> None:
@@ -138,6 +146,33 @@ def test_a_link_to_a_former_namespace_is_made_anew(
     links.ensure_endpoint_link(replace(spec, netns=other.path))
     assert "eth0" not in endpoint.run("ip link")
     test_both_ends_are_as_asked_for(host, other, links, replace(spec, netns=other.path))
+
+
+def test_an_interface_like_the_former_one_is_not_taken_for_it(
+    host: Place, endpoint: Place, links: Links, spec: LinkSpec, make_place: Callable[[], Place]
+) -> None:
+    links.ensure_endpoint_link(spec)
+    other = make_place()
+    other.run("ip link add eth0 type bridge")
+    assert other.run("cat /proc/net/dev").count("eth0") == 1
+    with silence(other), pytest.raises(IfnameTaken):
+        links.ensure_endpoint_link(replace(spec, netns=other.path))
+    assert links.owned_links() == frozenset()
+
+
+def test_the_host_itself_answers_nothing_at_its_end(
+    host: Place, endpoint: Place, links: Links, spec: LinkSpec
+) -> None:
+    links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
+    links.ensure_endpoint_link(spec)
+    for command in ("ping -c 1 -W 0.1 169.254.1.1", "ping -c 1 -W 0.1 fe80::1%eth0"):
+        with pytest.raises(AssertionError):
+            endpoint.run(command)
+    assert "lladdr" not in endpoint.run("ip neigh")
+    endpoint.run(f"ip neigh replace 169.254.1.1 lladdr {mac_of(HOST_IFNAME)} nud permanent dev eth0")
+    with pytest.raises(AssertionError):
+        endpoint.run("ping -c 1 -W 0.1 192.0.2.2")
+    assert "192.0.2.2" not in host.run("ip neigh"), "it was forwarded to the uplink"
 
 
 def test_a_link_with_another_name_inside_is_made_anew(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
 from agents.delta import Delta
+from agents.driver import Driver, Outcome
 from agents.kernel.links import Links, LinkSpec
 from agents.kernel.monitor import Changed, Monitor
 from agents.kernel.neighbours import NeighbourDriver
@@ -69,13 +71,17 @@ def test_a_change_by_hand_is_reported(host: Place, heard: Heard, command: str, c
         found = heard.get(timeout=DEADLINE_S)
 
 
-def last(host: Place, heard: Heard) -> list[Changed]:
-    """All that was reported before a change which is always reported."""
-    host.run("ip route add 10.99.0.0/16 dev up0 proto 80")
+def reported(host: Place, heard: Heard, command: str, changed: Changed) -> list[Changed]:
+    """All that was reported before this change, which is always reported and like none of those before."""
+    host.run(command)
     found = []
-    while (one := heard.get(timeout=DEADLINE_S)) is not Changed.ROUTE:
+    while (one := heard.get(timeout=DEADLINE_S)) is not changed:
         found.append(one)
     return found
+
+
+ROUTE_ADDED = "ip route add 10.99.0.0/16 dev up0 proto 80", Changed.ROUTE
+UPLINK_DOWN = "ip link set up0 down", Changed.LINK
 
 
 def test_foreign_changes_are_not_reported(host: Place, heard: Heard) -> None:
@@ -88,30 +94,38 @@ def test_foreign_changes_are_not_reported(host: Place, heard: Heard) -> None:
         "link set other0 mtu 1400",
     ):
         host.run(f"ip {command}")
-    assert last(host, heard) == []
+    assert reported(host, heard, *ROUTE_ADDED) == []
 
 
-def test_own_changes_are_not_reported(host: Place, endpoint: Place, heard: Heard, links: Links) -> None:
-    routes, ruler, neighbours = RouteDriver(), RuleDriver(), NeighbourDriver()
-    spec = LinkSpec(
-        "pl1", endpoint.path, "eth0", NEIGHBOUR.mac, (ip_address("10.64.0.5"),), GATEWAYS[:1], 1500
-    )
-    links.ensure_endpoint_link(spec)
-    for change in (lambda held: Delta(held, {}), lambda held: Delta({}, held)):
-        routes.apply(change(ROUTES))
-        ruler.apply(change(rules()))
-        neighbours.apply(change(NEIGHBOURS))
+@pytest.mark.parametrize(
+    ("make", "held"),
+    [(RouteDriver, ROUTES), (RuleDriver, rules()), (NeighbourDriver, NEIGHBOURS)],
+    ids=["routes", "rules", "neighbours"],
+)
+def test_own_changes_are_not_reported(
+    host: Place, heard: Heard, make: Callable[[], Driver[Any, Any]], held: Mapping[Any, Any]
+) -> None:
+    driver = make()
+    assert driver.apply(Delta({}, held)) is Outcome.DONE
+    assert driver.apply(Delta(held, {})) is Outcome.DONE
+    assert reported(host, heard, *UPLINK_DOWN) == []
+
+
+def test_own_links_are_not_reported(host: Place, endpoint: Place, heard: Heard, links: Links) -> None:
+    links.ensure_endpoint_link(spec(endpoint))
     links.remove_link("pl1")
-    assert last(host, heard) == []
+    assert reported(host, heard, *ROUTE_ADDED) == []
+
+
+def spec(endpoint: Place) -> LinkSpec:
+    addresses = (ip_address("10.64.0.5"),)
+    return LinkSpec("pl1", endpoint.path, "eth0", NEIGHBOUR.mac, addresses, GATEWAYS[:1], 1500)
 
 
 def test_a_link_that_goes_with_its_namespace_is_reported(
     host: Place, endpoint: Place, heard: Heard, links: Links
 ) -> None:
-    spec = LinkSpec(
-        "pl1", endpoint.path, "eth0", NEIGHBOUR.mac, (ip_address("10.64.0.5"),), GATEWAYS[:1], 1500
-    )
-    links.ensure_endpoint_link(spec)
+    links.ensure_endpoint_link(spec(endpoint))
     host.run(f"ip netns del {endpoint.name}")
     assert heard.get(timeout=DEADLINE_S) is Changed.LINK
     poll(lambda: not links.owned_links(), "the host's end is gone")
