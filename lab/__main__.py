@@ -9,10 +9,10 @@ import sys
 import time
 from types import FrameType
 
-from lab import standing, state, teardown, tools
+from lab import standing, teardown, tools
+from lab.claim import Claim, known_labs
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.state import Claim
 
 DEFAULT_NAME = "polder"
 
@@ -77,7 +77,7 @@ def _up(name: str, *, with_polder: bool) -> None:
 
 def _down(name: str) -> None:
     tools.require_root()
-    if name in state.known():
+    if name in known_labs():
         teardown.remove(Claim(name))
         print(f"lab: {name} is removed")
     else:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import netns, wiring
+from lab.claim import Claim
 from lab.errors import LabError
 from lab.frr import Tor
 from lab.host import Host
 from lab.ovs import Switch
-from lab.state import Claim
 from lab.topology import Role, Topology
 from lab.wait import wait_until
 

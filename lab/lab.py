@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from lab import commands, teardown, tools
+from lab.claim import Claim
 from lab.errors import LabError
 from lab.fabric import Fabric
 from lab.frr import Tor
 from lab.host import Completed, Host
 from lab.polder import Polder
 from lab.rest import Rest
-from lab.state import Claim
 from lab.topology import Role, Topology, dual_tor
 
 Say = Callable[[str], None]

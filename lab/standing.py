@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lab import commands, processes, state
+from lab import commands, processes
+from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.state import Claim
 
 
 def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
@@ -33,13 +33,13 @@ def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
         ]
     return [
         *lines,
-        f"logs are in {state.directory(lab.name)}; 'python -m lab down --name {lab.name}' removes it",
+        f"logs are in {lab_directory(lab.name)}; 'python -m lab down --name {lab.name}' removes it",
     ]
 
 
 def status() -> list[str]:
     """One line for each lab on this machine."""
-    lines = [_line(name) for name in state.known()]
+    lines = [_line(name) for name in known_labs()]
     return lines or ["no lab is up; 'make lab' builds one"]
 
 

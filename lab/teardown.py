@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab import netns, processes, state
+from lab import netns, processes
+from lab.claim import Claim, known_labs
 from lab.errors import LabError
 from lab.processes import Process
-from lab.state import Claim, Made
+from lab.state import Made
 
 FRR_CRASH_LOGS = Path("/var/tmp/frr")  # noqa: S108 - FRR's own place for the logs of a killed daemon
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,7 +46,7 @@ def remove(claim: Claim) -> None:
 def sweep() -> list[str]:
     """Remove what crashed runs left, of every lab not in use or standing; returns the names."""
     swept = []
-    for name in state.known():
+    for name in known_labs():
         try:
             claim = Claim(name)
         except LabError:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import netns, state
+from lab import netns
+from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import CommandFailed, LabError
 from lab.lab import Lab
-from lab.state import Claim
 from lab.topology import METAL_ADDRESS, MGMT_ADDRESS
 from lab.wait import wait_until
 from tests.support.report import sections
@@ -176,7 +176,7 @@ def name() -> Iterator[str]:
     """The name of a lab of this test's own; removed should the test fail."""
     chosen = f"trace{os.getpid()}"
     yield chosen
-    if chosen in state.known():
+    if chosen in known_labs():
         lab_command("down", "--name", chosen)
 
 
@@ -188,7 +188,7 @@ def lab_command(*argv: str, env: dict[str, str] | None = None) -> subprocess.Com
 
 def traces(name: str) -> list[str]:
     """Namespaces, processes and files of a lab."""
-    home = str(state.directory(name))
+    home = str(lab_directory(name))
     spaces = [path.name for path in netns.DIRECTORY.glob(f"{name}-*")]
     files = [home] if Path(home).exists() else []
     return spaces + files + [line for line in command_lines() if home in line or f"{name}-" in line]
@@ -204,7 +204,7 @@ def command_lines() -> Iterator[str]:
 
 def broken_off(name: str, number: signal.Signals, stage: str, *, times: int = 1) -> int:
     """Begin to build a lab, signal the builder once its ledger has reached a stage, return its status."""
-    ledger = state.directory(name) / "ledger"
+    ledger = lab_directory(name) / "ledger"
     command = [sys.executable, "-m", "lab", "up", "--bare", "--name", name]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as builder:
         wait_until(lambda: ledger.exists() and stage in ledger.read_text(), 20, stage, poll_s=0.001)

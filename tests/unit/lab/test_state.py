@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.claim import Claim
 from lab.errors import LabError
 from lab.processes import Process
-from lab.state import Claim, Ledger
+from lab.state import Ledger
 
 
 def test_a_ledger_says_what_was_made(tmp_path: Path) -> None:

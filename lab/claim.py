@@ -1,0 +1,110 @@
+"""A lab's place on this machine, and the right to work on it.
+
+A lab is a directory `/run/polder-lab/<name>/` with a `lock` (held by whoever builds, runs or removes it),
+a `ledger` (see `lab.state`) and the directories of its hosts. The kernel drops the lock when its holder
+dies, so a ledger that nobody locks and that does not say "standing" is what a crashed run left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.state import Ledger
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
+
+
+def labs_root() -> Path:
+    """Where labs are kept: below /run, or the user's runtime directory when that cannot be written."""
+    fallback = os.environ.get("XDG_RUNTIME_DIR")
+    base = Path("/run") if os.access("/run", os.W_OK) or not fallback else Path(fallback)
+    return base / "polder-lab"
+
+
+def lab_directory(name: str, within: Path | None = None) -> Path:
+    """The directory of a lab. Raises LabError for a name that no namespace could begin with."""
+    if not NAME.fullmatch(name):
+        raise LabError(
+            f"{name!r} cannot name a lab: use 1 to 16 lower-case letters and digits, a letter first"
+        )
+    return (within or labs_root()) / name
+
+
+def known_labs() -> list[str]:
+    """The names of the labs that have a directory."""
+    return sorted(path.name for path in labs_root().glob("*") if path.is_dir())
+
+
+class Claim:
+    """The right to build, run or remove one lab: a lock that the kernel drops when its holder dies.
+
+    Args:
+        name: the lab's.
+        within: where labs are kept; `labs_root()` when not given.
+
+    Raises:
+        LabError: another process holds it; names that process.
+    """
+
+    def __init__(self, name: str, *, within: Path | None = None) -> None:
+        self.name = name
+        self.directory = lab_directory(name, within)
+        self._fd = _lock(self.directory, name)
+        self.ledger = Ledger(self.directory)
+
+    def release(self) -> None:
+        """Give the right back and leave everything as it is. Idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def erase(self) -> None:
+        """Remove the lab's files, the ledger and the lock last, and give the right back."""
+        for path in self.directory.iterdir():
+            if path.name not in {"lock", "ledger"}:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for last in ("ledger", "lock"):
+            (self.directory / last).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # Another lab, or another claim of this one, may be at work in there already.
+            self.directory.rmdir()
+            self.directory.parent.rmdir()
+        self.release()
+
+
+def _lock(lab: Path, name: str) -> int:
+    while True:
+        lab.mkdir(parents=True, exist_ok=True)
+        for each in (lab.parent, lab):
+            each.chmod(0o755)  # whatever the umask: FRR runs as a user of its own
+        try:
+            fd = os.open(lab / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            continue  # removed with its directory by the last holder, just now
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode().strip() or "unknown"
+            os.close(fd)
+            raise LabError(
+                f"lab {name} is in use by process {holder}: end that first, or choose another --name"
+            ) from None
+        if _same(fd, lab / "lock"):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            return fd
+        os.close(fd)
+
+
+def _same(fd: int, path: Path) -> bool:
+    """Whether the locked file is still the one at the path: the last holder removes it."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
