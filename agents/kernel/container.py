@@ -20,7 +20,8 @@ from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 
 from agents.kernel import sysctl
 from agents.kernel.interface import Interface, find_interface, missing_addresses, set_up
-from agents.kernel.netlink import KernelError, Netlink, encode
+from agents.kernel.message import encode
+from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.route_messages import decode, dump
 from intent.names import MAIN_TABLE, PROTOCOL
 from store.model import IPAddress, IPNetwork, host_prefix

@@ -19,7 +19,8 @@ from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_SET
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
-from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_dump, encode_get
+from agents.kernel.message import attributes, encode, encode_dump, encode_get
+from agents.kernel.netlink import KernelError, Netlink
 
 IPInterface = IPv4Interface | IPv6Interface
 

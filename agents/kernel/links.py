@@ -22,7 +22,8 @@ from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 from agents.kernel import gateway, own, sysctl
 from agents.kernel.container import Inside, configure
 from agents.kernel.interface import Interface, all_interfaces, find_interface, set_up
-from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_get
+from agents.kernel.message import attributes, encode, encode_get
+from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
 from store.model import IPAddress
 

@@ -21,15 +21,8 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
 from agents.kernel import own
 from agents.kernel.interface import Interface, all_interfaces, parse_interface
 from agents.kernel.links import PREFIX
-from agents.kernel.netlink import (
-    BUFFER_BYTES,
-    KernelError,
-    Message,
-    Netlink,
-    attributes,
-    messages,
-    open_socket,
-)
+from agents.kernel.message import Message, attributes, messages
+from agents.kernel.netlink import BUFFER_BYTES, KernelError, Netlink, open_socket
 from intent.names import BRIDGE, PROTOCOL
 
 _GROUPS = (

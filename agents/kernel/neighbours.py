@@ -20,7 +20,8 @@ from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
-from agents.kernel.netlink import HEADER, KernelError, Netlink, attributes, encode, encode_dump
+from agents.kernel.message import HEADER, attributes, encode, encode_dump
+from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names, Request, lost, outcome, send
 from intent.names import PROTOCOL
 from intent.neighbours import Neighbour, NeighbourKey

@@ -1,9 +1,8 @@
 """The one place that talks to a netlink socket.
 
-pyroute2 encodes the messages. The socket is our own, because pyroute2 0.9 drives its sockets with an
-event loop for each thread, which costs more than the calls themselves, and hides the sequence numbers
-that many requests in one buffer are told apart by. What the kernel answers is walked attribute by
-attribute: ten times faster than decoding every attribute of every message.
+pyroute2 encodes what is sent (`agents.kernel.message`). The socket is our own, because pyroute2 0.9 drives
+its sockets with an event loop for each thread, which costs more than the calls themselves, and hides the
+sequence numbers by which many requests in one buffer are told apart.
 """
 
 from __future__ import annotations
@@ -15,35 +14,28 @@ import socket
 import struct
 import threading
 from collections.abc import Container, Iterator, Sequence
-from typing import Any, NamedTuple
 
 from pyroute2.netlink import (
     NETLINK_EXT_ACK,
     NETLINK_GET_STRICT_CHK,
     NETLINK_ROUTE,
-    NLM_F_ACK,
     NLM_F_ACK_TLVS,
-    NLM_F_DUMP,
     NLM_F_DUMP_INTR,
-    NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
     SOL_NETLINK,
 )
 
 from agents.kernel import own
+from agents.kernel.message import HEADER, Message, attributes, messages
 
 NETLINK_CAP_ACK = 10
 """An acknowledgement without a copy of the request."""
 
-HEADER = struct.Struct("=IHHII")
-"""struct nlmsghdr: length, type, flags, sequence number, port."""
 
 _SEQUENCE = struct.Struct("=I")
 _SEQUENCE_AT = 8
 _ERROR = struct.Struct("=i")
-_ATTRIBUTE = struct.Struct("=HH")
-_TYPE_MASK = 0x3FFF
 _NLMSGERR_ATTR_MSG = 1
 
 BUFFER_BYTES = 1 << 17
@@ -77,61 +69,6 @@ class KernelError(Exception):
     def __init__(self, code: int, words: str = "") -> None:
         super().__init__(f"{errno.errorcode.get(code, code)}: {words or os.strerror(code)}")
         self.errno = code
-
-
-class Message(NamedTuple):
-    """One message from the kernel; `body` begins behind the header."""
-
-    type: int
-    flags: int
-    sequence: int
-    port: int
-    body: bytes
-
-
-def encode(message: Any, kind: int, flags: int = 0) -> bytes:
-    """Encode a pyroute2 message as a request of type `kind` (RTM_...) that is acknowledged."""
-    return _encode(message, kind, NLM_F_REQUEST | NLM_F_ACK | flags)
-
-
-def encode_get(message: Any, kind: int) -> bytes:
-    """Encode a pyroute2 message as a request for one object."""
-    return _encode(message, kind, NLM_F_REQUEST)
-
-
-def encode_dump(message: Any, kind: int) -> bytes:
-    """Encode a pyroute2 message as a request for all objects that it describes."""
-    return _encode(message, kind, NLM_F_REQUEST | NLM_F_DUMP)
-
-
-def _encode(message: Any, kind: int, flags: int) -> bytes:
-    message["header"]["type"] = kind
-    message["header"]["flags"] = flags
-    message.encode()
-    return bytes(message.data)
-
-
-def attributes(body: bytes, start: int) -> dict[int, bytes]:
-    """The attributes of a message or of a nest, by type, from offset `start` on."""
-    found = {}
-    while start + 4 <= len(body):
-        length, kind = _ATTRIBUTE.unpack_from(body, start)
-        if length < 4:
-            break
-        found[kind & _TYPE_MASK] = body[start + 4 : start + length]
-        start += (length + 3) & ~3
-    return found
-
-
-def messages(datagram: bytes) -> Iterator[Message]:
-    """The messages of one datagram."""
-    start = 0
-    while start + HEADER.size <= len(datagram):
-        length, kind, flags, sequence, port = HEADER.unpack_from(datagram, start)
-        if length < HEADER.size:
-            break
-        yield Message(kind, flags, sequence, port, datagram[start + HEADER.size : start + length])
-        start += (length + 3) & ~3
 
 
 def open_socket(groups: Sequence[int] = (), *, receive_bytes: int = 1 << 20) -> socket.socket:

@@ -17,7 +17,8 @@ from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
-from agents.kernel.netlink import KernelError, Netlink, attributes, encode, encode_dump
+from agents.kernel.message import attributes, encode, encode_dump
+from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Request, lost, outcome, send
 from intent.names import PROTOCOL
 from intent.routes import Rule

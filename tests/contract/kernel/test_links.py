@@ -15,8 +15,9 @@ import pytest
 from agents.delta import Delta
 from agents.kernel.interface import find_interface
 from agents.kernel.links import IfnameTaken, Links, LinkSpec
+from agents.kernel.message import messages
 from agents.kernel.neighbours import NeighbourDriver
-from agents.kernel.netlink import BUFFER_BYTES, KernelError, Netlink, messages, open_socket
+from agents.kernel.netlink import BUFFER_BYTES, KernelError, Netlink, open_socket
 from agents.kernel.netns import Netns, NetnsGone, entered
 from agents.kernel.routes import RouteDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS

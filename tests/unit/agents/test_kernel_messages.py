@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.driver import Outcome
-from agents.kernel.netlink import HEADER, KernelError, attributes, messages
+from agents.kernel.message import HEADER, attributes, messages
+from agents.kernel.netlink import KernelError
 from agents.kernel.requests import Request, outcome, worst
 from agents.kernel.route_messages import as_route, decode, put
 from intent.routes import Route, RouteKind
