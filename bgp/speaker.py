@@ -45,8 +45,8 @@ class Speaker(Protocol):
         """Make `wanted` the whole of what is announced. Returns at once; `advertised` follows."""
         ...
 
-    def report(self) -> SessionReport:
-        """The session as last heard."""
+    def report(self) -> SessionReport | None:
+        """The session as last heard; None in the first moments, while nothing is known yet."""
         ...
 
     def advertised(self) -> frozenset[IPNetwork]:
@@ -58,7 +58,10 @@ class Speaker(Protocol):
         ...
 
     def detach(self) -> None:
-        """Leave the process running, its routes announced: this program is going away."""
+        """Leave the process running, its routes announced: this program is going away.
+
+        A speaker made anew for the same peer goes on from there.
+        """
         ...
 
     def decommission(self) -> None:

@@ -7,13 +7,14 @@ adopted, another one has to be replaced. A reload is never used; ExaBGP can lose
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 
+from bgp.adj_rib_out import IPAddress
 from bgp.peer import PeerConfig
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9/._+@=-]+")
-LOCAL_ADDRESS = re.compile(r"^ {4}local-address (\S+);$", re.MULTILINE)
+ENDS = re.compile(r"^neighbor (\S+) \{$.*^ {4}local-address (\S+);$", re.MULTILINE | re.DOTALL)
 
 TEMPLATE = """\
 process polder {{
@@ -77,7 +78,7 @@ def render(peer: PeerConfig, *, python: Path, bridge: Path, socket: Path) -> str
     )
 
 
-def local_address(text: str) -> IPv4Address | IPv6Address | None:
-    """The local address in a configuration that `render` made; None when there is none."""
-    found = LOCAL_ADDRESS.search(text)
-    return ip_address(found[1]) if found else None
+def ends(text: str) -> tuple[IPAddress, IPAddress] | None:
+    """The peer's and the local address in a configuration that `render` made; None if it was not."""
+    found = ENDS.search(text)
+    return (ip_address(found[1]), ip_address(found[2])) if found else None

@@ -44,6 +44,8 @@ class Timing:
     """For one answer, before ExaBGP counts as hung and is replaced."""
     verify_s: float = 60.0
     """Between two looks at what ExaBGP really holds."""
+    detach_s: float = 2.0
+    """For a thread that is asked to stop; one that waits for ExaBGP may take longer and is left to it."""
     retry_max_s: float = 30.0
     """Longest pause between two tries to start a process that keeps dying."""
     stable_s: float = 60.0
@@ -108,8 +110,8 @@ class ExaBgpSpeaker:
         if self._session.want(wanted):
             self._wake()
 
-    def report(self) -> SessionReport:
-        """The session as last heard."""
+    def report(self) -> SessionReport | None:
+        """The session as last heard; None in the first moments."""
         return self._session.report
 
     def advertised(self) -> frozenset[IPNetwork]:
@@ -118,17 +120,20 @@ class ExaBgpSpeaker:
 
     def detach(self) -> None:
         """Leave the process running, its routes announced. Blocking: until the thread has let go of it."""
-        self._stopping = True
-        self._wake()
-        if self._thread.ident is not None:
-            self._thread.join(self._timing.answer_s)
+        self._stop(self._timing.detach_s)
 
     def decommission(self) -> None:
         """Withdraw everything, then end the session and the process. Blocking."""
-        self.detach()
+        self._stop(self._timing.answer_s)
         retire(self._where)
         self._session.lost("no longer wanted")
         self._session.restart_time_is_over()
+
+    def _stop(self, patience_s: float) -> None:
+        self._stopping = True
+        self._wake()
+        if self._thread.ident is not None:
+            self._thread.join(patience_s)
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full of wakes
@@ -183,8 +188,8 @@ class ExaBgpSpeaker:
                 if digest == rundir.digest(self._text):
                     log.info("adopted pid=%d dir=%s", process.pid, self._where.path)
                     return process
-                process.close()
-                retire(self._where)
+                with closing(process):
+                    self._replace(process)
             elif time.monotonic() > until:
                 raise CannotStart(f"an unknown process holds {self._where.path}/lock")
             self._pass_time()
@@ -193,6 +198,13 @@ class ExaBgpSpeaker:
         process = Process.start(self._where)
         log.info("started pid=%d dir=%s", process.pid, self._where.path)
         return process
+
+    def _replace(self, process: Process) -> None:
+        """End a process with another configuration. Routes stay where the new one announces them again."""
+        if config.ends(self._where.config.read_text()) == config.ends(self._text):
+            process.terminate()
+        else:
+            retire(self._where)
 
     def _connect(self, process: Process) -> Channel:
         until = time.monotonic() + self._timing.connect_s

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bgp.adj_rib_out import AdjRibOut, IPNetwork
@@ -44,11 +45,11 @@ class Session:
         self._lock = threading.Lock()
         self._wish: Mapping[IPNetwork, Advertisement] | None = None
         self._advertised = self._rib.held
-        self._report = SessionReport(State.IDLE, datetime.now(UTC))
+        self._report: SessionReport | None = None
 
     @property
-    def report(self) -> SessionReport:
-        """The session as last heard."""
+    def report(self) -> SessionReport | None:
+        """The session as last heard; None while nothing is known yet."""
         with self._lock:
             return self._report
 
@@ -115,7 +116,8 @@ class Session:
         self._publish()
 
     def _hear_state(self, event: SessionEvent) -> None:
-        state = follow(self.report.state, event.heard)
+        before = self.report
+        state = follow(before.state if before else State.CONNECT, event.heard)
         if event.heard is Heard.UP:
             missing = sorted(set(self._peer.families) - self._families)
             self._say(state, f"{', '.join(missing)} not negotiated" if missing else "", event.at)
@@ -125,7 +127,7 @@ class Session:
             self._say(state, event.reason, event.at)
         else:
             # A refused session gets here every few seconds: nobody is woken for it.
-            self._say(state, self.report.reason, event.at, wake=False)
+            self._say(state, before.reason if before else "", event.at, wake=False)
 
     def _read_back(self, channel: Channel) -> None:
         [reply] = channel.ask([commands.SHOW_ADJ_RIB_OUT])
@@ -173,10 +175,15 @@ class Session:
 
     def _say(self, state: State, reason: str, at: datetime, *, wake: bool = True) -> None:
         with self._lock:
-            before = self._report
-            if (before.state, before.reason) == (state, reason) and state is not State.ESTABLISHED:
-                return
-            self._report = SessionReport(state, at, reason)
-        if wake and before != self._report:
+            before, report = self._report, SessionReport(state, at, reason)
+            if before is not None and state is not State.ESTABLISHED:
+                # Tried again and failed in the same way: nothing new.
+                report = replace(report, since=before.since) if _same(before, report) else report
+            self._report = report
+        if wake and before != report:
             log.info("session peer=%s state=%s reason=%r", self._peer.peer_address, state, reason)
             self._on_change()
+
+
+def _same(one: SessionReport, other: SessionReport) -> bool:
+    return (one.state, one.reason) == (other.state, other.reason)

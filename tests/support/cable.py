@@ -8,6 +8,7 @@ The speaker under test runs in this process, in threads that are inside the node
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
@@ -20,6 +21,7 @@ from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
 from bgp.fsm import State
 from bgp.peer import PeerConfig
+from bgp.speaker import SessionReport
 from lab import netns
 from lab.frr import Tor
 from lab.host import Host
@@ -53,6 +55,23 @@ def wanted(*prefixes: object, **attributes: Any) -> dict[IPNetwork, Advertisemen
     return {prefix: Advertisement(prefix, **attributes) for prefix in parsed}
 
 
+def report_of(speaker: ExaBgpSpeaker, what: str, good: Callable[[SessionReport], object]) -> SessionReport:
+    """Wait until the session's report is good, and return it."""
+
+    def look() -> SessionReport | None:
+        report = speaker.report()
+        return report if report is not None and good(report) else None
+
+    report = wait_until(look, UP_S, what)
+    assert report is not None
+    return report
+
+
+def state_is(speaker: ExaBgpSpeaker, state: State) -> SessionReport:
+    """Wait until the session is in this state, and return its report."""
+    return report_of(speaker, state, lambda report: report.state is state)
+
+
 @dataclass
 class Cable:
     """The two hosts, and the speakers that a test has made."""
@@ -82,14 +101,18 @@ class Cable:
 
     def up(self, speaker: ExaBgpSpeaker) -> None:
         """Wait until the session is up on both sides."""
-        wait_until(lambda: speaker.report().state, UP_S, "ESTABLISHED", good=State.ESTABLISHED.__eq__)
+        state_is(speaker, State.ESTABLISHED)
         wait_until(lambda: self.tor.established(NODE_ADDRESS), UP_S, "the ToR to have the session")
 
-    def routes_are(self, *prefixes: object, deadline_s: float = UP_S) -> None:
+    def routes_are(self, *prefixes: object, poll_s: float = 0.02) -> None:
         """Wait until the ToR's kernel has exactly these routes by BGP."""
         expected = {str(prefix) for prefix in prefixes}
         wait_until(
-            lambda: set(self.tor.kernel_routes()), deadline_s, "routes at the ToR", good=expected.__eq__
+            lambda: set(self.tor.kernel_routes()),
+            UP_S,
+            "routes at the ToR",
+            good=expected.__eq__,
+            poll_s=poll_s,
         )
 
     def configure(self, *lines: str) -> None:

@@ -24,7 +24,8 @@ def main(directory: str, *prefixes: str) -> None:
     while True:
         changed.wait()
         changed.clear()
-        if speaker.report().state is State.ESTABLISHED and speaker.advertised() == set(wish):
+        report = speaker.report()
+        if report is not None and report.state is State.ESTABLISHED and speaker.advertised() == set(wish):
             print("settled", flush=True)  # noqa: T201
 
 

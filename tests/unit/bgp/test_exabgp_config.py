@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bgp.exabgp.config import local_address, render
+from bgp.exabgp.config import ends, render
 from bgp.peer import Family
 from tests.unit.bgp.test_peer import GOOD
 
@@ -79,6 +79,6 @@ def test_a_path_that_the_configuration_cannot_hold_is_refused(path: str) -> None
         render(GOOD, **{**PLACES, "socket": Path(path)})
 
 
-def test_the_local_address_is_found_again() -> None:
-    assert local_address(GOLDEN) == GOOD.local_address
-    assert local_address("neighbor 10.9.0.0 {\n}\n") is None
+def test_both_ends_are_found_again() -> None:
+    assert ends(GOLDEN) == (GOOD.peer_address, GOOD.local_address)
+    assert ends("neighbor 10.9.0.0 {\n}\n") is None
