@@ -44,10 +44,7 @@ class Noun:
     def create(self, session: Session, body: Json) -> None:
         """Create one and print it. Fields that are None are left out: the server has the defaults."""
         given = {key: value for key, value in body.items() if value is not None}
-        name = given.get(self.key, "ID")
-        advice = {
-            409: f"see what there is: polder {self.singular} get {name}, or polder {self.singular} list"
-        }
+        advice = {409: f"see what there is: polder {self.singular} list"}
         session.print_item(session.item("POST", place(self.plural), given, advice=advice))
 
 

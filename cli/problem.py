@@ -61,7 +61,7 @@ def _kind(problem: Mapping[str, Any]) -> str:
 def _sentence(problem: Mapping[str, Any], fields: list[tuple[str, str]]) -> str:
     """The detail, which is of this very problem; the title where the detail is a field's own."""
     title, detail = (text if isinstance(text := problem.get(key), str) else "" for key in ("title", "detail"))
-    if title and any(detail == why for _, why in fields):
+    if title and any(why and detail.endswith(why) for _, why in fields):
         return title
     return detail or title
 

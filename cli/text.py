@@ -22,7 +22,11 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ",".join(f"{printable(key)}={shown(each)}" for key, each in value.items())
+        return ",".join(f"{printable(key)}={_inner(each)}" for key, each in value.items())
     if isinstance(value, list):
-        return ",".join(shown(each) for each in value)
+        return ",".join(_inner(each) for each in value)
     return printable(value)
+
+
+def _inner(value: object) -> str:
+    return f"({shown(value)})" if isinstance(value, dict) else shown(value)

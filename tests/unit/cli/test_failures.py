@@ -59,7 +59,7 @@ def test_each_pointer_is_a_line_and_the_next_step_comes_last(polder: Polder) -> 
 
 def test_a_reason_is_not_said_twice(polder: Polder) -> None:
     with serving(
-        problem(422, "The request is not valid", "has host bits set", cidr="has host bits set")
+        problem(422, "The request is not valid", "cidr: has host bits set", cidr="has host bits set")
     ) as canned:
         ran = polder("pool", "create", "a", "--cidr", "10.64.0.1/16", "--server", canned.url)
     assert ran.err.splitlines()[:2] == ["polder: The request is not valid", "  /cidr: has host bits set"]

@@ -73,13 +73,16 @@ def test_create_sends_only_what_was_given(
 
 
 def test_get_prints_a_field_a_line(polder: Polder) -> None:
-    with serving(Reply(200, ENDPOINT)) as canned:
+    nested = {"programs": {"agent": {"alive": True}}, "blocks": [{"cidr": "10.64.0.0/26"}]}
+    with serving(Reply(200, ENDPOINT | nested)) as canned:
         ran = polder("endpoint", "get", "web-1", "--server", canned.url)
     lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines())
     assert canned.asked[0].target == "/v1/endpoints/web-1"
     assert lines["addresses"] == "10.64.0.1"
     assert lines["labels"] == "app=web"
     assert lines["ready"] == "no"
+    assert lines["programs"] == "agent=(alive=yes)"
+    assert lines["blocks"] == "(cidr=10.64.0.0/26)"
 
 
 def test_json_is_what_the_server_said(polder: Polder) -> None:
