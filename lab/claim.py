@@ -14,7 +14,7 @@ import re
 import shutil
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import InUse, LabError
 from lab.state import Ledger
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
@@ -38,7 +38,7 @@ def lab_directory(name: str, within: Path | None = None) -> Path:
 
 def known_labs() -> list[str]:
     """The names of the labs that have a directory."""
-    return sorted(path.name for path in labs_root().glob("*") if path.is_dir())
+    return sorted(path.name for path in labs_root().glob("*") if path.is_dir() and NAME.fullmatch(path.name))
 
 
 class Claim:
@@ -49,7 +49,8 @@ class Claim:
         within: where labs are kept; `labs_root()` when not given.
 
     Raises:
-        LabError: another process holds it; names that process.
+        InUse: another process holds it.
+        LabError: the name cannot be a lab's.
     """
 
     def __init__(self, name: str, *, within: Path | None = None) -> None:
@@ -92,9 +93,7 @@ def _lock(lab: Path, name: str) -> int:
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode().strip() or "unknown"
             os.close(fd)
-            raise LabError(
-                f"lab {name} is in use by process {holder}: end that first, or choose another --name"
-            ) from None
+            raise InUse(name, holder) from None
         if _same(fd, lab / "lock"):
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

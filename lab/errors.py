@@ -9,6 +9,16 @@ class LabError(Exception):
     """The lab cannot go on; the message says why and what to do."""
 
 
+class InUse(LabError):
+    """Another process builds, runs or removes the lab: `holder` is its pid."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(
+            f"lab {name} is in use by process {holder}: end that first, or choose another --name"
+        )
+        self.holder = holder
+
+
 class CommandFailed(LabError):
     """A command inside the lab ended with a failure or did not end in time."""
 

@@ -108,7 +108,7 @@ class Host:
 
     def record(self, *argv: str) -> Recording:
         """Start a command in the background whose output is read back."""
-        stem = self.directory / f"{argv[0]}-{next(_numbers)}"
+        stem = self.directory / f"{Path(argv[0]).name}-{next(_numbers)}"
         out, err = stem.with_suffix(".out"), stem.with_suffix(".err")
         return Recording(self.popen(*argv, out=out, err=err), out, err)
 

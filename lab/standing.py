@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab import commands, processes
 from lab.claim import Claim, known_labs, lab_directory
-from lab.errors import LabError
+from lab.errors import InUse
 from lab.lab import Lab
 
 
@@ -46,8 +46,8 @@ def status() -> list[str]:
 def _line(name: str) -> str:
     try:
         claim = Claim(name)
-    except LabError as fault:
-        return str(fault)
+    except InUse as fault:
+        return f"lab {name} is in use by process {fault.holder}"
     made = claim.ledger.read()
     claim.release()
     if not made.standing:
