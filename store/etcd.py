@@ -12,11 +12,15 @@ by the keepalive of the connection where a watch waits on it.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+# No child of ours uses gRPC. Its handlers of fork() stop its threads for each, and can hang.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 from pyetcd import etcdrpc
