@@ -17,10 +17,12 @@ from lab.program import Program
 from lab.rest import Rest
 from lab.state import Ledger
 from lab.topology import MGMT_ADDRESS, Role
+from lab.wait import wait_until
 
 POOL = {"name": "default", "cidr": "10.64.0.0/16"}
 API_ADDRESS, API_PORT = "127.0.0.1", 8080
 """In the namespace of `mgmt`."""
+SESSIONS_S = 30.0
 
 
 class Polder:
@@ -44,7 +46,7 @@ class Polder:
         self.speakers = {node: self._speaker(node, access) for node in nodes}
 
     def start(self) -> None:
-        """Start all and register what the topology says; returns when all are ready. Blocking."""
+        """Start all, register what the topology says, wait for every BGP session. Blocking."""
         self.etcd.start()
         self._ledger.process(self.etcd.pid)
         programs = [self.controller, *self.agents.values(), *self.speakers.values()]
@@ -54,6 +56,18 @@ class Polder:
         self.register()
         for program in programs:
             program.wait_ready()
+        self.wait_sessions()
+
+    def wait_sessions(self, deadline_s: float = SESSIONS_S) -> None:
+        """Wait until every node has a session with every ToR. Blocking. Raises NotInTime."""
+        for name, tor in self._fabric.tors.items():
+            wait_until(
+                tor.bgp_summary,
+                deadline_s,
+                f"the sessions of all nodes with {name}",
+                good=lambda summary: set(summary.values()) == {"Established"},
+                poll_s=0.1,
+            )
 
     def register(self) -> None:
         """Create the pool, the nodes and the peers. Raises LabError."""

@@ -168,6 +168,54 @@ def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
     assert {"tor-a: bgpd.log", "node-1: ovs-vswitchd.log"} <= set(shown)
 
 
+# with Polder
+
+
+def test_every_program_of_polder_runs_and_knows_the_topology(lab: Lab) -> None:
+    polder = lab.polder
+    programs = [polder.controller, *polder.agents.values(), *polder.speakers.values()]
+    assert [program.name for program in programs if not program.alive] == []
+    assert lab.api.answers("/readyz")
+    assert {node["name"] for node in lab.api.do("GET", "/v1/nodes")["items"]} == set(lab.nodes)
+    assert len(lab.api.do("GET", "/v1/peers")["items"]) == 2 * len(lab.nodes)
+    assert "10.64.0.0/16" in lab.cli("pool", "list").stdout
+
+
+def test_etcd_demands_a_client_certificate(lab: Lab) -> None:
+    (url,) = lab.polder.etcd.endpoints
+    command = [
+        "etcdctl",
+        f"--endpoints={url}",
+        "--insecure-skip-tls-verify",
+        "--command-timeout=1s",
+        "get",
+        "x",
+    ]
+    assert lab.hosts["mgmt"].run(*command, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("tor", TORS)
+def test_every_node_has_a_session_with_every_tor(lab: Lab, tor: str) -> None:
+    summary = lab.tors[tor].bgp_summary()
+    assert set(summary.values()) == {"Established"}
+    assert len(summary) == len(lab.nodes) + 1
+
+
+def test_an_attached_container_and_metal_reach_each_other(lab: Lab) -> None:
+    made = lab.api.do("POST", "/v1/endpoints", {"id": "lab-try", "node": "node-3"})
+    container = lab.container("try")
+    try:
+        lab.attach("lab-try", container, "node-3")
+        metal, address = lab.hosts["metal"], made["addresses"][0]
+        wait_until(lambda: metal.ping(address), 15, f"{address} to answer", good=lambda report: report.ok)
+        assert container.ping(METAL_ADDRESS).ok
+        lab.detach("lab-try", "node-3")
+        assert list(container.links()) == ["lo"]
+    finally:
+        lab.api.request("DELETE", "/v1/endpoints/lab-try")
+        lab.fabric.remove_container("try")
+
+
 # no trace
 
 
