@@ -1,0 +1,79 @@
+"""From stored values to the configuration of a session. Pure, but for asking the kernel for an address.
+
+The local address, when nobody configured one, is the kernel's choice for packets to the peer. It is kept
+as long as the host has it: a link that is down while the program starts must not change the session.
+"""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Address, ip_address
+
+from bgp.peer import PeerConfig
+from store.model import IPAddress, Node, Peer
+
+BGP_PORT = 179
+
+
+class NoSession(Exception):
+    """The session cannot be configured as things stand; the message says why."""
+
+
+def configuration(node: Node, peer: Peer, local_address: IPAddress | None) -> PeerConfig:
+    """The configuration of the session of a node with a peer.
+
+    Raises:
+        NoSession: there is no local address, or the values do not fit together.
+    """
+    if local_address is None:
+        raise NoSession(f"no route to {peer.address}, so no address to speak from")
+    router_id = node.router_id or local_address
+    if not isinstance(router_id, IPv4Address):
+        raise NoSession(f"node {node.name} needs a router_id: the session has no IPv4 address to take for it")
+    try:
+        return PeerConfig(
+            peer_address=peer.address,
+            peer_asn=peer.asn,
+            local_address=local_address,
+            local_asn=node.asn,
+            router_id=router_id,
+            hold_time_s=peer.hold_time_s,
+            graceful_restart_s=peer.graceful_restart_s,
+        )
+    except ValueError as fault:
+        raise NoSession(str(fault)) from fault
+
+
+def local_address(peer: Peer, before: IPAddress | None) -> IPAddress | None:
+    """The address to speak from: the configured one, else that of `before`, else the kernel's choice.
+
+    Returns None when there is no route to the peer.
+    """
+    if peer.local_address is not None:
+        return peer.local_address
+    if before is not None and before.version == peer.address.version and _has(before):
+        return before
+    return _kernel_choice(peer.address)
+
+
+def _family(address: IPAddress) -> socket.AddressFamily:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _has(address: IPAddress) -> bool:
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+        return True
+
+
+def _kernel_choice(peer: IPAddress) -> IPAddress | None:
+    # Connecting a datagram socket chooses a route and a source address, and sends nothing.
+    with socket.socket(_family(peer), socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(peer), BGP_PORT))
+        except OSError:
+            return None
+        return ip_address(probe.getsockname()[0])

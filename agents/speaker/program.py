@@ -1,0 +1,195 @@
+"""The speaker program: what the store says becomes sessions, what they say goes back to the store.
+
+Stopping lets go of the ExaBGP processes and nothing else: they go on speaking, and the next start finds
+them. With the store away everything stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from agents.boot import boot_id
+from agents.knowledge import Knowledge
+from agents.loop import Loop
+from agents.publisher import Publisher
+from agents.report import StoreDriver
+from agents.speaker import reports
+from agents.speaker.peering import NoSession, configuration, local_address
+from agents.speaker.peerings import Make, Peerings
+from bgp.exabgp import rundir
+from bgp.exabgp.driver import ExaBgpSpeaker
+from bgp.fsm import State
+from bgp.peer import PeerConfig
+from bgp.speaker import SessionReport
+from intent.advertisements import advertisements
+from intent.snapshot import Snapshot
+from store import keys
+from store.client import Put, Store
+from store.codec import encode
+from store.lease import Heartbeat
+from store.model import Alive, IPNetwork, Node, Peer, Program
+
+log = logging.getLogger(__name__)
+
+ALIVE_TTL_S = 10
+RETIRE_S = 15.0
+BGP_DIRECTORY = "bgp"
+
+
+class AlreadyRunning(Exception):
+    """Another speaker uses the run directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the speaker is told at start."""
+
+    node: str
+    run_dir: Path
+
+
+class SpeakerProgram:
+    """One node's BGP program.
+
+    Args:
+        settings: see `Settings`.
+        store: the store; closed at the end.
+        make: makes the speaker of one peer.
+    """
+
+    def __init__(self, settings: Settings, store: Store, make: Make = ExaBgpSpeaker) -> None:
+        self._node = settings.node
+        self._base = settings.run_dir / BGP_DIRECTORY
+        self._store = store
+        self._boot_id = boot_id()
+        self._loop = Loop(self._step, lambda: None)
+        self._knowledge = Knowledge(store, settings.node, self._loop.mark)
+        self._peerings = Peerings(self._base, self._loop.mark, make)
+        self._publisher = Publisher(
+            {
+                "sessions": StoreDriver(store, keys.SESSIONS, settings.node),
+                "advertised": StoreDriver(store, keys.ADVERTISED, settings.node),
+            }
+        )
+        self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
+        self._lock: int | None = None
+        self._all_known = False
+        self._refusals: dict[str, SessionReport] = {}
+        self._warned = ""
+
+    def start(self) -> None:
+        """Start every part. Raises `AlreadyRunning` or `PermissionError` before anything was touched."""
+        self._lock = _claim(self._base)
+        self._knowledge.start()
+        self._publisher.start()
+        self._heartbeat.start()
+
+    def run(self) -> None:
+        """Work until `stop`; then stop every part but the ExaBGP processes. Blocking."""
+        log.info("speaker started node=%s", self._node)
+        self._loop.run()
+        self._knowledge.stop()
+        self._peerings.detach()
+        self._peerings.wait(RETIRE_S)
+        self._publisher.stop()
+        self._heartbeat.stop(revoke=True)
+        self._store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        log.info("speaker stopped node=%s; ExaBGP goes on", self._node)
+
+    def stop(self) -> None:
+        """End `run`. From a signal handler or any thread."""
+        self._loop.stop()
+
+    def _step(self) -> None:
+        """One pass: everything that the store wants of the sessions, and everything they say."""
+        snapshot = self._knowledge.snapshot()
+        if snapshot is None:
+            return
+        if snapshot.node is None:
+            # Not the same as a node without peers: whoever lost the store's data must not lose the routes.
+            self._warn(f"node {self._node} is not registered; polder node create {self._node} --asn ASN")
+            return
+        self._warned = ""
+        configured, refused = self._configure(snapshot.node, snapshot.peers)
+        presumed = partial(_advertised_to, snapshot)
+        refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
+        for name, peer in snapshot.peers.items():
+            self._peerings.replace(name, advertisements(snapshot, peer, self._boot_id))
+        self._report(snapshot.peers, refused)
+
+    def _configure(
+        self, node: Node, peers: Mapping[str, Peer]
+    ) -> tuple[dict[str, PeerConfig], dict[str, str]]:
+        """The configuration of each peer, and why another one has none."""
+        configured, refused = {}, {}
+        for name, peer in peers.items():
+            before = self._peerings.last_local_address(name, peer.address)
+            try:
+                configured[name] = configuration(node, peer, local_address(peer, before))
+            except NoSession as fault:
+                refused[name] = str(fault)
+        return configured, refused
+
+    def _report(self, peers: Mapping[str, Peer], refused: Mapping[str, str]) -> None:
+        found = self._peerings.reports()
+        if not self._all_known and None in found.values():
+            return  # each of them says something soon; until then what an earlier life said stands
+        self._all_known = True
+        self._refusals = {name: self._refusal(name, why) for name, why in refused.items()}
+        known = {name: report for name, report in found.items() if report is not None}
+        advertised = self._peerings.advertised()
+        sessions = reports.sessions(self._node, peers, self._refusals | known, advertised)
+        self._publisher.say("sessions", sessions)
+        self._publisher.say("advertised", reports.prefixes(self._node, advertised))
+
+    def _refusal(self, name: str, why: str) -> SessionReport:
+        before = self._refusals.get(name)
+        if before is not None and before.reason == why:
+            return before
+        log.warning("no session peer=%s why=%s", name, why)
+        return SessionReport(State.IDLE, datetime.now(UTC), why)
+
+    def _warn(self, message: str) -> None:
+        if message != self._warned:
+            log.warning("%s", message)
+        self._warned = message
+
+    def _alive(self) -> Put:
+        alive = Alive(
+            node=self._node, program=Program.SPEAKER, boot_id=self._boot_id, started=datetime.now(UTC)
+        )
+        return Put(keys.ALIVE.key(self._node, Program.SPEAKER), encode(alive))
+
+
+def retire_all(settings: Settings) -> None:
+    """Withdraw everything and end every session that a speaker of this run directory has left. Blocking.
+
+    Raises `AlreadyRunning` or `PermissionError` before anything was touched.
+    """
+    base = settings.run_dir / BGP_DIRECTORY
+    lock = _claim(base)
+    peerings = Peerings(base, lambda: None)
+    peerings.keep({}, set(), lambda _name: frozenset())
+    peerings.wait(RETIRE_S)
+    os.close(lock)
+
+
+def _claim(base: Path) -> int:
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = rundir.lock(base)
+    if lock is None:
+        raise AlreadyRunning(f"another speaker runs with {base.parent}: stop it first")
+    return lock
+
+
+def _advertised_to(snapshot: Snapshot, peer: str) -> frozenset[IPNetwork]:
+    """What was last said to be announced to a peer."""
+    return frozenset(prefix for prefix, made in snapshot.advertised.items() if peer in made.peers)

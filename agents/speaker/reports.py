@@ -1,0 +1,44 @@
+"""What the speaker says of its sessions and prefixes, as stored values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bgp.speaker import SessionReport
+from store import keys
+from store.model import Advertised, IPNetwork, Peer, Session, SessionState
+
+
+def sessions(
+    node: str,
+    peers: Mapping[str, Peer],
+    reports: Mapping[str, SessionReport],
+    advertised: Mapping[str, frozenset[IPNetwork]],
+) -> dict[str, Session]:
+    """The session of each peer of which something is known, by key."""
+    return {
+        keys.SESSIONS.key(node, name): Session(
+            node=node,
+            peer=name,
+            address=peers[name].address,
+            asn=peers[name].asn,
+            state=SessionState(report.state),
+            since=report.since,
+            reason=report.reason,
+            advertised=len(advertised.get(name, ())),
+        )
+        for name, report in reports.items()
+        if name in peers
+    }
+
+
+def prefixes(node: str, advertised: Mapping[str, frozenset[IPNetwork]]) -> dict[str, Advertised]:
+    """Each prefix that some peer holds, with those peers, by key."""
+    by_prefix: dict[IPNetwork, list[str]] = {}
+    for peer in sorted(advertised):
+        for prefix in advertised[peer]:
+            by_prefix.setdefault(prefix, []).append(peer)
+    return {
+        keys.ADVERTISED.key(node, prefix): Advertised(prefix=prefix, node=node, peers=tuple(names))
+        for prefix, names in by_prefix.items()
+    }
