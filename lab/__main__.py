@@ -12,9 +12,7 @@ from types import FrameType
 from lab import standing, teardown, tools
 from lab.claim import Claim, known_labs
 from lab.errors import LabError
-from lab.lab import Lab
-
-DEFAULT_NAME = "polder"
+from lab.lab import DEFAULT_NAME, Lab
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,6 +19,8 @@ from lab.polder import Polder
 from lab.rest import Rest
 from lab.topology import Role, Topology, dual_tor
 
+DEFAULT_NAME = "polder"
+
 Say = Callable[[str], None]
 
 
@@ -34,7 +36,7 @@ class Lab:
 
     def __init__(
         self,
-        name: str = "polder",
+        name: str = DEFAULT_NAME,
         *,
         with_polder: bool = True,
         topology: Topology | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab import commands, processes
 from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import InUse
-from lab.lab import Lab
+from lab.lab import DEFAULT_NAME, Lab
 
 
 def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
@@ -31,10 +31,12 @@ def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
             f"  {enter} env POLDER_SERVER={lab.polder.url} {polder} endpoint create web --node {node}",
             f"  ip netns add web; {polder} attach web --netns web --socket {lab.polder.agent_socket(node)}",
         ]
-    return [
-        *lines,
-        f"logs are in {lab_directory(lab.name)}; 'python -m lab down --name {lab.name}' removes it",
-    ]
+    return [*lines, f"logs are in {lab_directory(lab.name)}; {removal(lab.name)} removes it"]
+
+
+def removal(name: str) -> str:
+    """The command that removes a lab."""
+    return "'make lab-down'" if name == DEFAULT_NAME else f"'python -m lab down --name {name}'"
 
 
 def status() -> list[str]:
@@ -51,7 +53,7 @@ def _line(name: str) -> str:
     made = claim.ledger.read()
     claim.release()
     if not made.standing:
-        return f"lab {name} was left by a crashed run; 'python -m lab down --name {name}' removes it"
+        return f"lab {name} was left by a crashed run; {removal(name)} removes it"
     alive = sum(processes.alive(process) for process in made.processes)
     spaces = ", ".join(made.namespaces)
     return f"lab {name} is up: {alive} of {len(made.processes)} programs run, in namespaces {spaces}"

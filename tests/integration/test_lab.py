@@ -273,6 +273,15 @@ def test_what_a_killed_builder_leaves_is_removed_by_down(name: str, stage: str) 
     assert lab_command("down", "--name", name).returncode == 0
 
 
+def test_exabgp_of_a_killed_builder_goes_too(name: str) -> None:
+    command = [sys.executable, "-m", "lab", "up", "--name", name]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as builder:
+        wait_until(lambda: [line for line in traces(name) if "exabgp" in line], 30, "an ExaBGP", poll_s=0.1)
+        builder.kill()
+    assert lab_command("down", "--name", name).returncode == 0
+    assert traces(name) == []
+
+
 def test_what_a_killed_builder_leaves_is_removed_by_the_next_lab_of_another_name(name: str) -> None:
     broken_off(name, signal.SIGKILL, '"pid"')
     other = name.replace("trace", "next")
