@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
 MODULES = {"controller": "controller", "agent": "agents.node", "speaker": "agents.speaker"}
 
 
-def argv(program: str, arguments: list[str]) -> list[str]:
+def argv(program: str, arguments: Sequence[str]) -> list[str]:
     """The argument vector that runs a program.
 
     `-P`: a directory of the same name where the user happens to be is not imported.

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from cli.failure import Failure
-from cli.program import argv
-from cli.rest import ServerLink, call, place
-from cli.server import DEFAULT_URL
-from cli.session import Session
-from cli.text import shown
-from cli.up.child import Program
-from cli.up.data import Data, default_path, held
-from cli.up.etcd import embedded
-from cli.up.host import node_name, ovsdb_socket, register, why_no_agent
-from cli.up.listen import Listen, found_free, parse_listen
+from cli.up.data import default_path, held
+from cli.up.listen import parse_listen
+from cli.up.run import DEFAULT_RUN_DIR, AllInOne, Options
 from cli.up.signals import Signals, Stopped
 from cli.up.supervisor import Supervisor
-
-DEFAULT_RUN_DIR = Path("/run/polder")
-ETCD_S = 30.0
-CONTROLLER_S = 30.0
-"""How long each may take until it is ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was asked for."""
-
-    listen: Listen
-    agent: bool
-    etcd: Sequence[str]
-    """Arguments that name the etcd to use; none to start one."""
-    etcd_port: int
-    node: str | None
-    asn: int | None
-    run_dir: Path
 
 
 @click.command()
@@ -62,6 +34,7 @@ class Options:
 @click.option("--etcd-ca", metavar="FILE", help="With --etcd: the CA of its certificates.")
 @click.option("--etcd-cert", metavar="FILE", help="With --etcd: the certificate to show to it.")
 @click.option("--etcd-key", metavar="FILE", help="With --etcd: the key of that certificate.")
+@click.option("--etcd-insecure", is_flag=True, help="With --etcd: allow plain http to other hosts.")
 @click.option(
     "--etcd-port",
     type=click.IntRange(0, 65535),
@@ -87,7 +60,7 @@ def command(
     node: str | None,
     asn: int | None,
     run_dir: Path,
-    **etcd: str | None,
+    **etcd: str | bool | None,
 ) -> None:
     """Run everything on this host.
 
@@ -102,89 +75,15 @@ def command(
         supervisor = Supervisor(signals, lambda line: click.echo(f"polder: {line}", err=True))
         stack.callback(supervisor.stop)
         try:
-            _start(supervisor, data, options)
+            AllInOne(supervisor, data, options).start()
             supervisor.run()
         except Stopped:
             click.echo(f"polder: stopping; the data stays in {data.path}")
 
 
-def _etcd_arguments(given: Mapping[str, str | None]) -> list[str]:
-    """As the programs take them: `etcd_ca` is `--etcd-ca`."""
-    named = {name: value for name, value in given.items() if value is not None}
-    if named and "etcd" not in named:
-        raise click.UsageError("--etcd-ca, --etcd-cert and --etcd-key go with --etcd")
-    return [f"--{name.replace('_', '-')}={value}" for name, value in named.items()]
-
-
-def _start(supervisor: Supervisor, data: Data, options: Options) -> None:
-    listen = found_free(options.listen, "--listen ADDRESS:PORT")
-    etcd = options.etcd or [f"--etcd={_start_etcd(supervisor, data, options.etcd_port)}"]
-    session = Session(ServerLink(listen.server), "json")
-    program = Program(
-        "controller",
-        argv("controller", [f"--listen={listen}", *etcd]),
-        data.log("controller"),
-    )
-    controller = supervisor.start(program)
-    supervisor.await_ready(controller, lambda: _not_ready(session), CONTROLLER_S)
-    _running("controller", f"{listen.server.url}  pid {controller.pid}")
-    node = _start_agent(supervisor, data, options, session, etcd)
-    _next_steps(session, listen, options, node)
-
-
-def _start_etcd(supervisor: Supervisor, data: Data, port: int) -> str:
-    etcd = embedded(data, port)
-    child = supervisor.start(etcd.program, vital=True)
-    supervisor.await_ready(child, etcd.missing, ETCD_S)
-    _running("etcd", f"{etcd.url}  pid {child.pid}, data in {data.etcd}")
-    return etcd.url
-
-
-def _start_agent(
-    supervisor: Supervisor, data: Data, options: Options, session: Session, etcd: Sequence[str]
-) -> str | None:
-    """Start agent and speaker where they may run. Returns the node's name; None when it may not be."""
-    ovsdb = ovsdb_socket()
-    why = why_no_agent(ovsdb) if options.agent else "--no-agent"
-    if why:
-        _running("agent", f"not started: {why}")
-        return None
-    node = node_name(options.node)
-    if remark := register(session, node, options.asn):
-        _running("node", remark)
-    common = [f"--node={node}", f"--run-dir={options.run_dir}", *etcd]
-    for name, extra in (("agent", [f"--ovsdb=unix:{ovsdb}"]), ("speaker", [])):
-        child = supervisor.start(Program(name, argv(name, common + extra), data.log(name)))
-        _running(name, f"node {node}  pid {child.pid}")
-    return node
-
-
-def _not_ready(session: Session) -> str:
-    try:
-        answer = call(session.link, "GET", "/readyz")
-    except Failure as fault:
-        return str(fault)
-    return "" if answer.ok else f"{answer.status} {answer.body}"
-
-
-def _running(name: str, what: str) -> None:
-    click.echo(f"polder: {name:<10}  {what}")
-
-
-def _next_steps(session: Session, listen: Listen, options: Options, node: str | None) -> None:
-    """Print the commands to type next, that fit what there is."""
-    pools = [item.get("name") for item in session.listing(place("pools"))["items"]]
-    nodes = session.page(place("nodes"), limit=1)["items"]
-    steps = [] if listen.server.url == DEFAULT_URL else [f"export POLDER_SERVER={listen.server.url}"]
-    if not pools:
-        steps.append("polder pool create default --cidr 10.64.0.0/16")
-    if not nodes:
-        steps.append("polder node create node-1 --asn 64511")
-    where = node or (nodes[0].get("name") if nodes else "node-1")
-    steps.append(f"polder endpoint create web-1 --node {where}")
-    if node:
-        socket = "" if options.run_dir == DEFAULT_RUN_DIR else f" --socket {options.run_dir / 'agent.sock'}"
-        steps += ["ip netns add web-1", f"polder attach web-1 --netns web-1{socket}"]
-    what = f"pools: {shown(pools)}" if pools else "no pool yet"
-    click.echo(f"polder: ready, {what}. Ctrl-C stops. Next, in another terminal:")
-    click.echo("".join(f"    {step}\n" for step in steps), nl=False)
+def _etcd_arguments(given: Mapping[str, str | bool | None]) -> list[str]:
+    """As the programs take them: `etcd_ca` is `--etcd-ca`, with its value if it is no flag."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in given.items() if value}
+    if named and "--etcd" not in named:
+        raise click.UsageError(f"{next(iter(named))} goes with --etcd URL")
+    return [name if value is True else f"{name}={value}" for name, value in named.items()]

@@ -1,0 +1,82 @@
+"""`polder up` with agent and speaker, in a namespace with an Open vSwitch of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.wait import wait_until
+from tests.support.ovs import OpenVSwitch, open_vswitch
+from tests.support.polder_up import POLDER, Up
+
+pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "ovsdb-server", "ip", "ping")
+
+
+@pytest.fixture
+def switch(tmp_path: Path) -> Iterator[OpenVSwitch]:
+    with open_vswitch(f"cliup{os.getpid()}", tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def web(switch: OpenVSwitch) -> Iterator[str]:
+    """A container: a namespace."""
+    name = f"{switch.netns}-web"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    yield name
+    subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def start(switch: OpenVSwitch, *more: str) -> Up:
+    arguments = ("--node=here", f"--run-dir={switch.directory / 'run'}", *more)
+    prefix = ("ip", "netns", "exec", switch.netns)
+    env = {"OVS_RUNDIR": str(switch.directory)}
+    return Up(switch.directory / "data", *arguments, prefix=prefix, env=env)
+
+
+def typed(switch: OpenVSwitch, up: Up, *arguments: str) -> str:
+    return switch.run(*POLDER, "--server", up.url, *arguments)
+
+
+def endpoint(switch: OpenVSwitch, up: Up) -> dict[str, object]:
+    return dict(json.loads(typed(switch, up, "endpoint", "get", "web-1", "-o", "json")))
+
+
+def test_a_container_answers_through_every_stop_and_start(switch: OpenVSwitch, web: str) -> None:
+    with start(switch) as up:
+        typed(switch, up, "pool", "create", "default", "--cidr", "10.64.0.0/16", "--cooldown-s", "0")
+        typed(switch, up, "endpoint", "create", "web-1", "--node", "here")
+        socket = str(switch.directory / "run" / "agent.sock")
+        typed(switch, up, "attach", "web-1", "--netns", web, "--socket", socket)
+        switch.run("ping", "-c1", "-W2", "10.64.0.1")
+        assert endpoint(switch, up)["ready"] is True
+        assert "here" in typed(switch, up, "node", "list")
+        assert up.stop() == 0
+    switch.run("ping", "-c1", "-W2", "10.64.0.1")
+
+    with start(switch, "--asn=64999") as again:
+        assert "here exists with asn 64512, which is kept" in again.output
+        assert endpoint(switch, again)["ready"] is True
+        switch.run("ping", "-c1", "-W2", "10.64.0.1")
+        os.kill(again.pid("agent"), signal.SIGKILL)
+        again.wait_for("agent started again")
+        switch.run("ping", "-c1", "-W2", "10.64.0.1")
+        wait_until(lambda: endpoint(switch, again), 30, "the agent", good=lambda seen: seen["ready"])
+        assert typed(switch, again, "endpoint", "delete", "web-1") == "endpoint web-1 deleted\n"
+        links = subprocess.run(["ip", "-n", web, "link"], check=True, capture_output=True, text=True).stdout
+        assert "eth0" not in links
+
+
+def test_without_open_vswitch_the_rest_runs(tmp_path: Path) -> None:
+    with Up(tmp_path / "data", env={"OVS_RUNDIR": str(tmp_path)}) as up:
+        assert (
+            f"polder: agent       not started: Open vSwitch does not answer at {tmp_path}/db.sock"
+            in up.output
+        )
+        assert up.polder("node", "list").stdout.splitlines()[1:] == []

@@ -1,0 +1,65 @@
+"""The systemd units start what exists, with arguments that it takes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cli.program import MODULES
+
+PLACE = Path(__file__).parents[3] / "deploy" / "systemd"
+UNITS = sorted(PLACE.glob("*.service"))
+COMMAND = "/opt/polder/.venv/bin/polder"
+
+
+def settings(*, offered: bool) -> dict[str, str]:
+    """The variables of polder.env; with `offered` those in comments too, of which the last wins."""
+    text = (PLACE / "polder.env").read_text()
+    pattern = r"^#?(POLDER_\w+)=(.*)$" if offered else r"^(POLDER_\w+)=(.*)$"
+    return {"POLDER_NODE": "node-1", **dict(re.findall(pattern, text, re.MULTILINE))}
+
+
+def expanded(line: str, given: dict[str, str]) -> list[str]:
+    """As systemd does it (systemd.service(5)): `$NAME` is any number of words, `${NAME}` part of one."""
+    words: list[str] = []
+    for word in shlex.split(line):
+        if match := re.fullmatch(r"\$(\w+)", word):
+            words += given.get(match[1], "").split()
+        else:
+            words.append(re.sub(r"\$\{(\w+)\}", lambda found: given[found[1]], word))
+    return words
+
+
+def test_every_program_has_a_unit() -> None:
+    assert [unit.stem for unit in UNITS] == [f"polder-{name}" for name in sorted(MODULES)]
+
+
+@pytest.mark.parametrize("offered", [False, True])
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_its_arguments_are_taken(unit: Path, offered: bool) -> None:
+    lines = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    assert len(lines) == 1
+    command, program, *arguments = expanded(lines[0], settings(offered=offered))
+    assert command == COMMAND
+    parser = importlib.import_module(f"{MODULES[program]}.__main__").parser()
+    assert isinstance(parser, argparse.ArgumentParser)
+    parsed = parser.parse_args(arguments)
+    assert parsed.etcd.startswith("https://" if offered else "http://127.0.0.1")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_is_always_started_again(unit: Path) -> None:
+    text = unit.read_text()
+    assert "\nRestart=always\n" in text
+    assert "\nStartLimitIntervalSec=0\n" in text
+
+
+def test_exabgp_outlives_the_speakers_restart() -> None:
+    text = (PLACE / "polder-speaker.service").read_text()
+    assert "\nKillMode=process\n" in text
+    assert "\nRuntimeDirectoryPreserve=yes\n" in text
