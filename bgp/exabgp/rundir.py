@@ -124,10 +124,11 @@ def recorded(path: Path) -> Record | None:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks after boot; None when there is no such process."""
+    """When a process started, in clock ticks after boot; None when there is none, or it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else int(rest[18])
