@@ -11,18 +11,22 @@ import os
 import select
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ovs.db.idl import Idl, SchemaHelper, Transaction
-from ovs.poller import Poller
-
 from openflow import datapath
 from openflow.errors import BridgeError, BridgeRejected, BridgeUnavailable
-from openflow.rows import MARK, SCHEMA, PortRow, Rows
+from openflow.rows import MARK, SCHEMA, BridgeSpec, PortRow, Rows
+
+with warnings.catch_warnings():
+    # It looks for eventlet, which os-ken brings along and which warns of itself when imported.
+    warnings.simplefilter("ignore")
+    from ovs.db.idl import Idl, SchemaHelper, Transaction
+    from ovs.poller import Poller
 
 __all__ = ["Bridge", "BridgeError", "BridgeRejected", "BridgeUnavailable", "PortRow"]
 
@@ -94,7 +98,9 @@ class Bridge:
         thread.join()
         os.close(self._wakeup)
 
-    def ensure(self, *, controller: str, mac: str, datapath_type: str | None = None) -> None:
+    def ensure(
+        self, *, controller: str, mac: str, datapath_type: str | None = None, redial: bool = False
+    ) -> None:
         """Make the bridge, or repair it: fail_mode secure, OpenFlow 1.3 and 1.4, one controller, a fixed MAC.
 
         Args:
@@ -102,11 +108,14 @@ class Bridge:
             mac: of the bridge's own interface; the datapath id is the same number.
             datapath_type: `system` or `netdev` for a bridge that has to be made; None takes what the
                 kernel has. A bridge that exists keeps its own: a change would cost packets.
+            redial: have Open vSwitch dial the controller at once, where it would wait for some seconds
+                because it has failed before. Say so when `Switch` listens and is not connected.
 
         Raises:
             BridgeRejected: a bridge of this name is not ours, or Open vSwitch cannot make it.
         """
-        self._call(self._ensure(controller, mac, datapath_type or datapath.available()))
+        wanted = BridgeSpec(controller, mac, datapath_type or datapath.available(), redial)
+        self._call(self._ensure(wanted))
 
     def ports(self) -> Mapping[str, PortRow]:
         """Our ports of the bridge by name, as last heard of the database; none without a bridge."""
@@ -129,8 +138,8 @@ class Bridge:
         """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
         self._call(self._transact(lambda _: self._rows.take(name)))
 
-    def _ensure(self, controller: str, mac: str, datapath_type: str) -> Steps[None]:
-        yield from self._transact(lambda txn: self._rows.configure(txn, controller, mac, datapath_type))
+    def _ensure(self, wanted: BridgeSpec) -> Steps[None]:
+        yield from self._transact(lambda txn: self._rows.configure(txn, wanted))
         yield from self._ofport(self._name)
 
     def _ports(self) -> Steps[dict[str, PortRow]]:

@@ -73,6 +73,16 @@ class PortRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeSpec:
+    """What a bridge should be; see `openflow.bridge.Bridge.ensure`."""
+
+    controller: str
+    mac: str
+    datapath_type: str
+    redial: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """One bridge in a replica of the database; `tables` are the replica's."""
 
@@ -98,18 +108,20 @@ class Rows:
             return next(iter(interface.ofport), None)
         return None
 
-    def configure(self, txn: Any, controller: str, mac: str, datapath_type: str) -> None:
+    def configure(self, txn: Any, wanted: BridgeSpec) -> None:
         """Write the bridge. Raises `BridgeRejected` when one of this name is not ours."""
         bridge = self._bridge()
         if bridge is None:
-            bridge = self._make(txn, datapath_type)
+            bridge = self._make(txn, wanted.datapath_type)
         elif MARK not in bridge.external_ids:
             raise BridgeRejected(f"bridge {self.name} exists and is not Polder's")
         _set(bridge, "fail_mode", ["secure"])
         _set(bridge, "protocols", PROTOCOLS)
-        dpid = f"{int(mac.replace(':', ''), 16):016x}"
-        _set_keys(bridge, "other_config", {"hwaddr": mac, "datapath-id": dpid, "disable-in-band": "true"})
-        self._control(txn, bridge, controller)
+        dpid = f"{int(wanted.mac.replace(':', ''), 16):016x}"
+        _set_keys(
+            bridge, "other_config", {"hwaddr": wanted.mac, "datapath-id": dpid, "disable-in-band": "true"}
+        )
+        self._control(txn, bridge, wanted)
 
     def put(self, txn: Any, name: str, external_ids: Mapping[str, str]) -> None:
         """Write a port. Raises `BridgeRejected` without a bridge, or when the port is not ours."""
@@ -141,12 +153,14 @@ class Rows:
         root.addvalue("bridges", bridge)
         return bridge
 
-    def _control(self, txn: Any, bridge: Any, target: str) -> None:
-        rows = _get(bridge, "controller", [])
-        row = next((row for row in rows if row.target == target), None)
+    def _control(self, txn: Any, bridge: Any, wanted: BridgeSpec) -> None:
+        rows, spellings = _get(bridge, "controller", []), _spellings(wanted.controller)
+        row = next((row for row in rows if row.target in spellings), None)
         if row is None:
             row = txn.insert(self.tables["Controller"])
-            row.target = target
+            row.target = wanted.controller
+        elif wanted.redial:
+            row.target = spellings[1 - spellings.index(row.target)]
         _set(row, "max_backoff", [MAX_BACKOFF_MS])
         _set(row, "inactivity_probe", [INACTIVITY_PROBE_MS])
         _set(row, "connection_mode", ["out-of-band"])
@@ -174,6 +188,17 @@ class Rows:
 
     def _named(self, table: str, name: str) -> Iterator[Any]:
         return (row for row in self.tables[table].rows.values() if row.name == name)
+
+
+def _spellings(target: str) -> tuple[str, str]:
+    """Two texts for one target.
+
+    Open vSwitch waits up to 8 s before it dials a target again; `max_backoff` has no effect while it is not
+    connected (seen with 3.1). A target that is spelt otherwise is new to it and dialled at once. To remove
+    the controller and add it again is no way: without any, Open vSwitch flushes the flows.
+    """
+    head, colon, port = target.rpartition(":")
+    return target, f"{head}{colon}0{port}"
 
 
 def _ofport(port: Any) -> int | None:

@@ -1,0 +1,253 @@
+"""The OpenFlow connection with a real Open vSwitch: what was applied is there, foreign flows stay."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from lab.netns import within
+from openflow.bridge import Bridge
+from openflow.errors import Disconnected, Refused, SwitchError
+from openflow.flow import Flow, Output, Unknown
+from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
+from openflow.switch import Switch
+from tests.support.ovs import OpenVSwitch, open_vswitch, until
+
+pytestmark = pytest.mark.needs("root", "ip", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "ovs-ofctl")
+
+NETNS = "openflow-switch"
+MAC = "02:50:4c:44:52:01"
+DPID = 0x02504C445201
+PORT = 6653
+CONTROLLER = f"tcp:127.0.0.1:{PORT}"
+CONNECT_S = 10.0
+
+WEB = EndpointPort("web", 1, "02:00:00:00:00:01", (IPv4Address("10.64.0.1"), IPv6Address("fd00::1")))
+FLOWS = [*base_flows(MAC), *endpoint_flows(WEB, MAC)]
+
+
+@pytest.fixture(scope="module")
+def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
+    with open_vswitch(NETNS, tmp_path_factory.mktemp("ovs")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bridge(ovs: OpenVSwitch) -> Iterator[Bridge]:
+    made = Bridge(ovs.remote)
+    made.start()
+    made.ensure(controller=CONTROLLER, mac=MAC, datapath_type="netdev")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def switch(ovs: OpenVSwitch, bridge: Bridge) -> Iterator[Switch]:
+    """A connected switch without flows."""
+    made = Switch(port=PORT)
+    connect(made, bridge)
+    ovs.ofctl("del-flows", "polder0")
+    yield made
+    made.stop()
+
+
+def connect(switch: Switch, bridge: Bridge) -> None:
+    """Start it inside the namespace, and have Open vSwitch dial."""
+    within(NETNS, switch.start)
+    bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
+    assert switch.wait_connected(CONNECT_S)
+
+
+def as_set(flows: list[Flow]) -> set[Flow]:
+    assert len({flow.key for flow in flows}) == len(flows)
+    return set(flows)
+
+
+def test_a_dump_returns_what_was_applied(switch: Switch) -> None:
+    switch.apply(FLOWS, [])
+    assert as_set(switch.dump()) == set(FLOWS)
+
+
+def test_apply_twice_equals_once(switch: Switch) -> None:
+    switch.apply(FLOWS, [])
+    switch.apply(FLOWS, [])
+    assert as_set(switch.dump()) == set(FLOWS)
+
+
+def test_a_delete_takes_what_it_names_and_nothing_more(switch: Switch) -> None:
+    switch.apply(FLOWS, [])
+    switch.apply([], FLOWS[:5])
+    switch.apply([], FLOWS[:5])
+    assert as_set(switch.dump()) == set(FLOWS[5:])
+
+
+def test_a_put_replaces_the_flow_of_equal_key(switch: Switch) -> None:
+    old = FLOWS[-1]
+    new = Flow(old.table_id, old.priority, old.match, (Output(9),), old.cookie)
+    switch.apply([old], [])
+    switch.apply([new], [old])
+    assert switch.dump() == [new]
+
+
+def test_foreign_flows_are_neither_shown_nor_touched(switch: Switch, ovs: OpenVSwitch) -> None:
+    # the second has the key of one of ours
+    ovs.ofctl("add-flow", "polder0", "cookie=0x1,table=0,priority=7,in_port=9,actions=drop")
+    foreign = FLOWS[0]
+    switch.apply([foreign], [])
+    ovs.ofctl("add-flow", "polder0", "cookie=0x2,table=0,priority=500,vlan_tci=0x1000/0x1000,actions=drop")
+    switch.apply(FLOWS[1:], [foreign])
+    assert as_set(switch.dump()) == set(FLOWS[1:])
+    left = ovs.ofctl("dump-flows", "polder0")
+    assert "cookie=0x1," in left
+    assert "cookie=0x2," in left
+
+
+def test_a_refused_change_leaves_everything_as_it_was(switch: Switch) -> None:
+    switch.apply(FLOWS[:3], [])
+    no_prerequisite = Flow(0, 1, (("ipv4_src", IPv4Address("10.64.0.1")),), cookie=FLOWS[0].cookie)
+    with pytest.raises(Refused, match="BAD_PREREQ"):
+        switch.apply([*FLOWS[3:], no_prerequisite], FLOWS[:3])
+    assert as_set(switch.dump()) == set(FLOWS[:3])
+    switch.apply(FLOWS, [])
+    assert as_set(switch.dump()) == set(FLOWS)
+
+
+def test_what_we_would_never_write_is_read_and_can_be_deleted(switch: Switch, ovs: OpenVSwitch) -> None:
+    cookie = FLOWS[0].cookie
+    ovs.ofctl(
+        "add-flow",
+        "polder0",
+        f"cookie={cookie:#x},table=3,priority=5,tcp,tp_dst=80/0xfff0,metadata=0x5/0xf,"
+        "nw_src=10.0.0.1/255.0.0.255,actions=learn(table=4,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]),normal",
+    )
+    (found,) = switch.dump()
+    assert isinstance(found.actions[0], Unknown)
+    switch.apply([], [found])
+    assert switch.dump() == []
+
+
+def test_packets_are_counted_by_flow(switch: Switch, ovs: OpenVSwitch) -> None:
+    switch.apply(FLOWS, [])
+    frame = "ffffffffffff" + "020000000063" + "0800" + "45" + "00" * 63
+    ovs.ofctl("packet-out", "polder0", f"in_port=9,packet={frame},actions=table")
+
+    def counted() -> list[Flow]:
+        return [each.flow for each in switch.counters() if each.packets]
+
+    until(counted, "a counted packet")
+    assert [flow.key for flow in counted()] == [(0, 0, ())], "a port of nobody"
+
+
+def test_after_a_restart_of_the_switch_it_connects_again_and_says_so(
+    ovs: OpenVSwitch, bridge: Bridge
+) -> None:
+    connects = threading.Semaphore(0)
+    switch = Switch(port=PORT, dpid=DPID, on_connect=connects.release)
+    before = threading.active_count()
+    connect(switch, bridge)
+    try:
+        for _ in range(3):
+            assert connects.acquire(timeout=CONNECT_S)
+            assert switch.wait_connected(CONNECT_S)
+            switch.apply(FLOWS, [])
+            ovs.kill("ovs-vswitchd")
+            until(lambda: not switch.connected, "the loss to be seen")
+            with pytest.raises(Disconnected):
+                switch.dump()
+            ovs.start_vswitchd()
+        assert connects.acquire(timeout=CONNECT_S)
+        assert switch.dump() == [], "flows went with the switch's process"
+        assert threading.active_count() == before + 1, "one thread, whatever happened"
+    finally:
+        switch.stop()
+    assert threading.active_count() == before
+
+
+def test_a_silent_switch_is_given_up_and_taken_back(switch: Switch, ovs: OpenVSwitch) -> None:
+    ovs.signal("ovs-vswitchd", signal.SIGSTOP)
+    try:
+        until(lambda: not switch.connected, "the silence to be noticed")
+    finally:
+        ovs.signal("ovs-vswitchd", signal.SIGCONT)
+    assert switch.wait_connected(CONNECT_S)
+
+
+OUR_PROGRAM = """
+import sys, time
+from openflow.switch import Switch
+from tests.contract.test_openflow_switch import CONNECT_S, FLOWS, PORT
+switch = Switch(port=PORT)
+switch.start()
+assert switch.wait_connected(CONNECT_S)
+switch.apply(FLOWS, [])
+print("applied", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_flows_stand_when_our_program_is_killed_and_the_next_finds_nothing_to_do(
+    ovs: OpenVSwitch, bridge: Bridge
+) -> None:
+    ovs.ofctl("del-flows", "polder0")
+    first = subprocess.Popen(
+        ["ip", "netns", "exec", NETNS, sys.executable, "-c", OUR_PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    with first:
+        assert first.stdout
+        bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
+        assert first.stdout.readline() == b"applied\n"
+        first.kill()
+    before = ovs.ofctl("dump-flows", "polder0").count("cookie=0x504c4452")
+    assert before == len(FLOWS)
+    second = Switch(port=PORT, dpid=DPID)
+    try:
+        connect(second, bridge)
+        assert as_set(second.dump()) == set(FLOWS)
+    finally:
+        second.stop()
+
+
+def test_another_datapath_is_refused(
+    ovs: OpenVSwitch, bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    switch = Switch(port=PORT, dpid=DPID + 1)
+    within(NETNS, switch.start)
+    try:
+        bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
+        until(lambda: "is not ours" in caplog.text, "the refusal")
+        assert not switch.connected
+    finally:
+        switch.stop()
+
+
+def test_a_port_in_use_is_one_clear_error(ovs: OpenVSwitch, switch: Switch) -> None:
+    with pytest.raises(SwitchError, match=rf"cannot listen at 127.0.0.1:{PORT}: Address already in use"):
+        within(NETNS, Switch(port=PORT).start)
+
+
+def test_a_stranger_that_says_nothing_or_nonsense_does_no_harm() -> None:
+    stranger = Switch(port=0, on_connect=pytest.fail)
+    port = stranger.start()
+    for words in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\x05\x00\x00\x02\x00\x00\x00\x00", os.urandom(64)):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(words)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(4096):
+                pass
+    assert not stranger.connected
+    stranger.stop()
+    stranger.stop()
+    with pytest.raises(Disconnected):
+        stranger.dump()
