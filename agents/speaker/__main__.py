@@ -53,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.retire:
             retire_all(settings)
             return 0
-        program = SpeakerProgram(settings, open_store(args))
+        store = open_store(args)
+        program = SpeakerProgram(settings, store)
         program.start()
     except ValidationError:
         return _fail(f"--node {args.node!r} is not a name: lower-case letters, digits, dots and hyphens")
@@ -65,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: program.stop())
     program.run()
+    store.close()
     return 0
 
 

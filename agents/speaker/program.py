@@ -59,14 +59,13 @@ class SpeakerProgram:
 
     Args:
         settings: see `Settings`.
-        store: the store; closed at the end.
+        store: the store; whoever opened it closes it.
         make: makes the speaker of one peer.
     """
 
     def __init__(self, settings: Settings, store: Store, make: Make = ExaBgpSpeaker) -> None:
         self._node = settings.node
         self._base = settings.run_dir / BGP_DIRECTORY
-        self._store = store
         self._boot_id = boot_id()
         self._loop = Loop(self._step, lambda: None)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark)
@@ -99,7 +98,6 @@ class SpeakerProgram:
         self._peerings.wait(RETIRE_S)
         self._publisher.stop()
         self._heartbeat.stop(revoke=True)
-        self._store.close()
         if self._lock is not None:
             os.close(self._lock)
         log.info("speaker stopped node=%s; ExaBGP goes on", self._node)

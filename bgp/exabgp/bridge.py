@@ -26,6 +26,9 @@ TO_CLIENT_BYTES = 16 * 1024 * 1024
 TO_EXABGP_BYTES = 256 * 1024
 """More than this unsent, and the client is not read until ExaBGP has taken some."""
 
+LINE_BYTES = 1024 * 1024
+"""A longer command is no command; ExaBGP would end this program for it."""
+
 ENDS = (b"done", b"error")
 STATE, NEGOTIATED = b'"type": "state"', b'"type": "negotiated"'
 END_OF_RIB, MARKED = b"announce eor ", b"marked"
@@ -37,6 +40,11 @@ class Lines:
 
     def __init__(self) -> None:
         self._rest = b""
+
+    @property
+    def rest_bytes(self) -> int:
+        """How much of an unfinished line is kept."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are complete now, without their ends."""
@@ -64,6 +72,7 @@ class Bridge:
         """Carry lines until ExaBGP closes its end."""
         while self._step():
             pass
+        self._drop()
 
     def _step(self) -> bool:
         poll = select.poll()
@@ -165,7 +174,7 @@ class Bridge:
             if line.startswith(END_OF_RIB):
                 self._remembered[MARKED] = MARKED
             self._to_exabgp += line + b"\n"
-        if not data:
+        if not data or self._asked.rest_bytes > LINE_BYTES:
             self._drop()
 
     def _drop(self) -> None:

@@ -16,7 +16,6 @@ import pytest
 from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
-from bgp.exabgp.process import Process
 from bgp.fsm import State
 from lab.recording import Recording
 from lab.wait import wait_until
@@ -305,20 +304,3 @@ def test_ipv6_over_an_ipv6_session(cable: Cable) -> None:
         "IPv6 routes at the ToR",
         good=expected.__eq__,
     )
-
-
-def test_a_foreign_process_is_never_taken_for_ours(tmp_path: Path) -> None:
-    where = rundir.RunDir(tmp_path)
-    held = rundir.lock(tmp_path)
-    assert held is not None
-    try:
-        rundir.record(tmp_path, "config")
-        found = Process.running(where)
-        assert found is not None
-        found[0].close()
-        record = (tmp_path / "pid.json").read_text()
-        start_time = rundir.start_time(os.getpid())
-        (tmp_path / "pid.json").write_text(record.replace(f": {start_time},", f": {start_time + 1},"))
-        assert Process.running(where) is None
-    finally:
-        os.close(held)

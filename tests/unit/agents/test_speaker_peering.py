@@ -1,0 +1,77 @@
+"""From stored values to a session's configuration, and the choice of the local address."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+import pytest
+
+from agents.speaker.peering import NoSession, configuration, local_address
+from bgp.peer import PeerConfig
+from store.model import Node, Peer
+
+NODE = Node(name="node-1", asn=64511)
+LOCAL = ip_address("10.9.0.1")
+
+
+def peer(**changes: Any) -> Peer:
+    return Peer.model_validate({"name": "tor-a", "address": "10.9.0.0", "asn": 64501} | changes)
+
+
+def test_what_the_values_say_is_what_the_session_gets() -> None:
+    made = configuration(NODE, peer(hold_time_s=9, graceful_restart_s=0), LOCAL)
+    assert made == PeerConfig(
+        peer_address=IPv4Address("10.9.0.0"),
+        peer_asn=64501,
+        local_address=IPv4Address("10.9.0.1"),
+        local_asn=64511,
+        router_id=IPv4Address("10.9.0.1"),
+        hold_time_s=9,
+        graceful_restart_s=0,
+    )
+
+
+def test_the_nodes_router_id_goes_before_the_sessions_address() -> None:
+    node = Node(name="node-1", asn=64511, router_id=IPv4Address("10.0.0.7"))
+    six = peer(address="fd09::", local_address="fd09::1")
+    assert configuration(node, six, IPv6Address("fd09::1")).router_id == node.router_id
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "says"),
+    [
+        (peer(), None, "no route to 10.9.0.0"),
+        (peer(address="fd09::"), ip_address("fd09::1"), "needs a router_id"),
+        (peer(), ip_address("10.9.0.0"), "own address"),
+    ],
+)
+def test_it_says_why_there_is_no_session(given: Peer, address: Any, says: str) -> None:
+    with pytest.raises(NoSession, match=says):
+        configuration(NODE, given, address)
+
+
+LOOPBACK, ANOTHER, NOWHERE = (ip_address(f"127.0.0.{last}") for last in (1, 2, 3))
+
+
+def on_this_host(local: str | None = None) -> Peer:
+    """A peer that this host reaches: itself, which no stored peer may be."""
+    return peer().model_copy(update={"address": LOOPBACK, "local_address": local and ip_address(local)})
+
+
+def test_a_configured_local_address_is_taken_as_it_is() -> None:
+    assert local_address(on_this_host("192.0.2.77"), ANOTHER) == ip_address("192.0.2.77")
+
+
+def test_the_last_one_is_kept_as_long_as_the_host_has_it() -> None:
+    assert local_address(on_this_host(), ANOTHER) == ANOTHER
+
+
+@pytest.mark.parametrize("before", [None, ip_address("192.0.2.77"), ip_address("::1")])
+def test_else_the_kernel_chooses(before: Any) -> None:
+    assert local_address(on_this_host(), before) == LOOPBACK
+
+
+def test_no_route_is_no_address() -> None:
+    unreachable = peer().model_copy(update={"address": ip_address("255.255.255.255")})
+    assert local_address(unreachable, None) is None

@@ -1,0 +1,254 @@
+"""The speaker program over a store and speakers in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from agents.boot import boot_id
+from agents.speaker.program import AlreadyRunning, Settings, SpeakerProgram
+from bgp.fsm import State
+from bgp.speaker import SessionReport
+from lab.wait import wait_until
+from store import keys
+from store.client import Delete, Put
+from store.codec import decode, encode
+from store.memory import MemoryStore
+from store.model import Advertised, Node, Peer, Session, Value
+from tests.support.cluster import BLOCK, NODE, advertised, block, peer, pool, ready
+from tests.support.speakers import SINCE, UP, MemorySpeaker, Speakers
+
+SOON_S = 5.0
+LOCAL = {"local_address": "10.0.1.1"}
+
+
+class Running:
+    """A program that runs, its store, and the speakers that it made."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.store = MemoryStore()
+        self.speakers = Speakers()
+        self._settings = Settings(NODE, run_dir)
+        self._program: SpeakerProgram | None = None
+        self._thread = threading.Thread()
+
+    def put(self, *values: Value) -> None:
+        self.store.txn((), [Put(key_of(value), encode(value)) for value in values])
+
+    def delete(self, value: Value) -> None:
+        self.store.txn((), [Delete(key_of(value))])
+
+    def start(self) -> None:
+        self._program = SpeakerProgram(self._settings, self.store, self.speakers)
+        self._program.start()
+        self._thread = threading.Thread(target=self._program.run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._program is not None:
+            self._program.stop()
+            self._thread.join(SOON_S)
+        self._program = None
+
+    def speaker(self, name: str = "tor-a") -> MemorySpeaker:
+        return wait_until(lambda: self.speakers.of.get(name), SOON_S, f"a speaker of {name}")
+
+    def announced(self) -> dict[str, tuple[str, ...]]:
+        items = self.store.range(keys.ADVERTISED.prefix(NODE)).items
+        made = [decode(Advertised, item.value) for item in items]
+        return {str(one.prefix): one.peers for one in made}
+
+    def announced_are(self, **expected: tuple[str, ...]) -> None:
+        wanted = {name.strip("_"): peers for name, peers in expected.items()}
+        wait_until(self.announced, SOON_S, "the reports", good=wanted.__eq__)
+
+    def sessions(self) -> dict[str, Session]:
+        items = self.store.range(keys.SESSIONS.prefix(NODE)).items
+        made = [decode(Session, item.value) for item in items]
+        return {one.peer: one for one in made}
+
+
+def key_of(value: Value) -> str:
+    match value:
+        case Node():
+            return keys.NODES.key(value.name)
+        case Peer():
+            return keys.PEERS.key(value.name)
+        case Advertised():
+            return keys.ADVERTISED.key(NODE, value.prefix)
+    name = type(value).__name__
+    kind = {"Pool": keys.POOLS, "Block": keys.NODE_BLOCKS, "Ready": keys.READY}[name]
+    parts = {"Pool": ("name",), "Block": ("node", "cidr"), "Ready": ("node", "prefix")}[name]
+    return kind.key(*(getattr(value, part) for part in parts))
+
+
+def tor(name: str = "tor-a", address: str = "10.0.1.0") -> Peer:
+    return Peer.model_validate({**peer(name, address).model_dump(), **LOCAL})
+
+
+NODE_RECORD = Node(name=NODE, asn=64511)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Running]:
+    made = Running(tmp_path)
+    yield made
+    made.stop()
+
+
+def usual(program: Running) -> None:
+    """A node with one peer and one block that is ready, all reported."""
+    program.put(NODE_RECORD, pool(), tor(), block(), ready(str(BLOCK), boot_id()))
+    program.start()
+    program.announced_are(**{str(BLOCK): ("tor-a",)})
+    wait_until(program.sessions, SOON_S, "the session")
+
+
+def test_what_is_ready_is_announced_and_reported(program: Running) -> None:
+    usual(program)
+    session = wait_until(
+        lambda: program.sessions().get("tor-a"), SOON_S, "its count", good=lambda now: now.advertised == 1
+    )
+    assert (session.state, session.since) == ("ESTABLISHED", SINCE)
+
+
+def test_a_report_goes_only_when_the_withdrawal_was_acknowledged(program: Running) -> None:
+    usual(program)
+    speaker = program.speaker()
+    speaker.slow = True
+    program.delete(ready(str(BLOCK)))
+    program.put(tor("tor-b", "10.0.2.0"))
+    wait_until(lambda: "tor-b" in program.sessions(), SOON_S, "a pass behind the deletion")
+    assert program.announced() == {str(BLOCK): ("tor-a",)}
+    speaker.acknowledge(())
+    program.announced_are()
+
+
+def test_another_boots_readiness_is_none(program: Running) -> None:
+    usual(program)
+    program.put(ready(str(BLOCK), "before"))
+    program.announced_are()
+
+
+def test_nothing_is_done_without_the_node(program: Running) -> None:
+    usual(program)
+    program.delete(NODE_RECORD)
+    program.delete(tor())
+    program.put(tor("tor-b", "10.0.2.0"), NODE_RECORD)
+    wait_until(lambda: "decommission tor-a" in program.speakers.journal, SOON_S, "the peer to go")
+    assert program.speakers.journal[0] == "start tor-a"
+
+
+def test_a_lost_node_record_withdraws_nothing(program: Running) -> None:
+    usual(program)
+    program.store.txn((), [Delete(key_of(NODE_RECORD)), Delete(key_of(tor()))])
+    program.put(ready(str(BLOCK), "before"))
+    program.stop()
+    assert program.announced() == {str(BLOCK): ("tor-a",)}
+    assert program.speakers.journal == ["start tor-a", "detach tor-a"]
+
+
+def test_a_restart_that_finds_everything_right_writes_nothing(program: Running) -> None:
+    usual(program)
+    program.stop()
+    before = program.store.range(keys.node_prefix(NODE)).items, program.sessions()
+    program.start()
+    wait_until(
+        lambda: program.speakers.journal.count("start tor-a"), SOON_S, "the second life", good=(2).__eq__
+    )
+    program.stop()
+    assert (program.store.range(keys.node_prefix(NODE)).items, program.sessions()) == before
+
+
+def test_nothing_is_reported_while_nothing_is_known(program: Running) -> None:
+    program.put(NODE_RECORD, pool(), tor(), block(), ready(str(BLOCK), boot_id()), advertised("10.9.9.9/32"))
+    made, silent = program.speakers, []
+
+    class Silent(Speakers):
+        def __call__(self, *args: object, **options: object) -> MemorySpeaker:
+            speaker = made(*args, **options)  # type: ignore[arg-type]
+            speaker.state = None
+            silent.append(speaker)
+            return speaker
+
+    program.speakers = Silent()
+    program.start()
+    wait_until(lambda: silent, SOON_S, "the speaker")
+    [speaker] = silent
+    wait_until(speaker.advertised, SOON_S, "the wish", good={BLOCK}.__eq__)
+    assert set(program.announced()) == {"10.9.9.9/32"}
+    speaker.become(UP)
+    program.announced_are(**{str(BLOCK): ("tor-a",)})
+
+
+def test_a_peer_that_leaves_holds_its_prefixes_until_it_has_left(program: Running) -> None:
+    usual(program)
+    speaker = program.speaker()
+    speaker.leave.clear()
+    program.delete(tor())
+    wait_until(lambda: program.sessions() == {}, SOON_S, "the session to go")
+    assert program.announced() == {str(BLOCK): ("tor-a",)}
+    speaker.leave.set()
+    program.announced_are()
+
+
+def test_a_changed_peer_is_taken_over_with_what_it_holds(program: Running) -> None:
+    usual(program)
+    program.put(tor().model_copy(update={"hold_time_s": 30}))
+    expected = ["start tor-a", "detach tor-a", "start tor-a"]
+    wait_until(lambda: program.speakers.journal, SOON_S, "the new speaker", good=expected.__eq__)
+    assert program.speaker().peer.hold_time_s == 30
+    assert program.announced() == {str(BLOCK): ("tor-a",)}
+
+
+def test_a_session_that_cannot_be_configured_says_why(program: Running) -> None:
+    program.put(NODE_RECORD, pool(), tor().model_copy(update={"local_address": tor().address}))
+    program.start()
+    session = wait_until(lambda: program.sessions().get("tor-a"), SOON_S, "the report")
+    assert session.state == "IDLE"
+    assert "own address" in session.reason
+
+
+def test_a_session_that_loses_its_configuration_is_left_as_it_is(program: Running) -> None:
+    usual(program)
+    program.put(tor().model_copy(update={"local_address": tor().address}))
+    program.put(tor("tor-b", "10.0.2.0"))
+    wait_until(lambda: "tor-b" in program.sessions(), SOON_S, "a pass behind the change")
+    assert "decommission tor-a" not in program.speakers.journal
+    assert str(BLOCK) in program.announced()
+
+
+def test_a_change_of_state_is_reported(program: Running) -> None:
+    usual(program)
+    program.speaker().become(SessionReport(State.IDLE, SINCE, "why"))
+    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="why".__eq__)
+
+
+def test_with_the_store_away_everything_stays(program: Running) -> None:
+    usual(program)
+    program.store.set_available(False)
+    program.speaker().become(replace(UP, reason="still up"))
+    program.store.set_available(True)
+    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="still up".__eq__)
+    assert program.speakers.journal == ["start tor-a"]
+    assert program.speaker().advertised() == {ip_network(str(BLOCK))}
+
+
+def test_a_second_program_on_the_same_directory_is_refused(program: Running, tmp_path: Path) -> None:
+    usual(program)
+    second = SpeakerProgram(Settings(NODE, tmp_path), MemoryStore(), Speakers())
+    with pytest.raises(AlreadyRunning, match="stop it first"):
+        second.start()
+
+
+def test_it_lives_under_a_lease(program: Running) -> None:
+    usual(program)
+    [alive] = wait_until(lambda: program.store.range(keys.ALIVE.prefix(NODE)).items, SOON_S, "the lease")
+    assert alive.lease_id
+    program.stop()
+    assert program.store.range(keys.ALIVE.prefix(NODE)).items == ()

@@ -1,0 +1,42 @@
+"""Reports as stored values."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from agents.speaker import reports
+from bgp.fsm import State
+from bgp.speaker import SessionReport
+from store import keys
+from store.model import SessionState
+from tests.support.cluster import NODE, peer
+from tests.support.speakers import SINCE, UP
+
+A, B = ip_network("10.64.0.0/26"), ip_network("10.64.1.7/32")
+
+
+def test_a_session_carries_its_peer_its_reason_and_its_count() -> None:
+    down = SessionReport(State.IDLE, SINCE, "why")
+    made = reports.sessions(
+        NODE,
+        {"tor-a": peer(), "tor-b": peer("tor-b", "10.0.2.0")},
+        {"tor-a": UP, "tor-b": down, "gone": UP},
+        {"tor-a": frozenset({A, B})},
+    )
+    assert set(made) == {keys.SESSIONS.key(NODE, "tor-a"), keys.SESSIONS.key(NODE, "tor-b")}
+    up, idle = made[keys.SESSIONS.key(NODE, "tor-a")], made[keys.SESSIONS.key(NODE, "tor-b")]
+    assert (up.state, up.since, up.reason, up.advertised) == (SessionState.ESTABLISHED, SINCE, "", 2)
+    assert (idle.state, idle.reason, idle.advertised) == (SessionState.IDLE, "why", 0)
+    assert str(idle.address) == "10.0.2.0"
+
+
+def test_every_state_of_the_machine_can_be_stored() -> None:
+    assert {state.value for state in State} == {state.value for state in SessionState}
+
+
+def test_a_prefix_names_its_peers_in_order() -> None:
+    made = reports.prefixes(NODE, {"tor-b": frozenset({A}), "tor-a": frozenset({A, B}), "tor-c": frozenset()})
+    assert {key: value.peers for key, value in made.items()} == {
+        keys.ADVERTISED.key(NODE, A): ("tor-a", "tor-b"),
+        keys.ADVERTISED.key(NODE, B): ("tor-a",),
+    }
