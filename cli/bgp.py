@@ -30,7 +30,7 @@ def summary(session: Session) -> None:
         return
     items = listing["items"]
     up = sum(1 for item in items if item.get("state") == "ESTABLISHED" and not item.get("stale"))
-    click.echo(f"\n{len(items)} sessions, {up} established")
+    click.echo(f"\n{up} of {len(items)} sessions established")
 
 
 def columns(now: datetime) -> tuple[Column, ...]:

@@ -110,7 +110,7 @@ def test_what_is_in_use_is_not_deleted(up: Up) -> None:
 
 def test_bgp_summary_without_a_session(up: Up) -> None:
     done = up.polder("bgp", "summary")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "0 sessions, 0 established")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "0 of 0 sessions established")
 
 
 def test_list_reads_several_pages(up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_summary_counts_what_is_really_up(polder: Polder) -> None:
     assert canned.asked[0].target == "/v1/bgp/sessions"
     assert "Connection refused" in lines[2]
     assert "ESTABLISHED (stale)" in lines[3]
-    assert lines[-1] == "3 sessions, 1 established"
+    assert lines[-1] == "1 of 3 sessions established"
 
 
 def test_summary_as_json(polder: Polder) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -58,15 +58,16 @@ def test_help_names_every_command_and_imports_nothing_heavy(polder: Polder) -> N
 
 
 def test_help_starts_fast() -> None:
-    """The best of five: what the machine does besides is not ours. The goal is 150 ms."""
+    """Processor time, the best of five: what the machine does besides is not ours. The goal is 150 ms."""
+
+    def spent_s() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
 
     def once() -> float:
-        start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", "from cli.main import main; main(['--help'])"],
-            check=True,
-            capture_output=True,
-        )
-        return time.perf_counter() - start
+        before = spent_s()
+        code = "from cli.main import main; main(['--help'])"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        return spent_s() - before
 
     assert min(once() for _ in range(5)) < 0.150

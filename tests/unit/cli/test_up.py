@@ -14,14 +14,12 @@ from cli.failure import Exit, Failure
 from cli.rest import ServerLink
 from cli.server import Server, parse_server
 from cli.session import Session
-from cli.up import supervisor as supervision
 from cli.up.child import MAX_LOG_BYTES, Child, Program
 from cli.up.data import held
 from cli.up.etcd import embedded
 from cli.up.host import node_name, register, why_no_agent
 from cli.up.listen import Listen, found_free, parse_listen
 from cli.up.signals import Signals, Stopped
-from cli.up.supervisor import PAUSES_S, STEADY_S, Backoff, Supervisor
 from tests.unit.cli.canned import Reply, problem, serving
 
 
@@ -33,13 +31,6 @@ def signals() -> Iterator[Signals]:
 
 def program(tmp_path: Path, name: str, script: str) -> Program:
     return Program(name, ["/bin/sh", "-c", script], tmp_path / f"{name}.log")
-
-
-def test_pauses_grow_and_a_steady_run_forgives() -> None:
-    backoff = Backoff()
-    assert [backoff.died(0.1) for _ in range(9)] == [*PAUSES_S, PAUSES_S[-1], PAUSES_S[-1]]
-    assert backoff.died(STEADY_S) == PAUSES_S[0]
-    assert backoff.deaths == 1
 
 
 @pytest.mark.parametrize(
@@ -171,59 +162,6 @@ def test_a_refused_node_is_a_failure() -> None:
     assert caught.value.code == Exit.UNAVAILABLE
 
 
-def test_a_child_that_ends_before_it_is_ready_says_why(tmp_path: Path, signals: Signals) -> None:
-    under = Supervisor(signals, print)
-    child = under.start(program(tmp_path, "etcd", "echo first; printf 'no \\033[2Jspace\\n\\n'; exit 3"))
-    with pytest.raises(
-        Failure, match=r"etcd ended with status 3, its last words: no \\x1b\[2Jspace"
-    ) as caught:
-        under.await_ready(child, lambda: "it does not answer", 30)
-    assert str(tmp_path / "etcd.log") in caught.value.advice
-
-
-def test_a_child_that_is_never_ready_says_what_is_missing(tmp_path: Path, signals: Signals) -> None:
-    under = Supervisor(signals, print)
-    child = under.start(program(tmp_path, "etcd", "exec sleep 60"))
-    with pytest.raises(Failure, match="etcd is not ready after 0 s: it does not answer"):
-        under.await_ready(child, lambda: "it does not answer", 0)
-    under.stop()
-    assert child.ended() == "etcd was killed by SIGTERM"
-
-
-def test_a_program_that_cannot_be_run(tmp_path: Path, signals: Signals) -> None:
-    with pytest.raises(Failure, match="etcd cannot be started"):
-        Supervisor(signals, print).start(Program("etcd", [str(tmp_path / "absent")], tmp_path / "log"))
-
-
-def test_children_stop_in_the_opposite_order(tmp_path: Path, signals: Signals) -> None:
-    under = Supervisor(signals, print)
-    order = tmp_path / "order"
-    ready = [tmp_path / name for name in ("etcd", "controller", "agent")]
-    for file in ready:
-        script = f"trap 'kill $!; echo {file.name} >>{order}; exit' TERM; sleep 60 & : >{file}; wait"
-        child = under.start(program(tmp_path, file.name, script))
-        under.await_ready(child, lambda file=file: "" if file.exists() else "no file", 30)  # type: ignore[misc]
-    under.stop()
-    assert order.read_text().split() == ["agent", "controller", "etcd"]
-
-
-def test_a_child_that_dies_is_named_and_started_again(
-    tmp_path: Path, signals: Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervision, "PAUSES_S", (0.0,))
-    said: list[str] = []
-    under = Supervisor(signals, said.append)
-    under.start(program(tmp_path, "agent", f"echo born >>{tmp_path}/births; kill -9 $$"))
-    under.start(program(tmp_path, "etcd", "exit 1"), vital=True)
-    with pytest.raises(
-        Failure, match="etcd ended with status 1, its last words: nothing; it died 5 times in a row"
-    ):
-        under.run()
-    assert "agent was killed by SIGKILL; starting it again in 0 s" in said
-    assert len((tmp_path / "births").read_text().split()) > 1
-    under.stop()
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops(signals: Signals, number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
@@ -245,13 +183,6 @@ def test_signals_that_come_while_stopping_do_nothing_afterwards() -> None:
     with Signals():
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-
-def test_a_child_gets_the_signal_mask_back(tmp_path: Path, signals: Signals) -> None:
-    under = Supervisor(signals, print)
-    child = under.start(program(tmp_path, "mask", "grep SigBlk /proc/self/status"))
-    with pytest.raises(Failure, match="0000000000000000"):
-        under.await_ready(child, lambda: "not yet", 30)
 
 
 def test_a_log_does_not_grow_for_ever(tmp_path: Path, signals: Signals) -> None:
