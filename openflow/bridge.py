@@ -77,6 +77,8 @@ class Bridge:
         self._wakeup = -1
         self._idl: Any = None
         self._rows: Rows
+        self._ports_seen = 0
+        self._ports_read: Mapping[str, PortRow] = {}
 
     def start(self) -> None:
         """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
@@ -118,7 +120,10 @@ class Bridge:
         self._call(self._ensure(wanted))
 
     def ports(self) -> Mapping[str, PortRow]:
-        """Our ports of the bridge by name, as last heard of the database; none without a bridge."""
+        """Our ports of the bridge by name, as last heard of the database; none without a bridge.
+
+        Cheap while nothing changes: the same mapping again.
+        """
         return self._call(self._ports())
 
     def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
@@ -142,9 +147,11 @@ class Bridge:
         yield from self._transact(lambda txn: self._rows.configure(txn, wanted))
         yield from self._ofport(self._name)
 
-    def _ports(self) -> Steps[dict[str, PortRow]]:
+    def _ports(self) -> Steps[Mapping[str, PortRow]]:
         yield from self._filled()
-        return self._rows.ports()
+        if self._ports_seen != self._idl.change_seqno:
+            self._ports_seen, self._ports_read = self._idl.change_seqno, self._rows.ports()
+        return self._ports_read
 
     def _add_port(self, name: str, external_ids: Mapping[str, str]) -> Steps[int]:
         yield from self._transact(lambda txn: self._rows.put(txn, name, external_ids))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import cache
 
 SYSTEM = "system"
 NETDEV = "netdev"
@@ -22,8 +23,12 @@ FAMILY = b"ovs_datapath\0"
 ANSWER_TIMEOUT_S = 10.0  # loading a module takes its time
 
 
+@cache
 def available() -> str:
-    """`system` when this kernel has Open vSwitch's datapath, else `netdev`. Blocking while a module loads."""
+    """`system` when this kernel has Open vSwitch's datapath, else `netdev`; asked once.
+
+    Blocking while a module loads.
+    """
     return SYSTEM if _family_exists() else NETDEV
 
 

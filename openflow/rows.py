@@ -62,6 +62,9 @@ SCHEMA: dict[str, object] = {
 }
 """The part of the database's schema that we use; it has been the same in every Open vSwitch since 2.0."""
 
+NAMED = ("Bridge", "Port", "Interface")
+"""The tables whose rows are looked up by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
@@ -84,10 +87,14 @@ class BridgeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One bridge in a replica of the database; `tables` are the replica's."""
+    """One bridge in a replica of the database; `tables` are the replica's, still empty."""
 
     tables: Mapping[str, Any]
     name: str
+
+    def __post_init__(self) -> None:
+        for table in NAMED:
+            self.tables[table].rows.index_create("name").add_column("name")
 
     def ports(self) -> dict[str, PortRow]:
         """Our ports by name; none without a bridge."""
@@ -187,7 +194,10 @@ class Rows:
         raise BridgeRejected(f"port {name} exists and is not Polder's")
 
     def _named(self, table: str, name: str) -> Iterator[Any]:
-        return (row for row in self.tables[table].rows.values() if row.name == name)
+        rows = self.tables[table].rows
+        wanted = rows.IndexEntry(name=name)
+        found: Iterator[Any] = rows.indexes["name"].irange(wanted, wanted)
+        return found
 
 
 def _spellings(target: str) -> tuple[str, str]:

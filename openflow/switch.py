@@ -35,6 +35,7 @@ PORT = 6653
 """OpenFlow's own port (IANA)."""
 
 HANDSHAKE_TIMEOUT_S = 5.0
+ACCEPT_PAUSE_S = 1.0
 REPLY_TIMEOUT_S = 10.0
 BUNDLE_CHANGES = 5000
 """Changes in one bundle. More are made in several, in the order of `openflow.ordering`."""
@@ -94,6 +95,7 @@ class Switch:
         """End the connection and the thread; the switch keeps its flows. Blocking, briefly. Idempotent."""
         with self._state:
             listener, self._listener = self._listener, None
+            self._state.notify_all()
             channels = [channel for channel in (self._channel, self._pending) if channel]
         if listener is None:
             return
@@ -137,7 +139,8 @@ class Switch:
     def apply(self, puts: Iterable[Flow], deletes: Iterable[Flow]) -> None:
         """Add or replace `puts` and delete `deletes`, all at once; returns when it is done. Blocking.
 
-        Idempotent. More than `BUNDLE_CHANGES` changes are made in several bundles.
+        Idempotent. More than `BUNDLE_CHANGES` changes are made in several bundles. A put replaces the flow of
+        equal key, whosever it is; a delete takes only a flow of ours.
 
         Raises:
             Disconnected: see there; the changes may or may not have been made.
@@ -181,8 +184,12 @@ class Switch:
         while True:
             try:
                 connection, _ = listener.accept()
-            except OSError:
-                return  # stop() has shut the listener down
+            except OSError as fault:
+                if self._stopped(wait_s=0):
+                    return
+                log.warning("connection not accepted reason=%s", fault)
+                self._stopped(wait_s=ACCEPT_PAUSE_S)
+                continue
             channel = Channel(connection, ofp.OFP_VERSION)
             with self._state:
                 self._pending = channel
@@ -190,6 +197,10 @@ class Switch:
                     channel.close()
             self._serve(channel)
             channel.release()
+
+    def _stopped(self, *, wait_s: float) -> bool:
+        with self._state:
+            return self._state.wait_for(lambda: self._listener is None, wait_s)
 
     def _serve(self, channel: Channel) -> None:
         try:
@@ -199,9 +210,11 @@ class Switch:
             return
         log.info("switch connected dpid=%016x", dpid)
         self._set(channel)
-        self._on_connect()
-        channel.serve()
-        self._set(None)
+        try:
+            self._on_connect()
+            channel.serve()
+        finally:
+            self._set(None)
         log.info("switch disconnected dpid=%016x", dpid)
 
     def _set(self, channel: Channel | None) -> None:
