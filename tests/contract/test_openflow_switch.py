@@ -140,11 +140,11 @@ def test_packets_are_counted_by_flow(switch: Switch, ovs: OpenVSwitch) -> None:
     frame = "ffffffffffff" + "020000000063" + "0800" + "45" + "00" * 63
     ovs.ofctl("packet-out", "polder0", f"in_port=9,packet={frame},actions=table")
 
-    def counted() -> list[Flow]:
-        return [each.flow for each in switch.counters() if each.packets]
+    def unknown_port() -> int:
+        return sum(each.packets for each in switch.counters() if each.flow.key == (0, 0, ()))
 
-    until(counted, "a counted packet")
-    assert [flow.key for flow in counted()] == [(0, 0, ())], "a port of nobody"
+    until(unknown_port, "a counted packet")
+    assert unknown_port() == 1
 
 
 def test_after_a_restart_of_the_switch_it_connects_again_and_says_so(
