@@ -17,7 +17,7 @@ import pytest
 from lab.netns import within
 from openflow.bridge import Bridge
 from openflow.errors import Disconnected, Refused, SwitchError
-from openflow.flow import Flow, Output, Unknown
+from openflow.flow import Flow, FlowKey, Output, Unknown
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.switch import Switch
 from tests.support.ovs import OpenVSwitch, open_vswitch, until
@@ -141,7 +141,7 @@ def test_packets_are_counted_by_flow(switch: Switch, ovs: OpenVSwitch) -> None:
     ovs.ofctl("packet-out", "polder0", f"in_port=9,packet={frame},actions=table")
 
     def unknown_port() -> int:
-        return sum(each.packets for each in switch.counters() if each.flow.key == (0, 0, ()))
+        return sum(each.packets for each in switch.counters() if each.flow.key == FlowKey(0, 0, ()))
 
     until(unknown_port, "a counted packet")
     assert unknown_port() == 1
