@@ -23,7 +23,19 @@ class Delta(Generic[K, V]):
 
 def delta(desired: Mapping[K, V], actual: Mapping[K, V]) -> Delta[K, V]:
     """What turns `actual` into `desired`; empty when they are equal."""
-    return Delta(
-        put={key: value for key, value in desired.items() if actual.get(key) != value},
-        delete={key: value for key, value in actual.items() if key not in desired},
-    )
+    return Delta(puts(desired, actual), deletes(desired, actual))
+
+
+def puts(desired: Mapping[K, V], actual: Mapping[K, V]) -> dict[K, V]:
+    """What `actual` lacks, or has otherwise."""
+    return {key: value for key, value in desired.items() if _differs(actual.get(key), value)}
+
+
+def deletes(desired: Mapping[K, V], actual: Mapping[K, V]) -> dict[K, V]:
+    """What `actual` has too much."""
+    return {key: value for key, value in actual.items() if key not in desired}
+
+
+def _differs(have: V | None, wanted: V) -> bool:
+    """Identity first: what is desired was mostly made once, applied, and is desired still."""
+    return have is not wanted and have != wanted

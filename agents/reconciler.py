@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from agents.delta import Delta, delta
+from agents.delta import Delta, deletes, delta, puts
 from agents.driver import Driver, Outcome, Unreadable
 
 K = TypeVar("K")
@@ -28,6 +28,7 @@ class Reconciler(Generic[K, V]):
         self._driver = driver
         self._actual: dict[K, V] | None = None
         self._believed: dict[K, V] | None = None
+        self._fresh = False
         self.wants_retry = False
         """A device did not take a change: come back soon."""
         self.repairs = 0
@@ -55,6 +56,7 @@ class Reconciler(Generic[K, V]):
             return True
         try:
             self._actual = dict(self._driver.read())
+            self._fresh = True
         except Unreadable as fault:
             log.warning("cannot read driver=%s why=%s", self.name, fault)
             self.wants_retry = True
@@ -64,11 +66,13 @@ class Reconciler(Generic[K, V]):
 
     def put(self, desired: Mapping[K, V]) -> bool:
         """Add and change what `desired` has. Returns whether all of it is actual now."""
-        return self._change(lambda actual: Delta(delta(desired, actual).put, {}))
+        if self.read() and self._actual is not None and self._fresh:
+            self._adopt(desired, self._actual)
+        return self._change(lambda actual: Delta(puts(desired, actual), {}))
 
     def delete(self, desired: Mapping[K, V]) -> bool:
         """Remove what `desired` lacks. Returns whether all of that is gone now."""
-        return self._change(lambda actual: Delta({}, delta(desired, actual).delete))
+        return self._change(lambda actual: Delta({}, deletes(desired, actual)))
 
     def _change(self, wanted: Callable[[Mapping[K, V]], Delta[K, V]]) -> bool:
         for _attempt in range(2):
@@ -90,6 +94,11 @@ class Reconciler(Generic[K, V]):
         else:
             self.wants_retry = True
         return False
+
+    def _adopt(self, desired: Mapping[K, V], actual: dict[K, V]) -> None:
+        """Hold the desired value where the device holds an equal one: later passes compare by identity."""
+        self._fresh = False
+        actual.update({key: value for key, value in desired.items() if actual.get(key) == value})
 
     def _record(self, change: Delta[K, V]) -> None:
         actual = self._actual if self._actual is not None else {}

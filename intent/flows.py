@@ -1,10 +1,15 @@
-"""The flows a node's bridge should have: the pipeline's own, and those of each endpoint it holds."""
+"""The flows a node's bridge should have: the pipeline's own, and those of each endpoint it holds.
+
+The flows of an endpoint depend on nothing else. They are made once for each and kept: a node asks again at
+every change of anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
-from intent.held import Held
+from intent.held import KEPT, Held
 from intent.names import GATEWAY_MAC
 from openflow.flow import Flow, FlowKey
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
@@ -12,17 +17,20 @@ from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 
 def flows(held: Iterable[Held]) -> dict[FlowKey, Flow]:
     """The flows of this node's bridge, by what the switch identifies them by."""
-    made = [*base_flows(GATEWAY_MAC)]
+    made = dict(_base())
     for one in held:
-        made += endpoint_flows(_port(one), GATEWAY_MAC)
-    return {flow.key: flow for flow in made}
+        made.update(flows_of(one))
+    return made
 
 
-def endpoint_keys(held: Held) -> set[FlowKey]:
-    """What the flows of one endpoint are identified by."""
-    return {flow.key for flow in endpoint_flows(_port(held), GATEWAY_MAC)}
-
-
-def _port(held: Held) -> EndpointPort:
+@lru_cache(maxsize=KEPT)
+def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
+    """The flows of one endpoint."""
     endpoint = held.endpoint
-    return EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
+    port = EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
+    return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}
+
+
+@lru_cache(maxsize=1)
+def _base() -> Mapping[FlowKey, Flow]:
+    return {flow.key: flow for flow in base_flows(GATEWAY_MAC)}

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 from store.model import Endpoint
 
+KEPT = 4096
+"""Of how many of them decisions are kept: more than a node has."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """An endpoint with its OpenFlow port number (`ofport`, 1 to 0xfeff) on this node's bridge."""
+    """An endpoint with its OpenFlow port number (`ofport`, 1 to 0xfeff) on this node's bridge.
+
+    Equal to itself only, so that what follows from it can be kept by it. Whoever asks for decisions again
+    and again asks with the same object while nothing of the endpoint has changed.
+    """
 
     endpoint: Endpoint
     ofport: int

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from intent.held import Held
+from intent.held import KEPT, Held
 from intent.names import BRIDGE
 from store.model import IPAddress
 
@@ -35,9 +36,15 @@ class Neighbour:
 
 def neighbours(held: Iterable[Held]) -> dict[NeighbourKey, Neighbour]:
     """One neighbour for each address of the endpoints the node holds."""
-    made = (
-        Neighbour(BRIDGE, address, one.endpoint.mac, reason=f"endpoint {one.endpoint.id}")
-        for one in held
-        for address in one.endpoint.addresses
-    )
+    made: dict[NeighbourKey, Neighbour] = {}
+    for one in held:
+        made.update(neighbours_of(one))
+    return made
+
+
+@lru_cache(maxsize=KEPT)
+def neighbours_of(held: Held) -> Mapping[NeighbourKey, Neighbour]:
+    """The neighbours of one endpoint."""
+    one = held.endpoint
+    made = (Neighbour(BRIDGE, address, one.mac, reason=f"endpoint {one.id}") for address in one.addresses)
     return {neighbour.key: neighbour for neighbour in made}

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
-from intent.held import Held
+from intent.held import KEPT, Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.snapshot import Snapshot
 from store.model import IPAddress, IPNetwork, host_prefix
@@ -72,18 +73,24 @@ def rules() -> dict[Rule, Rule]:
 
 def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     """The routes of this node, by what they are found by."""
-    made: list[Route | None] = [_block(cidr) for cidr in snapshot.blocks]
-    made += [_displaced(snapshot, address) for address in snapshot.displaced]
-    made += [_endpoint(one, address) for one in held for address in one.endpoint.addresses]
-    return {route.key: route for route in made if route is not None}
+    other = [_block(cidr) for cidr in snapshot.blocks]
+    other += [route for address in snapshot.displaced if (route := _displaced(snapshot, address)) is not None]
+    made = {route.key: route for route in other}
+    for one in held:  # last: a block of one address gives way to the endpoint that holds it
+        made.update(routes_of(one))
+    return made
+
+
+@lru_cache(maxsize=KEPT)
+def routes_of(held: Held) -> Mapping[RouteKey, Route]:
+    """The routes to one endpoint."""
+    reason = f"endpoint {held.endpoint.id}"
+    made = (Route(host_prefix(one), oif=BRIDGE, reason=reason) for one in held.endpoint.addresses)
+    return {route.key: route for route in made}
 
 
 def _block(cidr: IPNetwork) -> Route:
     return Route(cidr, kind=RouteKind.BLACKHOLE, reason="block of this node: unassigned addresses end here")
-
-
-def _endpoint(held: Held, address: IPAddress) -> Route:
-    return Route(host_prefix(address), oif=BRIDGE, reason=f"endpoint {held.endpoint.id}")
 
 
 def _displaced(snapshot: Snapshot, address: IPAddress) -> Route | None:

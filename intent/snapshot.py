@@ -1,15 +1,15 @@
 """The values that the decisions about one node need, as of one moment.
 
-A `View` is fed with the keys and values of a feed, in any order and as often as it likes; `snapshot` is
-what they amount to. A value that does not belong (another node's, of a pool that is gone) is absent.
+A `View` is fed with the keys and values of a feed, in any order and as often as it likes; its `snapshot`
+is what they amount to. A value that does not belong (another node's, of a pool that is gone) is absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from store import keys
 from store.model import (
@@ -27,7 +27,6 @@ from store.model import (
     Value,
 )
 
-K = TypeVar("K")
 V = TypeVar("V", bound=Value)
 
 
@@ -57,53 +56,75 @@ def watched(node: str) -> tuple[str, ...]:
 
 
 class View:
-    """Collects what a feed tells about one node. Not thread-safe: one thread feeds it and takes snapshots."""
+    """Collects what a feed tells about one node. Not thread-safe: one thread feeds it and takes snapshots.
+
+    A mapping of the snapshot is the very one of the snapshot before as long as no value it depends on has
+    changed: whether anything has changed is a comparison of identities.
+    """
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._values: dict[str, Value] = {}
-        self._snapshot: Snapshot | None = None
+        self._values: dict[type[Value], dict[str, Value]] = {}
+        self._changed: set[type[Value]] = set()
+        self._snapshot = Snapshot(node)
 
     def put(self, key: str, value: Value) -> None:
         """Take a value that was written. Idempotent."""
-        if self._values.get(key) != value:
-            self._values[key] = value
-            self._snapshot = None
+        values = self._values.setdefault(type(value), {})
+        if values.get(key) != value:
+            values[key] = value
+            self._changed.add(type(value))
 
     def delete(self, key: str) -> None:
         """Take note that a key is gone. Idempotent."""
-        if self._values.pop(key, None) is not None:
-            self._snapshot = None
+        for model, values in self._values.items():
+            if values.pop(key, None) is not None:
+                self._changed.add(model)
 
     @property
     def snapshot(self) -> Snapshot:
         """What the values amount to now; the same object until something changes."""
-        if self._snapshot is None:
-            self._snapshot = self._take()
+        if self._changed:
+            pools = {pool.name: pool for pool in self._of(Pool)}
+            if Pool in self._changed:
+                self._changed |= {Endpoint, Block}
+            made: dict[str, Any] = {
+                _FIELDS[model]: self._take(model, pools) for model in self._changed if model in _FIELDS
+            }
+            self._snapshot = replace(self._snapshot, **made)
+            self._changed = set()
         return self._snapshot
 
-    def _take(self) -> Snapshot:
-        found: dict[type[Value], list[Value]] = {}
-        for value in self._values.values():
-            found.setdefault(type(value), []).append(value)
+    def _take(self, model: type[Value], pools: Mapping[str, Pool]) -> object:
+        """One field of the snapshot; see its type there."""
+        mine = self._node
+        if model is Node:
+            return next((node for node in self._of(Node) if node.name == mine), None)
+        takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
+            Pool: lambda: pools.items(),
+            Peer: lambda: ((peer.name, peer) for peer in self._of(Peer) if peer.node in {None, mine}),
+            Endpoint: lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine and e.pool in pools),
+            Block: lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine and b.pool in pools),
+            Displaced: lambda: ((d.address, d) for d in self._of(Displaced)),
+            Attachment: lambda: ((a.endpoint, a) for a in self._of(Attachment)),
+            Ready: lambda: ((r.prefix, r) for r in self._of(Ready)),
+            Advertised: lambda: ((a.prefix, a) for a in self._of(Advertised)),
+        }
+        return MappingProxyType(dict(takes[model]()))
 
-        def of(model: type[V]) -> list[V]:
-            return [value for value in found.get(model, []) if isinstance(value, model)]
-
-        pools = {pool.name: pool for pool in of(Pool)}
-        return Snapshot(
-            name=self._node,
-            node=next((node for node in of(Node) if node.name == self._node), None),
-            pools=MappingProxyType(pools),
-            peers=_map((peer.name, peer) for peer in of(Peer) if peer.node in {None, self._node}),
-            endpoints=_map((e.id, e) for e in of(Endpoint) if e.node == self._node and e.pool in pools),
-            blocks=_map((b.cidr, b) for b in of(Block) if b.node == self._node and b.pool in pools),
-            displaced=_map((d.address, d) for d in of(Displaced)),
-            attachments=_map((a.endpoint, a) for a in of(Attachment)),
-            ready=_map((r.prefix, r) for r in of(Ready)),
-            advertised=_map((a.prefix, a) for a in of(Advertised)),
-        )
+    def _of(self, model: type[V]) -> list[V]:
+        return [value for value in self._values.get(model, {}).values() if isinstance(value, model)]
 
 
-def _map(pairs: Iterable[tuple[K, V]]) -> Mapping[K, V]:
-    return MappingProxyType(dict(pairs))
+_FIELDS: Mapping[type[Value], str] = {
+    Node: "node",
+    Pool: "pools",
+    Peer: "peers",
+    Endpoint: "endpoints",
+    Block: "blocks",
+    Displaced: "displaced",
+    Attachment: "attachments",
+    Ready: "ready",
+    Advertised: "advertised",
+}
+"""The field of the snapshot that values of a model make."""

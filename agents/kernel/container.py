@@ -18,12 +18,16 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 
+from agents.delta import Delta, delta
+from agents.driver import Outcome
 from agents.kernel import sysctl
 from agents.kernel.interface import Interface, find_interface, missing_addresses, set_up
 from agents.kernel.message import encode
+from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.route_messages import decode, dump
-from intent.names import MAIN_TABLE, PROTOCOL
+from intent.names import GATEWAY_MAC, MAIN_TABLE, PROTOCOL
+from intent.neighbours import Neighbour
 from store.model import IPAddress, IPNetwork, host_prefix
 
 log = logging.getLogger(__name__)
@@ -63,7 +67,7 @@ def configure(wanted: Inside) -> bool:
         networks = [ip_interface((address, address.max_prefixlen)) for address in wanted.addresses]
         if addresses := missing_addresses(netlink, interface, networks):
             netlink.request(*addresses)
-        return any([changed, requests, addresses, _routes(netlink, wanted)])
+        return any([changed, requests, addresses, _neighbours(netlink, wanted), _routes(netlink, wanted)])
 
 
 def _links(netlink: Netlink, interface: Interface, wanted: Inside) -> list[bytes]:
@@ -80,6 +84,22 @@ def _parameters(wanted: Inside) -> bool:
     if any(address.version == 6 for address in wanted.addresses):
         changed |= sysctl.ensure(f"net/ipv6/conf/{wanted.ifname}/disable_ipv6", "0")
     return changed
+
+
+def _neighbours(netlink: Netlink, wanted: Inside) -> bool:
+    """The gateway's MAC is known from the start, so that the first packet waits for no answer to ARP or ND.
+
+    An endpoint that asks before its flows are there would ask again after a second only (RFC 4861 §10,
+    and the same timer for ARP in Linux).
+    """
+    driver = NeighbourDriver(netlink)
+    gateways = (Neighbour(wanted.ifname, gateway, GATEWAY_MAC) for gateway in wanted.gateways)
+    change = delta({one.key: one for one in gateways}, driver.read())
+    if not change.put:
+        return False
+    if driver.apply(Delta(change.put, {})) is not Outcome.DONE:
+        raise KernelError(errno.EAGAIN, f"neighbours of {wanted.ifname} were not taken")
+    return True
 
 
 def _routes(netlink: Netlink, wanted: Inside) -> bool:

@@ -93,6 +93,14 @@ def inode(path: str) -> str:
         return netns.inode
 
 
+def is_still(path: str, number: str) -> bool:
+    """Whether a path stands for the namespace that `inode` answered for it. Cheap: nothing is opened."""
+    try:
+        return str(os.stat(path).st_ino) == number  # noqa: PTH116 - a Path costs more than the call
+    except OSError:
+        return False
+
+
 @contextmanager
 def entered(netns: Netns) -> Iterator[None]:
     """Be in `netns` with the calling thread, then home again. Threads started meanwhile stay there."""

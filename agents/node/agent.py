@@ -16,7 +16,7 @@ from agents.kernel.links import Links
 from agents.kernel.monitor import Monitor
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.netlink import KernelError
-from agents.kernel.netns import NetnsGone, inode
+from agents.kernel.netns import inode, is_still
 from agents.kernel.routes import RouteDriver, RuleDriver
 from agents.knowledge import Knowledge
 from agents.loop import Loop
@@ -25,7 +25,7 @@ from agents.node.attachments import Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.flow_driver import FlowDriver
 from agents.node.plug import Busy, Plug
-from agents.node.wants import Refused, Want, Wants
+from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
@@ -189,7 +189,7 @@ class Agent:
             self._wants,
             devices,
             self._publisher,
-            netns_alive=_netns_alive,
+            netns_alive=lambda want: is_still(want.netns, want.netns_id),
             boot_id=self._boot_id,
         )
 
@@ -198,10 +198,3 @@ class Agent:
             node=self._settings.node, program=Program.AGENT, boot_id=self._boot_id, started=datetime.now(UTC)
         )
         return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
-
-
-def _netns_alive(want: Want) -> bool:
-    try:
-        return inode(want.netns) == want.netns_id
-    except NetnsGone:
-        return False

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from agents.node.plan import Memory, Plan, plan
@@ -17,7 +18,7 @@ from agents.node.plug import Busy, Plug, Plugged
 from agents.node.wants import Refused, Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
-from intent.flows import endpoint_keys, flows
+from intent.flows import flows, flows_of
 from intent.held import Held
 from intent.names import MAIN_TABLE
 from intent.neighbours import Neighbour, NeighbourKey, neighbours
@@ -25,12 +26,13 @@ from intent.routes import Route, RouteKey, Rule, routes, rules
 from intent.snapshot import Snapshot
 from openflow.flow import Flow, FlowKey
 from store import keys
-from store.model import Attachment, Endpoint, IPNetwork, Ready, host_prefix
+from store.model import Attachment, Endpoint, IPAddress, IPNetwork, Ready, host_prefix
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
 DRAIN_POLL_S = 0.05
+REPORTS_KEPT = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,15 @@ class Dataplane:
         self._boot_id = boot_id
         self._clock = clock
         self._memory = Memory()
+        self._held: dict[str, Held] = {}
+        self._alive: set[Want] = set()
+        self._done: tuple[object, ...] | None = None
         self._confirmed: set[IPNetwork] = set()
 
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
+        self._alive.clear()
+        self._done = None
         for reconciler in self._devices.reconcilers:
             reconciler.forget()
 
@@ -96,48 +103,82 @@ class Dataplane:
             return RETRY_S
 
     def _pass(self, snapshot: Snapshot) -> float | None:
-        wants = self._wants.all()
-        todo, self._memory = plan(snapshot, wants, self._netns_alive, self._memory, self._clock())
-        plugged = self._devices.plug.read()
+        wants, plugged = dict(self._wants.all()), self._devices.plug.read()
+        if self._done is not None and _same(self._done, _inputs(snapshot, wants, plugged)):
+            return None
+        self._done = None
+        todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
         held = self._plug_in(todo, wants, plugged)
         desired = _desired(snapshot, held.values())
-        for reconciler, wanted in zip(self._devices.reconcilers, desired, strict=True):
-            reconciler.wants_retry = False
-            reconciler.put(wanted)
-        self._confirm(snapshot, {name: one for name, one in held.items() if name in todo.up})
+        done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
+        self._confirm(snapshot, {name: one for name, one in held.items() if name in todo.up}, all(done))
         self._report(snapshot)
         for reconciler, wanted in reversed(list(zip(self._devices.reconcilers, desired, strict=True))):
             reconciler.delete(wanted)
-        self._take_down(todo)
+        self._take_down(todo, wants, plugged)
         self._report_attachments(snapshot)
         if any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
-        return DRAIN_POLL_S if todo.draining else None
+        if todo.draining:
+            return DRAIN_POLL_S
+        # With what this pass changed itself, and without what came meanwhile: that is still to be done.
+        self._done = _inputs(snapshot, wants, plugged)
+        return None
 
-    def _plug_in(
-        self, todo: Plan, wants: Mapping[str, Want], plugged: Mapping[str, Plugged]
-    ) -> dict[str, Held]:
+    def _is_alive(self, want: Want) -> bool:
+        """Looked up once: when a namespace dies its link dies, and that is a reason to read all again."""
+        if want not in self._alive and self._netns_alive(want):
+            self._alive.add(want)
+        return want in self._alive
+
+    def _plug_in(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> dict[str, Held]:
         held = {}
         for name, endpoint in {**todo.draining, **todo.up}.items():
             there = plugged.get(name)
             ofport = there.ofport if there is not None else None
             if name in todo.up and (ofport is None or there is None or there.want != wants[name]):
-                ofport = self._insert(wants[name], endpoint)
+                ofport = self._insert(endpoint, wants, plugged)
             if ofport is not None:
-                held[name] = Held(endpoint, ofport)
+                held[name] = self._hold(endpoint, ofport)
+        self._held = held
         return held
 
-    def _insert(self, want: Want, endpoint: Endpoint) -> int | None:
-        try:
-            return self._devices.plug.insert(want, endpoint)
-        except Refused as fault:
-            log.warning("not attached endpoint=%s why=%s", endpoint.id, fault)
-            self._devices.plug.remove(endpoint.id)
-            self._wants.remove(endpoint.id, fault)
-            return None
+    def _hold(self, endpoint: Endpoint, ofport: int) -> Held:
+        """The object of the last pass where nothing has changed: what follows from it is kept by it."""
+        before = self._held.get(endpoint.id)
+        if before is not None and (before.endpoint, before.ofport) == (endpoint, ofport):
+            return before
+        return Held(endpoint, ofport)
 
-    def _confirm(self, snapshot: Snapshot, up: Mapping[str, Held]) -> None:
+    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> int | None:
+        name = endpoint.id
+        try:
+            plugged[name] = self._devices.plug.insert(wants[name], endpoint)
+        except Refused as fault:
+            log.warning("not attached endpoint=%s why=%s", name, fault)
+            self._remove(name, wants, plugged, fault)
+            return None
+        return plugged[name].ofport
+
+    def _remove(
+        self, name: str, wants: dict[str, Want], plugged: dict[str, Plugged], why: Refused | None = None
+    ) -> None:
+        self._devices.plug.remove(name)
+        self._wants.remove(name, why)
+        plugged.pop(name, None)
+        wants.pop(name, None)
+
+    def _put(self, reconciler: Reconciler[Any, Any], wanted: Mapping[Any, Any]) -> bool:
+        reconciler.wants_retry = False
+        return reconciler.put(wanted)
+
+    def _confirm(self, snapshot: Snapshot, up: Mapping[str, Held], all_done: bool) -> None:
         """Find out which prefixes can be delivered. What cannot be read now stays as it was."""
+        if all_done:
+            self._confirmed = set(snapshot.blocks).union(*(_prefixes(one) for one in up.values()))
+            for name in up:
+                self._wants.attached(name)
+            return
         if not (self._devices.routes.known and self._devices.flows.known):
             self._confirmed &= set(snapshot.blocks).union(*(_prefixes(one) for one in up.values()))
             return
@@ -145,7 +186,7 @@ class Dataplane:
         in_switch = self._devices.flows.actual.keys()
         self._confirmed = set(snapshot.blocks) & in_kernel
         for name, one in up.items():
-            if _prefixes(one) <= in_kernel and endpoint_keys(one) <= in_switch:
+            if _prefixes(one) <= in_kernel and flows_of(one).keys() <= in_switch:
                 self._confirmed |= _prefixes(one)
                 self._wants.attached(name)
 
@@ -153,35 +194,58 @@ class Dataplane:
         """Say what is ready; nothing as long as nothing is known, so that a restart withdraws nothing."""
         if not (self._confirmed or (self._devices.routes.known and self._devices.flows.known)):
             return
-        ready = {
-            keys.READY.key(snapshot.name, prefix): Ready(
-                prefix=prefix, node=snapshot.name, boot_id=self._boot_id
-            )
-            for prefix in self._confirmed
-        }
-        self._publisher.say("ready", ready)
+        self._publisher.say(
+            "ready", dict(_ready(snapshot.name, one, self._boot_id) for one in self._confirmed)
+        )
 
-    def _take_down(self, todo: Plan) -> None:
+    def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         for name, why in todo.down.items():
-            self._devices.plug.remove(name)
-            self._wants.remove(name)
+            self._remove(name, wants, plugged)
             log.info("detached endpoint=%s why=%s", name, why)
 
     def _report_attachments(self, snapshot: Snapshot) -> None:
         known = {**snapshot.endpoints, **self._memory.endpoints}
-        held = {
-            keys.ATTACHMENTS.key(snapshot.name, name): Attachment(
-                endpoint=name,
-                node=snapshot.name,
-                addresses=known[name].addresses,
-                netns=want.netns,
-                ifname=want.ifname,
-                boot_id=self._boot_id,
-            )
+        held = (
+            _attachment(snapshot.name, want, known[name].addresses, self._boot_id)
             for name, want in self._wants.all().items()
             if name in known
-        }
-        self._publisher.say("attachments", held)
+        )
+        self._publisher.say("attachments", dict(held))
+
+
+@lru_cache(maxsize=REPORTS_KEPT)
+def _ready(node: str, prefix: IPNetwork, boot_id: str) -> tuple[str, Ready]:
+    """The report that a prefix is ready, with its key. Made once: every pass says all of them."""
+    return keys.READY.key(node, prefix), Ready(prefix=prefix, node=node, boot_id=boot_id)
+
+
+@lru_cache(maxsize=REPORTS_KEPT)
+def _attachment(
+    node: str, want: Want, addresses: tuple[IPAddress, ...], boot_id: str
+) -> tuple[str, Attachment]:
+    """The report that an endpoint is held, with its key."""
+    made = Attachment(
+        endpoint=want.endpoint,
+        node=node,
+        addresses=addresses,
+        netns=want.netns,
+        ifname=want.ifname,
+        boot_id=boot_id,
+    )
+    return keys.ATTACHMENTS.key(node, want.endpoint), made
+
+
+def _inputs(
+    snapshot: Snapshot, wants: Mapping[str, Want], plugged: Mapping[str, Plugged]
+) -> tuple[object, ...]:
+    """What a pass depends on, apart from the devices: compared by identity where it is kept so."""
+    stages = {want: want.stage for want in wants.values()}
+    parts = (snapshot.pools, snapshot.peers, snapshot.endpoints, snapshot.blocks, snapshot.displaced)
+    return (*parts, snapshot.advertised, stages, plugged)
+
+
+def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
+    return all(a is b or (isinstance(a, dict) and a == b) for a, b in zip(before, now, strict=True))
 
 
 def _desired(snapshot: Snapshot, held: Collection[Held]) -> tuple[Mapping[Any, Any], ...]:

@@ -76,8 +76,8 @@ class Plug:
         found = (_plugged(row) for row in rows.values())
         return {one.want.endpoint: one for one in found if one is not None}
 
-    def insert(self, want: Want, endpoint: Endpoint) -> int:
-        """Make link and port; returns the port's OpenFlow number.
+    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
+        """Make link and port; returns the port, which has its OpenFlow number.
 
         Ordering: the port comes last, so that a port always has its link.
 
@@ -97,7 +97,7 @@ class Plug:
         )
         try:
             self._links.ensure_endpoint_link(spec)
-            return self._bridge.add_port(name, _external_ids(want))
+            return Plugged(want, name, self._bridge.add_port(name, _external_ids(want)))
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:

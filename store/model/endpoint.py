@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -112,6 +113,7 @@ class Advertised(Value):
     peers: tuple[Name, ...]
 
 
+@lru_cache(maxsize=1 << 16)
 def host_prefix(address: IPAddress) -> IPNetwork:
     """The /32 or /128 of one address."""
     return ip_network(address)

@@ -17,9 +17,9 @@ from agents.node.plug import Busy, Plugged
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
 from intent.names import MAIN_TABLE
-from intent.snapshot import Snapshot
+from intent.snapshot import Snapshot, View
 from store.model import Endpoint, EndpointState, Value
-from tests.support.cluster import BOOT, advertised, block, endpoint, pool, snapshot
+from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
 from tests.support.drivers import DictDriver
 
 WANT = Want("web", "/run/netns/web", "1", "eth0")
@@ -34,19 +34,20 @@ class MemoryPlug:
     journal: list[tuple[str, str, Any]] = field(default_factory=list)
     refuse: Refused | None = None
     busy: bool = False
+    reads: int = 0
 
     def read(self) -> dict[str, Plugged]:
+        self.reads += 1
         if self.busy:
             raise Busy("the switch is away")
         return dict(self.plugged)
 
-    def insert(self, want: Want, endpoint: Endpoint) -> int:
+    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
         if self.refuse is not None:
             raise self.refuse
         self.journal.append(("put", "plug", endpoint.id))
-        ofport = len(self.plugged) + 1
-        self.plugged[endpoint.id] = Plugged(want, f"pl-{endpoint.id}", ofport)
-        return ofport
+        self.plugged[endpoint.id] = made = Plugged(want, f"pl-{endpoint.id}", len(self.plugged) + 1)
+        return made
 
     def remove(self, endpoint: str) -> None:
         if self.plugged.pop(endpoint, None) is not None:
@@ -221,10 +222,27 @@ def test_what_was_removed_by_hand_comes_back_at_the_resync() -> None:
     assert node.touched() == ["put routes"]
 
 
+def test_an_echo_of_what_was_said_costs_no_work() -> None:
+    node = Node()
+    view = View(NODE)
+    for value in (pool(), block(), endpoint()):
+        view.put(key_of(value), value)
+    node.snapshot = view.snapshot
+    node.wants.add(WANT)
+    node.dataplane.step()
+    asked = node.plug.reads
+    echo = ready(ADDRESS)
+    view.put(key_of(echo), echo)
+    node.snapshot = view.snapshot
+    assert node.dataplane.step() is None
+    assert node.plug.reads == asked + 1, "it looked whether the plugs are as they were, and at nothing else"
+
+
 def test_a_namespace_that_vanished_detaches_its_endpoint_only() -> None:
     node = Node()
     node.attach()
     node.alive = False
+    node.dataplane.resync()  # the kernel tells that the link is gone
     node.dataplane.step()
     assert node.plug.plugged == {}
     assert node.said.says == {"ready": {BLOCK}, "attachments": set()}
