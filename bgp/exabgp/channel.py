@@ -72,6 +72,11 @@ class Channel:
         """A descriptor that is readable when ExaBGP said something."""
         return self._socket.fileno()
 
+    @property
+    def pending(self) -> bool:
+        """Whether `events` has something that was read already: the descriptor does not tell of that."""
+        return bool(self._lines or self._events)
+
     def close(self) -> None:
         """Close the connection; ExaBGP goes on. Idempotent."""
         self._socket.close()

@@ -172,11 +172,11 @@ class ExaBgpSpeaker:
                     self._converse(process, channel)
             except Hung as fault:
                 process.kill()
-                raise self._ended(str(fault)) from fault
+                raise Ended(str(fault)) from fault
             except ChannelLost as fault:
                 # The bridge alone may have died; ExaBGP has another one soon.
                 if process.ended(self._timing.poll_s):
-                    raise self._ended() from fault
+                    raise self._ended(process) from fault
                 raise
 
     def _obtain(self) -> Process:
@@ -215,7 +215,7 @@ class ExaBgpSpeaker:
                 raise
             except ChannelLost as fault:
                 if process.ended():
-                    raise self._ended() from fault
+                    raise self._ended(process) from fault
                 if time.monotonic() > until:
                     raise Hung(f"no bridge: {fault}") from fault
             self._pass_time()
@@ -224,9 +224,10 @@ class ExaBgpSpeaker:
         self._session.begin(channel)
         self._look(channel)
         while True:
-            self._wait(self._verify_at, process.fileno(), channel.fileno())
+            until = 0.0 if channel.pending else self._verify_at
+            self._wait(until, process.fileno(), channel.fileno())
             if process.ended():
-                raise self._ended()
+                raise self._ended(process)
             if self._session.hear(channel.events()) or time.monotonic() >= self._verify_at:
                 self._look(channel)
             else:
@@ -237,8 +238,9 @@ class ExaBgpSpeaker:
         self._session.bring(channel, read_back=True)
         self._verify_at = time.monotonic() + self._timing.verify_s
 
-    def _ended(self, why: str = "") -> Ended:
-        return Ended(why or f"ExaBGP ended; its last words: {last_words(self._where)}")
+    def _ended(self, process: Process) -> Ended:
+        words = f": {last_words(self._where)}" if process.how.startswith("exit") else ""
+        return Ended(f"ExaBGP ended, {process.how}{words}")
 
     def _pass_time(self) -> None:
         if self._stopping:

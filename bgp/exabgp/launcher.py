@@ -43,7 +43,11 @@ def main(arguments: list[str]) -> int:
         print(f"another process speaks for {config.parent}", file=sys.stderr)  # noqa: T201
         return 1
     rundir.record(config.parent, config.read_text())
-    os.environ.update(SETTINGS, **{"exabgp.daemon.user": pwd.getpwuid(os.geteuid()).pw_name})
+    os.environ.update(
+        SETTINGS,
+        EXABGP_ENVFILE=str(rundir.RunDir(config.parent).environment),
+        **{"exabgp.daemon.user": pwd.getpwuid(os.geteuid()).pw_name},
+    )
     return run(config)
 
 

@@ -38,6 +38,8 @@ class Process:
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
+        self.how = "nobody saw how"
+        """How it ended, for people, once it has; known only of a process that this program started."""
         self._pidfd = pidfd
 
     @classmethod
@@ -89,7 +91,8 @@ class Process:
         if not poll.poll(timeout_s * 1000):
             return False
         with contextlib.suppress(ChildProcessError):  # started by an earlier life of this program
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            self.how = _how(result) if result is not None else self.how
         return True
 
     def kill(self) -> None:
@@ -113,6 +116,12 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, number)
+
+
+def _how(result: os.waitid_result) -> str:
+    if result.si_code == os.CLD_EXITED:
+        return f"exit status {result.si_status}"
+    return f"killed by {signal.Signals(result.si_status).name}"
 
 
 def last_words(where: RunDir) -> str:

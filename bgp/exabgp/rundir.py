@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-FILES = ("exabgp.conf", "exabgp.log", "bridge.sock", "lock")
+FILES = ("exabgp.conf", "exabgp.env", "exabgp.log", "bridge.sock", "lock")
 MAX_SOCKET_PATH = 107
 """The longest path of a unix socket, in bytes (unix(7))."""
 
@@ -37,6 +37,11 @@ class RunDir:
         return self.path / "exabgp.conf"
 
     @property
+    def environment(self) -> Path:
+        """ExaBGP's settings file: empty, so that none of the host's is read."""
+        return self.path / "exabgp.env"
+
+    @property
     def socket(self) -> Path:
         """Where the bridge listens."""
         return self.path / "bridge.sock"
@@ -49,6 +54,7 @@ class RunDir:
     def make(self) -> None:
         """Create the directory, readable by its owner only. Idempotent."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.environment.write_text("")
 
     def remove(self) -> None:
         """Remove the files of a process that has ended, and the directory. Idempotent."""
