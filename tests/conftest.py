@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.support.labs"]
+
 TOOL_PATHS = ("/usr/sbin", "/sbin", "/usr/lib/frr")
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.boot import boot_id
+from agents.command import Refusal
 from agents.kernel.links import Links
 from agents.kernel.monitor import Monitor
 from agents.kernel.neighbours import NeighbourDriver
@@ -31,7 +32,7 @@ from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
 from openflow.bridge import Bridge
-from openflow.errors import BridgeError
+from openflow.errors import BridgeError, SwitchError
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store
@@ -76,7 +77,7 @@ class Agent:
         self._api: ApiServer | None = None
 
     def start(self) -> None:
-        """Start every part. Raises `SocketInUse` or `PermissionError` before anything was touched."""
+        """Start every part. Raises `Refusal` or `PermissionError` before anything was touched."""
         self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         attachments = Attachments(
             node=self._settings.node,
@@ -88,7 +89,10 @@ class Agent:
             netns_id=inode,
         )
         self._api = ApiServer(self._settings.run_dir / "agent.sock", attachments, self.not_ready)
-        self._switch.start()
+        try:
+            self._switch.start()
+        except SwitchError as fault:
+            raise Refusal(f"{fault}; choose another --openflow-port") from fault
         self._bridge.start()
         self._knowledge.start()
         self._publisher.start()
@@ -143,7 +147,8 @@ class Agent:
         """The bridge with its gateway, what is plugged into it, and no link that nobody wants."""
         controller = f"tcp:127.0.0.1:{self._settings.openflow_port}"
         try:
-            self._bridge.ensure(controller=controller, mac=GATEWAY_MAC)
+            # A switch that lost us dials again after seconds only; told anew, it does so at once.
+            self._bridge.ensure(controller=controller, mac=GATEWAY_MAC, redial=not self._switch.connected)
             self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
             self._adopt()
             self._plug.sweep(self._wants.all())

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agents.command import Refusal
 from agents.node.attachments import Attachments, AttachRequest
 from agents.node.wants import Refused
 
@@ -55,7 +56,7 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._path.unlink(missing_ok=True)
 
 
-class SocketInUse(Exception):
+class SocketInUse(Refusal):
     """Another agent serves this socket."""
 
 

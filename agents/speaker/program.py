@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from agents.boot import boot_id
+from agents.command import Refusal
 from agents.knowledge import Knowledge
 from agents.loop import Loop
 from agents.publisher import Publisher
@@ -42,7 +43,7 @@ RETIRE_S = 15.0
 BGP_DIRECTORY = "bgp"
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunning(Refusal):
     """Another speaker uses the run directory."""
 
 

@@ -1,4 +1,4 @@
-"""Labs that integration tests share, and what a failed test shows of them.
+"""Labs that integration and fault tests share, and what a failed test shows of them.
 
 Their names carry this process's id: neither a standing `make lab` nor another test run is in the way,
 and what a killed run leaves is swept by the next lab of any name.

@@ -1,0 +1,94 @@
+"""What the programs of a node have in common as commands: arguments, signals, and one line for a refusal."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from store.client import Store
+from store.model.value import Name
+from store.options import OptionError, add_arguments, open_store
+
+DEFAULT_RUN_DIR = Path("/run/polder")
+USAGE_ERROR = 2
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+class Refusal(Exception):
+    """The program cannot start as it was told to; the message is one line that says what to do."""
+
+
+class NodeProgram(Protocol):
+    """A program that runs until it is stopped."""
+
+    def start(self) -> None:
+        """Start every part. Raises `Refusal` or `PermissionError` before anything was touched."""
+        ...
+
+    def run(self) -> None:
+        """Work until `stop`. Blocking."""
+        ...
+
+    def stop(self) -> None:
+        """End `run`. From a signal handler or any thread."""
+        ...
+
+
+def arguments(name: str, description: str, run_dir: str) -> argparse.ArgumentParser:
+    """The arguments that every program of a node takes; `run_dir` says what it keeps there."""
+    made = argparse.ArgumentParser(prog=f"polder {name}", description=description)
+    made.add_argument("--node", required=True, help="the name this node is registered under")
+    made.add_argument("--run-dir", type=Path, default=DEFAULT_RUN_DIR, help=f"{run_dir} (%(default)s)")
+    made.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    add_arguments(made)
+    return made
+
+
+def node_name(args: argparse.Namespace) -> str:
+    """The node's name as given. Raises `Refusal`."""
+    try:
+        return str(TypeAdapter(Name).validate_python(args.node))
+    except ValidationError:
+        why = f"--node {args.node[:64]!r} is not a name: lower-case letters, digits, dots and hyphens"
+        raise Refusal(why) from None
+
+
+def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram]) -> int:
+    """Make the program and run it until SIGTERM or SIGINT. Returns the exit status; a refusal is 2."""
+    logging.basicConfig(level=args.log_level, format=LOG_FORMAT)
+    try:
+        store = open_store(args)
+        program = make(store)
+        program.start()
+    except (OptionError, Refusal) as fault:
+        return refuse(name, str(fault))
+    except PermissionError as fault:
+        return refuse(name, f"no right to use {fault.filename}: run as root, or choose another --run-dir")
+    threading.excepthook = _die
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: program.stop())
+    program.run()
+    store.close()
+    return 0
+
+
+def refuse(name: str, why: str) -> int:
+    """Say why the program does not start. Returns the exit status."""
+    print(f"polder {name}: {why}", file=sys.stderr)  # noqa: T201
+    return USAGE_ERROR
+
+
+def _die(crash: threading.ExceptHookArgs) -> None:
+    """A thread that ends by an unknown exception takes the program with it: the supervisor starts it anew."""
+    traceback.print_exception(crash.exc_type, crash.exc_value, crash.exc_traceback)
+    os._exit(1)

@@ -1,0 +1,268 @@
+"""Faults under traffic: what is there goes on, what was removed comes back, what is foreign is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from lab.host import Host
+from lab.lab import Lab
+from lab.rest import Unanswered
+from lab.wait import wait_until
+from tests.support.cluster import NODE
+
+pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra")
+
+BACK_S = 20.0
+POOL = "10.64."
+
+
+@dataclass
+class Fixed:
+    """A container on node-1 that answers, the node, and everything a test needs to ask."""
+
+    lab: Lab
+    name: str
+    host: Host
+    address: str
+
+    @property
+    def node(self) -> Host:
+        return self.lab.hosts[NODE]
+
+    @property
+    def metal(self) -> Host:
+        return self.lab.hosts["metal"]
+
+    def flows(self) -> list[str]:
+        """The flows that name the container's address."""
+        lines = self.lab.fabric.switches[NODE].ofctl("dump-flows", "polder0").splitlines()
+        return [line for line in lines if f"={self.address}" in line]
+
+    def attached(self) -> list[str]:
+        items = self.lab.polder.agent_api(NODE).do("GET", "/v1/attachments")["items"]
+        return [one["endpoint"] for one in items]
+
+
+def make(lab: Lab, name: str) -> Fixed:
+    """Create and attach a container on node-1, and wait until metal reaches it."""
+    lab.api.do("POST", "/v1/endpoints", {"id": name, "node": NODE})
+    host = lab.container(name)
+    address = lab.attach(name, host, NODE)["addresses"][0]
+    made = Fixed(lab, name, host, address)
+    wait_until(lambda: made.metal.ping(address).ok, BACK_S, f"{name} to answer")
+    return made
+
+
+def delete(lab: Lab, name: str) -> None:
+    lab.api.request("DELETE", f"/v1/endpoints/{name}")
+    wait_until(lambda: lab.api.get(f"/v1/endpoints/{name}").status == 404, BACK_S, f"{name} to be gone")
+
+
+@pytest.fixture
+def web(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Fixed]:
+    name = f"f{abs(hash(request.node.name)) % 10**8}"
+    yield make(lab, name)
+    delete(lab, name)
+    if name in lab.hosts:
+        lab.fabric.remove_container(name)
+
+
+@contextmanager
+def undisturbed(web: Fixed) -> Iterator[None]:
+    """No ping is lost and no ToR changes a route of the pool while the block runs."""
+    ping = web.metal.ping_background(web.address)
+    monitors = [tor.host.monitor_routes() for tor in web.lab.tors.values()]
+    try:
+        yield
+        ping.wait_answers(20, BACK_S)
+    finally:
+        report = ping.stop()
+        changes = [change.text for monitor in monitors for change in monitor.stop()]
+    assert report.ok, report
+    assert [text for text in changes if POOL in text] == []
+
+
+def test_etcd_away(web: Fixed) -> None:
+    """503 with Retry-After; agents keep forwarding; an endpoint that is known can still be attached."""
+    lab = web.lab
+    lab.api.do("POST", "/v1/endpoints", {"id": "known", "node": NODE})
+    known = lab.container("known")
+    agent = lab.polder.agent_api(NODE)
+    with undisturbed(web):
+        lab.polder.etcd.stop()
+        try:
+            answer = lab.api.request("POST", "/v1/endpoints", {"id": "late", "node": NODE})
+            assert answer.status == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert int(answer.headers["retry-after"]) > 0
+            ready = lab.api.get("/readyz")
+            assert (ready.status, ready.body["not_ready"][0]["what"]) == (503, "etcd")
+            body = {"endpoint": "known", "netns": str(known.netns_path), "ifname": "eth0"}
+            made = agent.request("POST", "/v1/attachments", body)
+            assert made.status == 201, made.body
+            assert known.ping(web.address, 3).ok
+        finally:
+            lab.polder.etcd.start()
+        wait_until(lambda: lab.api.get("/readyz").status == 200, BACK_S, "the controller to have etcd again")
+    wait_until(
+        lambda: lab.api.get("/v1/endpoints/known").body["ready"], BACK_S, "what happened to be reported"
+    )
+    delete(lab, "known")
+    lab.fabric.remove_container("known")
+
+
+def test_all_controllers_down(web: Fixed) -> None:
+    lab = web.lab
+    lab.api.do("POST", "/v1/endpoints", {"id": "known", "node": NODE})
+    known = lab.container("known")
+    with undisturbed(web):
+        lab.polder.controller.kill()
+        try:
+            with pytest.raises(Unanswered):
+                lab.api.get("/readyz")
+            lab.attach("known", known, NODE)
+            assert known.ping(web.address, 3).ok
+        finally:
+            lab.polder.controller.start()
+    delete(lab, "known")
+    lab.fabric.remove_container("known")
+
+
+def test_a_namespace_that_vanished(web: Fixed) -> None:
+    """Its endpoint is detached, the rest goes on, and the endpoint can be attached again elsewhere."""
+    other = make(web.lab, "vanishing")
+    with undisturbed(web):
+        web.lab.fabric.remove_container("vanishing")
+        wait_until(lambda: "vanishing" not in other.attached(), BACK_S, "the endpoint to be detached")
+        wait_until(lambda: not other.flows(), BACK_S, "its flows to go")
+        assert web.node.route(f"{other.address}/32") is None
+        assert web.lab.api.get("/v1/endpoints/vanishing").body["attached"] is False
+    again = web.lab.container("vanishing")
+    assert web.lab.attach("vanishing", again, NODE)["addresses"] == [other.address]
+    assert again.ping(web.address, 3).ok
+    delete(web.lab, "vanishing")
+    web.lab.fabric.remove_container("vanishing")
+
+
+def test_foreign_state_is_left_alone(web: Fixed) -> None:
+    """Somebody else's route, policy rule, neighbour, port and flow outlive a restart of the agent."""
+    node, switch = web.node, web.lab.fabric.switches[NODE]
+    node.run("ip", "link", "add", "foreign0", "type", "veth", "peer", "name", "foreign1")
+    for argv in (
+        ("ip", "link", "set", "foreign0", "up"),
+        ("ip", "link", "set", "foreign1", "up"),
+        ("ip", "route", "add", "10.99.0.0/24", "dev", "polder0", "proto", "static"),
+        ("ip", "rule", "add", "priority", "99", "from", "10.99.0.0/24", "lookup", "99"),
+        (
+            "ip",
+            "neigh",
+            "add",
+            "10.99.0.1",
+            "lladdr",
+            "02:00:00:00:00:99",
+            "dev",
+            "polder0",
+            "nud",
+            "permanent",
+        ),
+    ):
+        node.run(*argv)
+    switch.vsctl("add-port", "polder0", "foreign0")
+    switch.ofctl("add-flow", "polder0", "table=0,priority=9,cookie=0x99,udp,tp_dst=99,actions=drop")
+
+    def foreign() -> list[bool]:
+        return [
+            node.route("10.99.0.0/24") is not None,
+            "from 10.99.0.0/24" in node.run("ip", "rule").stdout,
+            "10.99.0.1" in {one.dst for one in node.neighbours()},
+            "foreign0" in switch.vsctl("list-ports", "polder0").split(),
+            "cookie=0x99," in switch.ofctl("dump-flows", "polder0"),
+        ]
+
+    assert all(foreign())
+    with undisturbed(web):
+        web.lab.polder.agents[NODE].restart()
+    assert all(foreign()), foreign()
+    switch.ofctl("del-flows", "polder0", "cookie=0x99/-1")
+    switch.vsctl("del-port", "polder0", "foreign0")
+    node.run("ip", "link", "delete", "foreign0")
+    node.run("ip", "rule", "delete", "priority", "99")
+    node.run("ip", "route", "delete", "10.99.0.0/24")
+    node.run("ip", "neigh", "delete", "10.99.0.1", "dev", "polder0")
+
+
+@pytest.mark.parametrize("what", ["route", "neighbour", "rule", "blackhole"])
+def test_what_is_removed_from_the_kernel_by_hand_comes_back(web: Fixed, what: str) -> None:
+    node = web.node
+    block = next(one.dst for one in node.routes() if one.kind == "blackhole" and one.dst.startswith(POOL))
+    removed, present = {
+        "route": (f"route delete {web.address}/32", lambda: node.route(f"{web.address}/32")),
+        "neighbour": (
+            f"neigh delete {web.address} dev polder0",
+            lambda: [
+                one for one in node.neighbours() if one.dst == web.address and "PERMANENT" in one.states
+            ],
+        ),
+        "rule": (
+            "rule delete priority 100 iif polder0",
+            lambda: "iif polder0" in node.run("ip", "rule").stdout,
+        ),
+        "blackhole": (f"route delete blackhole {block}", lambda: node.route(block)),
+    }[what]
+    node.run("ip", *removed.split())
+    wait_until(present, 5.0, f"{what} to come back")
+    assert web.metal.ping(web.address, 3).ok
+
+
+def test_a_port_that_is_removed_by_hand_comes_back(web: Fixed) -> None:
+    switch = web.lab.fabric.switches[NODE]
+    port = switch.vsctl("--bare", "--columns=name", "find", "Port", f"external_ids:polder={web.name}").strip()
+    switch.vsctl("del-port", "polder0", port)
+    wait_until(lambda: web.metal.ping(web.address).ok, BACK_S, "the container to answer again")
+
+
+def test_the_switch_is_restarted(web: Fixed) -> None:
+    """With the netdev datapath the switch is that process: forwarding is back when it is."""
+    switch = web.lab.fabric.switches[NODE]
+    switch.vswitchd.kill()
+    switch.vswitchd.start()
+    wait_until(lambda: web.metal.ping(web.address).ok, BACK_S, "the container to answer again")
+    assert web.flows()
+
+
+def test_deleting_while_the_agent_is_down_waits_for_it(web: Fixed) -> None:
+    """The address is not free while a node may still hold it; the agent that comes back cleans up."""
+    lab, other = web.lab, make(web.lab, "orphan")
+    agent = lab.polder.agents[NODE]
+    agent.kill()
+    try:
+        assert lab.api.request("DELETE", "/v1/endpoints/orphan").status == 202
+        assert lab.api.get("/v1/endpoints/orphan").body["state"] == "releasing"
+        assert other.flows()
+    finally:
+        agent.start()
+    wait_until(lambda: lab.api.get("/v1/endpoints/orphan").status == 404, BACK_S, "the release to end")
+    assert other.flows() == []
+    lab.fabric.remove_container("orphan")
+
+
+def test_a_container_cannot_speak_for_another(web: Fixed) -> None:
+    """A packet with a source that is not its own is dropped at its port, and counted."""
+    stranger = make(web.lab, "stranger")
+    stranger.host.run("ip", "address", "add", "10.64.255.77/32", "dev", "eth0")
+    with web.metal.capture("any", "icmp and src 10.64.255.77") as capture:
+        report = stranger.host.ping("10.3.0.10", 3, source="10.64.255.77")
+        assert report.received == 0
+        assert stranger.host.ping("10.3.0.10", 3).ok, "its own address still works"
+        assert capture.packets() == []
+    lines = web.lab.fabric.switches[NODE].ofctl("dump-flows", "polder0").splitlines()
+    drops = [
+        line for line in lines if "actions=drop" in line and "n_packets=0" not in line and "table=0" in line
+    ]
+    assert drops, "the drop is not counted"
+    delete(web.lab, "stranger")
+    web.lab.fabric.remove_container("stranger")
