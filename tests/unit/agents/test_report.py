@@ -1,0 +1,106 @@
+"""Reports: the store is made equal to what was said, by differences only, and catches up after an outage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from agents.publisher import Publisher
+from agents.reconciler import Reconciler
+from agents.report import StoreDriver
+from lab.wait import wait_until
+from store import keys
+from store.client import Exists, Put
+from store.codec import decode, encode
+from store.memory import MemoryStore
+from store.model import Ready
+from tests.support.cluster import NODE, endpoint, ready
+
+KEYS = [keys.READY.key(NODE, f"10.64.0.{number}/32") for number in range(300)]
+VALUES = {key: ready(f"10.64.0.{number % 256}/32") for number, key in enumerate(KEYS)}
+
+
+@pytest.fixture
+def store() -> Iterator[MemoryStore]:
+    made = MemoryStore()
+    yield made
+    made.close()
+
+
+def held(store: MemoryStore) -> dict[str, Ready]:
+    items = store.range(keys.READY.prefix(NODE)).items
+    return {item.key: decode(Ready, item.value) for item in items}
+
+
+def test_more_than_one_transaction_takes_is_written_in_several(store: MemoryStore) -> None:
+    reconciler = Reconciler("ready", StoreDriver(store, keys.READY, NODE))
+    assert reconciler.put(VALUES)
+    assert held(store) == VALUES
+    assert reconciler.delete({})
+    assert held(store) == {}
+
+
+def test_a_restart_that_finds_all_right_writes_nothing(store: MemoryStore) -> None:
+    Reconciler("ready", StoreDriver(store, keys.READY, NODE)).put(VALUES)
+    before = store.range(keys.READY.prefix(NODE))
+    again = Reconciler("ready", StoreDriver(store, keys.READY, NODE))
+    assert again.put(VALUES)
+    assert again.delete(VALUES)
+    assert store.range(keys.READY.prefix(NODE)) == before
+
+
+def test_only_the_own_keys_are_touched(store: MemoryStore) -> None:
+    foreign = {
+        keys.READY.key("node-10", "10.64.9.1/32"): ready("10.64.9.1/32"),
+        keys.POOLS.key("p"): ready("::/128"),
+    }
+    store.txn((), [Put(key, encode(value)) for key, value in foreign.items()])
+    reconciler = Reconciler("ready", StoreDriver(store, keys.READY, NODE))
+    assert reconciler.delete({})
+    assert all(store.get(key) is not None for key in foreign)
+
+
+def test_what_does_not_decode_is_written_over(store: MemoryStore) -> None:
+    store.txn((), (Put(KEYS[0], b"{"),))
+    assert Reconciler("ready", StoreDriver(store, keys.READY, NODE)).put({KEYS[0]: VALUES[KEYS[0]]})
+    assert held(store) == {KEYS[0]: VALUES[KEYS[0]]}
+
+
+def test_a_guarded_report_waits_for_its_guard(store: MemoryStore) -> None:
+    record = keys.NODE_ENDPOINTS.key(NODE, "web")
+    driver = StoreDriver(store, keys.READY, NODE, guard=lambda _ready: Exists(record))
+    reconciler = Reconciler("ready", driver)
+    wanted = {KEYS[0]: VALUES[KEYS[0]]}
+    assert not reconciler.put(wanted)
+    assert reconciler.wants_retry
+    assert held(store) == {}
+    store.txn((), (Put(record, encode(endpoint())),))
+    assert reconciler.put(wanted)
+    assert held(store) == wanted
+
+
+def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.publisher.RETRY_S", 0.02)
+    publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE)})
+    publisher.start()
+    publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
+    wait_until(lambda: len(held(store)) == 1, 5.0, "the first report")
+    store.set_available(False)
+    publisher.say("ready", {KEYS[1]: VALUES[KEYS[1]]})
+    store.set_available(True)
+    wait_until(lambda: set(held(store)) == {KEYS[1]}, 5.0, "the second report, and the end of the first")
+    publisher.stop()
+
+
+def test_a_family_nobody_spoke_of_is_left_alone(store: MemoryStore) -> None:
+    Reconciler("ready", StoreDriver(store, keys.READY, NODE)).put(VALUES)
+    drivers = {
+        "ready": StoreDriver(store, keys.READY, NODE),
+        "advertised": StoreDriver(store, keys.ADVERTISED, NODE),
+    }
+    publisher = Publisher(drivers)
+    publisher.start()
+    publisher.say("advertised", {})
+    publisher.stop()
+    assert held(store) == VALUES, "a program that has just started withdraws nothing"

@@ -1,0 +1,75 @@
+"""The view: in whatever order it is told, the same snapshot; what has not changed keeps its identity."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intent.snapshot import Snapshot, View
+from store import keys
+from store.model import Node, Value
+from tests.support.cluster import NODE, advertised, block, displaced, endpoint, key_of, peer, pool, ready
+
+VALUES: list[Value] = [
+    pool(),
+    peer(),
+    peer("everybody", "10.0.9.0", node=None),
+    peer("others", "10.0.8.0", node="node-2"),
+    Node(name=NODE, asn=64511),
+    Node(name="node-10", asn=64520),
+    block(),
+    endpoint(),
+    displaced("10.64.0.5"),
+    ready("10.64.0.0/26"),
+    advertised("10.64.0.0/26"),
+]
+
+
+def told(values: list[Value]) -> View:
+    view = View(NODE)
+    for value in values:
+        view.put(key_of(value), value)
+    return view
+
+
+@given(st.permutations(VALUES), st.lists(st.sampled_from(VALUES)))
+def test_order_and_repetition_do_not_matter(values: list[Value], again: list[Value]) -> None:
+    assert told([*values, *again]).snapshot == told(VALUES).snapshot
+
+
+@given(st.sets(st.sampled_from(range(len(VALUES)))))
+def test_deleting_is_never_having_heard_of_it(gone: set[int]) -> None:
+    view = told(VALUES)
+    assert view.snapshot.node is not None
+    for place in gone:
+        view.delete(key_of(VALUES[place]))
+    assert view.snapshot == told([value for place, value in enumerate(VALUES) if place not in gone]).snapshot
+
+
+def test_what_belongs_to_this_node() -> None:
+    snapshot = told(VALUES).snapshot
+    assert snapshot.node == Node(name=NODE, asn=64511)
+    assert set(snapshot.peers) == {"tor-a", "everybody"}
+    assert set(snapshot.endpoints) == {"web"}
+
+
+def test_without_its_pool_an_endpoint_and_a_block_are_absent_and_come_back_with_it() -> None:
+    view = told([value for value in VALUES if value != pool()])
+    assert not view.snapshot.endpoints
+    assert not view.snapshot.blocks
+    view.put(keys.POOLS.key("default"), pool())
+    assert set(view.snapshot.endpoints) == {"web"}
+    assert len(view.snapshot.blocks) == 1
+
+
+def test_what_has_not_changed_is_the_very_same_object() -> None:
+    view = told(VALUES)
+    before = view.snapshot
+    assert view.snapshot is before
+    view.put(key_of(endpoint()), endpoint())
+    assert view.snapshot is before, "an equal value is no change"
+    view.put(key_of(ready("10.64.0.1/32")), ready("10.64.0.1/32"))
+    after: Snapshot = view.snapshot
+    assert after.endpoints is before.endpoints
+    assert after.blocks is before.blocks
+    assert after.ready is not before.ready
