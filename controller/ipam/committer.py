@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from controller.ipam.unit import Batch, Unit, is_applied, merged
@@ -34,9 +34,16 @@ _Item = tuple[Unit, "Future[bool]"]
 class Committer:
     """Commits units in one thread. `start` once, `close` once; `commit` from any thread."""
 
-    def __init__(self, store: Store, *, observe: Observe = lambda size: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        observe: Observe = lambda size: None,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
         """`observe` is told the number of units of each transaction that was applied."""
         self._store = store
+        self._pauses_s = tuple(pauses_s)
         self._observe = observe
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting: list[_Item] = []
@@ -120,7 +127,7 @@ class Committer:
     def _attempt(self, whole: Unit, *, unsure: bool) -> tuple[bool, bool]:
         """Whether the unit is applied, and whether an attempt at it was ever left without an answer."""
         fault = Unavailable("not tried")
-        for pause_s in PAUSES_S:
+        for pause_s in self._pauses_s:
             self._stopping.wait(pause_s)
             try:
                 if self._store.txn(whole.compares, whole.ops).succeeded:

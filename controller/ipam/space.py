@@ -62,7 +62,8 @@ class Space:
             if spot is None:
                 self._load(pool.value)
                 spot = self._pick()
-            if spot is None and self._claims.claim_next(pool, node):
+            # A block that was given back may be full of addresses that cool down: then the next one.
+            while spot is None and self._claims.claim_next(pool, node):
                 self._spread = False
                 self._load(pool.value)
                 spot = self._pick()

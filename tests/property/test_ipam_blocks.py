@@ -1,0 +1,72 @@
+"""Block arithmetic against the plain thing: lists and sets of every address."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.ipam import blocks
+from store.model import IPAddress, IPNetwork, Pool
+
+FIRSTS = [ip_address("10.64.0.0"), ip_address("0.0.1.0"), ip_address("2001:db8::"), ip_address("::ffff:0:0")]
+
+
+@st.composite
+def small_pools(draw: st.DrawFn) -> Pool:
+    """Pools of at most 256 addresses, in blocks of every size that fits."""
+    first: IPAddress = draw(st.sampled_from(FIRSTS))
+    bits = draw(st.integers(0, 8))
+    block_bits = draw(st.integers(0, bits))
+    longest = first.max_prefixlen
+    return Pool(name="p", cidr=f"{first}/{longest - bits}", block_prefixlen=longest - block_bits)
+
+
+def plain_blocks(pool: Pool) -> list[IPNetwork]:
+    return list(pool.cidr.subnets(new_prefix=pool.block_prefixlen))
+
+
+@given(small_pools())
+def test_blocks_are_the_subnets_of_the_pool(pool: Pool) -> None:
+    count = blocks.block_count(pool)
+    assert [blocks.block_at(pool, index) for index in range(count)] == plain_blocks(pool)
+
+
+@given(small_pools(), st.data())
+def test_the_block_of_an_address_is_the_one_that_holds_it(pool: Pool, data: st.DataObject) -> None:
+    address = data.draw(st.sampled_from(list(pool.cidr)))
+    holding = [block for block in plain_blocks(pool) if address in block]
+    assert [blocks.block_of(pool, address)] == holding
+    assert blocks.block_at(pool, blocks.block_index(pool, address)) == holding[0]
+
+
+@given(small_pools(), st.data())
+def test_the_first_unclaimed_block_is_the_lowest_that_nobody_has(pool: Pool, data: st.DataObject) -> None:
+    claimed = data.draw(st.sets(st.integers(0, blocks.block_count(pool) - 1)))
+    left = [block for index, block in enumerate(plain_blocks(pool)) if index not in claimed]
+    assert blocks.first_unclaimed(pool, claimed) == (left[0] if left else None)
+    assert blocks.first_unclaimed(pool, list(claimed)) == (left[0] if left else None)
+
+
+@given(small_pools())
+def test_every_address_of_the_pool_but_its_ends_can_be_assigned_once(pool: Pool) -> None:
+    given_out = [address for block in plain_blocks(pool) for address in blocks.assignable(pool, block)]
+    every = list(pool.cidr)
+    if len(every) > 2:
+        every = every[1:-1] if pool.cidr.version == 4 else every[1:]
+    assert given_out == every
+    assert [address for address in pool.cidr if not blocks.is_reserved(pool, address)] == every
+
+
+@given(st.ip_addresses())
+def test_a_mac_is_local_unicast_and_always_the_same(address: IPAddress) -> None:
+    mac = bytes.fromhex(blocks.mac_of(address).replace(":", ""))
+    assert len(mac) == 6
+    assert mac[0] & 0b11 == 0b10
+    assert blocks.mac_of(address) == blocks.mac_of(ip_address(str(address)))
+
+
+@given(st.ip_addresses(v=4), st.ip_addresses(v=4))
+def test_macs_of_ipv4_addresses_differ_as_the_addresses_do(one: IPAddress, other: IPAddress) -> None:
+    assert (blocks.mac_of(one) == blocks.mac_of(other)) == (one == other)

@@ -1,0 +1,365 @@
+"""Two controllers on one store, with lost answers and lost races: no address twice, none leaked.
+
+After every step the whole store obeys the rules, and every endpoint that a caller was told it has is
+there with the address it was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from controller.ipam import blocks
+from controller.ipam.allocator import Request
+from controller.problem import Problem
+from controller.reading import put, read, scan
+from store import keys
+from store.client import Delete
+from store.errors import Unavailable
+from store.memory import MemoryStore
+from store.model import Attachment, Endpoint, EndpointState, IPAddress, Node, Pool
+from tests.support.ipam import FAULTS, Controller, FlakyStore, check
+
+POOLS = (
+    Pool(name="fast", cidr="10.0.0.0/29", block_prefixlen=30, cooldown_s=0),
+    Pool(name="slow", cidr="2001:db8::/126", block_prefixlen=127, cooldown_s=5),
+    Pool(name="overlapping", cidr="10.0.0.4/30"),
+)
+NODES = ("n1", "n2", "n3")
+IDS = ("a", "b", "c", "d", "e", "f", "g")
+ADDRESSES = tuple(map(ip_address, ("10.0.0.0", "10.0.0.1", "10.0.0.4", "2001:db8::2", "192.0.2.1")))
+REFUSALS = {"unavailable", "pool-full", "invalid", "conflict", "releasing", "address-in-use"}
+
+pools = st.sampled_from(POOLS[:2])
+nodes = st.sampled_from(NODES)
+ids = st.sampled_from(IDS)
+sides = st.integers(0, 1)
+RIVALS = ("assign", "release", "move", "delete_node", "delete_pool", "create_node", "attach", "detach")
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What the other controller, or an agent, does between a read and the write that follows from it."""
+
+    does: str
+    pool: str
+    id: str | None
+    node: str | None
+    """None is the one that the controller is about to write."""
+
+
+rivals = st.builds(
+    Rival,
+    st.sampled_from(RIVALS),
+    st.sampled_from(["fast", "slow"]),
+    st.none() | ids,
+    st.none() | nodes,
+)
+faults = st.lists(st.none() | st.sampled_from(FAULTS) | rivals, max_size=4)
+Meets = list[str | Rival | None]
+
+
+class Plan(RuleBasedStateMachine):
+    """Callers of two controllers, the nodes' agents, and a network that fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time_s = 0.0
+        self.memory = MemoryStore(lambda: self.time_s)
+        self.stores = [FlakyStore(self.memory), FlakyStore(self.memory)]
+        self.controllers = [Controller.over(store) for store in self.stores]
+        self.told: dict[str, IPAddress] = {}
+        """What callers were told they have and did not ask to delete since."""
+
+    def teardown(self) -> None:
+        for controller in self.controllers:
+            controller.committer.close()
+
+    @initialize()
+    def begin(self) -> None:
+        for pool in POOLS[:2]:
+            self.create_pool(0, pool)
+        for name in NODES:
+            self.create_node(0, name, 1500)
+
+    def meet(self, side: int, meets: Meets, *, id: str = "a", node: str = "n1") -> None:  # noqa: A002
+        """Line up what the next transactions of this side meet."""
+        for each in meets:
+            if isinstance(each, Rival):
+                act = partial(self.rival, 1 - side, each.does, each.pool, each.id or id, each.node or node)
+                self.stores[side].meets.append(act)
+            else:
+                self.stores[side].meets.append(each)
+
+    def rival(self, side: int, does: str, pool: str, endpoint_id: str, node: str) -> None:
+        controller = self.controllers[side]
+        try:
+            match does:
+                case "assign":
+                    endpoint, _ = controller.allocator.assign(Request(node, endpoint_id, pool))
+                    self.told[endpoint.id] = endpoint.addresses[0]
+                case "release":
+                    self.told.pop(endpoint_id, None)
+                    controller.releaser.release(endpoint_id)
+                case "move":
+                    controller.mover.change(endpoint_id, _to(node))
+                case "delete_node":
+                    controller.retirer.delete_node(node)
+                case "delete_pool":
+                    controller.retirer.delete_pool(pool)
+                case "create_node":
+                    self.create_node(side, node, 9000)
+                case "attach":
+                    self.attach(endpoint_id)
+                case "detach":
+                    self.detach(endpoint_id, node)
+        except Problem as problem:
+            expect(problem, *REFUSALS, "not-found", "in-use")
+
+    def settle(self, side: int) -> None:
+        """The network is quiet again: what was on its way has arrived."""
+        self.stores[side].meets.clear()
+        self.stores[side].deliver()
+
+    @rule(side=sides, pool=st.sampled_from(POOLS))
+    def create_pool(self, side: int, pool: Pool) -> None:
+        overlapping = [
+            other.name
+            for other in scan(self.memory, keys.POOLS).values
+            if other.cidr.version == pool.cidr.version and other.cidr.overlaps(pool.cidr)
+        ]
+        if overlapping and overlapping != [pool.name]:
+            with pytest.raises(Problem, match="overlaps"):
+                self.controllers[side].registry.create_pool(pool)
+        else:
+            assert self.controllers[side].registry.create_pool(pool) == (pool, not overlapping)
+
+    def create_node(self, side: int, name: str, mtu_bytes: int) -> None:
+        known = read(self.memory, keys.NODES, name)
+        node = known.value if known else Node(name=name, asn=64512, mtu_bytes=mtu_bytes)
+        assert self.controllers[side].registry.create_node(node) == (node, known is None)
+
+    @rule(side=sides, node=nodes, address=st.sampled_from(ADDRESSES), endpoint_id=ids, meets=faults)
+    def assign_wanted(self, side: int, node: str, address: IPAddress, endpoint_id: str, meets: Meets) -> None:
+        self.assign_request(side, Request(node, endpoint_id, address=address), meets)
+
+    @rule(side=sides, node=nodes, pool=pools, meets=faults)
+    def assign_unnamed(self, side: int, node: str, pool: Pool, meets: Meets) -> None:
+        self.assign_request(side, Request(node, pool=pool.name), meets)
+
+    @rule(side=sides, node=nodes, pool=pools, endpoint_id=ids, meets=faults)
+    def assign(self, side: int, node: str, pool: Pool, endpoint_id: str, meets: Meets) -> None:
+        self.assign_request(side, Request(node, endpoint_id, pool.name), meets)
+
+    def assign_request(self, side: int, wanted: Request, meets: Meets) -> None:
+        known = self.memory.get(keys.ENDPOINTS.key(wanted.id)) if wanted.id else None
+        self.meet(side, meets, id=wanted.id or "a", node=wanted.node)
+        try:
+            endpoint, new = self.controllers[side].allocator.assign(wanted)
+        except Unavailable as fault:
+            refused_for_certain(fault)
+            return
+        except Problem as problem:
+            self.refused(problem, wanted, meets)
+            return
+        finally:
+            self.settle(side)
+        assert new == (known is None) or any(isinstance(each, Rival) for each in meets)
+        assert endpoint.node == wanted.node
+        assert wanted.address in {None, endpoint.addresses[0]}
+        self.told[endpoint.id] = endpoint.addresses[0]
+
+    def refused(self, problem: Problem, wanted: Request, meets: Meets) -> None:
+        """A refusal has to be true; after an unknown outcome the caller asks again."""
+        expect(problem, *REFUSALS)
+        self.settle(0)
+        self.settle(1)
+        if problem.kind == "unavailable":
+            assert any(meets)
+            again = Request(wanted.node, problem.members["endpoint"], wanted.pool, wanted.address)
+            try:
+                endpoint, _ = self.controllers[0].allocator.assign(again)
+            except Problem as refused:
+                expect(refused, *REFUSALS)
+            else:
+                self.told[endpoint.id] = endpoint.addresses[0]
+        if problem.kind == "pool-full" and not any(meets):
+            self.really_full(problem.members["pool"], wanted.node)
+
+    def really_full(self, name: str, node: str) -> None:
+        pool = next(pool for pool in POOLS if pool.name == name)
+        claims = scan(self.memory, keys.BLOCKS, name).values
+        assert sum(claim.cidr.num_addresses for claim in claims) == pool.cidr.num_addresses
+        held = {address.address for address in scan(self.memory, keys.ADDRESSES, name).values}
+        mine = [claim.cidr for claim in claims if claim.node == node]
+        assert held >= {address for cidr in mine for address in blocks.assignable(pool, cidr)}
+
+    @precondition(lambda self: self.told)
+    @rule(side=sides, data=st.data(), meets=faults)
+    def release_one(self, side: int, data: st.DataObject, meets: Meets) -> None:
+        self.release(side, data.draw(st.sampled_from(list(self.told))), meets)
+
+    @rule(side=sides, endpoint_id=ids)
+    def release_maybe(self, side: int, endpoint_id: str) -> None:
+        self.release(side, endpoint_id, [])
+
+    def release(self, side: int, endpoint_id: str, meets: Meets) -> None:
+        known = read(self.memory, keys.ENDPOINTS, endpoint_id)
+        attached = None
+        if known is not None:
+            attached = self.memory.get(keys.ATTACHMENTS.key(known.value.node, endpoint_id))
+        self.meet(side, meets, id=endpoint_id)
+        try:
+            left = self.controllers[side].releaser.release(endpoint_id)
+        except Unavailable:
+            assert any(meets)
+            return
+        except Problem as problem:
+            expect(problem, "not-found")
+            assert known is None
+            return
+        finally:
+            self.settle(side)
+            self.told.pop(endpoint_id, None)
+        if not any(meets):
+            assert (left is not None) == (attached is not None)
+            now = read(self.memory, keys.ENDPOINTS, endpoint_id)
+            assert (now and now.value) == left
+
+    @precondition(lambda self: self.told)
+    @rule(side=sides, data=st.data(), node=nodes, meets=faults)
+    def move(self, side: int, data: st.DataObject, node: str, meets: Meets) -> None:
+        endpoint_id = data.draw(st.sampled_from(list(self.told)))
+        before = read(self.memory, keys.ENDPOINTS, endpoint_id)
+        target = read(self.memory, keys.NODES, node)
+        self.meet(side, meets, id=endpoint_id, node=node)
+        try:
+            moved = self.controllers[side].mover.change(endpoint_id, _to(node))
+        except Unavailable:
+            assert any(meets)
+            return
+        except Problem as problem:
+            expect(problem, "not-found", "invalid", "releasing")
+            return
+        finally:
+            self.settle(side)
+        assert moved.node == node
+        if not any(meets):
+            assert before is not None
+            assert target is not None
+            assert moved.addresses == before.value.addresses
+            assert moved.mtu_bytes == target.value.mtu_bytes or before.value.node == node
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data())
+    def attach_one(self, data: st.DataObject) -> None:
+        self.attach(data.draw(st.sampled_from(list(self.told))))
+
+    def attach(self, endpoint_id: str) -> None:
+        """As a node's agent does: only while the endpoint is not being released."""
+        record = read(self.memory, keys.ENDPOINTS, endpoint_id)
+        if record is None or record.value.state is EndpointState.RELEASING:
+            return
+        copy = read(self.memory, keys.NODE_ENDPOINTS, record.value.node, endpoint_id)
+        assert copy is not None
+        attachment = Attachment(
+            endpoint=endpoint_id,
+            node=record.value.node,
+            addresses=record.value.addresses,
+            netns="/run/netns/x",
+            ifname="eth0",
+            boot_id="boot",
+        )
+        written = put(keys.ATTACHMENTS, attachment, record.value.node, endpoint_id)
+        assert self.memory.txn([copy.unchanged()], [written]).succeeded
+
+    @rule(endpoint_id=ids, node=nodes)
+    def detach(self, endpoint_id: str, node: str) -> None:
+        self.memory.txn([], [Delete(keys.ATTACHMENTS.key(node, endpoint_id))])
+
+    @rule(side=sides, meets=faults)
+    def finalise(self, side: int, meets: Meets) -> None:
+        try:
+            for found in scan(self.memory, keys.ENDPOINTS).items:
+                if found.value.state is EndpointState.RELEASING:
+                    self.meet(side, meets, id=found.value.id, node=found.value.node)
+                    self.controllers[side].releaser.finalise(found)
+        except Unavailable:
+            assert any(meets)
+        finally:
+            self.settle(side)
+
+    @rule(side=sides, name=nodes, meets=faults)
+    def delete_node(self, side: int, name: str, meets: Meets) -> None:
+        before = self.memory.range("").items
+        self.meet(side, meets, node=name)
+        try:
+            self.controllers[side].retirer.delete_node(name)
+        except Unavailable:
+            assert any(meets)
+        except Problem as problem:
+            expect(problem, "not-found", "in-use")
+            assert any(meets) or self.memory.range("").items == before, "refused, and nothing written"
+        finally:
+            self.settle(side)
+            self.create_node(1 - side, name, 1500)
+
+    @rule(side=sides, pool=pools, meets=faults)
+    def delete_pool(self, side: int, pool: Pool, meets: Meets) -> None:
+        used = bool(scan(self.memory, keys.ADDRESSES, pool.name).items)
+        before = self.memory.range("").items
+        self.meet(side, meets)
+        try:
+            self.controllers[side].retirer.delete_pool(pool.name)
+        except Unavailable:
+            assert any(meets)
+        except Problem as problem:
+            expect(problem, "not-found", "in-use")
+            assert any(meets) or self.memory.range("").items == before, "refused, and nothing written"
+        else:
+            assert not used or any(meets)
+        finally:
+            self.settle(side)
+            self.create_pool(1 - side, pool)
+
+    @rule(seconds=st.integers(1, 4))
+    def wait(self, seconds: int) -> None:
+        self.time_s += seconds
+        self.memory.expire()
+
+    @precondition(lambda self: self.told)
+    @invariant()
+    def who_was_told_has_it(self) -> None:
+        for endpoint_id, address in self.told.items():
+            found = read(self.memory, keys.ENDPOINTS, endpoint_id)
+            assert found is not None, endpoint_id
+            assert found.value.addresses == (address,)
+
+    @invariant()
+    def the_store_obeys_the_rules(self) -> None:
+        check(self.memory)
+
+
+def expect(problem: Problem, *kinds: str) -> None:
+    assert problem.kind in kinds, problem.detail
+
+
+def refused_for_certain(fault: Unavailable) -> None:
+    assert not fault.outcome_unknown, "a caller is told the id to ask again with"
+
+
+def _to(node: str) -> Callable[[Endpoint], Endpoint]:
+    return lambda endpoint: endpoint.model_copy(update={"node": node})
+
+
+TestPlan = Plan.TestCase
+TestPlan.settings = settings(
+    max_examples=150, stateful_step_count=50, deadline=None, report_multiple_bugs=False
+)
