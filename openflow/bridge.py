@@ -52,6 +52,15 @@ class _Job(Generic[T]):
             self.result.set_exception(fault)
 
 
+class _Replica(Idl):  # type: ignore[misc]
+    """The database's replica; says which rows change."""
+
+    watcher: Callable[[str, Any], None] = staticmethod(lambda table, row: None)
+
+    def notify(self, _event: str, row: Any, _updates: Any = None) -> None:
+        self.watcher(row._table.name, row)
+
+
 class Bridge:
     """One bridge of the Open vSwitch behind `remote`. Safe to call from many threads.
 
@@ -77,16 +86,16 @@ class Bridge:
         self._wakeup = -1
         self._idl: Any = None
         self._rows: Rows
-        self._ports_seen = 0
-        self._ports_read: Mapping[str, PortRow] = {}
+        self._ports_read: Mapping[str, PortRow] | None = None
 
     def start(self) -> None:
         """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
         self._wakeup = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         schema = SchemaHelper(schema_json=SCHEMA)
         schema.register_all()
-        self._idl = Idl(self._remote, schema)
+        self._idl = _Replica(self._remote, schema)
         self._rows = Rows(self._idl.tables, self._name)
+        self._idl.watcher = self._rows.changed
         self._thread = threading.Thread(target=self._run, name="ovsdb", daemon=True)
         self._thread.start()
 
@@ -122,9 +131,9 @@ class Bridge:
     def ports(self) -> Mapping[str, PortRow]:
         """Our ports of the bridge by name, as last heard of the database; none without a bridge.
 
-        Cheap while nothing changes: the same mapping again.
+        Cheap: no thread is waited for, and while nothing changes it is the same mapping again.
         """
-        return self._call(self._ports())
+        return self._ports_read if self._ports_read is not None else self._call(self._ports())
 
     def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
         """Add the link `name` as a port, or update its `external_ids`; returns its OpenFlow number.
@@ -149,8 +158,12 @@ class Bridge:
 
     def _ports(self) -> Steps[Mapping[str, PortRow]]:
         yield from self._filled()
-        if self._ports_seen != self._idl.change_seqno:
-            self._ports_seen, self._ports_read = self._idl.change_seqno, self._rows.ports()
+        return self._read_ports()
+
+    def _read_ports(self) -> Mapping[str, PortRow]:
+        ports = self._rows.ports()
+        if self._ports_read is None or self._ports_read != ports:
+            self._ports_read = ports
         return self._ports_read
 
     def _add_port(self, name: str, external_ids: Mapping[str, str]) -> Steps[int]:
@@ -201,6 +214,7 @@ class Bridge:
                 self._idl.run()
                 if self._idl.change_seqno != seen:
                     seen = self._idl.change_seqno
+                    self._read_ports()
                     self._on_change()
                 self._step()
                 self._wait()

@@ -85,22 +85,27 @@ class BridgeSpec:
     redial: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Rows:
     """One bridge in a replica of the database; `tables` are the replica's, still empty."""
 
-    tables: Mapping[str, Any]
-    name: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, tables: Mapping[str, Any], name: str) -> None:
+        self.tables = tables
+        self.name = name
+        self._read: dict[str, PortRow | None] = {}
         for table in NAMED:
-            self.tables[table].rows.index_create("name").add_column("name")
+            tables[table].rows.index_create("name").add_column("name")
+
+    def changed(self, table: str, row: Any) -> None:
+        """Take note that the replica has changed a row: it is read again when next asked for."""
+        if table in {"Port", "Interface"}:  # a port of ours has one interface, of its own name
+            self._read.pop(row.name, None)
 
     def ports(self) -> dict[str, PortRow]:
-        """Our ports by name; none without a bridge."""
+        """Our ports by name; none without a bridge. Reads the rows that have changed."""
         bridge = self._bridge()
-        ours = [port for port in bridge.ports if MARK in port.external_ids] if bridge else []
-        return {port.name: PortRow(port.name, _ofport(port), dict(port.external_ids)) for port in ours}
+        names = [port.name for port in bridge.ports] if bridge else []
+        self._read = {name: self._read[name] if name in self._read else self._port(name) for name in names}
+        return {name: row for name, row in self._read.items() if row is not None}
 
     def ofport(self, name: str) -> int | None:
         """The OpenFlow number of a port; None while there is none yet.
@@ -186,6 +191,13 @@ class Rows:
 
     def _bridge(self) -> Any:
         return next(self._named("Bridge", self.name), None)
+
+    def _port(self, name: str) -> PortRow | None:
+        """A port as a value; None when it is not ours."""
+        port = next(self._named("Port", name), None)
+        if port is None or MARK not in port.external_ids:
+            return None
+        return PortRow(name, _ofport(port), dict(port.external_ids))
 
     def _own_port(self, name: str) -> Any:
         port, bridge = next(self._named("Port", name), None), self._bridge()

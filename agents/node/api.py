@@ -9,6 +9,7 @@ import json
 import logging
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -54,6 +55,13 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.shutdown()
         self.server_close()
         self._path.unlink(missing_ok=True)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is its own affair; anything else is ours, and ends the program."""
+        fault = sys.exception()
+        if not isinstance(fault, ConnectionError):
+            raise
+        log.debug("client left why=%s", fault)
 
 
 class SocketInUse(Refusal):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -105,6 +105,7 @@ class Dataplane:
     def _pass(self, snapshot: Snapshot) -> float | None:
         wants, plugged = dict(self._wants.all()), self._devices.plug.read()
         if self._done is not None and _same(self._done, _inputs(snapshot, wants, plugged)):
+            self._memory = replace(self._memory, advertised=snapshot.advertised)
             return None
         self._done = None
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
@@ -238,14 +239,13 @@ def _attachment(
 def _inputs(
     snapshot: Snapshot, wants: Mapping[str, Want], plugged: Mapping[str, Plugged]
 ) -> tuple[object, ...]:
-    """What a pass depends on, apart from the devices: compared by identity where it is kept so."""
-    stages = {want: want.stage for want in wants.values()}
-    parts = (snapshot.pools, snapshot.peers, snapshot.endpoints, snapshot.blocks, snapshot.displaced)
-    return (*parts, snapshot.advertised, stages, plugged)
+    """What a pass depends on, apart from the devices, when nothing is going down."""
+    wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
+    return (snapshot.peers, snapshot.blocks, snapshot.displaced, wanted, plugged)
 
 
 def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
-    return all(a is b or (isinstance(a, dict) and a == b) for a, b in zip(before, now, strict=True))
+    return all(a is b or a == b for a, b in zip(before, now, strict=True))
 
 
 def _desired(snapshot: Snapshot, held: Collection[Held]) -> tuple[Mapping[Any, Any], ...]:

@@ -6,12 +6,12 @@ its address any more, flow, route and neighbour, then port and link.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 from agents.node.wants import Stage, Want
 from intent.snapshot import Snapshot
-from store.model import Endpoint, EndpointState, host_prefix
+from store.model import Endpoint, EndpointState, IPNetwork, host_prefix
 
 WITHDRAW_WAIT_S = 2.0
 """How long a withdrawal is waited for: a speaker that is dead must not hold an address for ever."""
@@ -33,13 +33,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a pass hands to the next, by endpoint id. Times are of the caller's clock, in seconds."""
+    """What a look hands to the next, by endpoint id. Times are of the caller's clock, in seconds."""
 
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """The last value of each endpoint that is up or draining."""
+    advertised: Container[IPNetwork] = ()
+    """What peers were told of at the last look."""
     down_since: Mapping[str, float] = field(default_factory=dict)
     told_at: Mapping[str, float] = field(default_factory=dict)
-    """When a peer was last known to be told of the endpoint's address."""
+    """When a peer was last known to be told of the address of an endpoint that goes down."""
 
 
 def plan(
@@ -55,7 +57,7 @@ def plan(
         snapshot: what should be.
         wants: what callers asked for; those in stage HOLDING are left out.
         netns_alive: whether a want's namespace is still the one it was.
-        memory: what the last pass handed over.
+        memory: what the last look handed over.
         now: seconds, of any monotonic clock.
     """
     up: dict[str, Endpoint] = {}
@@ -67,21 +69,19 @@ def plan(
         if want.stage is Stage.HOLDING:
             continue
         endpoint = snapshot.endpoints.get(name)
-        known = endpoint or memory.endpoints.get(name)
         why = _why_down(endpoint, want, netns_alive)
-        if known is not None and _told(snapshot, known, memory, first_down=why is not None):
-            told_at[name] = now
-        elif name in memory.told_at:
-            told_at[name] = memory.told_at[name]
         if why is None and endpoint is not None:
             up[name] = endpoint
             continue
+        known = endpoint or memory.endpoints.get(name)
         down_since[name] = memory.down_since.get(name, now)
+        if (told := _told_at(snapshot, known, memory, now)) is not None:
+            told_at[name] = told
         if known is not None and _drains(name, told_at, down_since, now):
             draining[name] = known
         else:
             down[name] = why or ""
-    return Plan(up, draining, down), Memory({**up, **draining}, down_since, told_at)
+    return Plan(up, draining, down), Memory({**up, **draining}, snapshot.advertised, down_since, told_at)
 
 
 def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want], bool]) -> str | None:
@@ -94,14 +94,18 @@ def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want
     return None if netns_alive(want) else f"its network namespace {want.netns} is gone"
 
 
-def _told(snapshot: Snapshot, endpoint: Endpoint, memory: Memory, *, first_down: bool) -> bool:
-    """Whether a peer is told of the address now, or was until this very pass.
+def _told_at(snapshot: Snapshot, endpoint: Endpoint | None, memory: Memory, now: float) -> float | None:
+    """When a peer was last told of the address; None when none ever was, as far as is known.
 
-    A speaker may have withdrawn before this program came to look: the settling time still begins now.
+    A speaker may have withdrawn before this program came to look: the settling time begins now all the same.
     """
-    if any(host_prefix(address) in snapshot.advertised for address in endpoint.addresses):
-        return True
-    return first_down and endpoint.id in memory.told_at and endpoint.id not in memory.down_since
+    if endpoint is None:
+        return None
+    prefixes = [host_prefix(address) for address in endpoint.addresses]
+    first_look = endpoint.id not in memory.down_since
+    if any(one in snapshot.advertised or (first_look and one in memory.advertised) for one in prefixes):
+        return now
+    return memory.told_at.get(endpoint.id)
 
 
 def _drains(name: str, told_at: Mapping[str, float], down_since: Mapping[str, float], now: float) -> bool:

@@ -135,22 +135,23 @@ def test_another_boots_readiness_is_none(program: Running) -> None:
     program.announced_are()
 
 
-def test_nothing_is_done_without_the_node(program: Running) -> None:
-    usual(program)
-    program.delete(NODE_RECORD)
-    program.delete(tor())
-    program.put(tor("tor-b", "10.0.2.0"), NODE_RECORD)
-    wait_until(lambda: "decommission tor-a" in program.speakers.journal, SOON_S, "the peer to go")
-    assert program.speakers.journal[0] == "start tor-a"
+def test_a_node_that_is_not_registered_is_waited_for(
+    program: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    program.put(pool(), tor(), block(), ready(str(BLOCK), boot_id()))
+    program.start()
+    wait_until(lambda: f"polder node create {NODE} --asn ASN" in caplog.text, SOON_S, "the warning")
+    assert program.speakers.journal == []
+    program.put(NODE_RECORD)
+    program.announced_are(**{str(BLOCK): ("tor-a",)})
 
 
-def test_a_lost_node_record_withdraws_nothing(program: Running) -> None:
+def test_a_lost_node_record_withdraws_nothing(program: Running, caplog: pytest.LogCaptureFixture) -> None:
     usual(program)
     program.store.txn((), [Delete(key_of(NODE_RECORD)), Delete(key_of(tor()))])
-    program.put(ready(str(BLOCK), "before"))
-    program.stop()
+    wait_until(lambda: "not registered" in caplog.text, SOON_S, "the warning")
     assert program.announced() == {str(BLOCK): ("tor-a",)}
-    assert program.speakers.journal == ["start tor-a", "detach tor-a"]
+    assert program.speakers.journal == ["start tor-a"]
 
 
 def test_a_restart_that_finds_everything_right_writes_nothing(program: Running) -> None:
