@@ -46,9 +46,9 @@ class Timing:
     """Between two looks at what ExaBGP really holds."""
     detach_s: float = 2.0
     """For a thread that is asked to stop; one that waits for ExaBGP may take longer and is left to it."""
-    retry_max_s: float = 30.0
+    retry_max_s: float = 10.0
     """Longest pause between two tries to start a process that keeps dying."""
-    stable_s: float = 60.0
+    stable_s: float = 10.0
     """A process that lived so long is replaced at once when it dies."""
     poll_s: float = 0.01
     """Between two looks for the bridge of a process that is starting."""

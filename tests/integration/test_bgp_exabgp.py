@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,7 +16,10 @@ import pytest
 
 from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
+from bgp.exabgp.channel import Channel
+from bgp.exabgp.commands import SHOW_ADJ_RIB_OUT
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
+from bgp.exabgp.events import Route
 from bgp.fsm import State
 from lab.recording import Recording
 from lab.wait import wait_until
@@ -278,6 +282,25 @@ def test_nothing_is_withdrawn_before_anything_is_wanted(cable: Cable) -> None:
     cable.up(speaker)
     wait_until(speaker.advertised, UP_S, "the adopted route", good={ip_network(A)}.__eq__)
     cable.routes_are(A)
+
+
+def test_what_exabgp_answers_and_what_it_does_not_say(cable: Cable) -> None:
+    """What the driver builds on: answers in order, and `done` for what has no effect."""
+    announcing(cable, A).detach()
+    with closing(Channel(cable.base / "tor" / "bridge.sock", answer_s=UP_S)) as channel:
+        lines = [
+            f"announce attributes next-hop {NODE_ADDRESS} nlri {B}",
+            "announce attributes next-hop nonsense nlri 10.1.1.1/32",
+            f"withdraw attributes next-hop {NODE_ADDRESS} nlri 10.2.2.2/32",
+            "announce attributes next-hop fd09::1 nlri fd64::/64",
+            SHOW_ADJ_RIB_OUT,
+            "announce eor ipv4 unicast",
+        ]
+        replies = channel.ask(lines)
+    assert [reply.ok for reply in replies] == [True, False, True, True, True, True]
+    shown = {str(route.prefix) for route in replies[4].shown if isinstance(route, Route)}
+    assert shown == {A, B}
+    cable.routes_are(A, B)
 
 
 def test_five_thousand_prefixes(cable: Cable) -> None:

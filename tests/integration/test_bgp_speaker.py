@@ -19,6 +19,7 @@ from bgp.exabgp import rundir
 from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
 from lab.etcd import EtcdServer
+from lab.lab import Lab
 from lab.program import Program
 from lab.wait import wait_until
 from store import keys
@@ -59,6 +60,10 @@ class Bench:
     def delete(self, key: str) -> None:
         """Delete a key."""
         self._etcdctl("del", key)
+
+    def forget(self) -> None:
+        """Delete every key."""
+        self._etcdctl("del", "--prefix", keys.ROOT)
 
     def dump(self, prefix: str = keys.ROOT) -> dict[str, tuple[bytes, int]]:
         """Value and mod_revision of each key."""
@@ -107,20 +112,29 @@ class Bench:
         return self.cable.node.run("etcdctl", f"--endpoints={endpoints}", *argv, stdin=stdin).stdout
 
 
+@pytest.fixture(scope="module")
+def etcd(cabled: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    """One etcd on the node's loopback. A test leaves it running."""
+    with EtcdServer(tmp_path_factory.mktemp("etcd"), netns=cabled.hosts["node"].netns) as server:
+        yield server
+
+
 @pytest.fixture
-def bench(cable: Cable) -> Iterator[Bench]:
-    with EtcdServer(cable.base / "etcd", netns=cable.node.netns) as etcd:
-        argv = [
-            *(sys.executable, "-P", "-m", "agents.speaker", "--node", NODE),
-            *("--run-dir", str(cable.base / "run"), "--etcd", ",".join(etcd.endpoints)),
-        ]
-        speaker = Program(cable.node, "speaker", argv)
-        try:
-            yield Bench(cable, etcd, speaker)
-        finally:
-            speaker.stop()
-            for found in (cable.base / "run" / "bgp").glob("*/"):
-                retire(RunDir(found))
+def bench(cable: Cable, etcd: EtcdServer) -> Iterator[Bench]:
+    argv = [
+        *(sys.executable, "-P", "-m", "agents.speaker", "--node", NODE),
+        *("--run-dir", str(cable.base / "run"), "--etcd", ",".join(etcd.endpoints)),
+    ]
+    speaker = Program(cable.node, "speaker", argv)
+    speaker.log.write_text("")  # the host, and so its files, are shared by the tests of this module
+    made = Bench(cable, etcd, speaker)
+    made.forget()
+    try:
+        yield made
+    finally:
+        speaker.stop()
+        for found in (cable.base / "run" / "bgp").glob("*/"):
+            retire(RunDir(found))
 
 
 def without(dump: Mapping[str, tuple[bytes, int]], prefix: str) -> dict[str, tuple[bytes, int]]:
@@ -202,16 +216,18 @@ def test_bgp_goes_on_with_etcd_away(bench: Bench) -> None:
     running(bench)
     monitor = bench.cable.tor.host.monitor_routes()
     bench.etcd.kill()
-    pid = bench.exabgp
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: bench.exabgp != pid, UP_S, "another ExaBGP")
-    wait_until(
-        lambda: [path.stale for path in bench.cable.tor.bgp_route(BLOCK)],
-        UP_S,
-        "the route to be announced again",
-        good=[False].__eq__,
-    )
-    bench.etcd.start()
+    try:
+        pid = bench.exabgp
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: bench.exabgp != pid, UP_S, "another ExaBGP")
+        wait_until(
+            lambda: [path.stale for path in bench.cable.tor.bgp_route(BLOCK)],
+            UP_S,
+            "the route to be announced again",
+            good=[False].__eq__,
+        )
+    finally:
+        bench.etcd.start()
     bench.ready(OTHER)
     bench.cable.routes_are(BLOCK, OTHER)
     assert {change.dst for change in monitor.stop()} == {OTHER}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.support.cable import CABLE, Cable
 @pytest.fixture(scope="module")
 def cabled() -> Iterator[Lab]:
     """The two hosts, made once for a module."""
-    with Lab("bgpt", with_polder=False, topology=CABLE) as lab:
+    with Lab(f"bgpt{os.getpid()}", with_polder=False, topology=CABLE) as lab:
         yield lab
 
 
