@@ -124,7 +124,7 @@ def unknown_reference(pointer: str, noun: str, name: str, existing: Iterable[str
 def nearby(name: str, existing: Iterable[str]) -> str:
     """What exists, as the end of a sentence: the nearest names, or the first few."""
     names = sorted(existing)
-    shown = get_close_matches(name, names, n=3) or names[:5]
+    shown = names if len(names) <= 5 else get_close_matches(name, names, n=3) or names[:5]
     if not shown:
         return ""
     return f"; there {'is' if len(names) == 1 else 'are'} {', '.join(shown)}" + (

@@ -1,0 +1,184 @@
+"""Group commit: what shares a transaction, who loses, and what becomes of lost answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from controller.ipam.committer import Committer
+from controller.ipam.unit import Batch, Unit
+from lab.wait import wait_until
+from store.client import (
+    MAX_TXN_OPS,
+    Absent,
+    Compare,
+    DeletePrefix,
+    Exists,
+    Op,
+    PrefixEmpty,
+    PrefixUnwritten,
+    Put,
+    TxnResult,
+    Unchanged,
+)
+from store.errors import Invalid, LeaseExpired, Unavailable
+from store.memory import MemoryStore
+from tests.support.ipam import LATE, LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore
+
+
+class GatedStore(FlakyStore):
+    """Keeps the first transaction waiting, so that others queue behind it; tells how large each was."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        super().__init__(inner)
+        self.entered = threading.Event()
+        self.gate = threading.Event()
+        self.sizes: list[int] = []
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        self.entered.set()
+        assert self.gate.wait(10)
+        self.sizes.append(len(ops))
+        return super().txn(compares, ops)
+
+
+def new(key: str, *ops: Op) -> Unit:
+    return Unit((Absent(key),), (Put(key, b"1"), *ops))
+
+
+@pytest.fixture
+def store() -> GatedStore:
+    return GatedStore(MemoryStore())
+
+
+@pytest.fixture
+def committer(store: GatedStore) -> Iterator[Committer]:
+    committer = Committer(store, pauses_s=(0, 0, 0))
+    committer.start()
+    yield committer
+    store.gate.set()
+    committer.close()
+
+
+def commit_together(store: GatedStore, committer: Committer, units: Sequence[Unit]) -> list[bool]:
+    """Commit one unit, and all the others while it is under way."""
+    with ThreadPoolExecutor(len(units) + 1) as pool:
+        first = pool.submit(committer.commit, new("first"))
+        assert store.entered.wait(10)
+        futures = [pool.submit(committer.commit, unit) for unit in units]
+        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= len(units))
+        store.gate.set()
+        assert first.result(10)
+        return [future.result(10) for future in futures]
+
+
+def test_units_that_queue_share_a_transaction(store: GatedStore, committer: Committer) -> None:
+    shared = Exists("first")
+    units = [Unit((shared, Absent(f"k{n}")), (Put(f"k{n}", b"1"),)) for n in range(100)]
+    assert commit_together(store, committer, units) == [True] * 100
+    assert store.sizes == [1, 100]
+
+
+def test_a_transaction_is_never_too_large(store: GatedStore, committer: Committer) -> None:
+    units = [new(f"k{n}", Put(f"l{n}", b"1")) for n in range(MAX_TXN_OPS)]
+    assert all(commit_together(store, committer, units))
+    assert store.sizes == [1, MAX_TXN_OPS, MAX_TXN_OPS]
+
+
+def test_only_losers_lose(store: GatedStore, committer: Committer) -> None:
+    store.inner.txn([], [Put("k3", b"0"), Put("k5", b"0")])
+    won = commit_together(store, committer, [new(f"k{n}") for n in range(8)])
+    assert won.count(False) == 2
+    assert [item.key for item in store.inner.range("k").items] == [f"k{n}" for n in range(8)]
+    assert [store.inner.get(key).value for key in ("k3", "k5")] == [b"0", b"0"]  # type: ignore[union-attr]
+
+
+def test_of_two_units_that_want_the_same_key_one_wins(store: GatedStore, committer: Committer) -> None:
+    assert sorted(commit_together(store, committer, [new("k"), new("k")])) == [False, True]
+    assert store.sizes == [1, 1, 1]
+
+
+@pytest.mark.parametrize("fault", [LOST_AFTER, LOST_BEFORE, LATE])
+def test_a_lost_answer_is_no_answer(store: GatedStore, committer: Committer, fault: str) -> None:
+    store.meets.extend([None, fault])
+    assert commit_together(store, committer, [new(f"k{n}") for n in range(4)]) == [True] * 4
+    assert len(store.inner.range("k").items) == 4
+
+
+def test_a_loser_is_told_so_though_an_answer_was_lost(store: GatedStore, committer: Committer) -> None:
+    store.inner.txn([], [Put("k1", b"0")])
+    store.meets.extend([None, LOST_AFTER])
+    assert sorted(commit_together(store, committer, [new("k0"), new("k1")])) == [False, True]
+
+
+def test_after_the_last_try_the_outcome_is_unknown(store: GatedStore, committer: Committer) -> None:
+    store.gate.set()
+    store.meets.extend([LATE, LATE, LATE])
+    with pytest.raises(Unavailable) as raised:
+        committer.commit(new("k"))
+    assert raised.value.outcome_unknown
+
+
+def test_a_store_that_refuses_is_not_asked_again(store: GatedStore, committer: Committer) -> None:
+    store.gate.set()
+    store.meets.append(REFUSED)
+    with pytest.raises(Unavailable) as raised:
+        committer.commit(new("k"))
+    assert not raised.value.outcome_unknown
+    assert store.sizes == [1]
+    assert committer.commit(new("k"))
+
+
+def test_a_bad_unit_does_not_take_others_along(store: GatedStore, committer: Committer) -> None:
+    expired = Unit((Absent("k0"),), (Put("k0", b"1", lease_id=99),))
+    twice = Unit((Absent("k1"),), (Put("k1", b"1"), Put("k1", b"2")))
+    with ThreadPoolExecutor(5) as pool:
+        first = pool.submit(committer.commit, new("first"))
+        assert store.entered.wait(10)
+        futures = [pool.submit(committer.commit, unit) for unit in (expired, twice, new("k2"), new("k3"))]
+        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= 4)
+        store.gate.set()
+        assert first.result(10)
+        assert isinstance(futures[0].exception(10), LeaseExpired)
+        assert isinstance(futures[1].exception(10), Invalid)
+        assert futures[2].result(10)
+        assert futures[3].result(10)
+
+
+def test_closing_commits_what_is_queued_and_refuses_the_rest(store: GatedStore, committer: Committer) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(committer.commit, new("k0"))
+        assert store.entered.wait(10)
+        second = pool.submit(committer.commit, new("k1"))
+        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= 1)
+        closing = pool.submit(committer.close)
+        store.gate.set()
+        closing.result(10)
+        assert first.result(10)
+        assert second.result(10)
+    with pytest.raises(Unavailable, match="stopping"):
+        committer.commit(new("k2"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "other", "together"),
+    [
+        (new("a"), new("b"), True),
+        (new("a"), new("a"), False),
+        (new("a"), Unit((Unchanged("a", 1),), (Put("b", b""),)), False),
+        (Unit((Unchanged("a", 1),), (Put("b", b""),)), new("a"), False),
+        (Unit((Exists("x"),), (Put("a", b""),)), Unit((Exists("x"),), (Put("b", b""),)), True),
+        (Unit((PrefixEmpty("p/"),), (Put("a", b""),)), new("p/1"), False),
+        (new("p/1"), Unit((PrefixUnwritten("p/", 1),), (Put("a", b""),)), False),
+        (new("p/1"), Unit((Exists("x"),), (DeletePrefix("p/"),)), False),
+        (Unit((PrefixEmpty("p/"),), (Put("a", b""),)), new("q/1"), True),
+        (Unit((PrefixEmpty("p/"),), (Put("p/1", b""),)), Unit((Exists("x"),), (Put("b", b""),)), True),
+    ],
+)
+def test_units_that_meet_never_share_a_transaction(unit: Unit, other: Unit, together: bool) -> None:
+    batch = Batch()
+    assert batch.add(unit)
+    assert batch.add(other) is together

@@ -1,0 +1,276 @@
+"""What another controller, or an agent, does between a read and the write that follows from it.
+
+Each case names the compare that has to notice. The store then obeys the rules, whoever won.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import pytest
+
+from controller.ipam.allocator import Request
+from controller.problem import Problem
+from controller.reading import put, read, scan
+from store import keys
+from store.errors import Unavailable
+from store.memory import MemoryStore
+from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
+from tests.support.ipam import REFUSED, Controller, FlakyStore, check
+
+
+@dataclass
+class Pair:
+    """Two controllers on one store."""
+
+    memory: MemoryStore
+    store: FlakyStore
+    """The first one's: what is in its `meets` happens just before its next write."""
+    first: Controller
+    second: Controller
+
+    def endpoint(self, endpoint_id: str) -> Endpoint:
+        found = read(self.memory, keys.ENDPOINTS, endpoint_id)
+        assert found is not None
+        return found.value
+
+    def attach(self, endpoint_id: str) -> None:
+        """As an agent does."""
+        endpoint = self.endpoint(endpoint_id)
+        copy = read(self.memory, keys.NODE_ENDPOINTS, endpoint.node, endpoint_id)
+        assert copy is not None
+        assert copy.value.state is EndpointState.ASSIGNED
+        attachment = Attachment(
+            endpoint=endpoint_id,
+            node=endpoint.node,
+            addresses=endpoint.addresses,
+            netns="/run/netns/x",
+            ifname="eth0",
+            boot_id="b",
+        )
+        key = put(keys.ATTACHMENTS, attachment, endpoint.node, endpoint_id)
+        assert self.memory.txn([copy.unchanged()], [key]).succeeded
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    memory = MemoryStore()
+    store = FlakyStore(memory)
+    first, second = Controller.over(store), Controller.over(FlakyStore(memory))
+    first.registry.create_pool(Pool(name="p", cidr="10.0.0.0/28", block_prefixlen=30, cooldown_s=0))
+    for name in ("n1", "n2"):
+        first.registry.create_node(Node(name=name, asn=64512))
+    yield Pair(memory, store, first, second)
+    first.committer.close()
+    second.committer.close()
+    check(memory)
+
+
+def move_to(node: str) -> Callable[[Endpoint], Endpoint]:
+    return lambda endpoint: endpoint.model_copy(update={"node": node})
+
+
+def test_the_address_is_taken_by_another_controller(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "b")))
+    pair.first.allocator.assign(Request("n1", "c"))
+    assert len({pair.endpoint(each).addresses for each in "abc"}) == 3
+
+
+def test_the_same_request_is_served_by_another_controller(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "a")))
+    endpoint, new = pair.first.allocator.assign(Request("n1", "a"))
+    assert not new
+    assert endpoint == pair.endpoint("a")
+
+
+def test_the_same_id_goes_to_another_request(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n2", "a")))
+    with pytest.raises(Problem, match="another request"):
+        pair.first.allocator.assign(Request("n1", "a"))
+
+
+def test_the_block_is_claimed_by_another_node(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n2", "b")))
+    pair.first.allocator.assign(Request("n1", "a"))
+    assert len(scan(pair.memory, keys.BLOCKS, "p").items) == 2
+
+
+def test_the_wanted_block_is_claimed_by_another_node(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n2", "b")))
+    wanted = Request("n1", "a", address=ip_address("10.0.0.2"))
+    assert pair.first.allocator.assign(wanted)[0].addresses == (wanted.address,)
+    assert read(pair.memory, keys.DISPLACED, "n2", "10.0.0.2") is not None
+
+
+def test_the_block_was_given_back_and_claimed_by_another_node(pair: Pair) -> None:
+    """The node lives on: its deletion gave the block back and then failed."""
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.first.releaser.release("a")
+    other = FlakyStore(pair.memory)
+    third = Controller.over(other)
+    other.meets.extend([None, REFUSED])
+    with pytest.raises(Unavailable):
+        third.retirer.delete_node("n1")
+    third.committer.close()
+    assert not scan(pair.memory, keys.BLOCKS, "p").items
+    pair.second.allocator.assign(Request("n2", "b"))
+    pair.first.allocator.assign(Request("n1", "c"))
+    assert pair.endpoint("b").addresses != pair.endpoint("c").addresses
+
+
+def test_the_pool_is_deleted_and_made_anew(pair: Pair) -> None:
+    def replace() -> None:
+        pair.second.retirer.delete_pool("p")
+        pair.second.registry.create_pool(Pool(name="p", cidr="10.9.0.0/28"))
+
+    pair.store.meets.append(replace)
+    assert pair.first.allocator.assign(Request("n1", "a"))[0].addresses == (ip_address("10.9.0.1"),)
+
+
+def test_the_only_pool_gets_a_second_one_beside_it(pair: Pair) -> None:
+    pair.store.meets.extend(
+        [None, lambda: pair.second.registry.create_pool(Pool(name="q", cidr="10.9.0.0/28"))]
+    )
+    with pytest.raises(Problem, match="name the pool"):
+        pair.first.allocator.assign(Request("n1", "a"))
+
+
+def test_the_node_is_deleted(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.retirer.delete_node("n1"))
+    with pytest.raises(Problem, match="no node 'n1'"):
+        pair.first.allocator.assign(Request("n1", "a"))
+
+
+def test_the_node_changes_its_mtu(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+
+    def widen() -> None:
+        pair.second.registry.change(
+            keys.NODES, "n1", lambda node: node.model_copy(update={"mtu_bytes": 9000})
+        )
+
+    pair.store.meets.append(widen)
+    assert pair.first.allocator.assign(Request("n1", "b"))[0].mtu_bytes == 9000
+
+
+def test_an_agent_attaches_while_the_endpoint_is_ended(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.attach("a"))
+    left = pair.first.releaser.release("a")
+    assert left is not None
+    assert pair.endpoint("a").state is EndpointState.RELEASING
+
+
+def test_the_endpoint_moves_while_it_is_ended(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.second.mover.change("a", move_to("n2")))
+    assert pair.first.releaser.release("a") is None
+    assert not scan(pair.memory, keys.DISPLACED).items
+
+
+def test_two_controllers_end_the_same_endpoint(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.second.releaser.release("a"))
+    assert pair.first.releaser.release("a") is None
+
+
+def test_the_endpoint_ends_while_it_moves(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.second.releaser.release("a"))
+    with pytest.raises(Problem, match="no endpoint 'a'"):
+        pair.first.mover.change("a", move_to("n2"))
+
+
+def test_the_target_of_a_move_is_deleted(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.store.meets.append(lambda: pair.second.retirer.delete_node("n2"))
+    with pytest.raises(Problem, match="no node 'n2'"):
+        pair.first.mover.change("a", move_to("n2"))
+    assert pair.endpoint("a").node == "n1"
+
+
+def test_an_overlapping_pool_is_made_at_the_same_time(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.registry.create_pool(Pool(name="q", cidr="10.8.0.0/24")))
+    with pytest.raises(Problem, match=r"overlaps 10\.8\.0\.0/24 of pool q"):
+        pair.first.registry.create_pool(Pool(name="r", cidr="10.8.0.0/16"))
+
+
+def test_a_colliding_peer_is_made_at_the_same_time(pair: Pair) -> None:
+    peer = Peer(name="t", address="192.0.2.1", asn=64501)
+    pair.store.meets.append(lambda: pair.second.registry.create_peer(peer))
+    with pytest.raises(Problem, match="two sessions would collide"):
+        pair.first.registry.create_peer(peer.model_copy(update={"name": "u", "node": "n1"}))
+
+
+def test_the_node_of_a_new_peer_is_deleted(pair: Pair) -> None:
+    pair.store.meets.append(lambda: pair.second.retirer.delete_node("n1"))
+    with pytest.raises(Problem, match="no node 'n1'"):
+        pair.first.registry.create_peer(Peer(name="t", address="192.0.2.1", asn=64501, node="n1"))
+
+
+def test_a_node_that_is_deleted_gets_a_peer(pair: Pair) -> None:
+    peer = Peer(name="t", address="192.0.2.1", asn=64501, node="n1")
+    pair.store.meets.append(lambda: pair.second.registry.create_peer(peer))
+    with pytest.raises(Problem, match="has peers t"):
+        pair.first.retirer.delete_node("n1")
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_node_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.first.releaser.release("a")
+    pair.store.meets.extend([None] * write)
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "b")))
+    with pytest.raises(Problem, match=r"endpoints 1 \(b\)"):
+        pair.first.retirer.delete_node("n1")
+
+
+def test_a_block_of_a_node_that_is_deleted_gets_an_address_of_another_node(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.first.releaser.release("a")
+    wanted = Request("n2", "b", address=ip_address("10.0.0.2"))
+    pair.store.meets.append(lambda: pair.second.allocator.assign(wanted))
+    with pytest.raises(Problem, match="b on n2"):
+        pair.first.retirer.delete_node("n1")
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_pool_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.first.releaser.release("a")
+    pair.store.meets.extend([None] * write)
+    pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "b")))
+    with pytest.raises(Problem, match=r"assigned addresses 1 \(b\)"):
+        pair.first.retirer.delete_pool("p")
+
+
+def test_threads_of_two_controllers_fill_a_pool_to_its_last_address() -> None:
+    """What one controller is about to commit it never picks twice; what two pick is settled by losing."""
+    memory = MemoryStore()
+    pair = [Controller.over(FlakyStore(memory)) for _ in range(2)]
+    pair[0].registry.create_pool(Pool(name="p", cidr="10.0.0.0/25", block_prefixlen=28))
+    for name in ("n1", "n2"):
+        pair[0].registry.create_node(Node(name=name, asn=64512))
+    full = threading.Event()
+
+    def work(number: int) -> list[Endpoint]:
+        made = []
+        while not full.is_set():
+            try:
+                made.append(pair[number % 2].allocator.assign(Request(f"n{number // 2 % 2 + 1}"))[0])
+            except Problem as problem:
+                if problem.kind == "pool-full":
+                    return made
+        return made
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [endpoint for each in pool.map(work, range(8), timeout=60) for endpoint in each]
+    assert len({endpoint.addresses for endpoint in made}) == len(made) == 126
+    check(memory)
+    for controller in pair:
+        controller.committer.close()
