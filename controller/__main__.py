@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import ssl
 import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -14,8 +13,9 @@ from pathlib import Path
 from controller.app import create_app
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
-from controller.serve import ListenError, Server, listen
+from controller.serve import ListenError, Server, TlsError, listen
 from controller.services import Services
+from store.client import Store
 from store.options import OptionError, add_arguments, open_store
 
 log = logging.getLogger("controller")
@@ -52,25 +52,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_open_door(host, options)
         tokens = read_tokens(options.token_file) if options.token_file else ()
         store = open_store(options)
-        bound = listen(host, port)
-    except (OptionError, TokenFileError, ListenError) as fault:
-        print(f"controller: {fault}", file=sys.stderr)  # noqa: T201
-        return 1 if isinstance(fault, ListenError) else USAGE
-    try:
-        server = Server(bound, cert=options.tls_cert, key=options.tls_key)
-    except (OSError, ssl.SSLError) as fault:
-        print(f"controller: --tls-cert, --tls-key: {fault}", file=sys.stderr)  # noqa: T201
-        return USAGE
+        with listen(host, port) as bound:
+            server = Server(bound, cert=options.tls_cert, key=options.tls_key)
+            log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
+            _serve(server, store, tokens)
+    except ListenError as fault:
+        return _say(fault, 1)
+    except (OptionError, TokenFileError, TlsError) as fault:
+        return _say(fault, USAGE)
+    log.info("event=stopped")
+    return 0
+
+
+def _serve(server: Server, store: Store, tokens: Sequence[bytes]) -> None:
     parts = Services.build(store)
     duties = Duties(store, parts)
     duties.start()
-    log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
     server.run(create_app(store, parts=parts, tokens=tokens))
     duties.stop()
     parts.close()
     store.close()
-    log.info("event=stopped")
-    return 0
+
+
+def _say(fault: object, status: int) -> int:
+    print(f"controller: {fault}", file=sys.stderr)  # noqa: T201
+    return status
 
 
 def where(listen_on: str) -> tuple[str, int]:

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 TTL_S = 3
 PAUSE_S = 0.5
-"""Between looks at a key that somebody else has, and between renewals of the lease."""
 
 
 class Duty(Protocol):
@@ -44,6 +43,7 @@ class Election:
         identity: who we are, for people who look at the key.
         take_up: makes the duty, anew for each term.
         report: told when a term begins (True) and ends (False).
+        pause_s: between looks at a key that somebody else has, and between renewals of the lease.
     """
 
     def __init__(
@@ -53,12 +53,15 @@ class Election:
         identity: str,
         take_up: Callable[[], Duty],
         report: Callable[[bool], None] = lambda leading: None,
+        *,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._store = store
         self._name = name
         self._identity = identity
         self._take_up = take_up
         self._report = report
+        self._pause_s = pause_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"election-{name}", daemon=True)
 
@@ -81,7 +84,7 @@ class Election:
                     self._term(lease_id)
             except StoreError as fault:
                 log.debug("event=no-election duty=%s why=%r", self._name, str(fault))
-            self._stopping.wait(PAUSE_S)
+            self._stopping.wait(self._pause_s)
 
     def _campaign(self) -> int:
         """The lease that holds the key; 0 when somebody else has it."""
@@ -111,7 +114,7 @@ class Election:
 
     def _hold(self, lease_id: int, worker: threading.Thread) -> None:
         """Renew the lease until we stop, the worker ends, or the lease is lost."""
-        while worker.is_alive() and not self._stopping.wait(PAUSE_S):
+        while worker.is_alive() and not self._stopping.wait(self._pause_s):
             try:
                 self._store.keep_alive(lease_id)
             except LeaseExpired:

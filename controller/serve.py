@@ -30,6 +30,10 @@ class ListenError(Exception):
     """The address cannot be listened on. One line for people."""
 
 
+class TlsError(Exception):
+    """Certificate or key cannot be used. One line for people."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Port 0 is any free one. Raises `ListenError`."""
     where = f"{host}:{port}"
@@ -59,21 +63,24 @@ class Server(MTServer):
     """Serves one application on a socket that is given, until SIGTERM or SIGINT."""
 
     def __init__(self, bound: socket.socket, *, cert: Path | None, key: Path | None) -> None:
-        """With `cert` and `key` it speaks TLS. Raises OSError (ssl.SSLError) when they cannot be used."""
+        """With `cert` and `key` it speaks TLS. Raises `TlsError`."""
         self._bound = bound
-        super().__init__(
-            target="controller",
-            interface=Interfaces.WSGI,
-            http=HTTPModes.http1,
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=BACKLOG,
-            blocking_threads=BLOCKING_THREADS,
-            workers_kill_timeout=GRACE_S,
-            log_enabled=False,
-            ssl_cert=cert,
-            ssl_key=key,
-        )
+        try:
+            super().__init__(
+                target="controller",
+                interface=Interfaces.WSGI,
+                http=HTTPModes.http1,
+                websockets=False,
+                backlog=BACKLOG,
+                backpressure=BACKLOG,
+                blocking_threads=BLOCKING_THREADS,
+                workers_kill_timeout=GRACE_S,
+                log_enabled=False,
+                ssl_cert=cert,
+                ssl_key=key,
+            )
+        except OSError as fault:  # ssl.SSLError is one
+            raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
 
     def run(self, app: Flask) -> None:
         """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""

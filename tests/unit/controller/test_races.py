@@ -14,6 +14,8 @@ from ipaddress import ip_address
 import pytest
 
 from controller.ipam.allocator import Request
+from controller.ipam.claims import Claims
+from controller.ipam.space import Space
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
@@ -230,6 +232,14 @@ def test_a_node_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None
         pair.first.retirer.delete_node("n1")
 
 
+def test_a_node_that_is_deleted_gets_an_endpoint_in_a_block_of_another(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n2", "a"))
+    wanted = Request("n1", "b", address=ip_address("10.0.0.2"))
+    pair.store.meets.append(lambda: pair.second.allocator.assign(wanted))
+    with pytest.raises(Problem, match=r"endpoints 1 \(b\)"):
+        pair.first.retirer.delete_node("n1")
+
+
 def test_a_block_of_a_node_that_is_deleted_gets_an_address_of_another_node(pair: Pair) -> None:
     pair.first.allocator.assign(Request("n1", "a"))
     pair.first.releaser.release("a")
@@ -247,6 +257,25 @@ def test_a_pool_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None
     pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "b")))
     with pytest.raises(Problem, match=r"assigned addresses 1 \(b\)"):
         pair.first.retirer.delete_pool("p")
+
+
+def test_what_is_about_to_be_committed_is_not_picked_again(pair: Pair) -> None:
+    pool, node = read(pair.memory, keys.POOLS, "p"), read(pair.memory, keys.NODES, "n1")
+    assert pool is not None
+    assert node is not None
+    space = Space(pair.store, Claims(pair.store, pair.first.committer), "p", "n1")
+    picked = []
+    for _ in range(3):
+        spot = space.take(pool, node)
+        assert spot is not None
+        picked.append(spot.address)
+        space.mistrust(contended=False)
+    assert len(set(picked)) == 3
+    space.settle(picked[0])
+    space.mistrust(contended=False)
+    again = space.take(pool, node)
+    assert again is not None
+    assert again.address == picked[0]
 
 
 def test_threads_of_two_controllers_fill_a_pool_to_its_last_address() -> None:

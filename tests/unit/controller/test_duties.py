@@ -1,0 +1,200 @@
+"""One replica ends what nodes have taken down, and another goes on when it is gone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from controller.duties import Finaliser
+from controller.election import TTL_S, Election
+from controller.ipam.allocator import Request
+from controller.reading import put, read
+from lab.wait import wait_until
+from store import keys
+from store.client import Delete
+from store.memory import MemoryStore
+from store.model import Attachment, Endpoint, Node, Pool
+from tests.support.ipam import Controller, check
+from tests.unit.controller.conftest import Clock
+
+SOON_S = 10
+
+
+class Sleeper:
+    """A duty that only waits."""
+
+    def __init__(self) -> None:
+        self.running = threading.Event()
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        self.running.set()
+        self._stopped.wait()
+        self.running.clear()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def campaign(store: MemoryStore, name: str) -> tuple[Election, list[Sleeper]]:
+    terms: list[Sleeper] = []
+
+    def take_up() -> Sleeper:
+        terms.append(Sleeper())
+        return terms[-1]
+
+    election = Election(store, "work", name, take_up, pause_s=0.01)
+    election.start()
+    return election, terms
+
+
+def leads(terms: list[Sleeper]) -> bool:
+    return bool(terms) and terms[-1].running.is_set()
+
+
+def test_one_of_two_is_elected_and_the_other_follows_at_once_when_it_stops() -> None:
+    store = MemoryStore()
+    one, ones = campaign(store, "one")
+    wait_until(lambda: leads(ones), SOON_S, "the first to lead")
+    other, others = campaign(store, "other")
+    assert not others
+    held = store.get(keys.leader("work"))
+    assert held is not None
+    assert held.value == b"one"
+    one.stop()
+    assert not leads(ones)
+    wait_until(lambda: leads(others), SOON_S, "the second to lead")
+    other.stop()
+    assert store.get(keys.leader("work")) is None
+
+
+def test_a_term_ends_with_its_lease() -> None:
+    store = MemoryStore()
+    election, terms = campaign(store, "one")
+    wait_until(lambda: leads(terms), SOON_S, "a term")
+    held = store.get(keys.leader("work"))
+    assert held is not None
+    store.revoke(held.lease_id)
+    wait_until(lambda: len(terms) == 2 and leads(terms), SOON_S, "another term")
+    election.stop()
+
+
+def test_a_term_ends_when_the_store_goes_away_and_another_begins_when_it_is_back() -> None:
+    clock = Clock()
+    store = MemoryStore(clock)
+    election, terms = campaign(store, "one")
+    wait_until(lambda: leads(terms), SOON_S, "a term")
+    store.set_available(False)
+    wait_until(lambda: not leads(terms), SOON_S, "its end")
+    clock.now_s += TTL_S + 1
+    store.set_available(True)
+    wait_until(lambda: leads(terms), SOON_S, "another term")
+    election.stop()
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def controller(store: MemoryStore) -> Iterator[Controller]:
+    made = Controller.over(store)
+    made.registry.create_pool(Pool(name="p", cidr="10.0.0.0/24", cooldown_s=0))
+    made.registry.create_node(Node(name="n1", asn=64512))
+    yield made
+    made.committer.close()
+
+
+@pytest.fixture
+def finaliser(store: MemoryStore, controller: Controller) -> Iterator[Finaliser]:
+    made = Finaliser(store, controller.releaser)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    yield made
+    made.stop()
+    thread.join(SOON_S)
+    assert not thread.is_alive()
+
+
+def attached(store: MemoryStore, controller: Controller, endpoint_id: str) -> Endpoint:
+    """An endpoint that its node holds."""
+    endpoint, _ = controller.allocator.assign(Request("n1", endpoint_id))
+    attachment = Attachment(
+        endpoint=endpoint_id,
+        node="n1",
+        addresses=endpoint.addresses,
+        netns="/run/netns/x",
+        ifname="eth0",
+        boot_id="b",
+    )
+    store.txn([], [put(keys.ATTACHMENTS, attachment, "n1", endpoint_id)])
+    return endpoint
+
+
+def is_gone(store: MemoryStore, endpoint_id: str) -> bool:
+    return read(store, keys.ENDPOINTS, endpoint_id) is None
+
+
+def test_an_endpoint_ends_when_its_attachment_goes(
+    store: MemoryStore, controller: Controller, finaliser: Finaliser
+) -> None:
+    for endpoint_id in ("a", "b"):
+        attached(store, controller, endpoint_id)
+    assert controller.releaser.release("a") is not None
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "b"))])
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
+    wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+    assert not is_gone(store, "b"), "it was detached, not deleted"
+    check(store)
+
+
+def test_what_happened_before_the_term_is_made_good(
+    store: MemoryStore, controller: Controller, request: pytest.FixtureRequest
+) -> None:
+    attached(store, controller, "a")
+    controller.releaser.release("a")
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
+    request.getfixturevalue("finaliser")
+    wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+
+
+def test_the_end_of_the_node_is_the_end_of_what_it_held(
+    store: MemoryStore, controller: Controller, request: pytest.FixtureRequest
+) -> None:
+    attached(store, controller, "a")
+    controller.releaser.release("a")
+    store.txn([], [Delete(keys.NODES.key("n1"))])
+    request.getfixturevalue("finaliser")
+    wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+
+
+@pytest.mark.parametrize("loss", ["outage", "compaction"])
+def test_nothing_is_missed_while_the_watch_is_lost(
+    store: MemoryStore, controller: Controller, finaliser: Finaliser, loss: str
+) -> None:
+    attached(store, controller, "a")
+    controller.releaser.release("a")
+    if loss == "outage":
+        store.set_available(False)
+        store.set_available(True)
+    else:
+        store.compact(store.range("").revision)
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
+    wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+
+
+def test_a_lost_event_is_made_good_by_the_next_list(store: MemoryStore, controller: Controller) -> None:
+    """A finaliser that lists again all the time finds what no event tells: the node is gone."""
+    attached(store, controller, "a")
+    controller.releaser.release("a")
+    finaliser = Finaliser(store, controller.releaser, relist_s=0.05)
+    thread = threading.Thread(target=finaliser.run)
+    thread.start()
+    store.txn([], [Delete(keys.NODES.key("n1"))])
+    wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+    finaliser.stop()
+    thread.join(SOON_S)
+    assert not thread.is_alive()

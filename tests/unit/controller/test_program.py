@@ -1,0 +1,92 @@
+"""The program's options: what cannot be right is refused with one line, before anything is started."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from controller.__main__ import main, where
+from controller.serve import ListenError, listen
+from store.options import OptionError
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "port"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1", 8080),
+        ("[::1]:80", "::1", 80),
+        (":8080", "0.0.0.0", 8080),
+        ("localhost:0", "localhost", 0),
+    ],
+)
+def test_listen_is_host_and_port(given: str, host: str, port: int) -> None:
+    assert where(given) == (host, port)
+
+
+@pytest.mark.parametrize("given", ["8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
+def test_anything_else_is_refused(given: str) -> None:
+    with pytest.raises(OptionError, match=r"127\.0\.0\.1:8080"):
+        where(given)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "example.net", ""])
+@pytest.mark.parametrize("have", ["nothing", "tls", "tokens"])
+def test_an_open_door_is_refused(
+    host: str, have: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(TOKEN)
+    options = {
+        "nothing": [],
+        "tls": ["--tls-cert", "cert.pem", "--tls-key", "key.pem"],
+        "tokens": ["--token-file", str(tokens)],
+    }[have]
+    assert main(["--listen", f"{host}:0", *options]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--tls-cert, --tls-key and --token-file" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tls-cert", "cert.pem"], "give both"),
+        (["--token-file", "/nonexistent/tokens"], "cannot read /nonexistent/tokens"),
+        (["--etcd", "ftp://x"], "--etcd"),
+        (
+            ["--listen", "127.0.0.1:0", "--tls-cert", "/nonexistent/c", "--tls-key", "/nonexistent/k"],
+            "cannot read",
+        ),
+    ],
+)
+def test_options_that_cannot_be_right_are_refused(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        port = other.getsockname()[1]
+        assert main(["--listen", f"127.0.0.1:{port}"]) == 1
+        said = capsys.readouterr().err
+        assert f"127.0.0.1:{port} is in use by another program" in said
+        assert said.count("\n") == 1
+
+
+def test_an_address_that_is_not_ours_cannot_be_listened_on() -> None:
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:80"):
+        listen("192.0.2.1", 80)
+
+
+def test_the_port_can_be_any_free_one() -> None:
+    with listen("127.0.0.1", 0) as bound:
+        assert bound.getsockname()[1] > 0
+        assert not bound.getblocking()
