@@ -11,11 +11,13 @@ from datetime import datetime
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from controller.admission import MAX_IN_HAND, Admission
 from controller.api.addresses import addresses
 from controller.api.bgp import bgp
 from controller.api.endpoints import endpoints
 from controller.api.health import health
 from controller.api.nodes import nodes
+from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
 from controller.api.pools import pools
 from controller.auth import require_token
@@ -28,7 +30,6 @@ from store.errors import Corrupt, StoreError
 log = logging.getLogger(__name__)
 
 NOUNS = (pools, nodes, peers, endpoints, addresses, bgp, health)
-MAX_BODY_BYTES = 1 << 20
 RETRY_AFTER_S = 2
 
 
@@ -38,6 +39,7 @@ def create_app(
     *,
     tokens: Sequence[bytes] = (),
     parts: Services | None = None,
+    max_in_hand: int = MAX_IN_HAND,
 ) -> Flask:
     """The application.
 
@@ -46,18 +48,20 @@ def create_app(
         clock: the time of day, for what is stored with a time.
         tokens: bearer tokens, one of which each request must carry; none lets everybody in.
         parts: what the handlers work with; made from store and clock when not given.
+        max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
     app = Flask("controller", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = parts or Services.build(store, clock)
     for noun in NOUNS:
         app.register_blueprint(noun)
     described = json.dumps(document(each for noun in NOUNS for each in noun.operations))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
+    _measure(app)
+    Admission(max_in_hand).guard(app)
     if tokens:
         app.before_request(lambda: require_token(tokens))
-    _measure(app)
     _translate_errors(app)
     return app
 
@@ -75,7 +79,7 @@ def _measure(app: Flask) -> None:
         parts.metrics.request(request.method, route, response.status_code, seconds)
         return response
 
-    app.before_request_funcs.setdefault(None, []).insert(0, start)
+    app.before_request(start)
     app.after_request(finish)
 
 
@@ -107,7 +111,7 @@ def _http_problem(fault: HTTPException) -> Problem:
             "method-not-allowed", f"{request.path[:256]} takes {allowed}", headers={"Allow": allowed}
         )
     if fault.code == 413:
-        return Problem("too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
+        return too_large()
     if fault.code is not None and fault.code < 500:
         return Problem("malformed", fault.description or "the request cannot be understood")
     return Problem("internal", "the controller failed; its log says where")

@@ -18,9 +18,11 @@ from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.server.mt import MTServer
 
+from controller.admission import MAX_IN_HAND
+
 BACKLOG = 1024
-BLOCKING_THREADS = 48
-"""Requests handled at a time. Each may wait for etcd, so there are many more of them than cores."""
+BLOCKING_THREADS = MAX_IN_HAND + 16
+"""Requests handled at a time: those that may wait for etcd, and some that do not."""
 
 GRACE_S = 2
 """Seconds that requests in hand have to end after a signal."""
@@ -93,5 +95,5 @@ class Server(MTServer):
         """One worker, whose threads share the GIL as any threads do."""
 
     def _init_shared_socket(self) -> None:
-        # granian's stub has no constructor for it: file descriptor, unix socket or not, backlog
-        self._shd = SocketHolder(self._bound.fileno(), False, BACKLOG)  # type: ignore[assignment, call-arg]
+        # granian closes the descriptor itself. Its stub has no constructor: descriptor, unix or not, backlog.
+        self._shd = SocketHolder(self._bound.detach(), False, BACKLOG)  # type: ignore[assignment, call-arg]

@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from controller.problem import Fault, Problem
 from controller.validation import parse_object, validate
 
+MAX_BODY_BYTES = 1 << 20
+
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -102,8 +104,17 @@ def _read_body(wanted: type[BaseModel] | Patch) -> Any:
     if request.mimetype not in types:
         given = request.mimetype or "no Content-Type"
         raise Problem("media-type", f"expected {' or '.join(types)}, not {given}")
-    document = parse_object(request.get_data(cache=False))
+    data = request.get_data(cache=False)
+    # A body without a Content-Length is cut off by werkzeug, without a word, one byte further on.
+    if len(data) > MAX_BODY_BYTES:
+        raise too_large()
+    document = parse_object(data)
     return document if isinstance(wanted, Patch) else validate(wanted, document)
+
+
+def too_large() -> Problem:
+    """The body is larger than anything that makes sense."""
+    return Problem("too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
 
 
 def _check_query(declared: Operation) -> None:

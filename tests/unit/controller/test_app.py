@@ -162,3 +162,19 @@ def test_every_pattern_of_the_model_is_said_in_words() -> None:
     source = Path(value.__file__).read_text()
     patterns = set(re.findall(r'pattern=r"([^"]+)"', source))
     assert patterns == set(validation.SHAPES)
+
+
+def test_more_requests_than_can_wait_are_refused_at_once_but_health_is_told() -> None:
+    parts = Services.build(MemoryStore())
+    app = create_app(parts.store, parts=parts, max_in_hand=1)
+    client = app.test_client()
+    with app.test_request_context("/v1/pools"):
+        app.preprocess_request()  # a request in hand, which waits
+        refused = client.get("/v1/pools")
+        assert (refused.status_code, refused.json["type"]) == (503, "/problems/busy")
+        assert refused.headers["Retry-After"] == "1"
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+    assert app.test_client().get("/v1/pools").status_code == 200
+    assert app.test_client().get("/v1/pools").status_code == 200
+    parts.close()
