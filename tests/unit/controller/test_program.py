@@ -59,7 +59,7 @@ def test_an_open_door_is_refused(
         (["--etcd", "ftp://x"], "--etcd"),
         (
             ["--listen", "127.0.0.1:0", "--tls-cert", "/nonexistent/c", "--tls-key", "/nonexistent/k"],
-            "cannot read",
+            "cannot use",
         ),
     ],
 )
