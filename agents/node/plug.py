@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,8 @@ from store.model import Endpoint
 log = logging.getLogger(__name__)
 
 LINK_PREFIX = "pl"
+_OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
+"""What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
 
 
 class Busy(Exception):
@@ -120,7 +123,7 @@ class Plug:
         keep = {host_ifname(endpoint) for endpoint in wanted}
         keep |= {one.port for one in self.read().values()}
         try:
-            for name in self._links.owned_links() - keep:
+            for name in filter(_OUR_NAME.fullmatch, self._links.owned_links() - keep):
                 log.warning("swept a link that nobody wants ifname=%s", name)
                 self._links.remove_link(name)
         except KernelError as fault:

@@ -149,9 +149,10 @@ def test_a_namespace_that_vanished(web: Fixed) -> None:
 
 
 def test_foreign_state_is_left_alone(web: Fixed) -> None:
-    """Somebody else's route, policy rule, neighbour, port and flow outlive a restart of the agent."""
+    """Somebody else's links, route, policy rule, neighbour, port and flow outlive a restart of the agent."""
     node, switch = web.node, web.lab.fabric.switches[NODE]
     node.run("ip", "link", "add", "foreign0", "type", "veth", "peer", "name", "foreign1")
+    node.run("ip", "link", "add", "plum0", "type", "veth", "peer", "name", "plum1")
     for argv in (
         ("ip", "link", "set", "foreign0", "up"),
         ("ip", "link", "set", "foreign1", "up"),
@@ -177,6 +178,7 @@ def test_foreign_state_is_left_alone(web: Fixed) -> None:
     def foreign() -> list[bool]:
         return [
             node.route("10.99.0.0/24") is not None,
+            "plum0" in node.links(),
             "from 10.99.0.0/24" in node.run("ip", "rule").stdout,
             "10.99.0.1" in {one.dst for one in node.neighbours()},
             "foreign0" in switch.vsctl("list-ports", "polder0").split(),
@@ -190,6 +192,7 @@ def test_foreign_state_is_left_alone(web: Fixed) -> None:
     switch.ofctl("del-flows", "polder0", "cookie=0x99/-1")
     switch.vsctl("del-port", "polder0", "foreign0")
     node.run("ip", "link", "delete", "foreign0")
+    node.run("ip", "link", "delete", "plum0")
     node.run("ip", "rule", "delete", "priority", "99")
     node.run("ip", "route", "delete", "10.99.0.0/24")
     node.run("ip", "neigh", "delete", "10.99.0.1", "dev", "polder0")

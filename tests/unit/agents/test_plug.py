@@ -1,0 +1,119 @@
+"""Plugs: what is refused, what is tried again, and what is swept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from agents.kernel.links import IfnameTaken, LinkSpec
+from agents.kernel.netlink import KernelError
+from agents.kernel.netns import NetnsGone
+from agents.node.plug import Busy, Plug, host_ifname
+from agents.node.wants import Refused, Want
+from openflow.errors import BridgeError, BridgeUnavailable
+from openflow.rows import PortRow
+from tests.support.cluster import endpoint
+
+WANT = Want("web", "/run/netns/web", "7", "eth0")
+
+
+@dataclass
+class MemoryLinks:
+    """Links by name, and what the kernel answers instead when it is told to."""
+
+    links: dict[str, LinkSpec | None] = field(default_factory=dict)
+    fault: KernelError | None = None
+
+    def ensure_endpoint_link(self, spec: LinkSpec) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.links[spec.host_ifname] = spec
+
+    def remove_link(self, host_ifname: str) -> None:
+        self.links.pop(host_ifname, None)
+
+    def owned_links(self) -> frozenset[str]:
+        return frozenset(name for name in self.links if name.startswith("pl"))
+
+
+@dataclass
+class MemoryBridge:
+    """Ports by name, as the switch's database keeps them."""
+
+    rows: dict[str, PortRow] = field(default_factory=dict)
+    fault: BridgeError | None = None
+
+    def ports(self) -> Mapping[str, PortRow]:
+        if self.fault is not None:
+            raise self.fault
+        return dict(self.rows)
+
+    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
+        self.rows[name] = PortRow(name, len(self.rows) + 1, dict(external_ids))
+        return len(self.rows)
+
+    def remove_port(self, name: str) -> None:
+        self.rows.pop(name, None)
+
+
+def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    made = Plug(links, bridge).insert(WANT, endpoint())
+    assert Plug(links, bridge).read() == {"web": made}
+    assert (made.want, made.ofport, made.port) == (WANT, 1, host_ifname("web"))
+    Plug(links, bridge).remove("web")
+    assert (links.links, bridge.rows) == ({}, {})
+
+
+def test_the_link_is_what_the_endpoint_says() -> None:
+    links = MemoryLinks()
+    Plug(links, MemoryBridge()).insert(WANT, endpoint(address="fd00::7"))
+    spec = links.links[host_ifname("web")]
+    assert spec is not None
+    assert [str(one) for one in (*spec.addresses, *spec.gateways)] == ["fd00::7", "fe80::1"]
+    assert (spec.netns, spec.ifname, spec.mtu_bytes) == ("/run/netns/web", "eth0", 1500)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "words"),
+    [
+        (NetnsGone("/run/netns/web", "does not exist"), Refused, "not a network namespace"),
+        (IfnameTaken("eth0", "/run/netns/web"), Refused, "is taken"),
+        (KernelError(16, "busy"), Busy, "busy"),
+    ],
+)
+def test_the_callers_fault_is_refused_and_the_kernels_is_tried_again(
+    fault: KernelError, expected: type[Exception], words: str
+) -> None:
+    bridge = MemoryBridge()
+    with pytest.raises(expected, match=words):
+        Plug(MemoryLinks(fault=fault), bridge).insert(WANT, endpoint())
+    assert bridge.rows == {}, "the port comes after the link"
+
+
+def test_a_switch_that_is_away_is_busy() -> None:
+    with pytest.raises(Busy):
+        Plug(MemoryLinks(), MemoryBridge(fault=BridgeUnavailable("no answer"))).read()
+
+
+def test_the_sweep_takes_what_a_crash_left_and_nothing_else() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug = Plug(links, bridge)
+    plug.insert(WANT, endpoint())
+    wanted = host_ifname("asked-for")
+    links.links |= {host_ifname("left"): None, wanted: None, "plum0": None, "plain-veth": None}
+    plug.sweep({"asked-for": WANT})
+    assert set(links.links) == {host_ifname("web"), wanted, "plum0", "plain-veth"}
+
+
+def test_a_port_without_our_record_is_no_plug() -> None:
+    bridge = MemoryBridge({"plaa": PortRow("plaa", 4, {"polder": "web"})})
+    assert Plug(MemoryLinks(), bridge).read() == {}
+
+
+def test_names_fit_the_kernel_and_differ() -> None:
+    names = {host_ifname(f"endpoint-{number}" * 8) for number in range(2000)}
+    assert len(names) == 2000
+    assert all(len(name) <= 15 for name in names)
