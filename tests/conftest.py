@@ -6,9 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.support.labs"]
+
+# A busy machine is no failure; what CI tries is the same each time, what a developer tries is not.
+hypothesis.settings.register_profile("polder", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("polder")
 
 TOOL_PATHS = ("/usr/sbin", "/sbin", "/usr/lib/frr")
 
