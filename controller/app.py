@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -75,12 +76,23 @@ def _measure(app: Flask) -> None:
     def finish(response: Response) -> Response:
         # A path that no route has would make a time series of its own for each.
         route = request.url_rule.rule if request.url_rule else "unknown"
+        if response.status_code >= 400:
+            _drain()
         seconds = time.perf_counter() - g.started
         parts.metrics.request(request.method, route, response.status_code, seconds)
         return response
 
     app.before_request(start)
     app.after_request(finish)
+
+
+def _drain() -> None:
+    """Read the rest of a body that was refused unread.
+
+    The server closes a connection with an unread body, often before the client has read why.
+    """
+    with contextlib.suppress(HTTPException):  # too large, or the client is gone
+        request.get_data(cache=False)
 
 
 def _translate_errors(app: Flask) -> None:

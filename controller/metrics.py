@@ -26,6 +26,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self._registry,
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._assigned = Counter(
             "polder_addresses_assigned_total",
             "Addresses that this controller assigned, by pool.",
@@ -47,8 +48,13 @@ class Metrics:
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._latency.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        found = self._children.get(key)
+        if found is None:  # two threads may both come here: they get the same children
+            found = self._requests.labels(method, route, str(status)), self._latency.labels(method, route)
+            self._children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def assigned(self, pool: str) -> None:
         """An address of the pool was assigned."""

@@ -48,6 +48,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ListenError(f"cannot listen on {where}: {fault.strerror or fault}") from fault
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError as fault:

@@ -43,8 +43,8 @@ class Claims:
         self._locks: dict[str, threading.Lock] = {}
         self._hints: dict[str, _Hint] = {}
 
-    def claim_next(self, pool: Found[Pool], node: Found[Node]) -> bool:
-        """Claim the lowest unclaimed block for a node; False when there is none.
+    def claim_next(self, pool: Found[Pool], node: Found[Node]) -> IPNetwork | None:
+        """Claim the lowest unclaimed block for a node; None when there is none.
 
         Raises:
             Stale: the pool or the node has changed or gone, or others keep winning.
@@ -54,9 +54,10 @@ class Claims:
             for _ in range(ATTEMPTS):
                 candidates = self._candidates(pool, spread)
                 if not candidates:
-                    return False
-                if self.claim(pool, node, random.choice(candidates)):  # noqa: S311
-                    return True
+                    return None
+                cidr = random.choice(candidates)  # noqa: S311
+                if self.claim(pool, node, cidr):
+                    return cidr
                 self._check(pool, node)
                 self._hints.pop(pool.value.name, None)
                 spread = SPREAD

@@ -16,7 +16,7 @@ from datetime import datetime
 from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
-from store.client import Absent, Compare, Delete, Op
+from store.client import Absent, Compare, Delete, Op, Put
 from store.model import (
     Address,
     AddressState,
@@ -58,9 +58,8 @@ def assign(
     """
     address = endpoint.addresses[0]
     held = Address(address=address, pool=endpoint.pool, endpoint=endpoint.id, node=endpoint.node, since=since)
-    record = put(keys.ENDPOINTS, endpoint, endpoint.id)
+    record, copy = _record(endpoint)
     taken = put(keys.ADDRESSES, held, endpoint.pool, block.value.cidr, address)
-    copy = put(keys.NODE_ENDPOINTS, endpoint, endpoint.node, endpoint.id)
     exception = _displace(block.value, endpoint, address) if block.value.node != endpoint.node else ()
     return Unit(
         (
@@ -151,11 +150,10 @@ def cooling(address: Address, since: datetime) -> Address:
     return address.model_copy(update={"state": AddressState.COOLDOWN, "since": since})
 
 
-def _record(endpoint: Endpoint) -> tuple[Op, ...]:
-    return (
-        put(keys.ENDPOINTS, endpoint, endpoint.id),
-        put(keys.NODE_ENDPOINTS, endpoint, endpoint.node, endpoint.id),
-    )
+def _record(endpoint: Endpoint) -> tuple[Put, Put]:
+    """The record and the copy below its node: the same bytes, in the same transaction."""
+    record = put(keys.ENDPOINTS, endpoint, endpoint.id)
+    return record, Put(keys.NODE_ENDPOINTS.key(endpoint.node, endpoint.id), record.value)
 
 
 def _displace(block: Block, endpoint: Endpoint, address: IPAddress) -> tuple[Op, ...]:

@@ -348,3 +348,24 @@ def test_a_body_that_is_too_large_is_refused_on_the_wire(store: EtcdStore, start
     connection.endheaders(iter([b'{"name":"', *[b"x" * 65536] * 16, b'"}']), encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_after_a_refusal_the_connection_can_be_used_again(
+    store: EtcdStore, start: Start, tmp_path: Path
+) -> None:
+    """The body is read, though nobody wants it: else the client would see a closed connection at times."""
+    api = start()
+    plant(api)
+    connection = api.connect()
+    for _ in range(20):
+        for method, path, status in [
+            ("POST", "/v1/nowhere", 404),
+            ("PUT", "/v1/pools", 405),
+            ("POST", "/v1/pools?x=1", 422),
+        ]:
+            assert exchange(connection, method, path, {"name": "x" * 300_000})[0] == status
+        connection.request("POST", "/v1/pools", b"x" * 300_000, {"Content-Type": "text/plain"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.will_close) == (415, False)
+        answer.read()
+    connection.close()
