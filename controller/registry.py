@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
 from controller.problem import Fault, Problem, unknown_reference
 from controller.reading import find, put, read, scan
+from controller.turn import Turn
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
@@ -27,7 +27,7 @@ class Registry:
         self._store = store
         self._committer = committer
         # Each of these compares that nobody else wrote a pool (or peer): one after the other none loses.
-        self._turn = threading.Lock()
+        self._turn = Turn()
 
     def create_pool(self, pool: Pool) -> tuple[Pool, bool]:
         """Create a pool that overlaps no other; see `_create`."""

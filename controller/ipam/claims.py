@@ -7,12 +7,12 @@ blocks reads none of them. The hint is read again when it proves wrong, and befo
 from __future__ import annotations
 
 import random
-import threading
 from dataclasses import dataclass
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
 from controller.reading import Found, scan
+from controller.turn import Turn
 from store import keys
 from store.client import Store
 from store.model import Block, IPNetwork, Node, Pool
@@ -40,7 +40,7 @@ class Claims:
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
         self._committer = committer
-        self._locks: dict[str, threading.Lock] = {}
+        self._turns: dict[str, Turn] = {}
         self._hints: dict[str, _Hint] = {}
 
     def claim_next(self, pool: Found[Pool], node: Found[Node]) -> IPNetwork | None:
@@ -49,7 +49,7 @@ class Claims:
         Raises:
             Stale: the pool or the node has changed or gone, or others keep winning.
         """
-        with self._locks.setdefault(pool.value.name, threading.Lock()):
+        with self._turns.setdefault(pool.value.name, Turn()):
             spread = 1
             for _ in range(ATTEMPTS):
                 candidates = self._candidates(pool, spread)

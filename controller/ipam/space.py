@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from controller.ipam import blocks
 from controller.ipam.claims import Claims, Stale
 from controller.reading import Found, read, scan
+from controller.turn import Turn
 from store import keys
 from store.client import Store
 from store.model import Block, IPAddress, IPNetwork, Node, Pool
@@ -62,12 +63,14 @@ class Space:
         self._pool = pool
         self._node = node
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._open: _Open | None = None
         self._ahead: deque[Found[Block]] = deque()
         self._pass_began = float("-inf")
-        self._pending: set[IPAddress] = set()
         self._spread = False
+        self._lock = threading.Lock()  # of what follows; never held while the store is asked
+        self._pending: set[IPAddress] = set()
+        self._lost = self._contended = False
 
     def take(self, pool: Found[Pool], node: Found[Node]) -> Spot | None:
         """A free address, kept for the caller until `settle`; None when neither address nor block is left.
@@ -77,7 +80,8 @@ class Space:
         Raises:
             Stale: the pool or the node is not what it was.
         """
-        with self._lock:
+        with self._turn:
+            self._start_over_if_lost()
             spot = self._pick(pool.value)
             if spot is None and self._monotonic() - self._pass_began >= PASS_S:
                 spot = self._pass(pool.value)
@@ -88,7 +92,8 @@ class Space:
             if spot is None:
                 spot = self._pass(pool.value)
             if spot is not None:
-                self._pending.add(spot.address)
+                with self._lock:
+                    self._pending.add(spot.address)
             return spot
 
     def settle(self, address: IPAddress) -> None:
@@ -99,10 +104,18 @@ class Space:
     def mistrust(self, *, contended: bool) -> None:
         """A pick was lost: read again before the next. `contended` when it was lost to another controller."""
         with self._lock:
+            self._lost = True
+            self._contended |= contended
+
+    def _start_over_if_lost(self) -> None:
+        with self._lock:
+            lost, self._lost = self._lost, False
+            contended, self._contended = self._contended, False
+        if lost:
             self._open = None
             self._ahead.clear()
             self._pass_began = float("-inf")
-            self._spread = self._spread or contended
+            self._spread |= contended
 
     def _pick(self, pool: Pool) -> Spot | None:
         while self._open is None or not self._open.free:
@@ -131,6 +144,7 @@ class Space:
         self._ahead.append(found)
 
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
-        taken = {held.address for held in scan(self._store, keys.ADDRESSES, pool.name, block).values}
-        taken |= self._pending
+        with self._lock:  # first: what is settled after this is in what the store tells
+            taken = set(self._pending)
+        taken.update(held.address for held in scan(self._store, keys.ADDRESSES, pool.name, block).values)
         return [address for address in blocks.assignable(pool, block) if address not in taken][::-1]

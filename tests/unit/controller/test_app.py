@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from controller import validation
 from controller.app import NOUNS, create_app
 from controller.auth import TokenFileError, read_tokens
+from controller.problem import TITLES
 from controller.services import Services
 from store import keys
 from store.client import Put
@@ -178,3 +179,13 @@ def test_more_requests_than_can_wait_are_refused_at_once_but_health_is_told() ->
     assert app.test_client().get("/v1/pools").status_code == 200
     assert app.test_client().get("/v1/pools").status_code == 200
     parts.close()
+
+
+def test_the_page_on_the_api_is_complete(api: Api) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    rows = dict(re.findall(r"^\| `/problems/([a-z-]+)` \| (\d+) \|", page, re.MULTILINE))
+    assert rows == {kind: str(status) for kind, (status, _) in TITLES.items()}
+    for path in api.get("/v1/openapi.json")["paths"]:
+        assert f"`{path}`" in page
+    for name in re.findall(r"^# HELP (polder_\w+) ", api.client.get("/metrics").text, re.MULTILINE):
+        assert name in page or name.endswith("_created")
