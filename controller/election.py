@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 TTL_S = 3
 PAUSE_S = 0.5
+STOP_S = 1.5
 
 
 class Duty(Protocol):
@@ -71,10 +72,13 @@ class Election:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the term, if there is one, and leave the duty to others at once. Blocking, some seconds."""
+        """End the term, if there is one, and leave the duty to others at once. Blocking, `STOP_S` at most.
+
+        With the store away nothing can be left: the key then ends with its lease.
+        """
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

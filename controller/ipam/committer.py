@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 PAUSES_S = (0.0, 0.1, 0.4)
 """The pause before each attempt while answers are lost; after the last the caller is told."""
 
+CLOSE_S = 1.5
+
 Observe = Callable[[int], None]
 _Item = tuple[Unit, "Future[bool]"]
 
@@ -56,12 +58,12 @@ class Committer:
         self._thread.start()
 
     def close(self) -> None:
-        """Commit what is queued, then end the thread. Blocking, some seconds at most. Idempotent."""
+        """Commit what is queued, then end the thread. Blocking, `CLOSE_S` at most. Idempotent."""
         with self._entry:
             self._stopping.set()
             self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(CLOSE_S)
 
     def commit(self, unit: Unit) -> bool:
         """Apply one unit. Blocking until the store has answered.

@@ -299,6 +299,22 @@ def test_a_signal_ends_it_promptly(store: EtcdStore, start: Start, number: signa
     assert "Traceback" not in api.said()
 
 
+def test_a_signal_ends_it_promptly_while_etcd_hangs(tmp_path: Path) -> None:
+    with EtcdServer(tmp_path / "etcd") as server, Controller(tmp_path / "log", "--etcd", server.url) as api:
+        plant(api)
+        server.pause()
+        try:
+            with ThreadPoolExecutor(1) as pool:
+                call = pool.submit(api.send, "POST", "/v1/endpoints", {"node": "n0"})
+                wait_until(lambda: api.send("GET", "/healthz")[0] == 200, SOON_S, "an answer")
+                began = time.monotonic()
+                assert api.end() == 0
+                assert time.monotonic() - began < 8
+                assert call.exception(10) is not None or call.result()[0] == 503
+        finally:
+            server.resume()
+
+
 def test_a_taken_port_is_refused_by_the_second_controller(
     store: EtcdStore, start: Start, etcd: EtcdServer
 ) -> None:
