@@ -10,19 +10,19 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
+from agents.delta import puts
 from agents.node.plan import Memory, Plan, plan
-from agents.node.plug import Busy, Plug, Plugged
+from agents.node.plug import Busy, Plug, Plugged, identity
 from agents.node.wants import Refused, Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from intent.flows import flows, flows_of
 from intent.held import Held
-from intent.names import MAIN_TABLE
 from intent.neighbours import Neighbour, NeighbourKey, neighbours
-from intent.routes import Route, RouteKey, Rule, routes, rules
+from intent.routes import Route, RouteKey, Rule, routes, routes_of, rules
 from intent.snapshot import Snapshot
 from openflow.flow import Flow, FlowKey
 from store import keys
@@ -83,6 +83,8 @@ class Dataplane:
         self._alive: set[Want] = set()
         self._done: tuple[object, ...] | None = None
         self._confirmed: set[IPNetwork] = set()
+        self._busy: set[str] = set()
+        """Endpoints that could not be plugged in or out in this pass. The others do not wait for them."""
 
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
@@ -108,17 +110,19 @@ class Dataplane:
             self._memory = replace(self._memory, advertised=snapshot.advertised)
             return None
         self._done = None
+        self._busy = set()
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
         held = self._plug_in(todo, wants, plugged)
         desired = _desired(snapshot, held.values())
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
         self._confirm(snapshot, {name: one for name, one in held.items() if name in todo.up}, all(done))
         self._report(snapshot)
-        for reconciler, wanted in reversed(list(zip(self._devices.reconcilers, desired, strict=True))):
-            reconciler.delete(wanted)
-        self._take_down(todo, wants, plugged)
+        if not any(name in plugged and name not in held for name in self._busy):
+            for reconciler, wanted in reversed(list(zip(self._devices.reconcilers, desired, strict=True))):
+                reconciler.delete(wanted)
+            self._take_down(todo, wants, plugged)
         self._report_attachments(snapshot)
-        if any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
+        if self._busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
         if todo.draining:
             return DRAIN_POLL_S
@@ -136,13 +140,29 @@ class Dataplane:
         held = {}
         for name, endpoint in {**todo.draining, **todo.up}.items():
             there = plugged.get(name)
-            ofport = there.ofport if there is not None else None
-            if name in todo.up and (ofport is None or there is None or there.want != wants[name]):
-                ofport = self._insert(endpoint, wants, plugged)
-            if ofport is not None:
-                held[name] = self._hold(endpoint, ofport)
+            if name in todo.up and (there is None or not there.serves(wants[name], endpoint)):
+                self._without_waiting(name, partial(self._insert, endpoint, wants, plugged))
+                there = plugged.get(name)
+            if name in self._busy:
+                held.update(self._as_it_was(endpoint))
+            elif there is not None and there.ofport is not None:
+                held[name] = self._hold(endpoint, there.ofport)
         self._held = held
         return held
+
+    def _without_waiting(self, name: str, job: Callable[[], None]) -> None:
+        """Plug one endpoint in or out; one that cannot be now is noted, and holds up no other."""
+        try:
+            job()
+        except Busy as fault:
+            log.warning("switch or kernel is busy endpoint=%s why=%s", name, fault)
+            self._busy.add(name)
+
+    def _as_it_was(self, endpoint: Endpoint) -> dict[str, Held]:
+        """What was held of an endpoint that cannot be plugged in just now: it goes on if it is the same."""
+        before = self._held.get(endpoint.id)
+        same = before is not None and identity(before.endpoint) == identity(endpoint)
+        return {endpoint.id: before} if before is not None and same else {}
 
     def _hold(self, endpoint: Endpoint, ofport: int) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
@@ -151,15 +171,18 @@ class Dataplane:
             return before
         return Held(endpoint, ofport)
 
-    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> int | None:
+    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         name = endpoint.id
+        there = plugged.get(name)
+        if there is not None and there.identity != identity(endpoint):
+            log.warning("link is another endpoint's of this id, made anew endpoint=%s", name)
+            self._devices.plug.remove(name)
+            plugged.pop(name)
         try:
             plugged[name] = self._devices.plug.insert(wants[name], endpoint)
         except Refused as fault:
             log.warning("not attached endpoint=%s why=%s", name, fault)
             self._remove(name, wants, plugged, fault)
-            return None
-        return plugged[name].ofport
 
     def _remove(
         self, name: str, wants: dict[str, Want], plugged: dict[str, Plugged], why: Refused | None = None
@@ -183,11 +206,10 @@ class Dataplane:
         if not (self._devices.routes.known and self._devices.flows.known):
             self._confirmed &= set(snapshot.blocks).union(*(_prefixes(one) for one in up.values()))
             return
-        in_kernel = {key.destination for key in self._devices.routes.actual if key.table == MAIN_TABLE}
-        in_switch = self._devices.flows.actual.keys()
-        self._confirmed = set(snapshot.blocks) & in_kernel
+        in_kernel, in_switch = self._devices.routes.actual, self._devices.flows.actual
+        self._confirmed = {block for block in snapshot.blocks if RouteKey(block) in in_kernel}
         for name, one in up.items():
-            if _prefixes(one) <= in_kernel and flows_of(one).keys() <= in_switch:
+            if not puts(routes_of(one), in_kernel) and not puts(flows_of(one), in_switch):
                 self._confirmed |= _prefixes(one)
                 self._wants.attached(name)
 
@@ -200,12 +222,21 @@ class Dataplane:
         )
 
     def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
+        """The attachment goes with the plug, so neither goes while a device may still have the rest."""
+        if not all(reconciler.known for reconciler in self._devices.reconcilers):
+            return
         for name, why in todo.down.items():
-            self._remove(name, wants, plugged)
-            log.info("detached endpoint=%s why=%s", name, why)
+            self._without_waiting(name, partial(self._remove, name, wants, plugged))
+            if name not in wants:
+                log.info("detached endpoint=%s why=%s", name, why)
 
     def _report_attachments(self, snapshot: Snapshot) -> None:
-        known = {**snapshot.endpoints, **self._memory.endpoints}
+        """Every want, for which the store's own words do when the endpoint went while no agent looked."""
+        known: dict[str, Attachment | Endpoint] = {
+            **snapshot.attachments,
+            **snapshot.endpoints,
+            **self._memory.endpoints,
+        }
         held = (
             _attachment(snapshot.name, want, known[name].addresses, self._boot_id)
             for name, want in self._wants.all().items()

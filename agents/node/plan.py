@@ -36,7 +36,7 @@ class Memory:
     """What a look hands to the next, by endpoint id. Times are of the caller's clock, in seconds."""
 
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
-    """The last value of each endpoint that is up or draining."""
+    """The last value of each endpoint that is wanted, as long as it is."""
     advertised: Container[IPNetwork] = ()
     """What peers were told of at the last look."""
     down_since: Mapping[str, float] = field(default_factory=dict)
@@ -65,6 +65,7 @@ def plan(
     down: dict[str, str] = {}
     down_since: dict[str, float] = {}
     told_at: dict[str, float] = {}
+    last: dict[str, Endpoint] = {}
     for name, want in wants.items():
         if want.stage is Stage.HOLDING:
             continue
@@ -77,11 +78,13 @@ def plan(
         down_since[name] = memory.down_since.get(name, now)
         if (told := _told_at(snapshot, known, memory, now)) is not None:
             told_at[name] = told
+        if known is not None:
+            last[name] = known
         if known is not None and _drains(name, told_at, down_since, now):
             draining[name] = known
         else:
             down[name] = why or ""
-    return Plan(up, draining, down), Memory({**up, **draining}, snapshot.advertised, down_since, told_at)
+    return Plan(up, draining, down), Memory({**up, **last}, snapshot.advertised, down_since, told_at)
 
 
 def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want], bool]) -> str | None:

@@ -56,6 +56,20 @@ class Plugged:
     want: Want
     port: str
     ofport: int | None
+    identity: str
+    """Whose addresses the link carries: see `identity`."""
+    mtu_bytes: str
+    """As it stands in the port's record: somebody may have written anything there."""
+
+    def serves(self, want: Want, endpoint: Endpoint) -> bool:
+        """Whether it is what this want needs: an endpoint may come back with the same id and be another."""
+        have = (self.want, self.identity, self.mtu_bytes)
+        return self.ofport is not None and have == (want, identity(endpoint), str(endpoint.mtu_bytes))
+
+
+def identity(endpoint: Endpoint) -> str:
+    """What a link must be made anew for when it changes: MAC and addresses."""
+    return " ".join([endpoint.mac, *map(str, endpoint.addresses)])
 
 
 def host_ifname(endpoint: str) -> str:
@@ -100,7 +114,8 @@ class Plug:
         )
         try:
             self._links.ensure_endpoint_link(spec)
-            return Plugged(want, name, self._bridge.add_port(name, _external_ids(want)))
+            ofport = self._bridge.add_port(name, _external_ids(want, endpoint))
+            return Plugged(want, name, ofport, identity(endpoint), str(endpoint.mtu_bytes))
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
@@ -130,12 +145,14 @@ class Plug:
             raise Busy(str(fault)) from fault
 
 
-def _external_ids(want: Want) -> dict[str, str]:
+def _external_ids(want: Want, endpoint: Endpoint) -> dict[str, str]:
     return {
         "polder": want.endpoint,
         "polder-netns": want.netns,
         "polder-netns-id": want.netns_id,
         "polder-ifname": want.ifname,
+        "polder-identity": identity(endpoint),
+        "polder-mtu": str(endpoint.mtu_bytes),
     }
 
 
@@ -146,4 +163,4 @@ def _plugged(row: PortRow) -> Plugged | None:
     except KeyError as fault:
         log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", row.name, fault)
         return None
-    return Plugged(want, row.name, row.ofport)
+    return Plugged(want, row.name, row.ofport, ids.get("polder-identity", ""), ids.get("polder-mtu", ""))

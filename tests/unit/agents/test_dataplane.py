@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,12 +13,13 @@ from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.dataplane import Dataplane, Devices
 from agents.node.plan import SETTLE_S
-from agents.node.plug import Busy, Plugged
+from agents.node.plug import Busy, Plugged, identity
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
 from intent.names import MAIN_TABLE
+from intent.routes import Route, RouteKind
 from intent.snapshot import Snapshot, View
-from store.model import Endpoint, EndpointState, Value
+from store.model import Attachment, Endpoint, EndpointState, Value
 from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
 from tests.support.drivers import DictDriver
 
@@ -34,7 +35,10 @@ class MemoryPlug:
     journal: list[tuple[str, str, Any]] = field(default_factory=list)
     refuse: Refused | None = None
     busy: bool = False
+    stuck: set[str] = field(default_factory=set)
+    """Endpoints that the kernel does not take, whatever is tried."""
     reads: int = 0
+    made: int = 0
 
     def read(self) -> dict[str, Plugged]:
         self.reads += 1
@@ -45,11 +49,21 @@ class MemoryPlug:
     def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
         if self.refuse is not None:
             raise self.refuse
+        self._refuse_stuck(endpoint.id)
         self.journal.append(("put", "plug", endpoint.id))
-        self.plugged[endpoint.id] = made = Plugged(want, f"pl-{endpoint.id}", len(self.plugged) + 1)
+        there = self.plugged.get(endpoint.id)
+        self.made += there is None
+        ofport = self.made if there is None else there.ofport
+        made = Plugged(want, f"pl-{endpoint.id}", ofport, identity(endpoint), str(endpoint.mtu_bytes))
+        self.plugged[endpoint.id] = made
         return made
 
+    def _refuse_stuck(self, endpoint: str) -> None:
+        if endpoint in self.stuck:
+            raise Busy(f"the kernel does not take {endpoint}")
+
     def remove(self, endpoint: str) -> None:
+        self._refuse_stuck(endpoint)
         if self.plugged.pop(endpoint, None) is not None:
             self.journal.append(("delete", "plug", endpoint))
 
@@ -280,6 +294,132 @@ def test_a_busy_switch_is_tried_again() -> None:
     assert node.dataplane.step() is not None
     node.plug.busy = False
     assert node.dataplane.step() is None
+
+
+OTHER = Want("other", "/run/netns/other", "2", "eth0")
+
+
+def test_an_endpoint_that_cannot_be_plugged_in_holds_up_no_other() -> None:
+    node = Node()
+    node.plug.stuck = {"web"}
+    node.know(endpoint(), endpoint("other", "10.64.0.2"))
+    node.wants.add(WANT)
+    node.wants.add(OTHER)
+    assert node.dataplane.step() is not None, "it is tried again"
+    assert node.said.says["ready"] == {"10.64.0.2/32", BLOCK}
+    assert node.said.says["attachments"] == {"web", "other"}
+    node.plug.stuck = set()
+    assert node.dataplane.step() is None
+    assert node.said.says["ready"] == {ADDRESS, "10.64.0.2/32", BLOCK}
+
+
+def test_an_endpoint_that_cannot_be_taken_out_holds_up_no_other_and_keeps_its_attachment() -> None:
+    node = Node()
+    node.know(endpoint(), endpoint("other", "10.64.0.2"))
+    node.wants.add(WANT)
+    node.wants.add(OTHER)
+    node.dataplane.step()
+    node.plug.stuck = {"web"}
+    node.know()
+    assert node.dataplane.step() is not None
+    assert set(node.plug.plugged) == {"web"}
+    assert node.said.says["attachments"] == {"web"}
+    node.plug.stuck = set()
+    assert node.dataplane.step() is None
+    assert node.said.says["attachments"] == set()
+
+
+def test_a_plug_that_is_busy_after_it_was_up_stays_ready() -> None:
+    node = Node()
+    node.attach()
+    node.plug.stuck = {"web"}
+    node.know(endpoint().model_copy(update={"mtu_bytes": 9000}))
+    assert node.dataplane.step() is not None
+    assert node.said.says["ready"] == {ADDRESS, BLOCK}
+
+
+def test_a_restarted_agent_takes_nothing_from_an_endpoint_whose_plug_is_busy() -> None:
+    node = Node()
+    node.attach()
+    node.plug.plugged["web"] = replace(node.plug.plugged["web"], ofport=None)
+    held = dict(node.drivers["flows"].held), dict(node.drivers["routes"].held)
+    node.plug.stuck = {"web"}
+    node.start_agent()
+    assert node.dataplane.step() is not None
+    assert held == (node.drivers["flows"].held, node.drivers["routes"].held)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_endpoint_made_anew_with_another_address_gets_a_new_link(restarted: bool) -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    if restarted:
+        node.start_agent()
+    node.know(endpoint(address="10.64.0.7"))
+    node.dataplane.step()
+    assert node.touched()[:2] == ["delete plug", "put plug"]
+    assert node.plug.plugged["web"].identity == identity(endpoint(address="10.64.0.7"))
+    assert node.said.says["ready"] == {"10.64.0.7/32", BLOCK}
+    assert {str(key.destination) for key in node.drivers["routes"].held} == {"10.64.0.7/32", BLOCK}
+
+
+def test_another_mtu_is_brought_to_the_link_as_it_stands() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.know(endpoint().model_copy(update={"mtu_bytes": 9000}))
+    node.dataplane.step()
+    assert node.touched() == ["put plug"], "nothing was taken away"
+    assert node.plug.plugged["web"].mtu_bytes == "9000"
+
+
+@pytest.mark.parametrize("device", ["neighbours", "routes", "flows"])
+def test_the_attachment_stays_as_long_as_a_device_may_still_have_the_rest(device: str) -> None:
+    node = Node()
+    node.attach()
+    node.drivers[device].away = True
+    node.know(endpoint(state=EndpointState.RELEASING))
+    assert node.dataplane.step() is not None
+    assert node.drivers[device].held
+    assert node.said.says["attachments"] == {"web"}, "or the address would be released while it is held"
+    node.drivers[device].away = False
+    node.dataplane.step()
+    assert node.said.says["attachments"] == set()
+
+
+def test_a_restarted_agent_keeps_the_attachment_of_an_endpoint_that_went_meanwhile() -> None:
+    node = Node()
+    node.attach()
+    node.start_agent()
+    assert node.snapshot is not None
+    attachment = Attachment(
+        endpoint="web",
+        node=NODE,
+        addresses=endpoint().addresses,
+        netns=WANT.netns,
+        ifname="eth0",
+        boot_id=BOOT,
+    )
+    node.snapshot = replace(snapshot(pool(), block()), attachments={"web": attachment})
+    node.drivers["flows"].away = True
+    node.dataplane.step()
+    assert node.said.says["attachments"] == {"web"}
+    node.drivers["flows"].away = False
+    node.dataplane.step()
+    assert node.said.says["attachments"] == set()
+    assert node.plug.plugged == {}
+
+
+def test_a_route_that_is_there_but_wrong_is_not_ready() -> None:
+    node = Node()
+    node.attach()
+    key = next(key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS)
+    node.drivers["routes"].held[key] = Route(key.destination, kind=RouteKind.BLACKHOLE)
+    node.drivers["routes"].refuse = {key}
+    node.dataplane.resync()
+    node.dataplane.step()
+    assert node.said.says["ready"] == {BLOCK}
 
 
 def test_a_want_that_is_still_being_written_is_left_alone() -> None:

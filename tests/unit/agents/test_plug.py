@@ -63,6 +63,9 @@ def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
     made = Plug(links, bridge).insert(WANT, endpoint())
     assert Plug(links, bridge).read() == {"web": made}
     assert (made.want, made.ofport, made.port) == (WANT, 1, host_ifname("web"))
+    assert made.serves(WANT, endpoint())
+    assert not made.serves(WANT, endpoint(address="10.64.0.2"))
+    assert not made.serves(WANT, endpoint().model_copy(update={"mtu_bytes": 9000}))
     Plug(links, bridge).remove("web")
     assert (links.links, bridge.rows) == ({}, {})
 
