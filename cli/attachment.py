@@ -34,7 +34,9 @@ socket_option = click.option(
     metavar="NAME|PATH",
     help=f"The namespace: a name below {NETNS_DIR}, or a path such as /proc/PID/ns/net.",
 )
-@click.option("--ifname", default="eth0", show_default=True, help="The interface's name in there.")
+@click.option(
+    "--ifname", metavar="NAME", default="eth0", show_default=True, help="The interface's name in there."
+)
 @socket_option
 @output_option
 @click.pass_context

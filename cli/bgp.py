@@ -1,4 +1,4 @@
-"""`polder bgp`: every session of every node, in one table."""
+"""`polder bgp`: every session of every node, and every prefix they announce."""
 
 from __future__ import annotations
 
@@ -14,23 +14,37 @@ from cli.session import Session, takes_session
 
 @click.group()
 def command() -> None:
-    """The BGP sessions of all nodes."""
+    """The BGP sessions and announced prefixes of all nodes."""
 
 
-@command.command()
+of_node = click.option("--node", metavar="NAME", help="Only of this node.")
+
+
+@command.command(short_help="Show every session, its state and why.")
+@of_node
 @takes_session
-def summary(session: Session) -> None:
+def summary(session: Session, node: str | None) -> None:
     """Show every session: its state and since when, why, and how many prefixes it carries.
 
     A session whose speaker no longer reports is marked stale: what is shown is what it said last.
     """
-    listing = session.page(place("bgp", "sessions"))
+    listing = session.page(place("bgp", "sessions"), node=node)
     session.print_list(listing, columns(datetime.now(UTC)))
     if session.output == "json":
         return
     items = listing["items"]
-    up = sum(1 for item in items if item.get("state") == "ESTABLISHED" and not item.get("stale"))
+    up = sum(1 for item in items if _up(item) and not item.get("stale"))
     click.echo(f"\n{up} of {len(items)} sessions established")
+
+
+@command.command(short_help="Show every announced prefix, and to whom.")
+@of_node
+@takes_session
+def routes(session: Session, node: str | None) -> None:
+    """Show every prefix that a node announces, and the peers it is announced to."""
+    session.print_list(
+        session.page(place("bgp", "routes"), node=node), (field("prefix"), field("node"), field("peers"))
+    )
 
 
 def columns(now: datetime) -> tuple[Column, ...]:
@@ -42,9 +56,14 @@ def columns(now: datetime) -> tuple[Column, ...]:
         field("asn"),
         Column("STATE", _state, _state_style),
         Column("FOR", lambda item: lasted(item.get("since"), now)),
-        field("advertised"),
+        # Without a session nothing is announced, whatever waits to be.
+        Column("ADVERTISED", lambda item: item.get("advertised") if _up(item) else None),
         field("reason"),
     )
+
+
+def _up(item: dict[str, Any]) -> bool:
+    return item.get("state") == "ESTABLISHED"
 
 
 def _state(item: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ import click
 
 from cli.failure import Failure
 from cli.labels import labels_option
-from cli.noun import Noun, add_get, add_list, name_argument
+from cli.noun import Noun, add_get, name_argument
 from cli.output import Column, field
-from cli.rest import call
+from cli.rest import call, place
 from cli.session import Session, takes_session
 
 POLL_S = 0.1
@@ -42,11 +42,13 @@ def command() -> None:
     """Workloads' interfaces, each with an address of its own."""
 
 
-@command.command()
+@command.command(short_help="Create an endpoint and give it an address.")
 @click.argument("name", metavar="[ID]", required=False)
-@click.option("--node", required=True, help="The node it is on.")
-@click.option("--pool", help="The pool of its address.  [default: the only one, or the server's choice]")
-@click.option("--address", help="The very address it is to have.  [default: a free one]")
+@click.option("--node", metavar="NAME", required=True, help="The node it is on.")
+@click.option(
+    "--pool", metavar="NAME", help="The pool of its address.  [default: the only one, or the server's choice]"
+)
+@click.option("--address", metavar="ADDRESS", help="The very address it is to have.  [default: a free one]")
 @labels_option
 @takes_session
 def create(
@@ -70,12 +72,15 @@ def create(
 @click.argument("node")
 @takes_session
 def move(session: Session, name: str, node: str) -> None:
-    """Move an endpoint to another node. It keeps its address."""
+    """Move an endpoint to another node. It keeps its address.
+
+    Its former node detaches it. Attach it on the new node: polder attach, or the container runtime there.
+    """
     advice = {**ENDPOINT.missing(), 422: "see which nodes there are: polder node list"}
     session.print_item(session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice))
 
 
-@command.command()
+@command.command(short_help="Delete an endpoint and release its address.")
 @name_argument(ENDPOINT)
 @click.option(
     "--wait/--no-wait",
@@ -123,5 +128,13 @@ def _gone(session: Session, name: str) -> bool:
     return answer.ok and isinstance(answer.body, dict) and answer.body.get("state") != "releasing"
 
 
+@command.command("list")
+@click.option("--node", metavar="NAME", help="Only those on this node.")
+@click.option("--pool", metavar="NAME", help="Only those with an address of this pool.")
+@takes_session
+def list_(session: Session, node: str | None, pool: str | None) -> None:
+    """Show all endpoints."""
+    session.print_list(session.listing(place("endpoints"), node=node, pool=pool), ENDPOINT.columns)
+
+
 add_get(command, ENDPOINT)
-add_list(command, ENDPOINT)

@@ -33,6 +33,17 @@ class Lazy(click.Group):
         """The names, in the order of a user's first day."""
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first argument. click suggests those it has loaded only: name them all to it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as fault:
+            raise click.exceptions.NoSuchCommand(
+                fault.command_name, possibilities=COMMANDS, ctx=ctx
+            ) from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; None when there is none."""
         if cmd_name not in COMMANDS:

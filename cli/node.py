@@ -47,9 +47,11 @@ def command() -> None:
     """Hosts that run workloads."""
 
 
-@command.command()
+@command.command(short_help="Register a host.")
 @name_argument(NODE)
-@click.option("--asn", required=True, type=int, help="The AS number its sessions are opened with.")
+@click.option(
+    "--asn", metavar="ASN", required=True, type=int, help="The AS number its sessions are opened with."
+)
 @click.option(
     "--router-id",
     metavar="IPV4",

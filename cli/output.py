@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,19 @@ def print_json(value: object) -> None:
 
 
 def print_record(item: dict[str, Any]) -> None:
-    """Print the fields of one object, one a line."""
-    width = max(map(len, item), default=0)
-    for key, value in item.items():
+    """Print the fields of one object, one a line; those of an object inside it as `outer.inner`."""
+    fields = dict(_flat(item))
+    width = max(map(len, fields), default=0)
+    for key, value in fields.items():
         click.echo(f"{printable(key):<{width}}  {shown(value)}")
+
+
+def _flat(item: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    for key, value in item.items():
+        if isinstance(value, dict) and any(isinstance(each, dict) for each in value.values()):
+            yield from ((f"{key}.{inner}", each) for inner, each in _flat(value))
+        else:
+            yield key, value
 
 
 def print_table(items: Sequence[dict[str, Any]], columns: Sequence[Column]) -> None:
@@ -58,5 +67,10 @@ def print_table(items: Sequence[dict[str, Any]], columns: Sequence[Column]) -> N
         texts = [(column, shown(column.value(item))) for column in columns]
         # Text, not str: a label such as "[red]" is no markup.
         table.add_row(*(Text(text, style=column.style(text)) for column, text in texts))
-    width = None if sys.stdout.isatty() else UNLIMITED_COLUMNS
-    Console(width=width, highlight=False, emoji=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False, emoji=False).print(table)
+        return
+    console = Console(width=UNLIMITED_COLUMNS, highlight=False, emoji=False)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

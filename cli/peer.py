@@ -30,11 +30,11 @@ def command() -> None:
     """Routers that nodes open BGP sessions with."""
 
 
-@command.command()
+@command.command(short_help="Create a peer of one node or of every node.")
 @name_argument(PEER)
-@click.option("--address", required=True, help="The router's address.")
-@click.option("--asn", required=True, type=int, help="The router's AS number.")
-@click.option("--node", help="The one node that opens the session.  [default: every node]")
+@click.option("--address", metavar="ADDRESS", required=True, help="The router's address.")
+@click.option("--asn", metavar="ASN", required=True, type=int, help="The router's AS number.")
+@click.option("--node", metavar="NAME", help="The one node that opens the session.  [default: every node]")
 @click.option(
     "--local-address", metavar="ADDRESS", help="The session's source.  [default: what the kernel chooses]"
 )

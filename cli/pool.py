@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command()
 @name_argument(POOL)
-@click.option("--cidr", required=True, help="The range, such as 10.64.0.0/16.")
+@click.option("--cidr", metavar="CIDR", required=True, help="The range, such as 10.64.0.0/16.")
 @click.option(
     "--block-prefixlen",
     metavar="LENGTH",

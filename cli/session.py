@@ -54,11 +54,11 @@ class Session:
             raise Failure("the answer is not a JSON object", advice="check --server or POLDER_SERVER")
         return found
 
-    def listing(self, path: str) -> Json:
-        """The whole list `{"items": [...], "revision": N}`, page by page."""
+    def listing(self, path: str, **query: object) -> Json:
+        """The whole list `{"items": [...], "revision": N}`, page by page, filtered by the query."""
         items: list[Json] = []
         page: Json = {}
-        for page in self._pages(path):
+        for page in self._pages(path, query):
             items += page["items"]
         return {**{key: value for key, value in page.items() if key != "next"}, "items": items}
 
@@ -70,10 +70,10 @@ class Session:
             raise Failure("the answer is not a list of items", advice="check --server or POLDER_SERVER")
         return dict(page)
 
-    def _pages(self, path: str) -> Iterator[Json]:
+    def _pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
         after = None
         while True:
-            page = self.page(path, limit=PAGE, after=after)
+            page = self.page(path, limit=PAGE, after=after, **query)
             yield page
             # A server that does not move on would be asked for ever.
             if page.get("next") in (None, after):

@@ -81,7 +81,7 @@ def test_get_prints_a_field_a_line(polder: Polder) -> None:
     assert lines["addresses"] == "10.64.0.1"
     assert lines["labels"] == "app=web"
     assert lines["ready"] == "no"
-    assert lines["programs"] == "agent=(alive=yes)"
+    assert lines["programs.agent"] == "alive=yes"
     assert lines["blocks"] == "(cidr=10.64.0.0/26)"
 
 
@@ -123,6 +123,35 @@ def test_a_table_that_is_not_on_a_terminal_is_never_folded(polder: Polder) -> No
     with serving(Reply(200, {"items": [long], "revision": 7})) as canned:
         ran = polder("endpoint", "list", "--server", canned.url)
     assert len(ran.out.splitlines()) == 2
+
+
+def test_no_line_of_a_table_ends_in_blanks(polder: Polder) -> None:
+    short = ENDPOINT | {"id": "b", "labels": {}}
+    with serving(Reply(200, {"items": [ENDPOINT, short], "revision": 7})) as canned:
+        ran = polder("endpoint", "list", "--server", canned.url)
+    assert [line.rstrip() for line in ran.out.splitlines()] == ran.out.splitlines()
+
+
+def test_endpoints_of_one_node_and_pool(polder: Polder) -> None:
+    first = {"items": [ENDPOINT], "revision": 7, "next": "web-1"}
+    with serving(Reply(200, first), Reply(200, {"items": [], "revision": 7})) as canned:
+        ran = polder("endpoint", "list", "--node", "node-1", "--pool", "default", "--server", canned.url)
+    assert ran.code == 0
+    assert [asked.target for asked in canned.asked] == [
+        f"/v1/endpoints?limit={PAGE}&node=node-1&pool=default",
+        f"/v1/endpoints?limit={PAGE}&after=web-1&node=node-1&pool=default",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(["endpont", "list"], "endpoint"), (["endpoint", "lst"], "list"), (["bpg"], "bgp")]
+)
+def test_a_misspelt_command_is_answered_with_the_right_one(
+    polder: Polder, typed: list[str], meant: str
+) -> None:
+    ran = polder(*typed)
+    assert ran.code == 2
+    assert f"Did you mean '{meant}'?" in ran.err
 
 
 def test_list_reads_every_page(polder: Polder) -> None:
