@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from lab import state
+from lab.claim import known_labs
 
 NAME = f"demo{os.getpid()}"
 
@@ -19,6 +19,6 @@ def test_the_demo_passes_and_leaves_nothing() -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].endswith(" passed, 0 failed")
-    assert NAME not in state.known()
+    assert NAME not in known_labs()
     spaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     assert NAME not in spaces
