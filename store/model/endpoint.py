@@ -68,6 +68,8 @@ class Address(Value):
     node: Name
     state: AddressState = AddressState.ASSIGNED
     since: AwareDatetime
+    left: tuple[Name, ...] = ()
+    """Nodes that the endpoint moved away from while they held it: some may hold it still."""
 
 
 class Displaced(Value):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import IPv4Address
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from store.model.value import Asn, Labels, MtuBytes, Name, UnicastAddress, Value
+from store.model.value import Asn, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
 
 class Node(Value):
@@ -16,7 +15,7 @@ class Node(Value):
 
     name: Name
     asn: Asn
-    router_id: IPv4Address | None = None
+    router_id: Ipv4Address | None = None
     """The BGP identifier (RFC 4271 §4.2); the session's own IPv4 address when not given."""
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}

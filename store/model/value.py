@@ -43,6 +43,14 @@ def parse_address(given: Any) -> IPAddress:
     return address
 
 
+def parse_ipv4_address(given: Any) -> IPv4Address:
+    """Parse one IPv4 address."""
+    address = parse_address(given)
+    if not isinstance(address, IPv4Address):
+        raise ValueError(f"{address} is not an IPv4 address; expected one such as 10.0.0.7")
+    return address
+
+
 def parse_network(given: Any) -> IPNetwork:
     """Parse a CIDR. Host bits that are set are an error which names the network that was probably meant."""
     if isinstance(given, IPv4Network | IPv6Network):
@@ -87,6 +95,11 @@ def _mac(given: str) -> str:
 
 Address_ = Annotated[
     IPAddress, BeforeValidator(parse_address), WithJsonSchema({"type": "string", "examples": ["10.64.0.7"]})
+]
+Ipv4Address = Annotated[
+    IPv4Address,
+    BeforeValidator(parse_ipv4_address),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.7"]}),
 ]
 UnicastAddress = Annotated[Address_, AfterValidator(_unicast)]
 Network = Annotated[

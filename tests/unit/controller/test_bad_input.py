@@ -37,6 +37,7 @@ BODIES = [
     ("/v1/nodes", {**NODE, "asn": 23456}, "/asn", "reserved"),
     ("/v1/nodes", {**NODE, "mtu_bytes": 576}, "/mtu_bytes", "at least 1280"),
     ("/v1/nodes", {**NODE, "router_id": "::1"}, "/router_id", "IPv4"),
+    ("/v1/nodes", {**NODE, "router_id": 167772161}, "/router_id", "as text"),
     ("/v1/nodes", {**NODE, "labels": {"a b": "c"}}, "/labels/a b", "label key"),
     ("/v1/nodes", {**NODE, "labels": {"a/b": "?"}}, "/labels/a~1b", "label value"),
     ("/v1/nodes", {**NODE, "labels": []}, "/labels", "expected an object"),
