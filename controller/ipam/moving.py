@@ -1,7 +1,8 @@
 """Changing an endpoint that lives: its labels, and the node it is on.
 
 A move is one transaction: record, both nodes' copies, the address keys, and the exceptions that the
-owners of the blocks have to know. The address stays; MTU and node follow the target.
+owners of the blocks have to know. The address stays; MTU and node follow the target. A node that holds
+the endpoint when it leaves is noted with the address, so that it is waited for when the endpoint ends.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from controller.ipam import units
 from controller.ipam.committer import Committer
-from controller.ipam.release import holdings
+from controller.ipam.release import former_nodes, holdings, let_go
 from controller.ipam.unit import Unit
 from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Found, read, scan
@@ -56,4 +57,9 @@ class Mover:
             names = [node.name for node in scan(self._store, keys.NODES).values]
             raise unknown_reference("/node", "node", wanted.node, names)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
-        return moved, units.move(found, moved, target, tuple(holdings(self._store, found.value)))
+        held = tuple(holdings(self._store, found.value))
+        source = found.value.node
+        gone = {node: let_go(self._store, node, moved.id) for node in {source, *former_nodes(held)}}
+        left = sorted(node for node, proof in gone.items() if proof is None and node != moved.node)
+        proofs = [proof] if (proof := gone[source]) is not None else []
+        return moved, units.move(found, moved, target, held, tuple(left), proofs)

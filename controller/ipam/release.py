@@ -1,5 +1,7 @@
 """Ending endpoints: first the node takes it down, then the address cools down, then it is free.
 
+"The node" is every node that holds it: one that it moved away from takes it down in its own time.
+
 An endpoint that a node holds is only marked here; its node's agent withdraws, cleans up and removes the
 attachment key. Where no attachment exists the endpoint ends at once: the transaction compares that this
 is still so, and an attach compares that the endpoint is not being released, so the two exclude each other.
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from controller.ipam import blocks, units
@@ -84,16 +86,25 @@ class Releaser:
         raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
     def finalise(self, found: Found[Endpoint]) -> bool:
-        """End the endpoint if its node holds nothing of it; False when it does, or the record has changed.
+        """End the endpoint if no node holds anything of it; False when one does, or the record has changed.
 
         A node that is no longer known holds nothing.
         """
-        gone = self._proof(found.value)
-        if gone is None:
+        here = let_go(self._store, found.value.node, found.value.id)
+        if here is None:
+            return False
+        addresses = holdings(self._store, found.value)
+        former = [let_go(self._store, node, found.value.id) for node in former_nodes(addresses)]
+        gone = [here, *(proof for proof in former if proof is not None)]
+        if len(gone) <= len(former):
             return False
         pool = read(self._store, keys.POOLS, found.value.pool)
         cooldown_s = pool.value.cooldown_s if pool else 0
-        held = self._held(found.value)
+        held = [
+            (block.value, address.value)
+            for block, address in addresses
+            if address.value.state is AddressState.ASSIGNED
+        ]
         for _ in range(2):
             lease_id = self._cooldowns.lease(cooldown_s)
             cooldown = tuple(units.cooling(address, self._clock()) for _, address in held)
@@ -104,23 +115,21 @@ class Releaser:
                 self._cooldowns.forget()
         return False
 
-    def _proof(self, endpoint: Endpoint) -> Absent | None:
-        """The key whose absence shows that the node holds nothing of the endpoint; None when it does."""
-        for key in (
-            keys.ATTACHMENTS.key(endpoint.node, endpoint.id),
-            keys.NODES.key(endpoint.node),
-        ):
-            if self._store.get(key) is None:
-                return Absent(key)
-        return None
 
-    def _held(self, endpoint: Endpoint) -> list[tuple[Block, Address]]:
-        """The endpoint's addresses that are its own by their keys, each with its claimed block."""
-        return [
-            (block.value, address.value)
-            for block, address in holdings(self._store, endpoint)
-            if address.value.state is AddressState.ASSIGNED
-        ]
+def former_nodes(held: Iterable[tuple[Found[Block], Found[Address]]]) -> frozenset[str]:
+    """The nodes that an endpoint moved away from and that may hold it still."""
+    return frozenset(node for _, address in held for node in address.value.left)
+
+
+def let_go(store: Store, node: str, endpoint_id: str) -> Absent | None:
+    """The key whose absence shows that a node holds nothing of an endpoint; None when it does.
+
+    It stays absent as long as the endpoint is elsewhere: an attach compares that it is on the node.
+    """
+    for key in (keys.ATTACHMENTS.key(node, endpoint_id), keys.NODES.key(node)):
+        if store.get(key) is None:
+            return Absent(key)
+    return None
 
 
 def holdings(store: Store, endpoint: Endpoint) -> list[tuple[Found[Block], Found[Address]]]:

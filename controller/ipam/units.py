@@ -82,7 +82,7 @@ def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
 def release(
     endpoint: Found[Endpoint],
     blocks: tuple[Block, ...],
-    gone: Absent,
+    gone: Sequence[Absent],
     cooldown: tuple[Address, ...],
     lease_id: int,
 ) -> Unit:
@@ -91,7 +91,7 @@ def release(
     Args:
         endpoint: the record.
         blocks: the block of each of its addresses.
-        gone: the proof that its node holds nothing of it any more.
+        gone: the proof that no node holds anything of it any more.
         cooldown: what the address keys become.
         lease_id: ends the cooldown; 0 is no cooldown.
     """
@@ -108,7 +108,7 @@ def release(
         )
         if block.node != value.node:
             ops.append(Delete(keys.DISPLACED.key(block.node, held.address)))
-    return Unit((endpoint.unchanged(), gone), tuple(ops))
+    return Unit((endpoint.unchanged(), *gone), tuple(ops))
 
 
 def relabel(endpoint: Found[Endpoint], changed: Endpoint) -> Unit:
@@ -121,6 +121,8 @@ def move(
     moved: Endpoint,
     target: Found[Node],
     held: tuple[tuple[Found[Block], Found[Address]], ...],
+    left: tuple[str, ...],
+    gone: Sequence[Absent],
 ) -> Unit:
     """The endpoint goes to another node and keeps its addresses.
 
@@ -129,17 +131,19 @@ def move(
         moved: the record as it will be.
         target: the node it goes to, which must still be as it was read.
         held: each of its addresses and the block that the address is in.
+        left: the nodes that may hold something of it still.
+        gone: the proof that the node it leaves is not among them, when it is not.
     """
     value = endpoint.value
     ops: list[Op] = [*_record(moved), Delete(keys.NODE_ENDPOINTS.key(value.node, value.id))]
     for block, address in held:
-        here = address.value.model_copy(update={"node": moved.node})
+        here = address.value.model_copy(update={"node": moved.node, "left": left})
         ops.append(put(keys.ADDRESSES, here, block.value.pool, block.value.cidr, here.address))
         if block.value.node != moved.node:
             ops.extend(_displace(block.value, moved, here.address))
         else:
             ops.append(Delete(keys.DISPLACED.key(block.value.node, here.address)))
-    compares = [endpoint.unchanged(), target.unchanged()]
+    compares: list[Compare] = [endpoint.unchanged(), target.unchanged(), *gone]
     for block, address in held:
         compares.extend((block.unchanged(), address.unchanged()))
     return Unit(tuple(compares), tuple(ops))
@@ -147,7 +151,7 @@ def move(
 
 def cooling(address: Address, since: datetime) -> Address:
     """What an address key becomes when its endpoint is gone."""
-    return address.model_copy(update={"state": AddressState.COOLDOWN, "since": since})
+    return address.model_copy(update={"state": AddressState.COOLDOWN, "since": since, "left": ()})
 
 
 def _record(endpoint: Endpoint) -> tuple[Put, Put]:

@@ -212,9 +212,7 @@ class Plan(RuleBasedStateMachine):
 
     def release(self, side: int, endpoint_id: str, meets: Meets) -> None:
         known = read(self.memory, keys.ENDPOINTS, endpoint_id)
-        attached = None
-        if known is not None:
-            attached = self.memory.get(keys.ATTACHMENTS.key(known.value.node, endpoint_id))
+        attached = any(self.memory.get(keys.ATTACHMENTS.key(node, endpoint_id)) for node in NODES)
         self.meet(side, meets, id=endpoint_id)
         try:
             left = self.controllers[side].releaser.release(endpoint_id)
@@ -229,7 +227,7 @@ class Plan(RuleBasedStateMachine):
             self.settle(side)
             self.told.pop(endpoint_id, None)
         if not any(meets):
-            assert (left is not None) == (attached is not None)
+            assert (left is not None) == attached, "ended unless some node holds it, be it one it moved from"
             now = read(self.memory, keys.ENDPOINTS, endpoint_id)
             assert (now and now.value) == left
 
