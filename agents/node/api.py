@@ -25,6 +25,7 @@ from agents.node.wants import Refused
 log = logging.getLogger(__name__)
 
 BODY_LIMIT = 64 * 1024
+DISCARD_LIMIT = 1024 * 1024
 PREFIX = "/v1/attachments"
 
 Readiness = Callable[[], dict[str, str]]
@@ -131,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > BODY_LIMIT:
             self.close_connection = True
+            if length.isdecimal():  # who closes with data unread takes the answer from the other end too
+                self.rfile.read(min(int(length), DISCARD_LIMIT))
             self._problem(413, f"a body has a Content-Length of at most {BODY_LIMIT} bytes")
             return None
         return self.rfile.read(int(length))

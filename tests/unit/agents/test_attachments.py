@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,12 @@ class Agent:
             self.store.txn((), (Put(key_of(value), encode(value)),))
 
     def ask(self, method: str, path: str, body: object = None, raw: bytes | None = None) -> tuple[int, Any]:
-        connection = HTTPConnection("localhost")
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.connect(str(self.socket))
-        connection.request(method, path, raw if raw is not None else json.dumps(body) if body else None)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
+        with closing(HTTPConnection("localhost")) as connection:
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.connect(str(self.socket))
+            connection.request(method, path, raw if raw is not None else json.dumps(body) if body else None)
+            answer = connection.getresponse()
+            text = answer.read()
         if answer.status >= 400 and path != "/readyz":
             assert answer.headers["Content-Type"] == "application/problem+json"
         return answer.status, json.loads(text) if text else None
@@ -130,7 +130,7 @@ def test_a_bad_body_names_the_field(
 
 def test_bad_requests_are_told_so(agent: Agent) -> None:
     assert agent.ask("POST", "/v1/attachments", raw=b"{")[0] == 422
-    assert agent.ask("POST", "/v1/attachments", raw=b"x" * 70_000)[0] == 413
+    assert agent.ask("POST", "/v1/attachments", raw=b"x" * 900_000)[0] == 413
     assert agent.ask("POST", "/v1/other", BODY)[0] == 404
     assert agent.ask("DELETE", "/v1/attachments/")[0] == 404
 
