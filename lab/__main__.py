@@ -1,4 +1,4 @@
-"""`python -m lab up | down | status | demo`."""
+"""A lab of routers and nodes in network namespaces: build it, remove it, or show Polder in one of its own."""
 
 from __future__ import annotations
 

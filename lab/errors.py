@@ -14,7 +14,8 @@ class InUse(LabError):
 
     def __init__(self, name: str, holder: str) -> None:
         super().__init__(
-            f"lab {name} is in use by process {holder}: end that first, or choose another --name"
+            f"lab {name} is in use by process {holder}: wait until that has ended, or choose another name "
+            "with 'python -m lab ... --name NAME'"
         )
         self.holder = holder
 

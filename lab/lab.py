@@ -6,6 +6,7 @@ interrupt half-way removes what was made so far.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -22,6 +23,11 @@ from lab.topology import Role, Topology, dual_tor
 DEFAULT_NAME = "polder"
 
 Say = Callable[[str], None]
+
+
+def removal(name: str) -> str:
+    """The command that removes a lab."""
+    return "'make lab-down'" if name == DEFAULT_NAME else f"'{sys.executable} -m lab down --name {name}'"
 
 
 class Lab:
@@ -109,9 +115,7 @@ class Lab:
         claim = Claim(self.name)
         if claim.ledger.read().standing:
             claim.release()
-            raise LabError(
-                f"lab {self.name} is up already: 'python -m lab down --name {self.name}' removes it"
-            )
+            raise LabError(f"lab {self.name} is up already; {removal(self.name)} removes it")
         try:
             self._claim = claim
             claim.ledger.begin()

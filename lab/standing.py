@@ -5,38 +5,48 @@ from __future__ import annotations
 from lab import commands, processes
 from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import InUse
-from lab.lab import DEFAULT_NAME, Lab
+from lab.lab import Lab, removal
 
 
 def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
-    """Lines that a user can copy."""
-    fabric = lab.fabric
-    tor, node = lab.tors["tor-a"], lab.nodes[0]
-    lines = [
-        f"lab {lab.name} is up. A shell on a host:",
-        f"  ip netns exec {fabric.namespace('metal')} bash",
-        "the other hosts:",
-        *(f"  {host.netns}" for host in lab.hosts.values() if host.name != "metal"),
-        "a ToR's routing shell:",
-        f"  vtysh --vty_socket {tor.vty} -c 'show bgp summary'",
-        "a node's switch:",
-        f"  ovs-vsctl --db={fabric.switches[node].db} show",
+    """Lines that a user can copy into a shell, in this order."""
+    others = ", ".join(host.netns for host in lab.hosts.values() if host.name != "metal")
+    return [
+        f"lab {lab.name} is up.",
+        *(_polder(lab) if with_polder else []),
+        f"a shell on a host; the others are {others}:",
+        f"  ip netns exec {lab.hosts['metal'].netns} bash",
+        "a ToR's routing shell; without -c it stays open:",
+        f"  vtysh --vty_socket {lab.tors['tor-a'].vty} -c 'show bgp summary'",
+        *_switch(lab, with_flows=with_polder),
+        f"logs are in {lab_directory(lab.name)}",
+        f"{removal(lab.name)} removes it",
     ]
-    if with_polder:
-        (polder,) = commands.command_line()
-        enter = f"ip netns exec {fabric.namespace('mgmt')}"
-        lines += [
-            "Polder:",
-            f"  {enter} env POLDER_SERVER={lab.polder.url} {polder} bgp summary",
-            f"  {enter} env POLDER_SERVER={lab.polder.url} {polder} endpoint create web --node {node}",
-            f"  ip netns add web; {polder} attach web --netns web --socket {lab.polder.agent_socket(node)}",
-        ]
-    return [*lines, f"logs are in {lab_directory(lab.name)}; {removal(lab.name)} removes it"]
 
 
-def removal(name: str) -> str:
-    """The command that removes a lab."""
-    return "'make lab-down'" if name == DEFAULT_NAME else f"'python -m lab down --name {name}'"
+def _polder(lab: Lab) -> list[str]:
+    (program,) = commands.command_line()
+    node = lab.nodes[0]
+    return [
+        "the polder command, beside the controller:",
+        f'  polder() {{ ip netns exec {lab.hosts["mgmt"].netns} {program} "$@"; }}',
+        "  polder bgp summary",
+        f"  polder endpoint create web --node {node}",
+        "a namespace of yours as its container, reached from the bare-metal host, and removed:",
+        "  ip netns add web",
+        f"  polder attach web --netns web --socket {lab.polder.agent_socket(node)}",
+        f"  ip netns exec {lab.hosts['metal'].netns} ping -c 3 10.64.0.1    # what create printed",
+        "  polder endpoint delete web",
+        "  ip netns delete web",
+    ]
+
+
+def _switch(lab: Lab, *, with_flows: bool) -> list[str]:
+    switch = lab.fabric.switches[lab.nodes[0]]
+    flows = (
+        [f"  ovs-ofctl -O OpenFlow13 dump-flows unix:{switch.directory}/polder0.mgmt"] if with_flows else []
+    )
+    return ["a node's switch:", f"  ovs-vsctl --db={switch.db} show", *flows]
 
 
 def status() -> list[str]:

@@ -312,7 +312,9 @@ def test_a_lab_stands_until_down_and_the_machine_itself_is_not_touched(name: str
 
     again = lab_command("up", "--bare", "--name", name)
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
-    assert f"lab {name} is up already: 'python -m lab down --name {name}' removes it" in again.stderr
+    assert (
+        f"lab {name} is up already; '{sys.executable} -m lab down --name {name}' removes it" in again.stderr
+    )
     assert len(list(netns.DIRECTORY.glob(f"{name}-*"))) == 7
 
     assert lab_command("down", "--name", name).returncode == 0
