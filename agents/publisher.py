@@ -30,6 +30,7 @@ class Publisher:
     def __init__(self, drivers: Mapping[str, StoreDriver[Any]]) -> None:
         self._reconcilers = {name: Reconciler[str, Value](name, driver) for name, driver in drivers.items()}
         self._desired: dict[str, Mapping[str, Value]] = {}
+        self._doubted: set[str] = set()
         self._lock = threading.Lock()
         self._loop = Loop(self._step, self._forget)
         self._thread = threading.Thread(target=self._loop.run, name="publisher", daemon=True)
@@ -51,6 +52,12 @@ class Publisher:
             self._desired[name] = dict(desired)
         self._loop.mark()
 
+    def recheck(self, name: str) -> None:
+        """Read the family again, soon: a key may be there that nobody says any more."""
+        with self._lock:
+            self._doubted.add(name)
+        self._loop.mark()
+
     def _forget(self) -> None:
         for reconciler in self._reconcilers.values():
             reconciler.forget()
@@ -58,8 +65,11 @@ class Publisher:
     def _step(self) -> float | None:
         with self._lock:
             desired = dict(self._desired)
+            doubted, self._doubted = self._doubted, set()
         for name, wanted in desired.items():
             reconciler = self._reconcilers[name]
+            if name in doubted:
+                reconciler.forget()
             reconciler.wants_retry = False
             reconciler.put(wanted)
             reconciler.delete(wanted)

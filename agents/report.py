@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
-from store.client import MAX_TXN_OPS, Compare, Delete, Op, Put, Store
+from store.client import MAX_TXN_OPS, Compare, Delete, Op, Put, Store, Unchanged
 from store.codec import decode, encode
 from store.errors import Corrupt, Invalid, PermissionDenied, Unavailable
 from store.keys import Kind
@@ -31,16 +31,26 @@ class StoreDriver(Generic[V]):
         kind: the family of keys.
         parts: the first parts of the keys that are this program's own: `("node-1",)`.
         guard: what must hold for a value to be written; where it does not, the outcome is RETRY:
-            the event that takes the value out of what is desired is on its way.
+            the event that takes the value out of what is desired is on its way. A guarded key may be
+            written by other threads too: it is deleted only as it was last seen here.
+        keep: whether a key is not to be deleted now, though it is not desired: the outcome is RETRY.
     """
 
     def __init__(
-        self, store: Store, kind: Kind[V], *parts: str, guard: Callable[[V], Compare] | None = None
+        self,
+        store: Store,
+        kind: Kind[V],
+        *parts: str,
+        guard: Callable[[V], Compare] | None = None,
+        keep: Callable[[str], bool] = lambda _key: False,
     ) -> None:
         self._store = store
         self._kind = kind
         self._prefix = kind.prefix(*parts)
         self._guard = guard
+        self._keep = keep
+        self._seen: dict[str, int] = {}
+        """The revision at which each key was last read or written here."""
 
     def read(self) -> Mapping[str, V]:
         """What the store holds. What does not decode counts as absent and is written over: it is ours."""
@@ -48,6 +58,7 @@ class StoreDriver(Generic[V]):
             items = self._store.range(self._prefix).items
         except (Unavailable, PermissionDenied) as fault:
             raise Unreadable(str(fault)) from fault
+        self._seen = {item.key: item.mod_revision for item in items}
         found = {}
         for item in items:
             if self._kind.parts(item.key) is None:
@@ -77,9 +88,23 @@ class StoreDriver(Generic[V]):
             self._store.txn((), ops[start : start + MAX_TXN_OPS])
 
     def _apply_guarded(self, change: Delta[str, V], guard: Callable[[V], Compare]) -> Outcome:
-        self._write([Delete(key) for key in change.delete])
-        written = [self._store.txn((guard(value),), _puts({key: value})) for key, value in change.put.items()]
-        return Outcome.DONE if all(result.succeeded for result in written) else Outcome.RETRY
+        # Asked after the last read: who wants a key says so before the key is written.
+        doomed = [key for key in change.delete if not self._keep(key)]
+        for start in range(0, len(doomed), MAX_TXN_OPS):
+            if not self._delete_as_seen(doomed[start : start + MAX_TXN_OPS]):
+                return Outcome.RESYNC
+        written = [self._write_guarded(guard(value), key, value) for key, value in change.put.items()]
+        return Outcome.DONE if all(written) and len(doomed) == len(change.delete) else Outcome.RETRY
+
+    def _delete_as_seen(self, keys: Sequence[str]) -> bool:
+        compares = [Unchanged(key, self._seen[key]) for key in keys]
+        return self._store.txn(compares, [Delete(key) for key in keys]).succeeded
+
+    def _write_guarded(self, guard: Compare, key: str, value: V) -> bool:
+        result = self._store.txn((guard,), _puts({key: value}))
+        if result.succeeded:
+            self._seen[key] = result.revision
+        return result.succeeded
 
 
 def _puts(values: Mapping[str, V]) -> list[Op]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from agents.boot import boot_id
@@ -86,6 +87,7 @@ class Agent:
             knowledge=self._knowledge,
             wants=self._wants,
             wake=self._loop.mark,
+            recheck=partial(self._publisher.recheck, "attachments"),
             netns_id=inode,
         )
         self._api = ApiServer(self._settings.run_dir / "agent.sock", attachments, self.not_ready)
@@ -174,10 +176,16 @@ class Agent:
         def still_here(attachment: Attachment) -> Exists:
             return Exists(keys.NODE_ENDPOINTS.key(node, attachment.endpoint))
 
+        def is_wanted(key: str) -> bool:
+            parts = keys.ATTACHMENTS.parts(key)
+            return parts is not None and parts[1] in self._wants.all()
+
         return Publisher(
             {
                 "ready": StoreDriver(self._store, keys.READY, node),
-                "attachments": StoreDriver(self._store, keys.ATTACHMENTS, node, guard=still_here),
+                "attachments": StoreDriver(
+                    self._store, keys.ATTACHMENTS, node, guard=still_here, keep=is_wanted
+                ),
             }
         )
 

@@ -49,6 +49,8 @@ class Attachments:
     knowledge: Knowledge
     wants: Wants
     wake: Callable[[], None]
+    recheck: Callable[[], None]
+    """Told when an attachment that was written is not wanted any more, and perhaps never was reported."""
     netns_id: Callable[[str], str]
 
     def attach(self, request: AttachRequest) -> tuple[dict[str, object], bool]:
@@ -71,9 +73,14 @@ class Attachments:
             self._hold(want, endpoint)
             self.wants.advance(endpoint.id, Stage.WANTED)
         self.wake()
-        if not self.wants.wait_attached(endpoint.id, ATTACH_WAIT_S):
+        try:
+            attached = self.wants.wait_attached(endpoint.id, ATTACH_WAIT_S)
+        except Refused:
+            self.recheck()
+            raise
+        if not attached:
             raise Refused(503, f"endpoint {endpoint.id} is not ready yet; see /readyz, and ask again")
-        return _render(self.node, endpoint, want), new
+        return _render(self.node, self._as_it_is(endpoint), want), new
 
     def detach(self, endpoint: str) -> None:
         """Detach an endpoint; nothing happens when it is not attached. Idempotent.
@@ -110,6 +117,11 @@ class Attachments:
         if endpoint.state is not EndpointState.ASSIGNED:
             raise Refused(409, f"endpoint {name} is being released")
         return endpoint
+
+    def _as_it_is(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint as it is known now: it may have been deleted and made anew since the caller asked."""
+        snapshot = self.knowledge.snapshot()
+        return snapshot.endpoints.get(endpoint.id, endpoint) if snapshot else endpoint
 
     def _hold(self, want: Want, endpoint: Endpoint) -> None:
         """Write the attachment before anything is made, so that the address is not released meanwhile.

@@ -91,10 +91,12 @@ class Wants:
             self._changed.notify_all()
 
     def attached(self, endpoint: str) -> None:
-        """The want is true now."""
+        """The want is true now, if it is wanted still."""
         with self._changed:
-            self._attached.add(endpoint)
-            self._changed.notify_all()
+            want = self._wants.get(endpoint)
+            if want is not None and want.stage is Stage.WANTED:
+                self._attached.add(endpoint)
+                self._changed.notify_all()
 
     def all(self) -> Mapping[str, Want]:
         """The wants as they are now."""

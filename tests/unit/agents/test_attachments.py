@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -41,14 +41,21 @@ class Agent:
             knowledge=self.knowledge,
             wants=self.wants,
             wake=self.wake,
+            recheck=self.recheck,
             netns_id=self.netns_id,
         )
         self.refuse: Refused | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.rechecks = 0
         self.socket = run_dir / "agent.sock"
         self.waiting: dict[str, str] = {}
         self.server = ApiServer(self.socket, self.attachments, lambda: self.waiting)
 
+    def recheck(self) -> None:
+        self.rechecks += 1
+
     def wake(self) -> None:
+        self.meanwhile()
         for name, want in self.wants.all().items():
             if want.stage is Stage.DETACHING:
                 self.wants.remove(name)
@@ -144,6 +151,7 @@ def test_what_cannot_be_attached_leaves_nothing(agent: Agent) -> None:
     status, problem = agent.ask("POST", "/v1/attachments", BODY)
     assert (status, problem["detail"]) == (409, "ifname eth0 is taken")
     assert agent.wants.all() == {}
+    assert agent.rechecks == 1, "the attachment that was written goes now, not at the next resync"
 
 
 def test_an_endpoint_is_attached_in_one_place(agent: Agent) -> None:
@@ -152,6 +160,27 @@ def test_an_endpoint_is_attached_in_one_place(agent: Agent) -> None:
     status, problem = agent.ask("POST", "/v1/attachments", {**BODY, "netns": "/run/netns/other"})
     assert status == 409
     assert "eth0 in /run/netns/web" in problem["detail"]
+
+
+def test_an_attach_that_is_detached_meanwhile_leaves_nothing(agent: Agent) -> None:
+    agent.know(pool(), endpoint())
+    agent.meanwhile = lambda: agent.wants.remove("web")
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, agent.rechecks) == (409, 1)
+    assert "detached meanwhile" in problem["detail"]
+
+
+def test_the_answer_is_the_endpoint_that_was_made_anew_meanwhile(agent: Agent) -> None:
+    agent.know(pool(), endpoint())
+
+    def recreate() -> None:
+        agent.know(endpoint(address="10.64.0.7"))
+        assert agent.knowledge.wait_for(
+            lambda seen: str(seen.endpoints["web"].addresses[0]) == "10.64.0.7", timeout_s=5.0
+        )
+
+    agent.meanwhile = recreate
+    assert agent.ask("POST", "/v1/attachments", BODY)[1]["addresses"] == ["10.64.0.7"]
 
 
 def test_an_unknown_endpoint_is_waited_for_then_refused(

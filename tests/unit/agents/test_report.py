@@ -16,6 +16,7 @@ from store.codec import decode, encode
 from store.memory import MemoryStore
 from store.model import Ready
 from tests.support.cluster import NODE, endpoint, ready
+from tests.support.ipam import LATE, FlakyStore
 
 KEYS = [keys.READY.key(NODE, f"10.64.0.{number}/32") for number in range(300)]
 VALUES = {key: ready(f"10.64.0.{number % 256}/32") for number, key in enumerate(KEYS)}
@@ -78,6 +79,57 @@ def test_a_guarded_report_waits_for_its_guard(store: MemoryStore) -> None:
     store.txn((), (Put(record, encode(endpoint())),))
     assert reconciler.put(wanted)
     assert held(store) == wanted
+
+
+def test_what_another_thread_has_just_written_is_not_deleted(store: MemoryStore) -> None:
+    """An attach writes its key while the publisher is about to delete that of the detach before."""
+    flaky = FlakyStore(store)
+    record, key = keys.NODE_ENDPOINTS.key(NODE, "web"), KEYS[0]
+    store.txn((), (Put(record, encode(endpoint())),))
+    wanted: set[str] = set()
+    driver = StoreDriver(
+        flaky, keys.READY, NODE, guard=lambda _ready: Exists(record), keep=wanted.__contains__
+    )
+    reconciler = Reconciler("ready", driver)
+    assert reconciler.put({key: VALUES[key]})
+
+    def attach() -> None:
+        wanted.add(key)
+        store.txn((), (Put(key, encode(VALUES[KEYS[1]])),))
+
+    flaky.meets.append(attach)
+    assert not reconciler.delete({})
+    assert reconciler.wants_retry
+    assert held(store) == {key: VALUES[KEYS[1]]}
+    wanted.clear()
+    assert reconciler.delete({}), "once nobody wants it, it goes"
+    assert held(store) == {}
+
+
+def test_a_delete_that_arrives_late_does_not_take_what_was_written_since(store: MemoryStore) -> None:
+    flaky = FlakyStore(store)
+    record, key = keys.NODE_ENDPOINTS.key(NODE, "web"), KEYS[0]
+    store.txn((), (Put(record, encode(endpoint())),))
+    reconciler = Reconciler(
+        "ready", StoreDriver(flaky, keys.READY, NODE, guard=lambda _ready: Exists(record))
+    )
+    assert reconciler.put({key: VALUES[key]})
+    flaky.meets.append(LATE)
+    assert not reconciler.delete({})
+    store.txn((), (Put(key, encode(VALUES[KEYS[1]])),))
+    flaky.deliver()
+    assert held(store) == {key: VALUES[KEYS[1]]}
+
+
+def test_a_key_that_was_never_said_goes_when_it_is_looked_for(store: MemoryStore) -> None:
+    publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE)})
+    publisher.start()
+    publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
+    wait_until(lambda: len(held(store)) == 1, 5.0, "the report")
+    store.txn((), (Put(KEYS[1], encode(VALUES[KEYS[1]])),))
+    publisher.recheck("ready")
+    wait_until(lambda: set(held(store)) == {KEYS[0]}, 5.0, "the end of what nobody said")
+    publisher.stop()
 
 
 def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
