@@ -14,7 +14,7 @@ clean() {
     ip netns delete "$container" || true
 }
 
-polder pool create example --cidr 10.64.0.0/24 --cooldown-s 0
+polder pool create example --cidr 10.66.0.0/24 --cooldown-s 0
 trap clean EXIT
 polder endpoint create "$container" --node "$node" --pool example
 

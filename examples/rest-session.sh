@@ -17,7 +17,7 @@ call() {
 }
 
 # A pool is a range that addresses are assigned from. Nodes claim blocks of it as they need them.
-call POST /v1/pools '{"name": "example", "cidr": "10.64.0.0/16", "cooldown_s": 0}'
+call POST /v1/pools '{"name": "example", "cidr": "10.65.0.0/16", "cooldown_s": 0}'
 
 # A node is a host that runs workloads, with the AS number of its BGP speaker.
 call POST /v1/nodes '{"name": "example-1", "asn": 64511}'
@@ -27,21 +27,21 @@ call POST /v1/nodes '{"name": "example-2", "asn": 64512}'
 call POST /v1/peers '{"name": "example-1-tor-a", "address": "192.0.2.1", "asn": 64501, "node": "example-1"}'
 
 # An endpoint is one workload's interface. The answer holds its address, gateway, MAC and MTU.
-call POST /v1/endpoints '{"id": "web-1", "node": "example-1", "pool": "example", "labels": {"app": "web"}}'
+call POST /v1/endpoints '{"id": "example-web-1", "node": "example-1", "pool": "example", "labels": {"app": "web"}}'
 
 # The same request again answers the same: a client whose connection broke just repeats it.
-call POST /v1/endpoints '{"id": "web-1", "node": "example-1", "pool": "example", "labels": {"app": "web"}}'
+call POST /v1/endpoints '{"id": "example-web-1", "node": "example-1", "pool": "example", "labels": {"app": "web"}}'
 
 # Read it, and list what there is.
-call GET /v1/endpoints/web-1
+call GET /v1/endpoints/example-web-1
 call GET '/v1/endpoints?limit=10'
 call GET /v1/bgp/sessions
 
 # Move it: it keeps its address, which the new node announces as a /32 of its own.
-call PATCH /v1/endpoints/web-1 '{"node": "example-2"}' application/merge-patch+json
+call PATCH /v1/endpoints/example-web-1 '{"node": "example-2"}' application/merge-patch+json
 
 # Delete it. Attached, it would answer 202 and be "releasing" until its node has withdrawn and cleaned up.
-call DELETE /v1/endpoints/web-1
+call DELETE /v1/endpoints/example-web-1
 
 # Leave nothing behind.
 call DELETE /v1/peers/example-1-tor-a

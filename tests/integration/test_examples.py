@@ -38,8 +38,8 @@ def test_rest_session_can_be_run_twice(tmp_path: Path) -> None:
             assert done.stdout.endswith("rest-session: done\n")
             assert '"node":"example-2"' in done.stdout
             # The POST, its repetition, the read, the list and the move show one and the same address.
-            assert len(re.findall(r'"addresses":\["10\.64\.0\.\d+"\]', done.stdout)) == 5
-            assert len(set(re.findall(r'"addresses":\["(10\.64\.0\.\d+)"\]', done.stdout))) == 1
+            assert len(re.findall(r'"addresses":\["10\.65\.0\.\d+"\]', done.stdout)) == 5
+            assert len(set(re.findall(r'"addresses":\["(10\.65\.0\.\d+)"\]', done.stdout))) == 1
         left = [
             up.polder(noun, "list").stdout.splitlines()[1:] for noun in ("pool", "node", "peer", "endpoint")
         ]
