@@ -69,12 +69,11 @@ def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram
     try:
         store = open_store(args)
         program = make(store)
-        program.start()
+        _start(program)
     except (OptionError, Refusal) as fault:
         return refuse(name, str(fault))
     except PermissionError as fault:
         return refuse(name, f"no right to use {fault.filename}: run as root, or choose another --run-dir")
-    threading.excepthook = _die
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: program.stop())
     program.run()
@@ -86,6 +85,16 @@ def refuse(name: str, why: str) -> int:
     """Say why the program does not start. Returns the exit status."""
     print(f"polder {name}: {why}", file=sys.stderr)  # noqa: T201
     return USAGE_ERROR
+
+
+def _start(program: NodeProgram) -> None:
+    """Start; whichever thread dies from now on, the first may do so before the last was started."""
+    former, threading.excepthook = threading.excepthook, _die
+    try:
+        program.start()
+    except BaseException:
+        threading.excepthook = former
+        raise
 
 
 def _die(crash: threading.ExceptHookArgs) -> None:

@@ -7,6 +7,7 @@ them. Only the liveness key goes with the program.
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +23,7 @@ from agents.kernel.netns import inode, is_still
 from agents.kernel.routes import RouteDriver, RuleDriver
 from agents.knowledge import Knowledge
 from agents.loop import Loop
+from agents.node import only
 from agents.node.api import ApiServer
 from agents.node.attachments import Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
@@ -76,9 +78,11 @@ class Agent:
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
         self._api: ApiServer | None = None
+        self._claim: socket.socket | None = None
 
     def start(self) -> None:
         """Start every part. Raises `Refusal` or `PermissionError` before anything was touched."""
+        self._claim = only.claim()
         self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         attachments = Attachments(
             node=self._settings.node,
@@ -115,6 +119,8 @@ class Agent:
         self._switch.stop()
         self._bridge.close()
         self._store.close()
+        if self._claim is not None:
+            self._claim.close()
         log.info("agent stopped node=%s; routes and flows stay", self._settings.node)
 
     def stop(self) -> None:

@@ -13,59 +13,19 @@ from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.dataplane import Dataplane, Devices
 from agents.node.plan import SETTLE_S
-from agents.node.plug import Busy, Plugged, identity
+from agents.node.plug import identity
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
 from intent.names import MAIN_TABLE
 from intent.routes import Route, RouteKind
 from intent.snapshot import Snapshot, View
-from store.model import Attachment, Endpoint, EndpointState, Value
+from store.model import Attachment, EndpointState, Value
 from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
 from tests.support.drivers import DictDriver
+from tests.support.plugs import MemoryPlug
 
 WANT = Want("web", "/run/netns/web", "1", "eth0")
 ADDRESS, BLOCK = "10.64.0.1/32", "10.64.0.0/26"
-
-
-@dataclass
-class MemoryPlug:
-    """Plugs that are entries of a dictionary; survives the agent as the switch does."""
-
-    plugged: dict[str, Plugged] = field(default_factory=dict)
-    journal: list[tuple[str, str, Any]] = field(default_factory=list)
-    refuse: Refused | None = None
-    busy: bool = False
-    stuck: set[str] = field(default_factory=set)
-    """Endpoints that the kernel does not take, whatever is tried."""
-    reads: int = 0
-    made: int = 0
-
-    def read(self) -> dict[str, Plugged]:
-        self.reads += 1
-        if self.busy:
-            raise Busy("the switch is away")
-        return dict(self.plugged)
-
-    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
-        if self.refuse is not None:
-            raise self.refuse
-        self._refuse_stuck(endpoint.id)
-        self.journal.append(("put", "plug", endpoint.id))
-        there = self.plugged.get(endpoint.id)
-        self.made += there is None
-        ofport = self.made if there is None else there.ofport
-        made = Plugged(want, f"pl-{endpoint.id}", ofport, identity(endpoint), str(endpoint.mtu_bytes))
-        self.plugged[endpoint.id] = made
-        return made
-
-    def _refuse_stuck(self, endpoint: str) -> None:
-        if endpoint in self.stuck:
-            raise Busy(f"the kernel does not take {endpoint}")
-
-    def remove(self, endpoint: str) -> None:
-        self._refuse_stuck(endpoint)
-        if self.plugged.pop(endpoint, None) is not None:
-            self.journal.append(("delete", "plug", endpoint))
 
 
 @dataclass
