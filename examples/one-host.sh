@@ -10,13 +10,13 @@ container="example-web-1"
 # Whatever happens, leave nothing behind.
 clean() {
     polder endpoint delete "$container" || true
-    polder pool delete example || true
+    polder pool delete example-host || true
     ip netns delete "$container" || true
 }
 
-polder pool create example --cidr 10.66.0.0/24 --cooldown-s 0
+polder pool create example-host --cidr 10.66.0.0/24 --cooldown-s 0
 trap clean EXIT
-polder endpoint create "$container" --node "$node" --pool example
+polder endpoint create "$container" --node "$node" --pool example-host
 
 # What a container runtime does: a namespace, then the endpoint's interface in it.
 ip netns add "$container"

@@ -24,7 +24,7 @@ call POST /v1/nodes '{"name": "example-1", "asn": 64511}'
 call POST /v1/nodes '{"name": "example-2", "asn": 64512}'
 
 # A peer is a router that a node opens a BGP session with; without "node", every node does.
-call POST /v1/peers '{"name": "example-1-tor-a", "address": "192.0.2.1", "asn": 64501, "node": "example-1"}'
+call POST /v1/peers '{"name": "example-1-tor-a", "address": "198.51.100.1", "asn": 64501, "node": "example-1"}'
 
 # An endpoint is one workload's interface. The answer holds its address, gateway, MAC and MTU.
 call POST /v1/endpoints '{"id": "example-web-1", "node": "example-1", "pool": "example", "labels": {"app": "web"}}'

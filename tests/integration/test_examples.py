@@ -70,4 +70,4 @@ def test_one_host_can_be_run_twice(tmp_path: Path) -> None:
                 done = run("one-host.sh", up.url, prefix=prefix, env=env)
                 assert done.returncode == 0, done.stdout + done.stderr
                 assert "3 received, 0% packet loss" in done.stdout
-                assert done.stdout.endswith("endpoint example-web-1 deleted\npool example deleted\n")
+                assert done.stdout.endswith("endpoint example-web-1 deleted\npool example-host deleted\n")
