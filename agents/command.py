@@ -22,6 +22,7 @@ from store.options import OptionError, add_arguments, open_store
 DEFAULT_RUN_DIR = Path("/run/polder")
 USAGE_ERROR = 2
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 class Refusal(Exception):
@@ -65,7 +66,7 @@ def node_name(args: argparse.Namespace) -> str:
 
 def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram]) -> int:
     """Make the program and run it until SIGTERM or SIGINT. Returns the exit status; a refusal is 2."""
-    logging.basicConfig(level=args.log_level, format=LOG_FORMAT)
+    logging.basicConfig(level=args.log_level, format=LOG_FORMAT, datefmt=LOG_TIME)
     try:
         store = open_store(args)
         program = make(store)

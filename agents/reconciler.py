@@ -58,7 +58,8 @@ class Reconciler(Generic[K, V]):
             self._actual = dict(self._driver.read())
             self._fresh = True
         except Unreadable as fault:
-            log.warning("cannot read driver=%s why=%s", self.name, fault)
+            if not self.wants_retry:  # once in each pass
+                log.warning("cannot read driver=%s why=%s", self.name, fault)
             self.wants_retry = True
             return False
         self._report_drift(self._actual)

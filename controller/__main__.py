@@ -21,11 +21,15 @@ from store.options import OptionError, add_arguments, open_store
 log = logging.getLogger("controller")
 
 USAGE = 2
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of the program."""
-    made = argparse.ArgumentParser(prog="controller", description="Polder's controller: REST API and IPAM.")
+    made = argparse.ArgumentParser(
+        prog="polder controller", description="Polder's controller: REST API and IPAM."
+    )
     made.add_argument(
         "--listen",
         metavar="HOST:PORT",
@@ -43,10 +47,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status: 0 ended, 1 failed, 2 wrong options."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format="time=%(asctime)s level=%(levelname)s logger=%(name)s %(message)s",
-    )
+    logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT, datefmt=LOG_TIME)
     try:
         host, port = where(options.listen)
         _refuse_open_door(host, options)
@@ -75,7 +76,7 @@ def _serve(server: Server, store: Store, tokens: Sequence[bytes]) -> None:
 
 
 def _say(fault: object, status: int) -> int:
-    print(f"controller: {fault}", file=sys.stderr)  # noqa: T201
+    print(f"polder controller: {fault}", file=sys.stderr)  # noqa: T201
     return status
 
 

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 NOUNS = (pools, nodes, peers, endpoints, addresses, bgp, health)
 RETRY_AFTER_S = 2
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 DRAIN_BYTES = 1 << 25
 DRAIN_PIECE_BYTES = 1 << 16
 
@@ -81,6 +82,10 @@ def _measure(app: Flask) -> None:
             _drain()
         seconds = time.perf_counter() - g.started
         parts.metrics.request(request.method, route, response.status_code, seconds)
+        if request.method not in READS:
+            log.info(
+                "event=write method=%s path=%r status=%d", request.method, request.path, response.status_code
+            )
         return response
 
     app.before_request(start)

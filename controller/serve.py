@@ -57,7 +57,8 @@ def listen(host: str, port: int) -> socket.socket:
             raise ListenError(
                 f"{where} is in use by another program; stop it or choose another --listen"
             ) from fault
-        raise ListenError(f"cannot listen on {where}: {os.strerror(fault.errno or 0)}") from fault
+        cure = "; run as root, or choose a port from 1024 on" if fault.errno == errno.EACCES else ""
+        raise ListenError(f"cannot listen on {where}: {os.strerror(fault.errno or 0)}{cure}") from fault
     bound.setblocking(False)
     return bound
 

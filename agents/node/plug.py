@@ -119,7 +119,7 @@ class Plug:
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
-            detail = f"ifname {want.ifname} is taken in {want.netns} by an interface that is not Polder's"
+            detail = f"ifname {want.ifname} is taken in {want.netns}; choose another, or detach what holds it"
             raise Refused(409, detail) from fault
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault

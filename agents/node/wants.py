@@ -6,10 +6,13 @@ it across restarts. The pass of the agent makes it true, and forgets it when the
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+log = logging.getLogger(__name__)
 
 
 class Stage(Enum):
@@ -94,9 +97,11 @@ class Wants:
         """The want is true now, if it is wanted still."""
         with self._changed:
             want = self._wants.get(endpoint)
-            if want is not None and want.stage is Stage.WANTED:
-                self._attached.add(endpoint)
-                self._changed.notify_all()
+            if want is None or want.stage is not Stage.WANTED or endpoint in self._attached:
+                return
+            self._attached.add(endpoint)
+            log.info("attached endpoint=%s netns=%s ifname=%s", endpoint, want.netns, want.ifname)
+            self._changed.notify_all()
 
     def all(self) -> Mapping[str, Want]:
         """The wants as they are now."""

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _retire(args: argparse.Namespace, settings: Callable[[], Settings]) -> int:
-    logging.basicConfig(level=args.log_level, format=command.LOG_FORMAT)
+    logging.basicConfig(level=args.log_level, format=command.LOG_FORMAT, datefmt=command.LOG_TIME)
     try:
         retire_all(settings())
     except command.Refusal as fault:

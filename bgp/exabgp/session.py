@@ -146,6 +146,9 @@ class Session:
     def _send(self, channel: Channel) -> None:
         changes = list(self._rib.changes())
         lines = [commands.command(change, self._peer.local_address) for change in changes]
+        for change in changes:
+            what, count, first = type(change).__name__.lower(), len(change.prefixes), change.prefixes[0]
+            log.info("%s peer=%s prefixes=%d first=%s", what, self._peer.peer_address, count, first)
         for change, line, reply in zip(changes, lines, channel.ask(lines), strict=True):
             if reply.ok:
                 self._rib.acknowledged(change)
