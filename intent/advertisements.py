@@ -2,7 +2,8 @@
 
 A block of a pool that says `block`, once its blackhole stands. A /32 (/128) for an address of a pool that
 says `host`, and for one held outside its block's node, once it has route and flow. Nothing for an
-endpoint that is being released, nor for what was ready before the machine last booted.
+endpoint that is being released, for what was ready before the machine last booted, or of a pool that is
+not known: what the pool says decides. The node delivers all of these nevertheless.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwo
 
 def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress) -> str | None:
     """Why the address is announced on its own; None when its block's prefix says enough."""
-    if snapshot.pools[endpoint.pool].advertise is Advertise.HOST:
+    pool = snapshot.pools.get(endpoint.pool)
+    if pool is None:
+        return None
+    if pool.advertise is Advertise.HOST:
         return f"endpoint {endpoint.id}: pool {endpoint.pool} advertises hosts"
     if snapshot.own_block(address) is None:
         return f"endpoint {endpoint.id}: its address is in another node's block"
@@ -41,7 +45,7 @@ def _blocks(snapshot: Snapshot) -> dict[IPNetwork, str]:
     return {
         cidr: f"block of pool {block.pool}"
         for cidr, block in snapshot.blocks.items()
-        if snapshot.pools[block.pool].advertise is Advertise.BLOCK
+        if (pool := snapshot.pools.get(block.pool)) is not None and pool.advertise is Advertise.BLOCK
     }
 
 

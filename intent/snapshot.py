@@ -1,7 +1,7 @@
 """The values that the decisions about one node need, as of one moment.
 
 A `View` is fed with the keys and values of a feed, in any order and as often as it likes; its `snapshot`
-is what they amount to. A value that does not belong (another node's, of a pool that is gone) is absent.
+is what they amount to. A value that does not belong (another node's) is absent.
 """
 
 from __future__ import annotations
@@ -85,26 +85,22 @@ class View:
     def snapshot(self) -> Snapshot:
         """What the values amount to now; the same object until something changes."""
         if self._changed:
-            pools = {pool.name: pool for pool in self._of(Pool)}
-            if Pool in self._changed:
-                self._changed |= {Endpoint, Block}
-            made: dict[str, Any] = {
-                _FIELDS[model]: self._take(model, pools) for model in self._changed if model in _FIELDS
-            }
+            models = self._changed & _FIELDS.keys()
+            made: dict[str, Any] = {_FIELDS[model]: self._take(model) for model in models}
             self._snapshot = replace(self._snapshot, **made)
             self._changed = set()
         return self._snapshot
 
-    def _take(self, model: type[Value], pools: Mapping[str, Pool]) -> object:
+    def _take(self, model: type[Value]) -> object:
         """One field of the snapshot; see its type there."""
         mine = self._node
         if model is Node:
             return next((node for node in self._of(Node) if node.name == mine), None)
         takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
-            Pool: lambda: pools.items(),
+            Pool: lambda: ((pool.name, pool) for pool in self._of(Pool)),
             Peer: lambda: ((peer.name, peer) for peer in self._of(Peer) if peer.node in {None, mine}),
-            Endpoint: lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine and e.pool in pools),
-            Block: lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine and b.pool in pools),
+            Endpoint: lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
+            Block: lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             Displaced: lambda: ((d.address, d) for d in self._of(Displaced)),
             Attachment: lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             Ready: lambda: ((r.prefix, r) for r in self._of(Ready)),

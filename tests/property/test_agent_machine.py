@@ -269,7 +269,9 @@ class Agents(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             node.publisher._forget()
         node.publish()
-        node.store.meets.clear()
+        if node.store.meets:  # the publisher had nothing to write: the caller's thread comes later
+            node.store.meets.clear()
+            self.cluster.asked.append(mine[0])
         self.cluster.finalise()
 
     def now_hold(self, node: SimNode, endpoint: Endpoint) -> None:

@@ -19,6 +19,7 @@ STATES: dict[str, tuple[list[Value], set[str]]] = {
         set(),
     ),
     "a block whose pool is gone": ([block(), ready("10.64.0.0/26")], set()),
+    "an endpoint whose pool is gone": ([endpoint(address="10.64.9.1"), ready("10.64.9.1/32")], set()),
     "another node's block": ([pool(), block(node="node-2"), ready("10.64.0.0/26")], set()),
     "an endpoint inside the own block": (
         [pool(), block(), ready("10.64.0.0/26"), endpoint(), ready("10.64.0.1/32")],
