@@ -6,6 +6,7 @@ import time
 
 import click
 
+from cli.change import add_set, labels_options
 from cli.failure import Failure
 from cli.labels import labels_option
 from cli.noun import Noun, add_get, name_argument
@@ -78,6 +79,16 @@ def move(session: Session, name: str, node: str) -> None:
     """
     advice = {**ENDPOINT.missing(), 422: "see which nodes there are: polder node list"}
     session.print_item(session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice))
+
+
+add_set(
+    command,
+    ENDPOINT,
+    labels_options,
+    text="""Change an endpoint's labels.
+
+    Those that are not named stay. To another node: polder endpoint move.""",
+)
 
 
 @command.command(short_help="Delete an endpoint and release its address.")

@@ -1,4 +1,4 @@
-"""Labels as arguments: `--label app=web`, any number of times."""
+"""Labels as arguments: `--label app=web`, and `--no-label app`, any number of times."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ def labels_option(function: F) -> F:
     )(function)
 
 
+def no_labels_option(function: F) -> F:
+    """Add `--no-label KEY`; the command gets `no_labels`, each key with None, or None when there is none."""
+    return click.option(
+        "--no-label",
+        "no_labels",
+        metavar="KEY",
+        multiple=True,
+        callback=_keys,
+        help="A label to remove; give it again for another.",
+    )(function)
+
+
 def _parse(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, str] | None:
@@ -34,3 +46,12 @@ def _parse(
             raise click.BadParameter(f"{key!r} is given twice")
         labels[key] = value
     return labels or None
+
+
+def _keys(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, None] | None:
+    for key in given:
+        if not key or "=" in key:
+            raise click.BadParameter(f"{key!r} is not a KEY")
+    return dict.fromkeys(given) or None

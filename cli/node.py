@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.change import OrEmpty, add_set, labels_options
 from cli.labels import labels_option
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
@@ -72,6 +73,24 @@ def create(
     body = {"name": name, "asn": asn, "router_id": router_id, "mtu_bytes": mtu_bytes, "labels": labels}
     NODE.create(session, body)
 
+
+add_set(
+    command,
+    NODE,
+    click.option("--asn", metavar="ASN", type=int, help="The AS number its sessions are opened with."),
+    click.option("--router-id", metavar="IPV4", type=OrEmpty(click.STRING), help="The BGP identifier."),
+    click.option(
+        "--mtu-bytes",
+        metavar="BYTES",
+        type=OrEmpty(click.INT),
+        help="The MTU of endpoints that are created or moved here from now on.",
+    ),
+    labels_options,
+    text="""Change a node.
+
+    What is not given stays; an empty value ("") takes out what is optional. A new AS number or BGP identifier
+    opens the node's sessions anew.""",
+)
 
 add_get(command, NODE)
 add_list(command, NODE)

@@ -41,10 +41,17 @@ class Noun:
         """What to do when it is not there."""
         return {404: f"see which there are: polder {self.singular} list"}
 
+    def unchanged(self) -> dict[int, str]:
+        """What to do when it was not changed."""
+        return {**self.missing(), 409: f"see what there is: polder {self.singular} list"}
+
     def create(self, session: Session, body: Json) -> None:
         """Create one and print it. Fields that are None are left out: the server has the defaults."""
         given = {key: value for key, value in body.items() if value is not None}
-        advice = {409: f"see what there is: polder {self.singular} list"}
+        advice = {
+            409: f"see what there is: polder {self.singular} list; "
+            f"what of it can be changed: polder {self.singular} set --help"
+        }
         session.print_item(session.item("POST", place(self.plural), given, advice=advice))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.change import Filled, OrEmpty, add_set
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.session import Session, takes_session
@@ -70,6 +71,28 @@ def create(
     }
     PEER.create(session, body)
 
+
+add_set(
+    command,
+    PEER,
+    click.option("--address", metavar="ADDRESS", type=Filled(), help="The router's address."),
+    click.option("--asn", metavar="ASN", type=int, help="The router's AS number."),
+    click.option(
+        "--local-address", metavar="ADDRESS", type=OrEmpty(click.STRING), help="The session's source."
+    ),
+    click.option(
+        "--hold-time-s", metavar="SECONDS", type=OrEmpty(click.INT), help="0 (no keepalives), or at least 3."
+    ),
+    click.option(
+        "--graceful-restart-s",
+        metavar="SECONDS",
+        type=OrEmpty(click.INT),
+        help="For how long the router keeps our routes when the session breaks; 0 is off.",
+    ),
+    text="""Change a peer: its sessions are opened anew.
+
+    What is not given stays; an empty value ("") goes back to the default.""",
+)
 
 add_get(command, PEER)
 add_list(command, PEER)

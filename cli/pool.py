@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.change import OrEmpty, add_set
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
 from cli.session import Session, takes_session
@@ -67,6 +68,26 @@ def create(
     }
     POOL.create(session, body)
 
+
+add_set(
+    command,
+    POOL,
+    click.option(
+        "--advertise",
+        type=OrEmpty(click.Choice(["block", "host"])),
+        help="What is announced: one prefix per block, or each address.",
+    ),
+    click.option(
+        "--cooldown-s",
+        metavar="SECONDS",
+        type=OrEmpty(click.INT),
+        help="How long an address that is released from now on is not assigned again.",
+    ),
+    text="""Change what a pool announces, or its cooldown.
+
+    What is not given stays; an empty value ("") goes back to the default. A range or a block size does not
+    change: make another pool.""",
+)
 
 add_get(command, POOL)
 add_list(command, POOL)

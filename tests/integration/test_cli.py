@@ -78,11 +78,64 @@ def test_a_move_keeps_the_address(up: Up) -> None:
 
 
 @pytest.mark.parametrize(
+    ("noun", "options", "changes", "shown"),
+    [
+        (
+            "pool",
+            ["--cidr=10.81.0.0/24", "--cooldown-s=5"],
+            ["--advertise=host", "--cooldown-s="],
+            {"advertise": "host", "cooldown_s": 60, "cidr": "10.81.0.0/24"},
+        ),
+        (
+            "node",
+            ["--asn=64598", "--router-id=192.0.2.9", "--mtu-bytes=9000", "--label=a=1", "--label=b=1"],
+            ["--router-id=", "--mtu-bytes=1400", "--label=b=2", "--label=c=", "--no-label=a"],
+            {"asn": 64598, "router_id": None, "mtu_bytes": 1400, "labels": {"b": "2", "c": ""}},
+        ),
+        (
+            "peer",
+            ["--address=192.0.2.77", "--asn=64501", "--local-address=192.0.2.78", "--hold-time-s=9"],
+            ["--asn=64502", "--local-address=", "--hold-time-s=", "--graceful-restart-s=0"],
+            {
+                "address": "192.0.2.77",
+                "asn": 64502,
+                "local_address": None,
+                "hold_time_s": 90,
+                "graceful_restart_s": 0,
+            },
+        ),
+        (
+            "endpoint",
+            ["--node=base-1", "--pool=base", "--label=a=1"],
+            ["--label=b=2", "--no-label=a", "--no-label=absent"],
+            {"node": "base-1", "labels": {"b": "2"}},
+        ),
+    ],
+)
+def test_set_changes_what_is_named(
+    up: Up, noun: str, options: list[str], changes: list[str], shown: dict[str, object]
+) -> None:
+    created = up.polder(noun, "create", "change", *options)
+    assert created.returncode == 0, created.stderr
+    changed = up.polder(noun, "set", "change", *changes, "-o", "json")
+    assert changed.returncode == 0, changed.stderr
+    read = json.loads(up.polder(noun, "get", "change", "-o", "json").stdout)
+    for answer in (json.loads(changed.stdout), read):
+        assert {name: answer.get(name) for name in shown} == shown
+    assert up.polder(noun, "delete", "change").returncode == 0
+
+
+@pytest.mark.parametrize(
     ("command", "code", "words"),
     [
         ("pool create bad --cidr 10.66.0.1/16", 2, "/cidr: "),
         ("pool create bad --cidr 10.64.0.0/24", 4, "overlaps"),
         ("pool create base --cidr 10.67.0.0/16", 4, "polder pool list"),
+        ("pool create base --cidr 10.64.0.0/16 --cooldown-s 9", 4, "polder pool set"),
+        ("pool set base --cooldown-s -1", 2, "/cooldown_s: "),
+        ("pool set absent --cooldown-s 1", 3, "polder pool list"),
+        ("node set base-1 --router-id nonsense", 2, "/router_id: "),
+        ("endpoint set absent --label a=b", 3, "polder endpoint list"),
         ("pool create Bad_Name --cidr 10.67.0.0/16", 2, "/name: "),
         ("node create bad --asn 0", 2, "/asn: "),
         ("endpoint create bad --node nowhere --pool base", 2, "/node: "),

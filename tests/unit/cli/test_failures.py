@@ -84,6 +84,19 @@ def test_not_found_and_conflict_say_where_to_look(polder: Polder) -> None:
     assert in_use.err.splitlines()[-1] == "  next: see what uses it: polder endpoint list"
 
 
+@pytest.mark.parametrize(
+    ("noun", "options"), [("pool", "--cidr=10.0.0.0/8"), ("node", "--asn=1"), ("endpoint", "--node=n")]
+)
+def test_what_exists_otherwise_can_be_set(polder: Polder, noun: str, options: str) -> None:
+    reply = problem(409, "Taken", "a exists with another cooldown_s; change it with PATCH")
+    with serving(reply) as canned:
+        ran = polder(noun, "create", "a", options, "--server", canned.url)
+    assert ran.code == 4
+    assert ran.err.splitlines()[-1] == (
+        f"  next: see what there is: polder {noun} list; what of it can be changed: polder {noun} set --help"
+    )
+
+
 def test_unavailable_says_when_to_try_again(polder: Polder) -> None:
     reply = problem(503, "etcd does not answer")
     with serving(Reply(reply.status, reply.body, {"Retry-After": "2"})) as canned:

@@ -144,7 +144,7 @@ def test_endpoints_of_one_node_and_pool(polder: Polder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [(["endpont", "list"], "endpoint"), (["endpoint", "lst"], "list"), (["bpg"], "bgp")]
+    ("typed", "meant"), [(["endpont", "list"], "endpoint"), (["endpoint", "lis"], "list"), (["bpg"], "bgp")]
 )
 def test_a_misspelt_command_is_answered_with_the_right_one(
     polder: Polder, typed: list[str], meant: str

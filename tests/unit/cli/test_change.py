@@ -1,0 +1,101 @@
+"""`set`: what becomes of the options that were given."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.conftest import Polder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "patch"),
+    [
+        (["pool", "set", "a", "--cooldown-s", "0"], "/v1/pools/a", {"cooldown_s": 0}),
+        (
+            ["pool", "set", "a", "--advertise", "host", "--cooldown-s", ""],
+            "/v1/pools/a",
+            {"advertise": "host", "cooldown_s": None},
+        ),
+        (["pool", "set", "a", "--advertise", ""], "/v1/pools/a", {"advertise": None}),
+        (
+            ["node", "set", "n", "--asn", "64512", "--mtu-bytes", "9000", "--router-id", ""],
+            "/v1/nodes/n",
+            {"asn": 64512, "mtu_bytes": 9000, "router_id": None},
+        ),
+        (
+            ["node", "set", "n", "--label", "a=1", "--no-label", "b", "--label", "c=", "--no-label", "d"],
+            "/v1/nodes/n",
+            {"labels": {"a": "1", "c": "", "b": None, "d": None}},
+        ),
+        (
+            ["peer", "set", "t", "--address", "192.0.2.1", "--asn", "64501", "--local-address", "192.0.2.2"],
+            "/v1/peers/t",
+            {"address": "192.0.2.1", "asn": 64501, "local_address": "192.0.2.2"},
+        ),
+        (
+            ["peer", "set", "t", "--local-address", "", "--hold-time-s", "0", "--graceful-restart-s", ""],
+            "/v1/peers/t",
+            {"local_address": None, "hold_time_s": 0, "graceful_restart_s": None},
+        ),
+        (["endpoint", "set", "web-1", "--label", "a=b"], "/v1/endpoints/web-1", {"labels": {"a": "b"}}),
+        (["endpoint", "set", "web-1", "--no-label", "a"], "/v1/endpoints/web-1", {"labels": {"a": None}}),
+    ],
+)
+def test_set_sends_only_what_was_given(
+    polder: Polder, arguments: list[str], place: str, patch: dict[str, object]
+) -> None:
+    with serving(Reply(200, {"shown": "afterwards"})) as canned:
+        ran = polder("--server", canned.url, *arguments)
+    assert (ran.code, ran.out, ran.err) == (0, "shown  afterwards\n", "")
+    asked = canned.asked[0]
+    assert (asked.method, asked.target, asked.body) == ("PATCH", place, patch)
+    assert asked.headers["Content-Type"] == "application/merge-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("noun", "options"),
+    [
+        ("pool", "--advertise or --cooldown-s"),
+        ("node", "--asn, --router-id, --mtu-bytes, --label or --no-label"),
+        ("peer", "--address, --asn, --local-address, --hold-time-s or --graceful-restart-s"),
+        ("endpoint", "--label or --no-label"),
+    ],
+)
+def test_nothing_to_change_lists_what_can_be(polder: Polder, noun: str, options: str) -> None:
+    ran = polder(noun, "set", "a")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1] == f"Error: nothing to change: give {options}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pool", "set", "", "--cooldown-s", "1"], "is empty"),
+        (["pool", "set", "a", "--cooldown-s", "soon"], "'soon' is not a valid integer"),
+        (["pool", "set", "a", "--advertise", "all"], "'block', 'host'"),
+        (["node", "set", "n", "--asn", ""], "'--asn'"),
+        (["peer", "set", "t", "--address", ""], "'--address': is required and cannot be taken out"),
+        (["node", "set", "n", "--no-label", ""], "'' is not a KEY"),
+        (["node", "set", "n", "--no-label", "a=b"], "'a=b' is not a KEY"),
+        (["endpoint", "set", "e", "--label", "a=1", "--no-label", "a"], "'a' is both in --label and in"),
+    ],
+)
+def test_wrong_arguments_are_refused_unsent(polder: Polder, arguments: list[str], words: str) -> None:
+    with serving(Reply(200, {})) as canned:
+        ran = polder("--server", canned.url, *arguments)
+    assert (ran.code, canned.asked) == (2, [])
+    assert words in ran.err
+
+
+def test_the_choices_are_in_the_help(polder: Polder) -> None:
+    assert "--advertise [block|host]" in polder("pool", "set", "--help").out
+
+
+def test_a_refused_change_says_where_to_look(polder: Polder) -> None:
+    with serving(problem(404, "No such peer"), problem(409, "Taken")) as canned:
+        missing = polder("peer", "set", "t", "--asn", "1", "--server", canned.url)
+        taken = polder("peer", "set", "t", "--address", "192.0.2.1", "--server", canned.url)
+    assert (missing.code, taken.code) == (3, 4)
+    assert missing.err.splitlines()[-1] == "  next: see which there are: polder peer list"
+    assert taken.err.splitlines()[-1] == "  next: see what there is: polder peer list"
