@@ -35,7 +35,7 @@ class Lab:
 
     Args:
         name: 1 to 16 lower-case letters and digits; namespaces are called `<name>-<host>`.
-        with_polder: start etcd, the controller, agents and speakers too; without it the fabric is bare.
+        with_polder: start etcd, controllers, agents and speakers too; without it the fabric is bare.
         topology: what to build; two ToRs and three nodes when not given.
         say: told each step, for people.
     """
@@ -87,7 +87,7 @@ class Lab:
 
     @property
     def api(self) -> Rest:
-        """The controller's REST API."""
+        """The first controller's REST API."""
         return self.polder.api
 
     def container(self, name: str) -> Host:
@@ -153,6 +153,6 @@ class Lab:
         self._fabric = Fabric(claim, self.topology)
         self._fabric.build()
         if self._with_polder:
-            self._say("etcd with TLS, a controller, and on each node an agent and a speaker")
+            self._say("etcd with TLS, two controllers, and on each node an agent and a speaker")
             self._polder = Polder(self._fabric, claim.ledger)
             self._polder.start()

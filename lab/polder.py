@@ -1,4 +1,4 @@
-"""Polder on a fabric: etcd with TLS and a controller in `mgmt`, an agent and a speaker on each node.
+"""Polder on a fabric: etcd with TLS and two controllers in `mgmt`, an agent and a speaker on each node.
 
 The programs are started as a user starts them, and told over REST what the topology says: one pool,
 the nodes, and a peer for each uplink.
@@ -6,6 +6,7 @@ the nodes, and a peer for each uplink.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from lab import commands
@@ -20,8 +21,9 @@ from lab.topology import MGMT_ADDRESS, Role
 from lab.wait import wait_until
 
 POOL = {"name": "default", "cidr": "10.64.0.0/16"}
-API_ADDRESS, API_PORT = "127.0.0.1", 8080
-"""In the namespace of `mgmt`."""
+API_ADDRESS = "127.0.0.1"
+API_PORTS = (8080, 8081)
+"""In the namespace of `mgmt`, one for each controller; both do all a controller does."""
 SESSIONS_S = 30.0
 
 
@@ -33,26 +35,34 @@ class Polder:
         self._ledger = ledger
         mgmt = fabric.hosts["mgmt"]
         self.etcd, access = _secured_etcd(mgmt.directory, mgmt.netns)
-        self.url = f"http://{API_ADDRESS}:{API_PORT}"
-        self.api = Rest.inside(mgmt.netns, API_ADDRESS, API_PORT)
-        self.controller = Program(
-            mgmt,
-            "controller",
-            commands.controller(access, listen=f"{API_ADDRESS}:{API_PORT}"),
-            ready=lambda: self.api.answers("/readyz"),
-        )
+        self.url = f"http://{API_ADDRESS}:{API_PORTS[0]}"
+        self.apis = [Rest.inside(mgmt.netns, API_ADDRESS, port) for port in API_PORTS]
+        self.controllers = [
+            Program(
+                mgmt,
+                f"controller-{number}",
+                commands.controller(access, listen=f"{API_ADDRESS}:{port}"),
+                ready=partial(api.answers, "/readyz"),
+            )
+            for number, (port, api) in enumerate(zip(API_PORTS, self.apis, strict=True), start=1)
+        ]
         nodes = [spec.name for spec in fabric.topology.of(Role.NODE)]
         self.agents = {node: self._agent(node, access) for node in nodes}
         self.speakers = {node: self._speaker(node, access) for node in nodes}
+
+    @property
+    def api(self) -> Rest:
+        """The first controller's API."""
+        return self.apis[0]
 
     def start(self) -> None:
         """Start all, register what the topology says, wait for every BGP session. Blocking."""
         self.etcd.start()
         self._ledger.process(self.etcd.pid)
-        programs = [self.controller, *self.agents.values(), *self.speakers.values()]
+        programs = [*self.controllers, *self.agents.values(), *self.speakers.values()]
         for program in programs:
             program.launch()
-        self.controller.wait_ready()
+        self.controllers[0].wait_ready()
         self.register()
         for program in programs:
             program.wait_ready()

@@ -120,14 +120,17 @@ def test_all_controllers_down(web: Fixed) -> None:
     lab.api.do("POST", "/v1/endpoints", {"id": "known", "node": NODE})
     known = lab.container("known")
     with undisturbed(web):
-        lab.polder.controller.kill()
+        for controller in lab.polder.controllers:
+            controller.kill()
         try:
-            with pytest.raises(Unanswered):
-                lab.api.get("/readyz")
+            for api in lab.polder.apis:
+                with pytest.raises(Unanswered):
+                    api.get("/readyz")
             lab.attach("known", known, NODE)
             assert known.ping(web.address, 3).ok
         finally:
-            lab.polder.controller.start()
+            for controller in lab.polder.controllers:
+                controller.start()
     delete(lab, "known")
     lab.fabric.remove_container("known")
 

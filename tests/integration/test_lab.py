@@ -173,7 +173,7 @@ def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
 
 def test_every_program_of_polder_runs_and_knows_the_topology(lab: Lab) -> None:
     polder = lab.polder
-    programs = [polder.controller, *polder.agents.values(), *polder.speakers.values()]
+    programs = [*polder.controllers, *polder.agents.values(), *polder.speakers.values()]
     assert [program.name for program in programs if not program.alive] == []
     assert lab.api.answers("/readyz")
     assert {node["name"] for node in lab.api.do("GET", "/v1/nodes")["items"]} == set(lab.nodes)
