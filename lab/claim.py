@@ -12,12 +12,16 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
+from lab import processes
 from lab.errors import InUse, LabError
 from lab.state import Ledger
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
+LAST_BREATH_S = 2.0
+POLL_S = 0.01
 
 
 def labs_root() -> Path:
@@ -89,16 +93,38 @@ def _lock(lab: Path, name: str) -> int:
         except FileNotFoundError:
             continue  # removed with its directory by the last holder, just now
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 32, 0).decode().strip() or "unknown"
+            _take(fd, name)
+        except InUse:
             os.close(fd)
-            raise InUse(name, holder) from None
+            raise
         if _same(fd, lab / "lock"):
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             return fd
         os.close(fd)
+
+
+def _take(fd: int, name: str) -> None:
+    """Lock the file, or raise `InUse`.
+
+    A holder that was killed as it started a program leaves the lock to that child for the moment until
+    the child has become the program.
+    """
+    until = time.monotonic() + LAST_BREATH_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(fd, 32, 0).decode().strip() or "unknown"
+            if _lives(holder) or time.monotonic() >= until:
+                raise InUse(name, holder) from None
+            time.sleep(POLL_S)
+        else:
+            return
+
+
+def _lives(holder: str) -> bool:
+    return not holder.isdecimal() or processes.identify(int(holder)) is not None
 
 
 def _same(fd: int, path: Path) -> bool:
