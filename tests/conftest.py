@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -27,6 +28,10 @@ def missing(tool: str) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run in the background of a script ignores the keyboard's signals, and so would what it starts.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
     for place in TOOL_PATHS:
         if Path(place).is_dir() and place not in os.environ["PATH"].split(os.pathsep):
             os.environ["PATH"] += os.pathsep + place
