@@ -34,8 +34,11 @@ def test_what_is_no_network_namespace(kind: str, tmp_path: Path) -> None:
 
 def test_close_is_idempotent() -> None:
     netns = own_netns()
+    number = netns.fileno()
     netns.close()
     netns.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
 
 
 def test_an_inode_is_asked_of_an_open_namespace() -> None:

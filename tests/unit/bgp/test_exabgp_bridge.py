@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -124,7 +125,10 @@ def test_the_socket_is_for_its_owner_only(exabgp: ExaBgp) -> None:
 def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "bridge.sock"
     listen(str(path)).close()
-    listen(str(path)).close()
+    left = path.stat().st_ctime_ns
+    with contextlib.closing(listen(str(path))), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(path))
+    assert path.stat().st_ctime_ns > left
 
 
 @pytest.mark.parametrize(

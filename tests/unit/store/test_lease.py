@@ -115,7 +115,12 @@ def test_stopping_while_the_store_is_away_is_no_error(store: Beats, heartbeat: H
     store.wait_for(lambda: store.get(KEY))
     store.set_available(False)
     heartbeat.stop(revoke=True)
+    store.set_available(True)
+    assert store.get(KEY) is not None, "left to the lease"
+    store.now += 100
+    assert store.get(KEY) is None
 
 
-def test_a_heartbeat_that_was_never_started_stops(heartbeat: Heartbeat) -> None:
+def test_a_heartbeat_that_was_never_started_stops(store: Beats, heartbeat: Heartbeat) -> None:
     heartbeat.stop()
+    assert store.range("").revision == Beats().range("").revision, "nothing was written"
