@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
@@ -75,8 +76,7 @@ def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram
         return refuse(name, str(fault))
     except PermissionError as fault:
         return refuse(name, f"no right to use {fault.filename}: run as root, or choose another --run-dir")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: program.stop())
+    _stop_on_signals(program)
     program.run()
     store.close()
     return 0
@@ -86,6 +86,24 @@ def refuse(name: str, why: str) -> int:
     """Say why the program does not start. Returns the exit status."""
     print(f"polder {name}: {why}", file=sys.stderr)  # noqa: T201
     return USAGE_ERROR
+
+
+def _stop_on_signals(program: NodeProgram) -> None:
+    """SIGTERM and SIGINT stop the program, in a thread of their own.
+
+    A handler runs in the main thread between any two of its steps, also between "shall I stop?" and the
+    wait that `stop` has to end; a thread waits for the lock that makes the two one. A SimpleQueue's put is
+    reentrant, so the handler may interrupt itself.
+    """
+    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def stop() -> None:
+        asked.get()
+        program.stop()
+
+    threading.Thread(target=stop, name="stop", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.put(None))
 
 
 def _start(program: NodeProgram) -> None:

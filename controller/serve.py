@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import queue
 import socket
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,30 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+class Interrupt:
+    """What the main thread waits for, and a signal handler sets.
+
+    Not a `threading.Event`: its lock is not reentrant, so that a signal between "is it set?" and the wait,
+    whose handler runs in the very thread that holds the lock, would stop the program for good.
+    """
+
+    def __init__(self) -> None:
+        self._marks: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put is reentrant
+
+    def set(self) -> None:
+        """End one wait. From any thread, and from a signal handler."""
+        self._marks.put(None)
+
+    def wait(self) -> None:
+        """Blocking until `set`."""
+        self._marks.get()
+
+    def clear(self) -> None:
+        """Forget what was set."""
+        while not self._marks.empty():
+            self._marks.get()
+
+
 class Server(MTServer):
     """Serves one application on a socket that is given, until SIGTERM or SIGINT."""
 
@@ -85,6 +110,7 @@ class Server(MTServer):
             )
         except OSError as fault:  # ssl.SSLError is one
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
+        self.main_loop_interrupt = Interrupt()
 
     def run(self, app: Flask) -> None:
         """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -290,12 +291,11 @@ def test_a_hung_etcd_does_not_take_the_controller_along(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_promptly(store: EtcdStore, start: Start, number: signal.Signals) -> None:
     api = start()
-    idle = api.connect()
-    assert exchange(idle, "GET", "/healthz")[0] == 200
-    began = time.monotonic()
-    assert api.end(number) == 0
-    assert time.monotonic() - began < 3
-    idle.close()
+    with closing(api.connect()) as idle:
+        assert exchange(idle, "GET", "/healthz")[0] == 200
+        began = time.monotonic()
+        assert api.end(number) == 0
+        assert time.monotonic() - began < 3
     assert "Traceback" not in api.said()
 
 
