@@ -23,7 +23,7 @@ ENDPOINT = Noun(
     (
         field("id"),
         field("node"),
-        field("pool"),
+        field("pools"),
         field("addresses"),
         Column(
             "STATE",

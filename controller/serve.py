@@ -110,7 +110,7 @@ class Server(MTServer):
             )
         except OSError as fault:  # ssl.SSLError is one
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
-        self.main_loop_interrupt = Interrupt()
+        self.main_loop_interrupt = Interrupt()  # type: ignore[assignment]
 
     def run(self, app: Flask) -> None:
         """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""

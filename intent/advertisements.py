@@ -29,13 +29,13 @@ def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwo
     }
 
 
-def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress) -> str | None:
+def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool_name: str) -> str | None:
     """Why the address is announced on its own; None when its block's prefix says enough."""
-    pool = snapshot.pools.get(endpoint.pool)
-    if pool is None:
+    pool = snapshot.pools.get(pool_name)
+    if pool is None or pool.advertise is Advertise.NONE:
         return None
     if pool.advertise is Advertise.HOST:
-        return f"endpoint {endpoint.id}: pool {endpoint.pool} advertises hosts"
+        return f"endpoint {endpoint.id}: pool {pool_name} advertises hosts"
     if snapshot.own_block(address) is None:
         return f"endpoint {endpoint.id}: its address is in another node's block"
     return None
@@ -54,8 +54,8 @@ def _hosts(snapshot: Snapshot) -> dict[IPNetwork, str]:
         host_prefix(address): reason
         for endpoint in snapshot.endpoints.values()
         if endpoint.state is EndpointState.ASSIGNED
-        for address in endpoint.addresses
-        if (reason := host_reason(snapshot, endpoint, address)) is not None
+        for address, pool in endpoint.placed
+        if (reason := host_reason(snapshot, endpoint, address, pool)) is not None
     }
 
 

@@ -1,6 +1,11 @@
 """Where each kind of value lives: the only place that knows the shape of a key.
 
     pools/<name>                        Pool
+    tenants/<name>                      Tenant
+    usage/<tenant>                      Usage, in the transaction that assigns or frees
+    tokens/<name>                       Token
+    joins/<node>                        Join, under a lease
+    events/<id>                         Event, under a lease
     nodes/<name>                        Node
     peers/<name>                        Peer
     endpoints/<id>                      Endpoint, the record
@@ -34,11 +39,16 @@ from store.model import (
     Block,
     Displaced,
     Endpoint,
+    Event,
+    Join,
     Node,
     Peer,
     Pool,
     Ready,
     Session,
+    Tenant,
+    Token,
+    Usage,
     Value,
 )
 
@@ -89,6 +99,11 @@ def _part(part: object) -> str:
 
 
 POOLS = Kind(Pool, "pools/{}")
+TENANTS = Kind(Tenant, "tenants/{}")
+USAGE = Kind(Usage, "usage/{}")
+TOKENS = Kind(Token, "tokens/{}")
+JOINS = Kind(Join, "joins/{}")
+EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
@@ -105,6 +120,11 @@ ALIVE = Kind(Alive, "alive/{}/{}")
 
 KINDS: Sequence[Kind[Value]] = (
     POOLS,
+    TENANTS,
+    USAGE,
+    TOKENS,
+    JOINS,
+    EVENTS,
     NODES,
     PEERS,
     ENDPOINTS,

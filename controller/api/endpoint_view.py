@@ -32,8 +32,12 @@ class EndpointView(BaseModel):
     """An endpoint as it is shown."""
 
     id: Identifier
+    uid: str
+    """Of this assignment alone."""
     node: Name
-    pool: Name
+    tenant: Name | None
+    pools: tuple[Name, ...]
+    """The pool of each address."""
     addresses: tuple[Address_, ...]
     prefixes: tuple[Network, ...]
     gateways: tuple[Address_, ...]
@@ -100,7 +104,9 @@ def _view(endpoint: Endpoint, *, attached: bool, ready: bool) -> EndpointView:
     return EndpointView.model_construct(
         id=endpoint.id,
         node=endpoint.node,
-        pool=endpoint.pool,
+        uid=endpoint.uid,
+        tenant=endpoint.tenant,
+        pools=endpoint.pools,
         addresses=endpoint.addresses,
         prefixes=tuple(host_prefix(address) for address in endpoint.addresses),
         gateways=tuple(GATEWAYS[version] for version in versions),

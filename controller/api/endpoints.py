@@ -45,7 +45,8 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
     location = f"/v1/endpoints/{made.id}"
     if not new:
         return Answer(EndpointViews(parts.store).view(made), 200, location)
-    parts.metrics.assigned(made.pool)
+    for pool in made.pools:
+        parts.metrics.assigned(pool)
     return Answer(new_view(made), 201, location)
 
 
@@ -64,7 +65,7 @@ def list_endpoints() -> Answer:
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
     found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []))
     views = EndpointViews(services().store)
-    shown = [views.view(endpoint) for endpoint in found.values if pool in {None, endpoint.pool}]
+    shown = [views.view(endpoint) for endpoint in found.values if pool is None or pool in endpoint.pools]
     return listing.render(shown, found.revision, listing.following(kind, found))
 
 

@@ -127,7 +127,8 @@ class Allocator:
         endpoint = Endpoint(
             id=endpoint_id,
             node=request.node,
-            pool=choice.pool.value.name,
+            uid=uuid4().hex,
+            pools=(choice.pool.value.name,),
             addresses=(spot.address,),
             mac=blocks.mac_of(spot.address),
             mtu_bytes=node.value.mtu_bytes,
@@ -194,7 +195,7 @@ class Allocator:
 def _is_answer(endpoint: Endpoint, request: Request) -> bool:
     return (
         endpoint.node == request.node
-        and request.pool in {None, endpoint.pool}
+        and (request.pool is None or request.pool in endpoint.pools)
         and (request.address is None or request.address in endpoint.addresses)
         and endpoint.labels == dict(request.labels)
     )

@@ -98,8 +98,8 @@ class Releaser:
         gone = [here, *(proof for proof in former if proof is not None)]
         if len(gone) <= len(former):
             return False
-        pool = read(self._store, keys.POOLS, found.value.pool)
-        cooldown_s = pool.value.cooldown_s if pool else 0
+        pools = [read(self._store, keys.POOLS, name) for name in found.value.pools]
+        cooldown_s = max((pool.value.cooldown_s for pool in pools if pool), default=0)
         held = [
             (block.value, address.value)
             for block, address in addresses
@@ -134,14 +134,14 @@ def let_go(store: Store, node: str, endpoint_id: str) -> Absent | None:
 
 def holdings(store: Store, endpoint: Endpoint) -> list[tuple[Found[Block], Found[Address]]]:
     """The address keys that an endpoint holds, and the block of each."""
-    pool = read(store, keys.POOLS, endpoint.pool)
-    if pool is None:
-        return []
     found = []
-    for address in endpoint.addresses:
+    for address, name in endpoint.placed:
+        pool = read(store, keys.POOLS, name)
+        if pool is None:
+            continue
         cidr = blocks.block_of(pool.value, address)
-        block = read(store, keys.BLOCKS, endpoint.pool, cidr)
-        held = read(store, keys.ADDRESSES, endpoint.pool, cidr, address)
+        block = read(store, keys.BLOCKS, name, cidr)
+        held = read(store, keys.ADDRESSES, name, cidr, address)
         if block is not None and held is not None and held.value.endpoint == endpoint.id:
             found.append((block, held))
     return found

@@ -56,10 +56,10 @@ def assign(
 
     `pool` holds when the pool is the one that the request means, and as it was read.
     """
-    address = endpoint.addresses[0]
-    held = Address(address=address, pool=endpoint.pool, endpoint=endpoint.id, node=endpoint.node, since=since)
+    address, pool_name = endpoint.placed[0]
+    held = Address(address=address, pool=pool_name, endpoint=endpoint.id, node=endpoint.node, since=since)
     record, copy = _record(endpoint)
-    taken = put(keys.ADDRESSES, held, endpoint.pool, block.value.cidr, address)
+    taken = put(keys.ADDRESSES, held, pool_name, block.value.cidr, address)
     exception = _displace(block.value, endpoint, address) if block.value.node != endpoint.node else ()
     return Unit(
         (

@@ -1,5 +1,6 @@
 """The values that Polder stores: frozen, validated when made, compared by value."""
 
+from store.model.access import Join, Role, Secret, Tenant, Token, Usage
 from store.model.endpoint import (
     Address,
     AddressState,
@@ -11,6 +12,7 @@ from store.model.endpoint import (
     Ready,
     host_prefix,
 )
+from store.model.event import Event, Severity
 from store.model.node import Alive, Node, Peer, Program, Session, SessionState
 from store.model.pool import Advertise, Block, Pool
 from store.model.value import IPAddress, IPNetwork, Value
@@ -26,15 +28,23 @@ __all__ = [
     "Displaced",
     "Endpoint",
     "EndpointState",
+    "Event",
     "IPAddress",
     "IPNetwork",
+    "Join",
     "Node",
     "Peer",
     "Pool",
     "Program",
     "Ready",
+    "Role",
+    "Secret",
     "Session",
     "SessionState",
+    "Severity",
+    "Tenant",
+    "Token",
+    "Usage",
     "Value",
     "host_prefix",
 ]

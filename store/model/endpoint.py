@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from store.model.value import (
     Address_,
@@ -27,6 +27,7 @@ IFNAMSIZ = 15
 """The longest interface name Linux takes, in characters."""
 
 Ifname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
+Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 NetnsPath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,255}$")]
 
 
@@ -39,16 +40,33 @@ class EndpointState(StrEnum):
 
 
 class Endpoint(Value):
-    """A workload's interface: one or more addresses of its own, on one node, in one pool."""
+    """A workload's interface on one node: one address of its own, or one of each family."""
 
     id: Identifier
+    uid: Uid
+    """Of this assignment alone: another endpoint with the same id later has another."""
     node: Name
-    pool: Name
+    tenant: Name | None = None
+    pools: Annotated[tuple[Name, ...], Field(min_length=1, max_length=2)]
+    """The pool of each address, in the same order."""
     addresses: Annotated[tuple[UnicastAddress, ...], Field(min_length=1, max_length=2)]
     mac: Mac
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}
     state: EndpointState = EndpointState.ASSIGNED
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Endpoint:
+        if len(self.pools) != len(self.addresses):
+            raise ValueError("pools names the pool of each of the addresses")
+        if len({address.version for address in self.addresses}) != len(self.addresses):
+            raise ValueError("addresses holds one address, or one of each family")
+        return self
+
+    @property
+    def placed(self) -> tuple[tuple[IPAddress, str], ...]:
+        """Each address with the name of its pool."""
+        return tuple(zip(self.addresses, self.pools, strict=True))
 
 
 class AddressState(StrEnum):
@@ -68,6 +86,11 @@ class Address(Value):
     node: Name
     state: AddressState = AddressState.ASSIGNED
     since: AwareDatetime
+    tenant: Name | None = None
+    by: str = ""
+    """The token that asked for it."""
+    request: str = ""
+    """The id of that request, as in the audit log."""
     left: tuple[Name, ...] = ()
     """Nodes that the endpoint moved away from while they held it: some may hold it still."""
 

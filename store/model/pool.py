@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from store.model.value import IPNetwork, Name, Network, Value, parse_network
+from store.model.value import IPNetwork, Labels, Name, Network, Value, parse_address, parse_network
 
 DEFAULT_BLOCK_BITS = 6
 """Host bits of a block when the pool names no block size: /26 for IPv4, /122 for IPv6."""
@@ -23,6 +24,42 @@ class Advertise(StrEnum):
     """One prefix per block; a /32 (/128) only for an address held outside its block's node."""
     HOST = "host"
     """A /32 (/128) per address."""
+    NONE = "none"
+    """Nothing."""
+
+
+MAX_RESERVED = 256
+MAX_COMMUNITIES = 32
+
+COMMUNITY_16 = 1 << 16
+COMMUNITY_32 = 1 << 32
+
+
+def _community(given: str) -> str:
+    parts = given.split(":")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
+        parts = []
+    limit = {2: COMMUNITY_16, 3: COMMUNITY_32}.get(len(parts), 0)
+    if not limit or any(int(part) >= limit for part in parts):
+        raise ValueError(
+            f"{given[:40]!r} is not a community; expected 64500:100 (RFC 1997) or 64500:1:2 (RFC 8092)"
+        )
+    return ":".join(str(int(part)) for part in parts)
+
+
+def _range(given: Any) -> IPNetwork:
+    """A CIDR, or an address for the range of that address alone."""
+    if isinstance(given, str) and "/" not in given:
+        return ip_network(parse_address(given))
+    return parse_network(given)
+
+
+Community = Annotated[
+    str, AfterValidator(_community), WithJsonSchema({"type": "string", "examples": ["64500:100"]})
+]
+Range = Annotated[
+    IPNetwork, BeforeValidator(_range), WithJsonSchema({"type": "string", "examples": ["10.64.0.0/28"]})
+]
 
 
 class Pool(Value):
@@ -35,6 +72,20 @@ class Pool(Value):
     advertise: Advertise = Advertise.BLOCK
     cooldown_s: Annotated[int, Field(strict=True, ge=0, le=86400)] = 60
     """Seconds for which a released address is not assigned again."""
+    reserved: Annotated[tuple[Range, ...], Field(max_length=MAX_RESERVED)] = ()
+    """Ranges and single addresses that are never assigned."""
+    disabled: bool = False
+    """Nothing new is assigned; what is assigned stays."""
+    priority: Annotated[int, Field(strict=True, ge=0, le=1000)] = 100
+    """Of several pools that a request could mean, the highest is used first; of equals, the first by name."""
+    tenant: Name | None = None
+    """Only this tenant's endpoints get addresses; anybody's when not given."""
+    node_selector: Labels = {}
+    """Only nodes that have all of these labels get addresses."""
+    borrow: bool = False
+    """When no block is left, a node takes single addresses out of others' blocks, announced as /32 (/128)."""
+    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
+    """What the speakers send with the pool's prefixes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -57,7 +108,15 @@ class Pool(Value):
             raise ValueError(
                 f"block_prefixlen {self.block_prefixlen} does not fit {cidr}; use {lowest} to {longest}"
             )
+        outside = next((each for each in self.reserved if not _contains(cidr, each)), None)
+        if outside is not None:
+            raise ValueError(f"reserved range {outside} is not inside {cidr}")
         return self
+
+
+def _contains(cidr: IPNetwork, part: IPNetwork) -> bool:
+    # subnet_of() takes networks of one family only, which the checker cannot see
+    return cidr.version == part.version and part.subnet_of(cidr)  # type: ignore[arg-type]
 
 
 class Block(Value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
+from uuid import NAMESPACE_OID, uuid5
 
 from intent.held import Held
 from intent.snapshot import Snapshot, View
@@ -43,7 +44,13 @@ def endpoint(
 ) -> Endpoint:
     mac = "02:70:" + ":".join(f"{octet:02x}" for octet in ip_address(address).packed[-4:])
     return Endpoint(
-        id=name, node=node, pool="default", addresses=(ip_address(address),), mac=mac, state=state
+        id=name,
+        uid=uuid5(NAMESPACE_OID, name + address).hex,
+        node=node,
+        pools=("default",),
+        addresses=(ip_address(address),),
+        mac=mac,
+        state=state,
     )
 
 

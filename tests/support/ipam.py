@@ -141,9 +141,9 @@ def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
     assigned = [address for address in held if address.state is AddressState.ASSIGNED]
     by_key = sorted((str(each.address), each.endpoint, each.node, each.pool) for each in assigned)
     by_record = sorted(
-        (str(address), record.id, record.node, record.pool)
+        (str(address), record.id, record.node, pool)
         for record in records.values()
-        for address in record.addresses
+        for address, pool in record.placed
     )
     assert by_key == by_record, "an address key for each address of a record, and no other"
     assert len({address for address, *_ in by_key}) == len(by_key), "no address is held twice"
@@ -178,9 +178,9 @@ def _check_displaced(store: Store, records: dict[str, Found[Endpoint]], claims: 
     pools = {pool.name: pool for pool in scan(store, keys.POOLS).values}
     wanted = set()
     for record in (found.value for found in records.values()):
-        for address in record.addresses:
-            cidr = blocks.block_of(pools[record.pool], address)
-            claim = claims.get((record.pool, ip_network(cidr)))
+        for address, pool_name in record.placed:
+            cidr = blocks.block_of(pools[pool_name], address)
+            claim = claims.get((pool_name, ip_network(cidr)))
             assert claim is not None, "the block of an assigned address is claimed"
             if claim.node != record.node:
                 wanted.add((keys.DISPLACED.key(claim.node, address), record.id, record.node))

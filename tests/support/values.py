@@ -18,13 +18,21 @@ from store.model import (
     Displaced,
     Endpoint,
     EndpointState,
+    Event,
+    Join,
     Node,
     Peer,
     Pool,
     Program,
     Ready,
+    Role,
+    Secret,
     Session,
     SessionState,
+    Severity,
+    Tenant,
+    Token,
+    Usage,
     Value,
 )
 
@@ -46,6 +54,10 @@ macs = st.integers(0, 2**40 - 1).map(lambda n: "02:" + ":".join(f"{octet:02x}" f
 mtus = st.integers(1280, 9216)
 times = st.datetimes(timezones=st.just(UTC))
 texts = st.text(max_size=40)
+hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
+counts = st.none() | st.integers(0, 2**31 - 1)
+secrets = st.builds(Secret, sha256=hashes, expires=st.none() | times)
+communities = st.builds("{}:{}".format, st.integers(0, 65535), st.integers(0, 65535))
 several = {"min_size": 1, "max_size": 2}
 
 
@@ -60,6 +72,45 @@ def pools(draw: st.DrawFn) -> Pool:
         block_prefixlen=draw(st.integers(lowest, cidr.max_prefixlen)),
         advertise=draw(st.sampled_from(Advertise)),
         cooldown_s=draw(st.integers(0, 86400)),
+        reserved=draw(st.just(()) | st.just((cidr,))),
+        disabled=draw(st.booleans()),
+        priority=draw(st.integers(0, 1000)),
+        tenant=draw(st.none() | names),
+        node_selector=draw(labels),
+        borrow=draw(st.booleans()),
+        communities=draw(st.lists(communities, max_size=3).map(tuple)),
+    )
+
+
+@st.composite
+def endpoints(draw: st.DrawFn) -> Endpoint:
+    """Endpoints of one family, or of both."""
+    held = draw(st.lists(addresses, **several, unique_by=lambda address: address.version))
+    return Endpoint(
+        id=draw(identifiers),
+        uid=draw(hashes)[:32],
+        node=draw(names),
+        tenant=draw(st.none() | names),
+        pools=tuple(draw(names) for _ in held),
+        addresses=tuple(held),
+        mac=draw(macs),
+        mtu_bytes=draw(mtus),
+        labels=draw(labels),
+        state=draw(st.sampled_from(EndpointState)),
+    )
+
+
+@st.composite
+def tokens(draw: st.DrawFn) -> Token:
+    """Tokens whose role says whose they are."""
+    role = draw(st.sampled_from(Role))
+    return Token(
+        name=draw(names),
+        role=role,
+        tenant=draw(names) if role is Role.TENANT else None,
+        node=draw(names) if role is Role.NODE else None,
+        secrets=draw(st.lists(secrets, **several).map(tuple)),
+        created=draw(times),
     )
 
 
@@ -90,16 +141,22 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         mtu_bytes=mtus,
         labels=labels,
     ),
-    Endpoint: st.builds(
-        Endpoint,
-        id=identifiers,
-        node=names,
-        pool=names,
-        addresses=st.lists(addresses, **several).map(tuple),
-        mac=macs,
-        mtu_bytes=mtus,
-        labels=labels,
-        state=st.sampled_from(EndpointState),
+    Endpoint: endpoints(),
+    Token: tokens(),
+    Tenant: st.builds(Tenant, name=names, max_ipv4=counts, max_ipv6=counts, labels=labels),
+    Usage: st.builds(Usage, tenant=names, ipv4=st.integers(0, 2**31 - 1), ipv6=st.integers(0, 2**31 - 1)),
+    Join: st.builds(Join, name=names, sha256=hashes, expires=times),
+    Event: st.builds(
+        Event,
+        id=st.builds("{:016d}-{:08x}".format, st.integers(0, 10**16 - 1), st.integers(0, 2**32 - 1)),
+        at=times,
+        severity=st.sampled_from(Severity),
+        reason=st.just("pool-full"),
+        noun=texts,
+        name=texts,
+        detail=texts,
+        node=st.none() | names,
+        tenant=st.none() | names,
     ),
     Block: st.builds(Block, cidr=networks, pool=names, node=names),
     Address: st.builds(
@@ -110,6 +167,10 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         node=names,
         state=st.sampled_from(AddressState),
         since=times,
+        tenant=st.none() | names,
+        by=texts,
+        request=texts,
+        left=st.lists(names, max_size=2).map(tuple),
     ),
     Displaced: st.builds(Displaced, address=addresses, endpoint=identifiers, node=names),
     Attachment: st.builds(

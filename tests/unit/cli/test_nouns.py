@@ -24,7 +24,7 @@ POOL = {
 ENDPOINT = {
     "id": "web-1",
     "node": "node-1",
-    "pool": "default",
+    "pools": ["default"],
     "addresses": ["10.64.0.1"],
     "mac": "02:00:0a:40:00:01",
     "labels": {"app": "web"},
@@ -108,7 +108,7 @@ def test_list_is_a_table(polder: Polder) -> None:
     with serving(Reply(200, {"items": [ENDPOINT], "revision": 7})) as canned:
         ran = polder("endpoint", "list", "--server", canned.url)
     heading, row = ran.out.splitlines()
-    assert heading.split() == ["ID", "NODE", "POOL", "ADDRESSES", "STATE", "ATTACHED", "READY", "LABELS"]
+    assert heading.split() == ["ID", "NODE", "POOLS", "ADDRESSES", "STATE", "ATTACHED", "READY", "LABELS"]
     assert row.split() == ["web-1", "node-1", "default", "10.64.0.1", "assigned", "no", "no", "app=web"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from controller.reading import put, read, scan
@@ -38,10 +40,13 @@ def test_the_answer_is_what_a_workload_needs(plant: Api) -> None:
     answer = plant.send("POST", "/v1/endpoints", {"id": "a", "node": "node-3", "labels": {"app": "web"}})
     assert answer.status_code == 201
     assert answer.headers["Location"] == "/v1/endpoints/a"
+    assert re.fullmatch("[0-9a-f]{32}", answer.json["uid"])
     assert answer.json == {
         "id": "a",
+        "uid": answer.json["uid"],
         "node": "node-3",
-        "pool": "default",
+        "tenant": None,
+        "pools": ["default"],
         "addresses": ["10.64.0.1"],
         "prefixes": ["10.64.0.1/32"],
         "gateways": ["169.254.1.1"],
@@ -253,12 +258,12 @@ def test_lists_are_filtered_and_paged(plant: Api) -> None:
 def test_the_pool_is_guessed_only_when_one_is_meant(api: Api) -> None:
     api.made("/v1/nodes", {"name": "node-1", "asn": 64512})
     api.made("/v1/pools", {"name": "a", "cidr": "10.70.0.0/24"})
-    assert api.made("/v1/endpoints", {"node": "node-1"})["pool"] == "a"
+    assert api.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["a"]
     api.made("/v1/pools", {"name": "b", "cidr": "10.71.0.0/24"})
     assert api.send("POST", "/v1/endpoints", {"node": "node-1"}).status_code == 422
-    assert api.made("/v1/endpoints", {"node": "node-1", "address": "10.71.0.9"})["pool"] == "b"
+    assert api.made("/v1/endpoints", {"node": "node-1", "address": "10.71.0.9"})["pools"] == ["b"]
     api.made("/v1/pools", {"name": "default", "cidr": "10.72.0.0/24"})
-    assert api.made("/v1/endpoints", {"node": "node-1"})["pool"] == "default"
+    assert api.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["default"]
 
 
 def test_a_record_and_its_copy_are_the_same_bytes(plant: Api) -> None:

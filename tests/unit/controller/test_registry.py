@@ -47,6 +47,13 @@ def test_defaults_are_shown(api: Api) -> None:
         "block_prefixlen": 26,
         "advertise": "block",
         "cooldown_s": 60,
+        "reserved": [],
+        "disabled": False,
+        "priority": 100,
+        "tenant": None,
+        "node_selector": {},
+        "borrow": False,
+        "communities": [],
     }
     assert api.made("/v1/nodes", NODE) == {
         **NODE,

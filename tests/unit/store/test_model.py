@@ -15,7 +15,8 @@ PEER = {"name": "tor-a", "address": "10.1.1.0", "asn": 64501}
 ENDPOINT = {
     "id": "web",
     "node": "node-1",
-    "pool": "default",
+    "uid": "0" * 32,
+    "pools": ["default"],
     "addresses": ["10.64.0.1"],
     "mac": "02:70:0a:40:00:01",
 }
@@ -38,7 +39,7 @@ ENDPOINT = {
         (Pool, {**POOL, "name": "a" * 64}, "name", "pattern"),
         (Pool, {**POOL, "color": "red"}, "color", "not permitted"),
         (Pool, {**POOL, "cooldown_s": -1}, "cooldown_s", "greater than or equal to 0"),
-        (Pool, {**POOL, "advertise": "rack"}, "advertise", "'block' or 'host'"),
+        (Pool, {**POOL, "advertise": "rack"}, "advertise", "'block', 'host' or 'none'"),
         (Node, {**NODE, "asn": 0}, "asn", "greater than or equal to 1"),
         (Node, {**NODE, "asn": 23456}, "asn", "reserved"),
         (Node, {**NODE, "asn": 4294967296}, "asn", "less than or equal to"),

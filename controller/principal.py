@@ -1,0 +1,31 @@
+"""Who makes the request that is handled now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import g
+
+from store.model import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The bearer of a token: a name for the audit log, and what the role is limited to."""
+
+    name: str
+    role: Role
+    tenant: str | None = None
+    """With role tenant: the only tenant whose things exist for it."""
+    node: str | None = None
+    """With role node: the only node whose things exist for it."""
+
+
+ANYBODY = Principal("anybody", Role.ADMIN)
+"""The caller of a controller that demands no token: it listens on loopback only."""
+
+
+def principal() -> Principal:
+    """Of the request that is handled now."""
+    return cast("Principal", g.get("principal", ANYBODY))

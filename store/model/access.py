@@ -1,0 +1,83 @@
+"""Who may do what: tenants with their quotas, the tokens of the API, and what joins a node."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from store.model.value import Labels, Name, Value
+
+Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Tenant(Value):
+    """Somebody whose endpoints are counted, and kept apart from those of others in the API."""
+
+    name: Name
+    max_ipv4: Count | None = None
+    """IPv4 addresses it may hold, those that cool down included; no limit when not given."""
+    max_ipv6: Count | None = None
+    labels: Labels = {}
+
+
+class Usage(Value):
+    """What a tenant holds. Written in the very transaction that assigns or frees, so it is exact."""
+
+    tenant: Name
+    ipv4: Count = 0
+    ipv6: Count = 0
+
+
+class Role(StrEnum):
+    """What the bearer of a token may do."""
+
+    ADMIN = "admin"
+    """Everything."""
+    NETWORK = "network"
+    """Pools, peers and BGP; reads the rest, save tokens."""
+    PLATFORM = "platform"
+    """Nodes, tenants, join tokens and all endpoints; reads the rest, save tokens."""
+    TENANT = "tenant"
+    """The endpoints and addresses of one tenant, and nothing else."""
+    NODE = "node"
+    """One node, and the endpoints on it."""
+    READ_ONLY = "read-only"
+    """Reads all, save tokens."""
+
+
+class Secret(Value):
+    """One secret of a token: of 256 random bits, of which only this hash is stored."""
+
+    sha256: Sha256
+    expires: AwareDatetime | None = None
+
+
+class Token(Value):
+    """A name to whom secrets were given. While it is rotated it has two, so that nobody is locked out."""
+
+    name: Name
+    role: Role
+    tenant: Name | None = None
+    node: Name | None = None
+    secrets: Annotated[tuple[Secret, ...], Field(min_length=1, max_length=2)]
+    created: AwareDatetime
+
+    @model_validator(mode="after")
+    def _scoped(self) -> Token:
+        if (self.tenant is not None) != (self.role is Role.TENANT):
+            raise ValueError("tenant is given with role tenant, and with no other")
+        if (self.node is not None) != (self.role is Role.NODE):
+            raise ValueError("node is given with role node, and with no other")
+        return self
+
+
+class Join(Value):
+    """The right to join as one node, once. Only the hash of its secret is stored."""
+
+    name: Name
+    """The node."""
+    sha256: Sha256
+    expires: AwareDatetime
