@@ -20,6 +20,7 @@ from controller.api.nodes import nodes
 from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.usage import pool_usage
 from controller.auth import require_token
 from controller.openapi import document
 from controller.problem import Problem
@@ -29,7 +30,7 @@ from store.errors import Corrupt, StoreError
 
 log = logging.getLogger(__name__)
 
-NOUNS = (pools, nodes, peers, endpoints, addresses, bgp, health)
+NOUNS = (pools, pool_usage, nodes, peers, endpoints, addresses, bgp, health)
 RETRY_AFTER_S = 2
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 DRAIN_BYTES = 1 << 25

@@ -31,6 +31,7 @@ class Services:
     """The parts of one controller. Each is safe to call from many threads."""
 
     store: Store
+    clock: Callable[[], datetime]
     metrics: Metrics
     committer: Committer
     registry: Registry
@@ -47,6 +48,7 @@ class Services:
         committer.start()
         return cls(
             store=store,
+            clock=clock,
             metrics=metrics,
             committer=committer,
             registry=Registry(store, committer),
