@@ -9,6 +9,7 @@ from typing import cast
 
 from flask import current_app
 
+from controller.events import Events
 from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
@@ -33,6 +34,7 @@ class Services:
     store: Store
     clock: Callable[[], datetime]
     metrics: Metrics
+    events: Events
     committer: Committer
     registry: Registry
     allocator: Allocator
@@ -50,6 +52,7 @@ class Services:
             store=store,
             clock=clock,
             metrics=metrics,
+            events=Events(store, clock),
             committer=committer,
             registry=Registry(store, committer),
             allocator=Allocator(store, committer, clock),

@@ -19,6 +19,7 @@
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
     sessions/<node>/<peer>              Session, written by the node's speaker
     alive/<node>/<program>              Alive, under the program's lease
+    lost/<node>                         Lost, while none of the node's programs lives
     leader/<duty>                       who has an elected duty, under its lease
 
 All below `/polder/v1/`. What one node needs of its own is below `node/<node>/`, so that one watch
@@ -41,6 +42,7 @@ from store.model import (
     Endpoint,
     Event,
     Join,
+    Lost,
     Node,
     Peer,
     Pool,
@@ -117,6 +119,7 @@ READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
+LOST = Kind(Lost, "lost/{}")
 
 KINDS: Sequence[Kind[Value]] = (
     POOLS,
@@ -138,6 +141,7 @@ KINDS: Sequence[Kind[Value]] = (
     ADVERTISED,
     SESSIONS,
     ALIVE,
+    LOST,
 )
 
 

@@ -16,7 +16,7 @@ from store.model import Alive, Node, Program
 
 nodes = Noun("nodes")
 
-MUTABLE = ("asn", "router_id", "mtu_bytes", "labels")
+MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s")
 
 
 class ProgramView(BaseModel):

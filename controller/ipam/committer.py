@@ -66,7 +66,11 @@ class Committer:
             self._thread.join(CLOSE_S)
 
     def commit(self, unit: Unit) -> bool:
-        """Apply one unit. Blocking until the store has answered.
+        """Apply one unit. Blocking until the store has answered; see `submit`."""
+        return self.submit(unit).result()
+
+    def submit(self, unit: Unit) -> Future[bool]:
+        """Queue one unit. What the future gives:
 
         Returns:
             True when it is applied, False when a compare of this unit did not hold.
@@ -80,7 +84,7 @@ class Committer:
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
             self._queue.put((unit, future))
-        return future.result()
+        return future
 
     def _run(self) -> None:
         while self._collect():

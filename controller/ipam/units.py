@@ -82,7 +82,7 @@ def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
 def release(
     endpoint: Found[Endpoint],
     blocks: tuple[Block, ...],
-    gone: Sequence[Absent],
+    gone: Sequence[Compare],
     cooldown: tuple[Address, ...],
     lease_id: int,
 ) -> Unit:

@@ -13,7 +13,7 @@ from store.model.endpoint import (
     host_prefix,
 )
 from store.model.event import Event, Severity
-from store.model.node import Alive, Node, Peer, Program, Session, SessionState
+from store.model.node import Alive, Lost, Node, Peer, Program, Session, SessionState
 from store.model.pool import Advertise, Block, Pool
 from store.model.value import IPAddress, IPNetwork, Value
 
@@ -32,6 +32,7 @@ __all__ = [
     "IPAddress",
     "IPNetwork",
     "Join",
+    "Lost",
     "Node",
     "Peer",
     "Pool",

@@ -19,6 +19,9 @@ class Node(Value):
     """The BGP identifier (RFC 4271 §4.2); the session's own IPv4 address when not given."""
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}
+    reclaim_after_s: Annotated[int, Field(strict=True, ge=60, le=31_536_000)] | None = 86400
+    """Seconds for which none of its programs lives until its endpoints end and their addresses are free; null
+    is never."""
 
 
 class Peer(Value):
@@ -84,3 +87,10 @@ class Alive(Value):
     program: Program
     boot_id: str
     started: AwareDatetime
+
+
+class Lost(Value):
+    """None of a node's programs lives, and since when. Gone as soon as one of them does."""
+
+    node: Name
+    since: AwareDatetime

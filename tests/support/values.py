@@ -20,6 +20,7 @@ from store.model import (
     EndpointState,
     Event,
     Join,
+    Lost,
     Node,
     Peer,
     Pool,
@@ -140,6 +141,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         router_id=st.none() | st.ip_addresses(v=4),
         mtu_bytes=mtus,
         labels=labels,
+        reclaim_after_s=st.none() | st.integers(60, 31_536_000),
     ),
     Endpoint: endpoints(),
     Token: tokens(),
@@ -195,5 +197,6 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         reason=texts,
         advertised=st.integers(0, 10**6),
     ),
+    Lost: st.builds(Lost, node=names, since=times),
     Alive: st.builds(Alive, node=names, program=st.sampled_from(Program), boot_id=texts, started=times),
 }

@@ -60,6 +60,7 @@ def test_defaults_are_shown(api: Api) -> None:
         "router_id": None,
         "mtu_bytes": 1500,
         "labels": {},
+        "reclaim_after_s": 86400,
         "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
     }
 
