@@ -32,7 +32,7 @@ class EtcdFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EtcdTls:
-    """Files that make a server speak TLS and demand a client certificate; `lab.pki` makes them.
+    """Files that make a server speak TLS and demand certificates of its CA; `lab.pki` makes them.
 
     The client pair is the one that the health check shows to the server.
     """
@@ -62,7 +62,7 @@ class EtcdServer:
         address: where it listens, for clients and peers.
         client_port, peer_port: 0 takes a free port, or 2379 and 2380 in a namespace.
         netns: the name of the network namespace to run in; None is this one.
-        tls: for the client port; peers talk in the clear.
+        tls: for clients and between peers; None is in the clear.
         flags: more arguments for etcd.
     """
 
@@ -81,8 +81,9 @@ class EtcdServer:
         spare = [CLIENT_PORT, PEER_PORT] if netns else free_ports(2, address)
         self.directory = directory
         self.name = name
-        self.url = f"{'https' if tls else 'http'}://{address}:{client_port or spare[0]}"
-        self.peer_url = f"http://{address}:{peer_port or spare[1]}"
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://{address}:{client_port or spare[0]}"
+        self.peer_url = f"{scheme}://{address}:{peer_port or spare[1]}"
         self.initial_cluster = f"{name}={self.peer_url}"
         self._netns = netns
         self._tls = tls
@@ -225,6 +226,10 @@ class EtcdServer:
                 f"--trusted-ca-file={self._tls.ca}",
                 f"--cert-file={self._tls.cert}",
                 f"--key-file={self._tls.key}",
+                "--peer-client-cert-auth",
+                f"--peer-trusted-ca-file={self._tls.ca}",
+                f"--peer-cert-file={self._tls.cert}",
+                f"--peer-key-file={self._tls.key}",
             ]
         return command
 

@@ -16,6 +16,7 @@ from lab.errors import LabError
 from lab.fabric import Fabric
 from lab.frr import Tor
 from lab.host import Completed, Host
+from lab.management import StartController
 from lab.polder import Polder
 from lab.rest import Rest
 from lab.topology import Role, Topology, dual_tor
@@ -36,7 +37,8 @@ class Lab:
     Args:
         name: 1 to 16 lower-case letters and digits; namespaces are called `<name>-<host>`.
         with_polder: start etcd, controllers, agents and speakers too; without it the fabric is bare.
-        topology: what to build; two ToRs and three nodes when not given.
+        topology: what to build; two ToRs, three nodes and three management hosts when not given.
+        controller: the command line of a controller; a test may start another one.
         say: told each step, for people.
     """
 
@@ -46,11 +48,13 @@ class Lab:
         *,
         with_polder: bool = True,
         topology: Topology | None = None,
+        controller: StartController = commands.controller,
         say: Say = lambda _: None,
     ) -> None:
         self.name = name
         self.topology = topology or dual_tor()
         self._with_polder = with_polder
+        self._controller = controller
         self._say = say
         self._claim: Claim | None = None
         self._fabric: Fabric | None = None
@@ -153,6 +157,8 @@ class Lab:
         self._fabric = Fabric(claim, self.topology)
         self._fabric.build()
         if self._with_polder:
-            self._say("etcd with TLS, two controllers, and on each node an agent and a speaker")
-            self._polder = Polder(self._fabric, claim.ledger)
+            self._say(
+                "three members of etcd with TLS, three controllers, on each node an agent and a speaker"
+            )
+            self._polder = Polder(self._fabric, claim.ledger, controller=self._controller)
             self._polder.start()

@@ -1,4 +1,4 @@
-"""Polder on a fabric: etcd with TLS and two controllers in `mgmt`, an agent and a speaker on each node.
+"""Polder on a fabric: etcd and the controllers on the management hosts, an agent and a speaker on each node.
 
 The programs are started as a user starts them, and told over REST what the topology says: one pool,
 the nodes, and a peer for each uplink.
@@ -6,49 +6,48 @@ the nodes, and a peer for each uplink.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from lab import commands
 from lab.commands import EtcdAccess
-from lab.etcd import EtcdServer, EtcdTls
+from lab.etcd import EtcdCluster
 from lab.fabric import Fabric
-from lab.pki import Authority
+from lab.management import Management, StartController
 from lab.program import Program
 from lab.rest import Rest
 from lab.state import Ledger
-from lab.topology import MGMT_ADDRESS, Role
+from lab.topology import Role
 from lab.wait import wait_until
 
 POOL = {"name": "default", "cidr": "10.64.0.0/16"}
-API_ADDRESS = "127.0.0.1"
-API_PORTS = (8080, 8081)
-"""In the namespace of `mgmt`, one for each controller; both do all a controller does."""
 SESSIONS_S = 30.0
 
 
 class Polder:
     """Polder's programs on one fabric. Nothing runs until `start`."""
 
-    def __init__(self, fabric: Fabric, ledger: Ledger) -> None:
+    def __init__(self, fabric: Fabric, ledger: Ledger, *, controller: StartController) -> None:
         self._fabric = fabric
-        self._ledger = ledger
-        mgmt = fabric.hosts["mgmt"]
-        self.etcd, access = _secured_etcd(mgmt.directory, mgmt.netns)
-        self.url = f"http://{API_ADDRESS}:{API_PORTS[0]}"
-        self.apis = [Rest.inside(mgmt.netns, API_ADDRESS, port) for port in API_PORTS]
-        self.controllers = [
-            Program(
-                mgmt,
-                f"controller-{number}",
-                commands.controller(access, listen=f"{API_ADDRESS}:{port}"),
-                ready=partial(api.answers, "/readyz"),
-            )
-            for number, (port, api) in enumerate(zip(API_PORTS, self.apis, strict=True), start=1)
-        ]
+        self.management = Management(fabric.hosts, ledger, controller=controller)
         nodes = [spec.name for spec in fabric.topology.of(Role.NODE)]
-        self.agents = {node: self._agent(node, access) for node in nodes}
-        self.speakers = {node: self._speaker(node, access) for node in nodes}
+        access = {node: self.management.access(first) for first, node in enumerate(nodes)}
+        self.agents = {node: self._agent(node, access[node]) for node in nodes}
+        self.speakers = {node: self._speaker(node, access[node]) for node in nodes}
+
+    @property
+    def etcd(self) -> EtcdCluster:
+        """All members of etcd."""
+        return self.management.etcd
+
+    @property
+    def controllers(self) -> list[Program]:
+        """All controllers: each does all a controller does."""
+        return self.management.controllers
+
+    @property
+    def apis(self) -> list[Rest]:
+        """The API of each controller."""
+        return self.management.apis
 
     @property
     def api(self) -> Rest:
@@ -57,8 +56,7 @@ class Polder:
 
     def start(self) -> None:
         """Start all, register what the topology says, wait for every BGP session. Blocking."""
-        self.etcd.start()
-        self._ledger.process(self.etcd.pid)
+        self.management.start_etcd()
         programs = [*self.controllers, *self.agents.values(), *self.speakers.values()]
         for program in programs:
             program.launch()
@@ -112,8 +110,9 @@ class Polder:
         return Rest.unix(self.agent_socket(node))
 
     def reap(self) -> None:
-        """Collect etcd, which has ended. Idempotent."""
-        self.etcd.kill()
+        """Collect the members of etcd, which have ended. Idempotent."""
+        for member in self.etcd:
+            member.kill()
 
     def _agent(self, node: str, access: EtcdAccess) -> Program:
         argv = commands.node_agent(
@@ -128,13 +127,3 @@ class Polder:
 
     def _run_dir(self, node: str) -> Path:
         return self._fabric.hosts[node].directory / "polder"
-
-
-def _secured_etcd(directory: Path, namespace: str) -> tuple[EtcdServer, EtcdAccess]:
-    """An etcd that demands client certificates, and what Polder's programs need to use it."""
-    authority = Authority.create(directory / "pki")
-    server = authority.server("etcd", [MGMT_ADDRESS])
-    client = authority.client("polder")
-    tls = EtcdTls(authority.ca, server.cert, server.key, client.cert, client.key)
-    etcd = EtcdServer(directory / "etcd", address=MGMT_ADDRESS, netns=namespace, tls=tls)
-    return etcd, EtcdAccess(etcd.endpoints, authority.ca, client.cert, client.key)

@@ -5,7 +5,9 @@
                 |     \\_/     |
               node-1  node-2  node-3       AS 64511, 64512, 64513; a default route over both ToRs
                 |       |       |
-                +------ mgmt ---+          etcd and the controllers, out of band
+                +------ mgmt ---+          out of band; on each of mgmt, mgmt-2 and mgmt-3
+                       /    \\              a member of etcd and a controller
+                  mgmt-2    mgmt-3
 
 Links between routers are /31. All of it is in 10.0.0.0/8 and leaves 10.64.0.0/10 to Polder's pools.
 """
@@ -18,6 +20,8 @@ from ipaddress import ip_interface
 
 MTU_BYTES = 1500
 MGMT_ADDRESS = "10.255.0.1"
+MGMT_ADDRESSES = {"mgmt": MGMT_ADDRESS, "mgmt-2": "10.255.0.2", "mgmt-3": "10.255.0.3"}
+"""Three, so that one may be lost: two members of etcd are a majority. The first has the segment's bridge."""
 METAL_ADDRESS = "10.3.0.10"
 MGMT_BRIDGE = "segment"
 
@@ -128,15 +132,36 @@ def dual_tor(node_count: int = 3) -> Topology:
         hosts=(
             HostSpec("tor-a", Role.TOR, asn=64501, loopback="10.0.0.1/32"),
             HostSpec("tor-b", Role.TOR, asn=64502, loopback="10.0.0.2/32"),
-            HostSpec("mgmt", Role.MGMT, bridge_address=f"{MGMT_ADDRESS}/24"),
+            *_mgmt_hosts(),
             HostSpec("metal", Role.METAL, gateways=("10.3.0.1",)),
             *(_node(number) for number in numbers),
         ),
         links=(
             Link(End("tor-a", "tor-b", "10.0.1.0/31"), End("tor-b", "tor-a", "10.0.1.1/31")),
             Link(End("tor-a", "metal", "10.3.0.1/24"), End("metal", "eth0", f"{METAL_ADDRESS}/24")),
+            *_mgmt_links(),
             *(link for number in numbers for link in _node_links(number)),
         ),
+    )
+
+
+def mgmt_only() -> Topology:
+    """The management segment alone: for what needs etcd and the controllers, and no node."""
+    return Topology(_mgmt_hosts(), _mgmt_links())
+
+
+def _mgmt_hosts() -> tuple[HostSpec, ...]:
+    return (
+        HostSpec("mgmt", Role.MGMT, bridge_address=f"{MGMT_ADDRESS}/24"),
+        *(HostSpec(name, Role.MGMT) for name in MGMT_ADDRESSES if name != "mgmt"),
+    )
+
+
+def _mgmt_links() -> tuple[Link, ...]:
+    return tuple(
+        Link(End("mgmt", name, None), End(name, "mgmt0", f"{address}/24"))
+        for name, address in MGMT_ADDRESSES.items()
+        if name != "mgmt"
     )
 
 

@@ -64,7 +64,7 @@ def _survives(cast: Cast, target: Container, program: Program) -> list[str]:
         kernel = node.monitor_routes()
         began = time.monotonic()
         program.kill()
-        expect(cast.lab.polder.apis[1].answers("/v1/endpoints"), "the other controller does not answer")
+        expect(cast.lab.polder.apis[1].answers("/v1/endpoints"), "another controller does not answer")
         for ping in pings:
             ping.wait_answers(25, AGREE_S)
         program.start()

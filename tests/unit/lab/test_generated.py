@@ -38,7 +38,11 @@ def test_the_management_bridge_has_the_address_and_its_ports_have_none() -> None
         "address add 10.255.0.1/24 dev segment",
         "link set segment up",
     ]
-    assert lines[3:] == ["link set node-1 master segment", "link set node-1 up"]
+    assert lines[3:] == [
+        f"link set {port} {verb}"
+        for port in ("mgmt-2", "mgmt-3", "node-1")
+        for verb in ("master segment", "up")
+    ]
 
 
 def test_bgpd_takes_the_nodes_calls_without_policy_and_uses_several_paths() -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_interface, ip_network
 
 import pytest
 
-from lab.topology import METAL_ADDRESS, Role, dual_tor
+from lab.topology import METAL_ADDRESS, MGMT_ADDRESSES, Role, dual_tor, mgmt_only
 
 TOPOLOGY = dual_tor()
 POOL = ip_network("10.64.0.0/16")
@@ -53,6 +53,13 @@ def test_a_tor_waits_for_its_nodes_and_one_tor_calls_the_other() -> None:
 def test_connected_prefixes() -> None:
     assert TOPOLOGY.connected("metal") == {f"{ip_network(METAL_ADDRESS + '/24', strict=False)}"}
     assert {"10.0.0.1/32", "10.0.1.0/31", "10.1.3.0/31"} <= TOPOLOGY.connected("tor-a")
+
+
+def test_the_management_segment_is_the_same_alone() -> None:
+    alone = mgmt_only()
+    assert {host.name for host in alone.hosts} == set(MGMT_ADDRESSES)
+    assert set(alone.hosts) <= set(TOPOLOGY.hosts)
+    assert set(alone.links) <= set(TOPOLOGY.links)
 
 
 @pytest.mark.parametrize("count", [0, 10])
