@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from controller.api.noun import JSON, MERGE_PATCH, Operation, Patch
+from controller.api.noun import JSON, MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.problem import MEDIA_TYPE, TITLES
 
 REF = "#/components/schemas/{model}"
@@ -67,7 +67,7 @@ def _operation(operation: Operation) -> Document:
         "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
         "responses": {str(status): _answer(operation, status) for status in operation.answers},
     }
-    for status in sorted({*_always(operation), *operation.refuses}):
+    for status in sorted({*_always(operation), *_preconditions(operation), *operation.refuses}):
         described["responses"].setdefault(str(status), _problem(status))
     if operation.body is not None:
         described["requestBody"] = {"required": True, "content": _body(operation.body)}
@@ -78,10 +78,16 @@ def _always(operation: Operation) -> tuple[int, ...]:
     return (400, 401, 413, 415, 422, 503) if operation.body else (401, 422, 503)
 
 
+def _preconditions(operation: Operation) -> tuple[int, ...]:
+    if not operation.matches:
+        return ()
+    return (412, 428) if operation.method == "PUT" else (412,)
+
+
 def _answer(operation: Operation, status: int) -> Document:
     model = operation.answers[status]
     if model is None:
-        return {"description": "No content"}
+        return {"description": "Not modified" if status == NOT_MODIFIED else "No content"}
     schema: Document = {"$ref": REF.format(model=model.__name__)}
     if operation.summary.startswith("List "):
         schema = {

@@ -15,7 +15,9 @@ from typing import Any
 MEDIA_TYPE = "application/problem+json"
 
 TITLES: Mapping[str, tuple[int, str]] = {
-    "malformed": (400, "The body is not JSON"),
+    "malformed": (400, "The request cannot be read"),
+    "too-deep": (400, "The body is nested too deeply"),
+    "duplicate-key": (400, "The body names a field twice"),
     "unauthorized": (401, "A bearer token is needed"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "The path does not take this method"),
@@ -25,9 +27,11 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "address-in-use": (409, "The address is not free"),
     "pool-full": (409, "The pool has no free address"),
     "releasing": (409, "The endpoint is being deleted"),
+    "stale": (412, "It is not what the precondition demands"),
     "too-large": (413, "The body is too large"),
     "media-type": (415, "The body is of the wrong type"),
     "invalid": (422, "The request is not valid"),
+    "precondition-required": (428, "A precondition is needed"),
     "corrupt": (500, "A stored value cannot be read"),
     "internal": (500, "The controller failed"),
     "unavailable": (503, "The store does not answer"),

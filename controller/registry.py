@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
+from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, unknown_reference
-from controller.reading import find, put, read, scan
+from controller.reading import Found, find, put, read, scan
 from controller.turn import Turn
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
@@ -18,6 +19,8 @@ from store.model import Node, Peer, Pool
 ATTEMPTS = 24
 
 V = TypeVar("V", Pool, Node, Peer)
+Made = tuple[Found[V], bool]
+"""What is stored then, and whether it is new."""
 
 
 class Registry:
@@ -29,37 +32,56 @@ class Registry:
         # Each of these compares that nobody else wrote a pool (or peer): one after the other none loses.
         self._turn = Turn()
 
-    def create_pool(self, pool: Pool) -> tuple[Pool, bool]:
+    def create_pool(self, pool: Pool) -> Made[Pool]:
         """Create a pool that overlaps no other; see `_create`."""
         with self._turn:
             return self._create(keys.POOLS, pool, self._overlaps_none)
 
-    def create_node(self, node: Node) -> tuple[Node, bool]:
+    def create_node(self, node: Node) -> Made[Node]:
         """Create a node; see `_create`."""
         return self._create(keys.NODES, node, lambda node: ())
 
-    def create_peer(self, peer: Peer) -> tuple[Peer, bool]:
+    def create_peer(self, peer: Peer) -> Made[Peer]:
         """Create a peer of a node that exists, or of every node; see `_create`."""
         with self._turn:
             return self._create(keys.PEERS, peer, self._has_node_and_is_alone)
 
-    def change(self, kind: Kind[V], name: str, edit: Callable[[V], V]) -> V:
-        """Apply an edit to what is stored under a name; returns what is stored then. Idempotent."""
+    def replace(
+        self, kind: Kind[V], name: str, create: Callable[[], Made[V]], edit: Callable[[V], V], match: Match
+    ) -> Made[V]:
+        """Create what is not there, else edit what is: whichever of both `match` allows."""
+        what = f"{kind.model.__name__.lower()} {name}"
+        found = read(self._store, kind, name)
+        match.demand(what, found.mod_revision if found else None)
+        if found is not None:
+            return self.change(kind, name, edit, match), False
+        made, new = create()
+        if not new:
+            match.demand(what, made.mod_revision)
+        return made, new
+
+    def change(self, kind: Kind[V], name: str, edit: Callable[[V], V], match: Match = WHATEVER) -> Found[V]:
+        """Apply an edit to what is stored under a name; returns what is stored then. Idempotent.
+
+        Raises:
+            Problem: there is no such thing, or it is not the one that `match` demands.
+        """
         for _ in range(ATTEMPTS):
             found = find(self._store, kind, name)
+            match.demand(f"{kind.model.__name__.lower()} {name}", found.mod_revision)
             wanted = edit(found.value)
             if wanted == found.value:
-                return wanted
+                return found
             compares: tuple[Compare, ...] = ()
             if isinstance(wanted, Peer):
                 compares = self._has_node_and_is_alone(wanted)
             unit = Unit((found.unchanged(), *compares), (put(kind, wanted, name),))
-            if self._committer.commit(unit):
-                return wanted
+            if revision := self._committer.commit(unit):
+                return Found(wanted, found.key, revision)
         raise Problem("busy", f"{name} keeps changing", retry_after_s=1)
 
-    def _create(self, kind: Kind[V], value: V, check: Callable[[V], tuple[Compare, ...]]) -> tuple[V, bool]:
-        """Store a value under its name: the value, and whether it is new.
+    def _create(self, kind: Kind[V], value: V, check: Callable[[V], tuple[Compare, ...]]) -> Made[V]:
+        """Store a value under its name.
 
         Idempotent: an equal value that is there already is no error.
 
@@ -71,10 +93,11 @@ class Registry:
             if found is not None:
                 if found.value != value:
                     raise _different(value, found.value)
-                return found.value, False
+                return found, False
             operation = put(kind, value, value.name)
-            if self._committer.commit(Unit((Absent(operation.key), *check(value)), (operation,))):
-                return value, True
+            unit = Unit((Absent(operation.key), *check(value)), (operation,))
+            if revision := self._committer.commit(unit):
+                return Found(value, operation.key, revision), True
         raise Problem("busy", "others keep changing the same things", retry_after_s=1)
 
     def _overlaps_none(self, pool: Pool) -> tuple[Compare, ...]:

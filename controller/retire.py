@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
+from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
 from controller.reading import Found, find, read, scan
 from store import keys
@@ -30,10 +31,11 @@ class Retirer:
         self._store = store
         self._committer = committer
 
-    def delete_pool(self, name: str) -> None:
+    def delete_pool(self, name: str, match: Match = WHATEVER) -> None:
         """Delete a pool that no address is assigned from or cools down in. Raises `Problem`."""
         for _ in range(ATTEMPTS):
             pool = find(self._store, keys.POOLS, name)
+            match.demand(f"pool {name}", pool.mod_revision)
             self._refuse_used_pool(pool.value)
             claims = scan(self._store, keys.BLOCKS, name).items
             chunks = [claims[start : start + CHUNK] for start in range(0, len(claims), CHUNK)]
@@ -43,7 +45,7 @@ class Retirer:
                 return
         raise _busy(name)
 
-    def delete_node(self, name: str) -> None:
+    def delete_node(self, name: str, match: Match = WHATEVER) -> None:
         """Delete a node that has no endpoint and no peer, and whose blocks hold nobody's address.
 
         Raises:
@@ -51,6 +53,7 @@ class Retirer:
         """
         for _ in range(ATTEMPTS):
             node = find(self._store, keys.NODES, name)
+            match.demand(f"node {name}", node.mod_revision)
             self._refuse_used_node(name)
             peers = scan(self._store, keys.PEERS)
             _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
@@ -61,10 +64,11 @@ class Retirer:
                 return
         raise _busy(name)
 
-    def delete_peer(self, name: str) -> None:
+    def delete_peer(self, name: str, match: Match = WHATEVER) -> None:
         """Delete a peer. Raises `Problem` when there is none."""
         for _ in range(ATTEMPTS):
             peer = find(self._store, keys.PEERS, name)
+            match.demand(f"peer {name}", peer.mod_revision)
             if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key),))):
                 return
         raise _busy(name)

@@ -6,6 +6,7 @@ JSON. A rule over several fields begins its message with the field it is about, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -58,12 +59,23 @@ def parse_object(data: bytes) -> dict[str, Any]:
     try:
         given = from_json(data, allow_inf_nan=False)
     except ValueError as fault:
+        if "recursion" in str(fault):
+            raise Problem("too-deep", "the body is nested too deeply; nothing here has five levels") from None
         detail = f"the body is not JSON: {fault}" if data else "the body is empty; expected a JSON object"
         raise Problem("malformed", detail) from None
+    # RFC 8259 §4 leaves open which of two fields of one name counts; so neither does. No fast parser tells.
+    json.loads(data, object_pairs_hook=_refuse_twins)
     if not isinstance(given, dict):
         detail = f"expected a JSON object, not {_json_type(given)}"
         raise Problem("invalid", detail, errors=[Fault(detail, "")])
     return given
+
+
+def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        twin = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise Problem("duplicate-key", f"the field {twin[:128]!r} is given twice in one object; give it once")
 
 
 def validate(model: type[M], given: Mapping[str, Any]) -> M:
@@ -83,22 +95,29 @@ def merge(model: type[M], current: M, patch: Mapping[str, Any], mutable: Sequenc
     """
     document = current.model_dump(mode="json")
     merged = _merged(document, patch)
-    faults = [
-        Fault(
-            f"cannot be changed (it is {document[name]!r}); only {', '.join(mutable)} can",
-            pointer((name,)),
-        )
-        for name in patch
-        if name in document and name not in mutable and merged.get(name) != document[name]
-    ]
-    if faults:
-        raise Problem("invalid", _summary(faults), errors=faults)
+    _refuse_fixed(document, merged, mutable)
     return validate(model, merged)
+
+
+def replaced(current: M, wanted: M, mutable: Sequence[str]) -> M:
+    """`wanted` in place of `current`. Raises `Problem` when they differ in what cannot be changed."""
+    _refuse_fixed(current.model_dump(mode="json"), wanted.model_dump(mode="json"), mutable)
+    return wanted
 
 
 def pointer(path: Sequence[str | int]) -> str:
     """A JSON pointer (RFC 6901); the empty path is the whole document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _refuse_fixed(current: Mapping[str, Any], wanted: Mapping[str, Any], mutable: Sequence[str]) -> None:
+    faults = [
+        Fault(f"cannot be changed (it is {value!r}); only {', '.join(mutable)} can", pointer((name,)))
+        for name, value in current.items()
+        if name not in mutable and wanted.get(name) != value
+    ]
+    if faults:
+        raise Problem("invalid", _summary(faults), errors=faults)
 
 
 def _merged(target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from controller.api import listing
 from controller.api.endpoint_view import EndpointView, EndpointViews, NewEndpoint, new_view
 from controller.api.noun import Answer, Noun, Operation, Patch
 from controller.ipam.allocator import Request
+from controller.precondition import match
 from controller.problem import not_found
 from controller.reading import Listing, read
 from controller.services import services
@@ -77,7 +78,7 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
     found = read(services().store, keys.ENDPOINTS, id)
     if found is None:
         raise not_found("endpoint", id)
-    return Answer(EndpointViews(services().store).view(found.value))
+    return Answer(EndpointViews(services().store).view(found.value), revision=found.mod_revision)
 
 
 @endpoints.operation(
@@ -88,12 +89,13 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
         {200: EndpointView},
         body=Patch(Endpoint, MUTABLE),
         refuses=(404, 409),
+        matches=True,
     )
 )
 def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """It keeps its addresses; its MTU becomes that of the new node."""
-    changed = services().mover.change(id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE))
-    return Answer(EndpointViews(services().store).view(changed))
+    changed = services().mover.change(id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE), match())
+    return Answer(EndpointViews(services().store).view(changed.value), revision=changed.mod_revision)
 
 
 @endpoints.operation(
@@ -103,11 +105,12 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
         "Delete an endpoint",
         {204: None, 202: EndpointView},
         refuses=(404,),
+        matches=True,
     )
 )
 def delete_endpoint(id: str) -> Answer:  # noqa: A002
     """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
-    releasing = services().releaser.release(id)
+    releasing = services().releaser.release(id, match())
     if releasing is None:
         return Answer(status=204)
     return Answer(EndpointViews(services().store).view(releasing), 202)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
 
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch
-from controller.reading import find, read, scan
+from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.precondition import demanded_match, match
+from controller.reading import Found, find, read, scan
 from controller.services import services
-from controller.validation import merge
+from controller.validation import merge, replaced
 from store import keys
 from store.model import Alive, Node, Program
 
@@ -39,7 +41,7 @@ class NodeView(Node):
 def create_node(node: Node) -> Answer:
     """201 when new; 200 when an equal one is there."""
     stored, new = services().registry.create_node(node)
-    return Answer(_view(stored), 201 if new else 200, f"/v1/nodes/{stored.name}")
+    return _made(stored, new)
 
 
 @nodes.operation(Operation("GET", "/v1/nodes", "List nodes", {200: NodeView}, query=listing.PAGING))
@@ -54,7 +56,33 @@ def list_nodes() -> Answer:
 @nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
 def get_node(name: str) -> Answer:
     """One node."""
-    return Answer(_view(find(services().store, keys.NODES, name).value))
+    return _shown_alone(find(services().store, keys.NODES, name))
+
+
+@nodes.operation(
+    Operation(
+        "PUT",
+        "/v1/nodes/{name}",
+        "Create or replace a node",
+        {200: NodeView, 201: NodeView},
+        body=Node,
+        refuses=(409,),
+        matches=True,
+    )
+)
+def put_node(name: str, node: Node) -> Answer:
+    """What it becomes is all in the body; the precondition says of which state."""
+    has_name(name, node.name)
+    registry = services().registry
+    return _made(
+        *registry.replace(
+            keys.NODES,
+            name,
+            lambda: registry.create_node(node),
+            lambda stored: replaced(stored, node, MUTABLE),
+            demanded_match(),
+        )
+    )
 
 
 @nodes.operation(
@@ -65,28 +93,39 @@ def get_node(name: str) -> Answer:
         {200: NodeView},
         body=Patch(Node, MUTABLE),
         refuses=(404,),
+        matches=True,
     )
 )
 def change_node(name: str, patch: dict[str, Any]) -> Answer:
     """All but its name. Endpoints that exist keep their MTU."""
-    changed = services().registry.change(keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE))
-    return Answer(_view(changed))
+    changed = services().registry.change(
+        keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE), match()
+    )
+    return _shown_alone(changed)
 
 
-@nodes.operation(Operation("DELETE", "/v1/nodes/{name}", "Delete a node", {204: None}, refuses=(404, 409)))
+@nodes.operation(
+    Operation("DELETE", "/v1/nodes/{name}", "Delete a node", {204: None}, refuses=(404, 409), matches=True)
+)
 def delete_node(name: str) -> Answer:
     """Only while it has no endpoint and no peer, and nobody else holds an address of its blocks."""
-    services().retirer.delete_node(name)
+    services().retirer.delete_node(name, match())
     return Answer(status=204)
 
 
-def _view(node: Node) -> NodeView:
+def _made(found: Found[Node], new: bool) -> Answer:
+    answer = _shown_alone(found)
+    return replace(answer, status=201 if new else 200, location=f"/v1/nodes/{found.value.name}")
+
+
+def _shown_alone(found: Found[Node]) -> Answer:
+    name = found.value.name
     alive = {}
     for program in Program:
-        found = read(services().store, keys.ALIVE, node.name, program.value)
-        if found is not None:
-            alive[node.name, program] = found.value
-    return _shown(node, alive)
+        lives = read(services().store, keys.ALIVE, name, program.value)
+        if lives is not None:
+            alive[name, program] = lives.value
+    return Answer(_shown(found.value, alive), revision=found.mod_revision)
 
 
 def _shown(node: Node, alive: dict[tuple[str, Program], Alive]) -> NodeView:

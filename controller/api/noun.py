@@ -14,13 +14,15 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
-from controller.problem import Fault, Problem
+from controller.precondition import is_known, tag
+from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, validate
 
 MAX_BODY_BYTES = 1 << 20
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,14 @@ class Answer:
     body: BaseModel | str | None = None
     status: int = 200
     location: str | None = None
+    revision: int = 0
+    """Of the thing in the body, for its ETag; 0 where the body is not one thing."""
 
     def response(self) -> Response:
         """As Flask sends it."""
         headers = {"Location": self.location} if self.location else {}
+        if self.revision:
+            headers["ETag"] = tag(self.revision)
         if self.body is None:
             return Response(status=self.status, headers=headers, mimetype=JSON)
         text = self.body if isinstance(self.body, str) else self.body.model_dump_json()
@@ -56,10 +62,13 @@ class Operation:
     path: str
     summary: str
     answers: Mapping[int, type[BaseModel] | None]
+    """The model of each body. With 304 the ETag covers all of the body, and If-None-Match is heeded."""
     body: type[BaseModel] | Patch | None = None
     query: Mapping[str, str] = field(default_factory=dict)
     refuses: Sequence[int] = ()
     """The statuses of problems, beside those that any request can get."""
+    matches: bool = False
+    """It heeds If-Match and If-None-Match."""
 
 
 Handler = Callable[..., Answer]
@@ -94,7 +103,10 @@ def _view(declared: Operation, handler: Handler) -> Callable[..., Response]:
         arguments: list[Any] = list(parts.values())
         if declared.body is not None:
             arguments.append(_read_body(declared.body))
-        return handler(*arguments).response()
+        answer = handler(*arguments)
+        if NOT_MODIFIED in declared.answers and is_known(answer.revision):
+            answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
+        return answer.response()
 
     return view
 
@@ -110,6 +122,12 @@ def _read_body(wanted: type[BaseModel] | Patch) -> Any:
         raise too_large()
     document = parse_object(data)
     return document if isinstance(wanted, Patch) else validate(wanted, document)
+
+
+def has_name(path: str, body: str) -> None:
+    """Refuse a body that names another thing than the path does. Raises `Problem`."""
+    if path != body:
+        raise invalid("/name", f"expected {path!r}, the name in the path, not {body!r}")
 
 
 def too_large() -> Problem:

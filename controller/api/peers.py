@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch
-from controller.reading import find
+from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.precondition import demanded_match, match
+from controller.reading import Found, find
 from controller.services import services
-from controller.validation import merge
+from controller.validation import merge, replaced
 from store import keys
 from store.model import Peer
 
@@ -23,7 +24,7 @@ MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node
 def create_peer(peer: Peer) -> Answer:
     """201 when new; 200 when an equal one is there. Its node has to exist."""
     stored, new = services().registry.create_peer(peer)
-    return Answer(stored, 201 if new else 200, f"/v1/peers/{stored.name}")
+    return _made(stored, new)
 
 
 @peers.operation(Operation("GET", "/v1/peers", "List peers", {200: Peer}, query=listing.PAGING))
@@ -33,10 +34,37 @@ def list_peers() -> Answer:
     return listing.render(found.values, found.revision, listing.following(keys.PEERS, found))
 
 
-@peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer}, refuses=(404,)))
+@peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer, 304: None}, refuses=(404,)))
 def get_peer(name: str) -> Answer:
     """One peer."""
-    return Answer(find(services().store, keys.PEERS, name).value)
+    found = find(services().store, keys.PEERS, name)
+    return Answer(found.value, revision=found.mod_revision)
+
+
+@peers.operation(
+    Operation(
+        "PUT",
+        "/v1/peers/{name}",
+        "Create or replace a peer",
+        {200: Peer, 201: Peer},
+        body=Peer,
+        refuses=(409,),
+        matches=True,
+    )
+)
+def put_peer(name: str, peer: Peer) -> Answer:
+    """What it becomes is all in the body; the precondition says of which state."""
+    has_name(name, peer.name)
+    registry = services().registry
+    return _made(
+        *registry.replace(
+            keys.PEERS,
+            name,
+            lambda: registry.create_peer(peer),
+            lambda stored: replaced(stored, peer, MUTABLE),
+            demanded_match(),
+        )
+    )
 
 
 @peers.operation(
@@ -47,17 +75,25 @@ def get_peer(name: str) -> Answer:
         {200: Peer},
         body=Patch(Peer, MUTABLE),
         refuses=(404, 409),
+        matches=True,
     )
 )
 def change_peer(name: str, patch: dict[str, Any]) -> Answer:
     """All but its name and its node."""
-    return Answer(
-        services().registry.change(keys.PEERS, name, lambda peer: merge(Peer, peer, patch, MUTABLE))
+    changed = services().registry.change(
+        keys.PEERS, name, lambda peer: merge(Peer, peer, patch, MUTABLE), match()
     )
+    return Answer(changed.value, revision=changed.mod_revision)
 
 
-@peers.operation(Operation("DELETE", "/v1/peers/{name}", "Delete a peer", {204: None}, refuses=(404,)))
+@peers.operation(
+    Operation("DELETE", "/v1/peers/{name}", "Delete a peer", {204: None}, refuses=(404,), matches=True)
+)
 def delete_peer(name: str) -> Answer:
     """Its speakers withdraw and close the session."""
-    services().retirer.delete_peer(name)
+    services().retirer.delete_peer(name, match())
     return Answer(status=204)
+
+
+def _made(found: Found[Peer], new: bool) -> Answer:
+    return Answer(found.value, 201 if new else 200, f"/v1/peers/{found.value.name}", found.mod_revision)

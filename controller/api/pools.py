@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch
-from controller.reading import find
+from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.precondition import demanded_match, match
+from controller.reading import Found, find
 from controller.services import services
-from controller.validation import merge
+from controller.validation import merge, replaced
 from store import keys
 from store.model import Pool
 
@@ -23,7 +24,7 @@ MUTABLE = ("advertise", "cooldown_s")
 def create_pool(pool: Pool) -> Answer:
     """201 when new; 200 when an equal one is there."""
     stored, new = services().registry.create_pool(pool)
-    return Answer(stored, 201 if new else 200, f"/v1/pools/{stored.name}")
+    return _made(stored, new)
 
 
 @pools.operation(Operation("GET", "/v1/pools", "List pools", {200: Pool}, query=listing.PAGING))
@@ -33,10 +34,37 @@ def list_pools() -> Answer:
     return listing.render(found.values, found.revision, listing.following(keys.POOLS, found))
 
 
-@pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool}, refuses=(404,)))
+@pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool, 304: None}, refuses=(404,)))
 def get_pool(name: str) -> Answer:
     """One pool."""
-    return Answer(find(services().store, keys.POOLS, name).value)
+    found = find(services().store, keys.POOLS, name)
+    return Answer(found.value, revision=found.mod_revision)
+
+
+@pools.operation(
+    Operation(
+        "PUT",
+        "/v1/pools/{name}",
+        "Create or replace a pool",
+        {200: Pool, 201: Pool},
+        body=Pool,
+        refuses=(409,),
+        matches=True,
+    )
+)
+def put_pool(name: str, pool: Pool) -> Answer:
+    """What it becomes is all in the body; the precondition says of which state."""
+    has_name(name, pool.name)
+    registry = services().registry
+    return _made(
+        *registry.replace(
+            keys.POOLS,
+            name,
+            lambda: registry.create_pool(pool),
+            lambda stored: replaced(stored, pool, MUTABLE),
+            demanded_match(),
+        )
+    )
 
 
 @pools.operation(
@@ -47,16 +75,25 @@ def get_pool(name: str) -> Answer:
         {200: Pool},
         body=Patch(Pool, MUTABLE),
         refuses=(404,),
+        matches=True,
     )
 )
 def change_pool(name: str, patch: dict[str, Any]) -> Answer:
     """How it is advertised and how long addresses cool down."""
-    changed = services().registry.change(keys.POOLS, name, lambda pool: merge(Pool, pool, patch, MUTABLE))
-    return Answer(changed)
+    changed = services().registry.change(
+        keys.POOLS, name, lambda pool: merge(Pool, pool, patch, MUTABLE), match()
+    )
+    return Answer(changed.value, revision=changed.mod_revision)
 
 
-@pools.operation(Operation("DELETE", "/v1/pools/{name}", "Delete a pool", {204: None}, refuses=(404, 409)))
+@pools.operation(
+    Operation("DELETE", "/v1/pools/{name}", "Delete a pool", {204: None}, refuses=(404, 409), matches=True)
+)
 def delete_pool(name: str) -> Answer:
     """Only while no address of it is assigned or cools down."""
-    services().retirer.delete_pool(name)
+    services().retirer.delete_pool(name, match())
     return Answer(status=204)
+
+
+def _made(found: Found[Pool], new: bool) -> Answer:
+    return Answer(found.value, 201 if new else 200, f"/v1/pools/{found.value.name}", found.mod_revision)

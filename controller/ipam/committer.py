@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from controller.ipam.unit import Batch, Unit, is_applied, merged
+from controller.ipam.unit import Batch, Unit, applied_at, merged
 from store.client import Store
 from store.errors import Invalid, LeaseExpired, StoreError, Unavailable
 
@@ -30,7 +30,7 @@ PAUSES_S = (0.0, 0.1, 0.4)
 CLOSE_S = 1.5
 
 Observe = Callable[[int], None]
-_Item = tuple[Unit, "Future[bool]"]
+_Item = tuple[Unit, "Future[int]"]
 
 
 class Committer:
@@ -65,21 +65,21 @@ class Committer:
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
 
-    def commit(self, unit: Unit) -> bool:
+    def commit(self, unit: Unit) -> int:
         """Apply one unit. Blocking until the store has answered; see `submit`."""
         return self.submit(unit).result()
 
-    def submit(self, unit: Unit) -> Future[bool]:
+    def submit(self, unit: Unit) -> Future[int]:
         """Queue one unit. What the future gives:
 
         Returns:
-            True when it is applied, False when a compare of this unit did not hold.
+            The revision at which it is applied; 0 when a compare of this unit did not hold.
 
         Raises:
             Unavailable: no answer; with `outcome_unknown` when it may have been applied all the same.
             LeaseExpired: a lease that the unit names is gone.
         """
-        future: Future[bool] = Future()
+        future: Future[int] = Future()
         with self._entry:  # so that nothing is queued behind the mark that ends the thread
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
@@ -119,7 +119,7 @@ class Committer:
             if len(items) == 1:
                 _fail(items, fault)
                 return
-            applied = False
+            applied = 0
         except StoreError as fault:
             _fail(items, fault)
             return
@@ -130,16 +130,18 @@ class Committer:
         self._commit(items[:middle], unsure=unsure)
         self._commit(items[middle:], unsure=unsure)
 
-    def _attempt(self, whole: Unit, *, unsure: bool) -> tuple[bool, bool]:
-        """Whether the unit is applied, and whether an attempt at it was ever left without an answer."""
+    def _attempt(self, whole: Unit, *, unsure: bool) -> tuple[int, bool]:
+        """At which revision the unit is applied, 0 for not; and whether an attempt at it was ever left
+        without an answer."""
         fault = Unavailable("not tried")
         for pause_s in self._pauses_s:
             self._stopping.wait(pause_s)
             try:
-                if self._store.txn(whole.compares, whole.ops).succeeded:
-                    return True, unsure
+                answer = self._store.txn(whole.compares, whole.ops)
+                if answer.succeeded:
+                    return answer.revision, unsure
                 # A lost attempt that was applied after all is what made this one fail.
-                return unsure and is_applied(self._store, whole), unsure
+                return applied_at(self._store, whole) if unsure else 0, unsure
             except Unavailable as refused:
                 fault, unsure = refused, unsure or refused.outcome_unknown
                 if not unsure:
@@ -147,7 +149,7 @@ class Committer:
                 log.warning("event=answer-lost why=%r", str(fault))
         raise Unavailable(str(fault), outcome_unknown=True)
 
-    def _settle(self, items: list[_Item], applied: bool) -> None:
+    def _settle(self, items: list[_Item], applied: int) -> None:
         if applied:
             self._observe(len(items))
         for _, future in items:

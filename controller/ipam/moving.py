@@ -13,6 +13,7 @@ from controller.ipam import units
 from controller.ipam.committer import Committer
 from controller.ipam.release import former_nodes, holdings, let_go
 from controller.ipam.unit import Unit
+from controller.precondition import WHATEVER, Match
 from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Found, read, scan
 from store import keys
@@ -29,24 +30,28 @@ class Mover:
         self._store = store
         self._committer = committer
 
-    def change(self, endpoint_id: str, edit: Callable[[Endpoint], Endpoint]) -> Endpoint:
+    def change(
+        self, endpoint_id: str, edit: Callable[[Endpoint], Endpoint], match: Match = WHATEVER
+    ) -> Found[Endpoint]:
         """Apply an edit of node and labels; returns the endpoint as it is then. Idempotent.
 
         Raises:
-            Problem: there is no such endpoint or node, or the endpoint is being deleted.
+            Problem: there is no such endpoint or node, it is not the one that `match` demands, or it is
+                being deleted.
         """
         for _ in range(ATTEMPTS):
             found = read(self._store, keys.ENDPOINTS, endpoint_id)
             if found is None:
                 raise not_found("endpoint", endpoint_id)
+            match.demand(f"endpoint {endpoint_id}", found.mod_revision)
             wanted = edit(found.value)
             if wanted == found.value:
-                return wanted
+                return found
             if found.value.state is EndpointState.RELEASING:
                 raise Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")
             changed, unit = self._plan(found, wanted)
-            if self._committer.commit(unit):
-                return changed
+            if revision := self._committer.commit(unit):
+                return Found(changed, found.key, revision)
         raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
     def _plan(self, found: Found[Endpoint], wanted: Endpoint) -> tuple[Endpoint, Unit]:

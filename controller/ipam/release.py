@@ -16,6 +16,7 @@ from datetime import datetime
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
+from controller.precondition import WHATEVER, Match
 from controller.problem import Problem, not_found
 from controller.reading import Found, read
 from store import keys
@@ -64,19 +65,22 @@ class Releaser:
         self._clock = clock
         self._cooldowns = Cooldowns(store)
 
-    def release(self, endpoint_id: str) -> Endpoint | None:
+    def release(self, endpoint_id: str, match: Match = WHATEVER) -> Endpoint | None:
         """End an endpoint: None when it is gone, else the record while its node cleans up.
 
         Idempotent: a repeated call tries again to end it.
 
         Raises:
-            Problem: there is no such endpoint.
+            Problem: there is no such endpoint, or it is not the one that `match` demands.
         """
         found = read(self._store, keys.ENDPOINTS, endpoint_id)
         if found is None:
             raise not_found("endpoint", endpoint_id)
         for _ in range(ATTEMPTS):
-            if found is None or self.finalise(found):
+            if found is None:
+                return None
+            match.demand(f"endpoint {endpoint_id}", found.mod_revision)
+            if self.finalise(found):
                 return None
             if found.value.state is EndpointState.RELEASING:
                 return found.value
@@ -110,7 +114,7 @@ class Releaser:
             cooldown = tuple(units.cooling(address, self._clock()) for _, address in held)
             owners = tuple(block for block, _ in held)
             try:
-                return self._committer.commit(units.release(found, owners, gone, cooldown, lease_id))
+                return bool(self._committer.commit(units.release(found, owners, gone, cooldown, lease_id)))
             except LeaseExpired:
                 self._cooldowns.forget()
         return False

@@ -97,15 +97,19 @@ def merged(units: list[Unit]) -> Unit:
     return Unit(tuple(compares), tuple(op for unit in units for op in unit.ops))
 
 
-def is_applied(store: Store, unit: Unit) -> bool:
-    """Read back whether the store is as this unit leaves it: the way out when an answer was lost."""
-    return all(_holds(store, op) for op in unit.ops)
+def applied_at(store: Store, unit: Unit) -> int:
+    """Read back whether the store is as this unit leaves it: the way out when an answer was lost.
+
+    Returns:
+        A revision at which what it writes is there, 0 when it is not as the unit leaves it.
+    """
+    revisions = [_held_at(store, op) for op in unit.ops]
+    return max(revisions) if all(revisions) else 0
 
 
-def _holds(store: Store, op: Op) -> bool:
+def _held_at(store: Store, op: Op) -> int:
     if isinstance(op, Put):
         item = store.get(op.key)
-        return item is not None and item.value == op.value
-    if isinstance(op, Delete):
-        return store.get(op.key) is None
-    return not store.range(op.prefix, limit=1).items
+        return item.mod_revision if item is not None and item.value == op.value else 0
+    there = store.get(op.key) if isinstance(op, Delete) else store.range(op.prefix, limit=1).items
+    return 0 if there else 1

@@ -139,12 +139,14 @@ class Plan(RuleBasedStateMachine):
             with pytest.raises(Problem, match="overlaps"):
                 self.controllers[side].registry.create_pool(pool)
         else:
-            assert self.controllers[side].registry.create_pool(pool) == (pool, not overlapping)
+            found, new = self.controllers[side].registry.create_pool(pool)
+            assert (found.value, new) == (pool, not overlapping)
 
     def create_node(self, side: int, name: str, mtu_bytes: int) -> None:
         known = read(self.memory, keys.NODES, name)
         node = known.value if known else Node(name=name, asn=64512, mtu_bytes=mtu_bytes)
-        assert self.controllers[side].registry.create_node(node) == (node, known is None)
+        found, new = self.controllers[side].registry.create_node(node)
+        assert (found.value, new) == (node, known is None)
 
     @rule(side=sides, node=nodes, address=st.sampled_from(ADDRESSES), endpoint_id=ids, meets=faults)
     def assign_wanted(self, side: int, node: str, address: IPAddress, endpoint_id: str, meets: Meets) -> None:
@@ -239,7 +241,7 @@ class Plan(RuleBasedStateMachine):
         target = read(self.memory, keys.NODES, node)
         self.meet(side, meets, id=endpoint_id, node=node)
         try:
-            moved = self.controllers[side].mover.change(endpoint_id, _to(node))
+            moved = self.controllers[side].mover.change(endpoint_id, _to(node)).value
         except Unavailable:
             assert any(meets)
             return

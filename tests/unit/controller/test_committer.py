@@ -72,7 +72,7 @@ def commit_together(store: GatedStore, committer: Committer, units: Sequence[Uni
         wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= len(units))
         store.gate.set()
         assert first.result(10)
-        return [future.result(10) for future in futures]
+        return [bool(future.result(10)) for future in futures]
 
 
 def test_units_that_queue_share_a_transaction(store: GatedStore, committer: Committer) -> None:

@@ -1,0 +1,88 @@
+"""If-Match and If-None-Match: what has to be true of a thing for a request about it to be done.
+
+The entity tag of a thing is the store's revision at which it was last written, so whoever acts on what he
+read compares that very revision in his transaction: between the check and the write nobody comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from flask import request
+
+from controller.problem import Problem
+
+ANY = "*"
+
+HEADERS = ("If-Match", "If-None-Match")
+
+
+def tag(revision: int) -> str:
+    """The entity tag of what was last written at a revision."""
+    return f'"{revision}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The preconditions of a request (RFC 9110 §13.1). None of both is: whatever there is."""
+
+    wanted: AbstractSet[str] | None = None
+    """If-Match: the tags of which it has to have one, `*` for any."""
+    refused: AbstractSet[str] | None = None
+    """If-None-Match: the tags of which it must have none, `*` for any."""
+
+    def demand(self, what: str, revision: int | None) -> None:
+        """Refuse a thing that was last written at `revision`, None for one that is not there.
+
+        Raises:
+            Problem: `stale`. It was changed, deleted or created since the caller read it.
+        """
+        if self._holds(revision):
+            return
+        there = f"{what} is at {tag(revision)} now" if revision else f"there is no {what} now"
+        headers = {"ETag": tag(revision)} if revision else {}
+        raise Problem("stale", f"{there}; read it again and decide anew", headers=headers)
+
+    def _holds(self, revision: int | None) -> bool:
+        # RFC 9110 §13.1.1: with *, or a tag, a thing that does not exist never matches
+        names = {ANY, tag(revision)} if revision else set()
+        return (self.wanted is None or not names.isdisjoint(self.wanted)) and (
+            self.refused is None or names.isdisjoint(self.refused)
+        )
+
+
+WHATEVER = Match()
+
+
+def match() -> Match:
+    """The preconditions of the request that is handled now."""
+    if not any(name in request.headers for name in HEADERS):
+        return WHATEVER
+    return Match(_tags("If-Match"), _tags("If-None-Match"))
+
+
+def demanded_match() -> Match:
+    """Likewise, for a request that replaces a whole thing. Raises `Problem` when there is none of both."""
+    found = match()
+    if found is WHATEVER:
+        detail = (
+            "say what is replaced: If-Match with the ETag that you read, If-None-Match: * to create, "
+            "or If-Match: * for whatever is there"
+        )
+        raise Problem("precondition-required", detail)
+    return found
+
+
+def is_known(revision: int) -> bool:
+    """Whether the caller has said with If-None-Match that he has what was last written at a revision."""
+    known = _tags("If-None-Match", weak=True)
+    return known is not None and not known.isdisjoint({ANY, tag(revision)})
+
+
+def _tags(header: str, *, weak: bool = False) -> set[str] | None:
+    if header not in request.headers:
+        return None
+    given = (each.strip() for each in request.headers[header].split(","))
+    # RFC 9110 §13.1: If-Match compares strongly, and a weak tag then never matches
+    return {each.removeprefix("W/") if weak else each for each in given if each}
