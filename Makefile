@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.polder-setup
-PACKAGES := agents bgp cli controller intent lab openflow store
+PACKAGES := agents bgp cli controller intent lab openflow pki store
 
 .PHONY: setup check test demo lab lab-down bench lock
 setup: $(STAMP)

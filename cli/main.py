@@ -20,6 +20,7 @@ COMMANDS = {
     "detach": "cli.attachment:detach",
     "bgp": "cli.bgp:command",
     "up": "cli.up.command:command",
+    "pki": "cli.pki:command",
     "controller": "cli.program:controller",
     "agent": "cli.program:agent",
     "speaker": "cli.program:speaker",

@@ -32,7 +32,7 @@ class EtcdFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EtcdTls:
-    """Files that make a server speak TLS and demand certificates of its CA; `lab.pki` makes them.
+    """Files that make a server speak TLS and demand certificates of its CA; `pki.directory` makes them.
 
     The client pair is the one that the health check shows to the server.
     """

@@ -14,11 +14,11 @@ from lab import commands
 from lab.commands import EtcdAccess
 from lab.etcd import EtcdCluster, EtcdServer, EtcdTls
 from lab.host import Host
-from lab.pki import Authority, Pair
 from lab.program import Program
 from lab.rest import Rest
 from lab.state import Ledger
 from lab.topology import MGMT_ADDRESSES
+from pki.directory import Directory, Pair
 
 API_ADDRESS = "127.0.0.1"
 API_PORT = 8080
@@ -50,8 +50,8 @@ class Management:
     ) -> None:
         self.hosts = [hosts[name] for name in MGMT_ADDRESSES]
         self._ledger = ledger
-        self._authority = Authority.create(self.hosts[0].directory / "pki")
-        self._client = self._authority.client("polder")
+        self._authority = Directory.create(self.hosts[0].directory / "pki")
+        self._client = self._authority.issue("polder")
         self.etcd = EtcdCluster([self._member(host) for host in self.hosts])
         self.apis = [Rest.inside(host.netns, API_ADDRESS, API_PORT) for host in self.hosts]
         self.controllers = [
@@ -80,7 +80,7 @@ class Management:
 
     def _member(self, host: Host) -> EtcdServer:
         address = MGMT_ADDRESSES[host.name]
-        pair: Pair = self._authority.server(f"etcd-{host.name}", [address])
+        pair: Pair = self._authority.issue(f"etcd-{host.name}", [address])
         return EtcdServer(
             host.directory / "etcd",
             name=host.name,

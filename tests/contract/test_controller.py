@@ -22,8 +22,8 @@ import pytest
 from controller.admission import MAX_IN_HAND
 from controller.reading import put, scan
 from lab.etcd import EtcdServer
-from lab.pki import Authority
 from lab.wait import wait_until
+from pki.directory import Directory
 from store import keys
 from store.client import Delete, DeletePrefix
 from store.etcd import EtcdStore
@@ -338,8 +338,8 @@ def test_after_a_kill_the_port_is_free_and_the_data_there(store: EtcdStore, star
 
 
 def test_with_tls_and_tokens_it_serves_other_hosts(store: EtcdStore, start: Start, tmp_path: Path) -> None:
-    authority = Authority.create(tmp_path / "pki")
-    pair = authority.server("controller", ["127.0.0.1"])
+    authority = Directory.create(tmp_path / "pki")
+    pair = authority.issue("controller", ["127.0.0.1"])
     tokens = tmp_path / "tokens"
     tokens.write_text(TOKEN)
     options = ("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--token-file", str(tokens))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.etcd import EtcdCluster, EtcdServer, EtcdTls, free_ports
-from lab.pki import Authority
+from pki.directory import Directory
 from store.client import Absent, Change, Put
 from store.errors import Invalid, StoreError, Unavailable
 from store.etcd import EtcdStore
@@ -266,23 +266,23 @@ def test_a_range_larger_than_grpc_allows_by_default(server: EtcdServer, open_sto
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority.create(tmp_path_factory.mktemp("pki"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Directory:
+    return Directory.create(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="module")
-def tls_server(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+def tls_server(authority: Directory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
     """An etcd that demands client certificates of `authority`."""
-    pair, client = authority.server("server", ["127.0.0.1"]), authority.client("health")
+    pair, client = authority.issue("server", ["127.0.0.1"]), authority.issue("health")
     tls = EtcdTls(authority.ca, pair.cert, pair.key, client.cert, client.key)
     with EtcdServer(tmp_path_factory.mktemp("etcd"), tls=tls) as server:
         yield server
 
 
 def test_tls_with_a_client_certificate(
-    authority: Authority, tls_server: EtcdServer, open_store: OpenStore
+    authority: Directory, tls_server: EtcdServer, open_store: OpenStore
 ) -> None:
-    pair = authority.client("polder")
+    pair = authority.issue("polder")
     store = open_store(tls_server.url, ca=authority.ca, cert=pair.cert, key=pair.key)
     watch = store.watch(["/"], start_revision=put(store, "/a"))
     assert next(iter(watch))
@@ -290,10 +290,10 @@ def test_tls_with_a_client_certificate(
 
 
 def test_tls_refuses_those_it_does_not_know(
-    authority: Authority, tls_server: EtcdServer, open_store: OpenStore, tmp_path: Path
+    authority: Directory, tls_server: EtcdServer, open_store: OpenStore, tmp_path: Path
 ) -> None:
-    stranger = Authority.create(tmp_path / "stranger")
-    theirs, ours = stranger.client("polder"), authority.client("polder")
+    stranger = Directory.create(tmp_path / "stranger")
+    theirs, ours = stranger.issue("polder"), authority.issue("polder")
     cases: list[dict[str, Path]] = [
         {"ca": authority.ca},
         {"ca": authority.ca, "cert": theirs.cert, "key": theirs.key},
@@ -304,5 +304,5 @@ def test_tls_refuses_those_it_does_not_know(
             open_store(tls_server.url, **tls).get("/a")
 
 
-def test_private_keys_are_readable_by_their_owner_only(authority: Authority) -> None:
-    assert authority.client("polder").key.stat().st_mode & 0o777 == 0o600
+def test_private_keys_are_readable_by_their_owner_only(authority: Directory) -> None:
+    assert authority.issue("polder").key.stat().st_mode & 0o777 == 0o600
