@@ -10,7 +10,10 @@ from pathlib import Path
 
 import click
 
-from cli.rest import Json, SocketLink, place
+from cli.completion import names_of
+from cli.example import examples
+from cli.link import SocketLink
+from cli.rest import Json, place
 from cli.session import Session, chosen_output, output_option
 
 DEFAULT_SOCKET = "/run/polder/agent.sock"
@@ -26,8 +29,12 @@ socket_option = click.option(
 )
 
 
-@click.command()
-@click.argument("endpoint")
+@click.command(
+    epilog=examples(
+        "polder attach web-1 --netns web-1", "polder attach web-1 --netns /proc/4711/ns/net --ifname eth1"
+    )
+)
+@click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
 @click.option(
     "--netns",
     required=True,
@@ -50,8 +57,8 @@ def attach(
     session.print_item(session.item("POST", place("attachments"), body, advice=advice))
 
 
-@click.command()
-@click.argument("endpoint")
+@click.command(epilog=examples("polder detach web-1"))
+@click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
 @socket_option
 @output_option
 @click.pass_context

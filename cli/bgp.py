@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from cli.output import Column, field
+from cli.completion import names_of
+from cli.example import examples
+from cli.output import Column, Form, field
 from cli.rest import place
 from cli.session import Session, takes_session
 
@@ -17,10 +19,15 @@ def command() -> None:
     """The BGP sessions and announced prefixes of all nodes."""
 
 
-of_node = click.option("--node", metavar="NAME", help="Only of this node.")
+of_node = click.option("--node", metavar="NAME", help="Only of this node.", shell_complete=names_of("nodes"))
+
+ROUTES = Form("route", "routes", "prefix", (field("prefix"), field("node"), field("peers")))
 
 
-@command.command(short_help="Show every session, its state and why.")
+@command.command(
+    short_help="Show every session, its state and why.",
+    epilog=examples("polder bgp summary", "polder bgp summary --node node-1 -o wide"),
+)
 @of_node
 @takes_session
 def summary(session: Session, node: str | None) -> None:
@@ -29,22 +36,23 @@ def summary(session: Session, node: str | None) -> None:
     A session whose speaker no longer reports is marked stale: what is shown is what it said last.
     """
     listing = session.page(place("bgp", "sessions"), node=node)
-    session.print_list(listing, columns(datetime.now(UTC)))
-    if session.output == "json":
+    session.print_list(listing, Form("session", "sessions", "peer", columns(datetime.now(UTC))))
+    if session.output not in {"table", "wide"}:
         return
     items = listing["items"]
     up = sum(1 for item in items if _up(item) and not item.get("stale"))
     click.echo(f"\n{up} of {len(items)} sessions established")
 
 
-@command.command(short_help="Show every announced prefix, and to whom.")
+@command.command(
+    short_help="Show every announced prefix, and to whom.",
+    epilog=examples("polder bgp routes", "polder bgp routes --node node-1 -o json"),
+)
 @of_node
 @takes_session
 def routes(session: Session, node: str | None) -> None:
     """Show every prefix that a node announces, and the peers it is announced to."""
-    session.print_list(
-        session.page(place("bgp", "routes"), node=node), (field("prefix"), field("node"), field("peers"))
-    )
+    session.print_list(session.page(place("bgp", "routes"), node=node), ROUTES)
 
 
 def columns(now: datetime) -> tuple[Column, ...]:

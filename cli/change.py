@@ -1,99 +1,68 @@
-"""The `set` commands: the options that were given become a merge patch (RFC 7396).
+"""The `create` and `set` commands of a noun, made from its settings.
 
-An option is named as the field it changes. What is not given stays, and an empty value takes the field
-out, so that the server's default holds again. A field without a default refuses an empty value.
+`create` posts what was given; `set` sends it as a merge patch (RFC 7396), and what is not given stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
-from cli.labels import labels_option, no_labels_option
+from cli.example import examples
 from cli.noun import Noun, name_argument
-from cli.rest import Json
 from cli.session import Session, takes_session
-
-Option = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-class Taken(Enum):
-    """Stands for an empty value: None already means that an option was not given."""
-
-    OUT = "out"
+from cli.setting import AnySetting, Option, merge_patch
 
 
-class OrEmpty(click.ParamType[Any]):
-    """A type whose empty value takes the field out."""
-
-    def __init__(self, inner: click.ParamType[Any]) -> None:
-        self.inner = inner
-        self.name = inner.name
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """As the inner type shows it: the choices of a choice."""
-        return self.inner.get_metavar(param, ctx)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value, or `Taken.OUT` for an empty one."""
-        return Taken.OUT if value in ("", Taken.OUT) else self.inner.convert(value, param, ctx)
-
-
-class Filled(click.ParamType[str]):
-    """Text that is not empty."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text. Ends the command with a usage error when it is empty."""
-        return str(value) if value else self.fail("is required and cannot be taken out", param, ctx)
-
-
-def labels_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--label` and `--no-label`: labels that are named in neither stay."""
-    return labels_option(no_labels_option(function))
-
-
-def add_set(group: click.Group, noun: Noun, *options: Option, text: str) -> None:
-    """Add `set` to the group.
+def add_create(
+    group: click.Group, noun: Noun, settings: Sequence[AnySetting], text: str, *shown: str
+) -> None:
+    """Add `create` to the group.
 
     Args:
         group: the noun's commands.
-        noun: what is changed.
-        options: each adds one option or more, named as the fields they change.
+        noun: what is made.
+        settings: its fields beside the name.
         text: the help; its first line stands in the list of commands.
+        shown: examples.
     """
+
+    @takes_session
+    def create(session: Session, /, name: str, **fields: object) -> None:
+        noun.create(session, {noun.key: name, **fields})
+
+    _add(group, "create", noun, create, (each.to_create() for each in settings), text, shown)
+
+
+def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text: str, *shown: str) -> None:
+    """Add `set` to the group, with the settings that can change."""
 
     @takes_session
     def set_(session: Session, /, name: str, **fields: object) -> None:
         patch = merge_patch(fields)
         if not patch:
             raise click.UsageError(f"nothing to change: give {_names(fields)}")
-        session.print_item(session.item("PATCH", noun.path(name), patch, advice=noun.unchanged()))
+        session.print_item(session.item("PATCH", noun.path(name), patch, advice=noun.unchanged()), noun)
 
-    function: Callable[..., Any] = set_
-    for option in reversed(options):
+    options = (each.to_set() for each in settings if not each.fixed)
+    _add(group, "set", noun, set_, options, text, shown)
+
+
+def _add(
+    group: click.Group,
+    verb: str,
+    noun: Noun,
+    function: Callable[..., Any],
+    options: Iterable[Option],
+    text: str,
+    shown: Sequence[str],
+) -> None:
+    for option in reversed(list(options)):
         function = option(function)
-    group.command("set", help=text, short_help=text.partition("\n")[0])(name_argument(noun)(function))
-
-
-def merge_patch(fields: Mapping[str, object]) -> Json:
-    """The patch of what was given: None is left out, `Taken.OUT` is null, `no_labels` are nulls in `labels`.
-
-    Raises:
-        click.UsageError: a label is both given and taken out.
-    """
-    given = {name: value for name, value in fields.items() if value is not None}
-    patch: Json = {name: None if value is Taken.OUT else value for name, value in given.items()}
-    removed = patch.pop("no_labels", {})
-    if both := sorted(removed.keys() & patch.get("labels", {}).keys()):
-        raise click.UsageError(f"label {both[0]!r} is both in --label and in --no-label")
-    if removed:
-        patch["labels"] = {**patch.get("labels", {}), **removed}
-    return patch
+    short = text.partition("\n")[0]
+    group.command(verb, help=text, short_help=short, epilog=examples(*shown))(name_argument(noun)(function))
 
 
 def _names(fields: Mapping[str, object]) -> str:

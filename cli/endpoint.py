@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+import uuid
+from collections.abc import Sequence
 
 import click
 
-from cli.change import add_set, labels_options
+from cli.change import add_set
+from cli.completion import names_of
+from cli.example import examples
 from cli.failure import Failure
-from cli.labels import labels_option
-from cli.noun import Noun, add_get, name_argument
+from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
-from cli.rest import call, place
+from cli.rest import Json, call
+from cli.selection import OF_NODE, OF_POOL
 from cli.session import Session, takes_session
+from cli.setting import Labelling
 
 POLL_S = 0.1
 
@@ -32,10 +37,18 @@ ENDPOINT = Noun(
         ),
         field("attached"),
         field("ready"),
+        field("tenant", wide=True),
+        field("mac", "MAC", wide=True),
+        field("mtu_bytes", "MTU", wide=True),
         field("labels"),
     ),
+    document=("id", "node", "tenant", "pools", "addresses", "labels"),
+    labelled=True,
     used_by="",
+    example="web-1",
 )
+
+FAMILIES = {"ipv4": [4], "ipv6": [6], "dual": [4, 6]}
 
 
 @click.group()
@@ -43,34 +56,81 @@ def command() -> None:
     """Workloads' interfaces, each with an address of its own."""
 
 
-@command.command(short_help="Create an endpoint and give it an address.")
-@click.argument("name", metavar="[ID]", required=False)
-@click.option("--node", metavar="NAME", required=True, help="The node it is on.")
-@click.option(
-    "--pool", metavar="NAME", help="The pool of its address.  [default: the only one, or the server's choice]"
+@command.command(
+    short_help="Create an endpoint and give it an address.",
+    epilog=examples(
+        "polder endpoint create web-2 --node node-1",
+        "polder endpoint create --node node-1 --label app=web -o name",
+        "polder endpoint create web-3 --node node-1 --pool default --address 10.64.0.77",
+        "polder endpoint create web-4 --node node-1 --family dual --pool default --pool default6",
+    ),
 )
-@click.option("--address", metavar="ADDRESS", help="The very address it is to have.  [default: a free one]")
-@labels_option
+@click.argument("name", metavar="[ID]", required=False, callback=not_empty)
+@click.option(
+    "--node", metavar="NAME", required=True, help="The node it is on.", shell_complete=names_of("nodes")
+)
+@click.option(
+    "--family",
+    type=click.Choice(list(FAMILIES)),
+    help="Which addresses it gets; dual is one of each.  [default: as the pools or addresses say, else one]",
+)
+@click.option(
+    "--pool",
+    "pools",
+    metavar="NAME",
+    multiple=True,
+    help="The pool of its address, at most one of each family.  [default: the server's choice]",
+    shell_complete=names_of("pools"),
+)
+@click.option(
+    "--address",
+    "addresses",
+    metavar="ADDRESS",
+    multiple=True,
+    help="The very address it is to have, at most one of each family.  [default: a free one]",
+)
+@click.option("--tenant", metavar="NAME", help="Whose it is.", shell_complete=names_of("tenants"))
+@Labelling().to_create()
 @takes_session
 def create(
     session: Session,
     name: str | None,
     node: str,
-    pool: str | None,
-    address: str | None,
+    family: str | None,
+    pools: tuple[str, ...],
+    addresses: tuple[str, ...],
+    tenant: str | None,
     labels: dict[str, str] | None,
 ) -> None:
-    """Create an endpoint and give it an address.
+    """Create an endpoint and give it an address, or one of each family.
 
-    Without ID the server makes one up. With an ID the command can be repeated: it shows what there is.
+    The command can be repeated with the same ID: it then shows what there is. Without ID one is made up.
     """
-    body = {"id": name, "node": node, "pool": pool, "address": address, "labels": labels}
+    body: Json = {
+        "id": name or made_up(),
+        "node": node,
+        "families": FAMILIES[family] if family else None,
+        **one_or_several("pool", "pools", pools),
+        **one_or_several("address", "addresses", addresses),
+        "tenant": tenant,
+        "labels": labels,
+    }
     ENDPOINT.create(session, body)
 
 
-@command.command()
+def one_or_several(one: str, several: str, given: Sequence[str]) -> Json:
+    """As the API takes it: `pool` for one, `pools` for one of each family."""
+    return {one: given[0]} if len(given) == 1 else {several: list(given) or None}
+
+
+def made_up() -> str:
+    """An id that nobody has: with an id of our own a request is safe to send again."""
+    return uuid.uuid4().hex
+
+
+@command.command(epilog=examples("polder endpoint move web-1 node-2"))
 @name_argument(ENDPOINT)
-@click.argument("node")
+@click.argument("node", shell_complete=names_of("nodes"))
 @takes_session
 def move(session: Session, name: str, node: str) -> None:
     """Move an endpoint to another node. It keeps its address.
@@ -78,20 +138,24 @@ def move(session: Session, name: str, node: str) -> None:
     Its former node detaches it. Attach it on the new node: polder attach, or the container runtime there.
     """
     advice = {**ENDPOINT.missing(), 422: "see which nodes there are: polder node list"}
-    session.print_item(session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice))
+    session.print_item(session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice), ENDPOINT)
 
 
 add_set(
     command,
     ENDPOINT,
-    labels_options,
-    text="""Change an endpoint's labels.
+    (Labelling(),),
+    """Change an endpoint's labels.
 
     Those that are not named stay. To another node: polder endpoint move.""",
+    "polder endpoint set web-1 --label app=web --no-label old",
 )
 
 
-@command.command(short_help="Delete an endpoint and release its address.")
+@command.command(
+    short_help="Delete an endpoint and release its address.",
+    epilog=examples("polder endpoint delete web-1", "polder endpoint delete web-1 --no-wait"),
+)
 @name_argument(ENDPOINT)
 @click.option(
     "--wait/--no-wait",
@@ -139,13 +203,5 @@ def _gone(session: Session, name: str) -> bool:
     return answer.ok and isinstance(answer.body, dict) and answer.body.get("state") != "releasing"
 
 
-@command.command("list")
-@click.option("--node", metavar="NAME", help="Only those on this node.")
-@click.option("--pool", metavar="NAME", help="Only those with an address of this pool.")
-@takes_session
-def list_(session: Session, node: str | None, pool: str | None) -> None:
-    """Show all endpoints."""
-    session.print_list(session.listing(place("endpoints"), node=node, pool=pool), ENDPOINT.columns)
-
-
+add_list(command, ENDPOINT, OF_NODE, OF_POOL)
 add_get(command, ENDPOINT)

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def labels_option(function: F) -> F:
-    """Add `--label KEY=VALUE`; the command gets `labels`, a dictionary, or None when there is none."""
-    return click.option(
-        "--label",
-        "labels",
-        metavar="KEY=VALUE",
-        multiple=True,
-        callback=_parse,
-        help="A label; give it again for another.",
-    )(function)
-
-
-def no_labels_option(function: F) -> F:
-    """Add `--no-label KEY`; the command gets `no_labels`, each key with None, or None when there is none."""
-    return click.option(
-        "--no-label",
-        "no_labels",
-        metavar="KEY",
-        multiple=True,
-        callback=_keys,
-        help="A label to remove; give it again for another.",
-    )(function)
-
-
-def _parse(
+def parse_labels(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, str] | None:
+    """`KEY=VALUE` of each, None when there is none. Ends the command with a usage error."""
     labels: dict[str, str] = {}
     for each in given:
         key, equals, value = each.partition("=")
@@ -48,9 +20,10 @@ def _parse(
     return labels or None
 
 
-def _keys(
+def parse_keys(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, None] | None:
+    """Each key with None, as a merge patch removes it; None when there is none."""
     for key in given:
         if not key or "=" in key:
             raise click.BadParameter(f"{key!r} is not a KEY")

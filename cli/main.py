@@ -62,7 +62,7 @@ class Lazy(click.Group):
 )
 @click.version_option(package_name="polder", message="polder %(version)s")
 @server_options
-def root(server: str | None, ca: str | None, output: str | None) -> None:
+def root(server: str | None, ca: str | None, context: str | None, output: str | None) -> None:
     """One routable address for every container, VM and bare-metal host, over plain BGP."""
 
 

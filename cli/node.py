@@ -6,11 +6,30 @@ from typing import Any
 
 import click
 
-from cli.change import OrEmpty, add_set, labels_options
-from cli.labels import labels_option
-from cli.noun import Noun, add_delete, add_get, add_list, name_argument
+from cli.change import add_create, add_set
+from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
-from cli.session import Session, takes_session
+from cli.setting import Labelling, Setting
+
+SETTINGS = (
+    Setting("asn", "ASN", "The AS number its sessions are opened with.", click.INT, required=True),
+    Setting("router_id", "IPV4", "The BGP identifier.", default="the session's own address"),
+    Setting(
+        "mtu_bytes",
+        "BYTES",
+        "The MTU of endpoints that are created or moved here from now on.",
+        click.INT,
+        default="1500",
+    ),
+    Labelling(),
+    Setting(
+        "reclaim_after_s",
+        "SECONDS",
+        "For how long none of its programs lives until its endpoints end.",
+        click.INT,
+        default="86400",
+    ),
+)
 
 
 def _program(name: str) -> Column:
@@ -33,13 +52,17 @@ NODE = Noun(
     (
         field("name"),
         field("asn"),
-        field("router_id", "ROUTER ID"),
-        field("mtu_bytes", "MTU"),
         _program("agent"),
         _program("speaker"),
+        field("router_id", "ROUTER ID", wide=True),
+        field("mtu_bytes", "MTU", wide=True),
+        field("reclaim_after_s", "RECLAIM AFTER S", wide=True),
         field("labels"),
     ),
+    document=("name", *(each.field for each in SETTINGS)),
+    labelled=True,
     used_by="polder endpoint list",
+    example="node-1",
 )
 
 
@@ -48,50 +71,27 @@ def command() -> None:
     """Hosts that run workloads."""
 
 
-@command.command(short_help="Register a host.")
-@name_argument(NODE)
-@click.option(
-    "--asn", metavar="ASN", required=True, type=int, help="The AS number its sessions are opened with."
-)
-@click.option(
-    "--router-id",
-    metavar="IPV4",
-    help="The BGP identifier.  [default: the session's own address]",
-)
-@click.option("--mtu-bytes", metavar="BYTES", type=int, help="The MTU its endpoints get.  [default: 1500]")
-@labels_option
-@takes_session
-def create(
-    session: Session,
-    name: str,
-    asn: int,
-    router_id: str | None,
-    mtu_bytes: int | None,
-    labels: dict[str, str] | None,
-) -> None:
-    """Create a node: its agent and speaker start to work when they find it."""
-    body = {"name": name, "asn": asn, "router_id": router_id, "mtu_bytes": mtu_bytes, "labels": labels}
-    NODE.create(session, body)
+add_create(
+    command,
+    NODE,
+    SETTINGS,
+    """Register a host.
 
-
+    Its agent and speaker start to work when they find it.""",
+    "polder node create node-7 --asn 64517",
+    "polder node create node-8 --asn 64518 --mtu-bytes 9000 --label rack=7",
+)
 add_set(
     command,
     NODE,
-    click.option("--asn", metavar="ASN", type=int, help="The AS number its sessions are opened with."),
-    click.option("--router-id", metavar="IPV4", type=OrEmpty(click.STRING), help="The BGP identifier."),
-    click.option(
-        "--mtu-bytes",
-        metavar="BYTES",
-        type=OrEmpty(click.INT),
-        help="The MTU of endpoints that are created or moved here from now on.",
-    ),
-    labels_options,
-    text="""Change a node.
+    SETTINGS,
+    """Change a node.
 
-    What is not given stays; an empty value ("") takes out what is optional. A new AS number or BGP identifier
+    What is not given stays; an empty value ("") goes back to the default. A new AS number or BGP identifier
     opens the node's sessions anew.""",
+    "polder node set node-1 --label rack=8 --no-label old",
+    'polder node set node-1 --mtu-bytes 9000 --router-id ""',
 )
-
 add_get(command, NODE)
 add_list(command, NODE)
 add_delete(command, NODE)

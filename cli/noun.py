@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
-from cli.output import Column
+from cli.completion import names_of
+from cli.example import examples
+from cli.output import Form
 from cli.rest import Json, place
+from cli.selection import Filter, listing_options
 from cli.session import Session, takes_session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Noun:
+class Noun(Form):
     """A kind of thing the API holds.
 
     Args:
-        singular: as in `polder pool`.
-        plural: as in `/v1/pools`.
-        key: the field that names one.
-        columns: what `list` shows.
         used_by: the command that shows what keeps one from being deleted.
+        example: the name of one, in the examples of the help.
     """
 
-    singular: str
-    plural: str
-    key: str
-    columns: tuple[Column, ...]
-    used_by: str
+    used_by: str = ""
+    example: str = ""
 
     def path(self, name: str) -> str:
         """Where one of them is."""
@@ -47,48 +44,68 @@ class Noun:
 
     def create(self, session: Session, body: Json) -> None:
         """Create one and print it. Fields that are None are left out: the server has the defaults."""
+        session.print_item(self.created(session, body), self)
+
+    def created(self, session: Session, body: Json) -> Json:
+        """Create one. Idempotent, by the name in the body: sent again when an answer is lost."""
         given = {key: value for key, value in body.items() if value is not None}
         advice = {
             409: f"see what there is: polder {self.singular} list; "
             f"what of it can be changed: polder {self.singular} set --help"
         }
-        session.print_item(session.item("POST", place(self.plural), given, advice=advice))
+        return session.item("POST", place(self.plural), given, advice=advice, repeatable=self.key in given)
 
 
 def name_argument(noun: Noun) -> Callable[[F], F]:
     """The argument that names one, not empty: `/v1/pools/` is another place than `/v1/pools/x`."""
-    return click.argument("name", metavar=noun.key.upper(), callback=_not_empty)
+    return click.argument(
+        "name",
+        metavar=noun.key.upper(),
+        callback=not_empty,
+        shell_complete=names_of(noun.plural, noun.key),
+    )
 
 
-def _not_empty(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not value:
+def not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """The callback of an argument that must not be empty."""
+    if value == "":
         raise click.BadParameter("is empty")
     return value
 
 
 def add_get(group: click.Group, noun: Noun) -> None:
     """Add `get` to the group."""
+    command = f"polder {noun.singular} get {noun.example}"
 
-    @group.command("get", help=f"Show one {noun.singular}.")
+    @group.command("get", help=f"Show one {noun.singular}.", epilog=examples(command, f"{command} -o json"))
     @name_argument(noun)
     @takes_session
     def get(session: Session, name: str) -> None:
-        session.print_item(session.item("GET", noun.path(name), advice=noun.missing()))
+        session.print_item(session.item("GET", noun.path(name), advice=noun.missing()), noun)
 
 
-def add_list(group: click.Group, noun: Noun) -> None:
-    """Add `list` to the group."""
+def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -> None:
+    """Add `list` to the group, with an option for each of the filters that the API has for it."""
+    command = f"polder {noun.singular} list"
+    shown = [command, *(f"{command} {each.example}" for each in filters), f"{command} -o wide"]
+    if noun.labelled:
+        shown.append(f"{command} -l rack=7 -L app")
 
-    @group.command("list", help=f"Show all {noun.plural}.")
+    @group.command("list", help=text or f"Show all {noun.plural}.", epilog=examples(*shown))
+    @listing_options(noun, filters)
     @takes_session
-    def list_(session: Session) -> None:
-        session.print_list(session.listing(place(noun.plural)), noun.columns)
+    def list_(session: Session, label_columns: tuple[str, ...], query: Mapping[str, object]) -> None:
+        session.print_list(session.listing(place(noun.plural), **query), noun, label_columns)
 
 
 def add_delete(group: click.Group, noun: Noun) -> None:
     """Add `delete` to the group."""
 
-    @group.command("delete", help=f"Delete a {noun.singular} that nothing uses.")
+    @group.command(
+        "delete",
+        help=f"Delete a {noun.singular} that nothing uses.",
+        epilog=examples(f"polder {noun.singular} delete {noun.example}"),
+    )
     @name_argument(noun)
     @takes_session
     def delete(session: Session, name: str) -> None:

@@ -1,22 +1,25 @@
-"""What commands print: tables for people, JSON for programs.
+"""What commands print: tables for people, JSON and YAML for programs, names for scripts.
 
-The only place that imports rich, and that for tables only.
+rich is imported for tables only and yaml for YAML only: start-up counts.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
 from cli.text import printable, shown
 
+FORMATS = ("table", "wide", "json", "yaml", "name")
 UNLIMITED_COLUMNS = 10_000
 """The width of what is not a terminal: a program that reads a table must not find it folded."""
+
+Item = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +27,84 @@ class Column:
     """A column: what stands above it, what stands in it, and the colour of what stands in it."""
 
     heading: str
-    value: Callable[[dict[str, Any]], object]
+    value: Callable[[Item], object]
     style: Callable[[str], str] = lambda text: ""
+    wide: bool = False
+    """Only in `-o wide`."""
 
 
-def field(name: str, heading: str = "") -> Column:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a kind of thing is printed.
+
+    Args:
+        singular: as in `polder pool`, and in `-o name`.
+        plural: as in `/v1/pools`.
+        key: the field that names one.
+        columns: what `list` shows.
+        document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
+        labelled: whether one has labels.
+    """
+
+    singular: str
+    plural: str
+    key: str
+    columns: tuple[Column, ...]
+    document: tuple[str, ...] = ()
+    labelled: bool = False
+
+    def name(self, item: Item) -> str:
+        """`pool/default`: what it is, and which."""
+        return f"{self.singular}/{printable(item.get(self.key, ''))}"
+
+    def documented(self, item: Item) -> Item:
+        """As `-o yaml` prints it: the document that `apply` takes, where there is one."""
+        if not self.document:
+            return item
+        return {
+            "kind": self.singular,
+            **{field: item[field] for field in self.document if item.get(field) not in (None, {}, [])},
+        }
+
+
+def field(name: str, heading: str = "", *, wide: bool = False) -> Column:
     """The column of a field of that name."""
-    return Column(heading or name.upper(), lambda item: item.get(name))
+    return Column(heading or name.upper(), lambda item: item.get(name), wide=wide)
 
 
-def print_json(value: object) -> None:
+def label(key: str) -> Column:
+    """The column of a label."""
+
+    def value(item: Item) -> object:
+        labels = item.get("labels")
+        return labels.get(key) if isinstance(labels, dict) else None
+
+    return Column(printable(key.upper()), value)
+
+
+def wide(column: Column) -> Column:
+    """The same column, in `-o wide` only."""
+    return replace(column, wide=True)
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print JSON; characters outside ASCII are escaped, and so harmless."""
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(value, indent=indent))
 
 
-def print_record(item: dict[str, Any]) -> None:
+def to_yaml(value: object) -> str:
+    """The value as YAML, its fields in the order they are in; characters outside ASCII are escaped."""
+    import yaml
+
+    return str(yaml.safe_dump(value, sort_keys=False, default_flow_style=False))
+
+
+def print_yaml(values: Sequence[object]) -> None:
+    """Print each as a document of its own."""
+    click.echo("---\n".join(map(to_yaml, values)), nl=False)
+
+
+def print_record(item: Item) -> None:
     """Print the fields of one object, one a line; those of an object inside it as `outer.inner`."""
     fields = dict(_flat(item))
     width = max(map(len, fields), default=0)
@@ -46,7 +112,7 @@ def print_record(item: dict[str, Any]) -> None:
         click.echo(f"{printable(key):<{width}}  {shown(value)}")
 
 
-def _flat(item: dict[str, Any]) -> Iterator[tuple[str, object]]:
+def _flat(item: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key, value in item.items():
         if isinstance(value, dict) and any(isinstance(each, dict) for each in value.values()):
             yield from ((f"{key}.{inner}", each) for inner, each in _flat(value))
@@ -54,7 +120,7 @@ def _flat(item: dict[str, Any]) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def print_table(items: Sequence[dict[str, Any]], columns: Sequence[Column]) -> None:
+def print_table(items: Sequence[Item], columns: Sequence[Column]) -> None:
     """Print a table. In colour on a terminal, unless NO_COLOR is set (rich sees to that)."""
     from rich.console import Console
     from rich.table import Table

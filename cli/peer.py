@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import click
 
-from cli.change import Filled, OrEmpty, add_set
-from cli.noun import Noun, add_delete, add_get, add_list, name_argument
+from cli.change import add_create, add_set
+from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
-from cli.session import Session, takes_session
+from cli.setting import Setting
+
+SETTINGS = (
+    Setting("address", "ADDRESS", "The router's address.", required=True),
+    Setting("asn", "ASN", "The router's AS number.", click.INT, required=True),
+    Setting(
+        "node",
+        "NAME",
+        "The one node that opens the session.",
+        default="every node",
+        fixed=True,
+        of="nodes",
+    ),
+    Setting("local_address", "ADDRESS", "The session's source.", default="what the kernel chooses"),
+    Setting("hold_time_s", "SECONDS", "0 (no keepalives), or at least 3.", click.INT, default="90"),
+    Setting(
+        "graceful_restart_s",
+        "SECONDS",
+        "For how long the router keeps our routes when the session breaks; 0 is off.",
+        click.INT,
+        default="120",
+    ),
+)
 
 PEER = Noun(
     "peer",
@@ -18,11 +40,13 @@ PEER = Noun(
         field("address"),
         field("asn"),
         Column("NODE", lambda item: item.get("node") or "(every node)"),
-        field("local_address", "LOCAL ADDRESS"),
+        field("local_address", "LOCAL ADDRESS", wide=True),
         field("hold_time_s", "HOLD S"),
         field("graceful_restart_s", "RESTART S"),
     ),
+    document=("name", *(each.field for each in SETTINGS)),
     used_by="polder bgp summary",
+    example="tor-a",
 )
 
 
@@ -31,69 +55,26 @@ def command() -> None:
     """Routers that nodes open BGP sessions with."""
 
 
-@command.command(short_help="Create a peer of one node or of every node.")
-@name_argument(PEER)
-@click.option("--address", metavar="ADDRESS", required=True, help="The router's address.")
-@click.option("--asn", metavar="ASN", required=True, type=int, help="The router's AS number.")
-@click.option("--node", metavar="NAME", help="The one node that opens the session.  [default: every node]")
-@click.option(
-    "--local-address", metavar="ADDRESS", help="The session's source.  [default: what the kernel chooses]"
-)
-@click.option(
-    "--hold-time-s", metavar="SECONDS", type=int, help="0 (no keepalives), or at least 3.  [default: 90]"
-)
-@click.option(
-    "--graceful-restart-s",
-    metavar="SECONDS",
-    type=int,
-    help="For how long the router keeps our routes when the session breaks; 0 is off.  [default: 120]",
-)
-@takes_session
-def create(
-    session: Session,
-    name: str,
-    address: str,
-    asn: int,
-    node: str | None,
-    local_address: str | None,
-    hold_time_s: int | None,
-    graceful_restart_s: int | None,
-) -> None:
-    """Create a peer: the speaker of its node, or of every node, opens the session."""
-    body = {
-        "name": name,
-        "address": address,
-        "asn": asn,
-        "node": node,
-        "local_address": local_address,
-        "hold_time_s": hold_time_s,
-        "graceful_restart_s": graceful_restart_s,
-    }
-    PEER.create(session, body)
+add_create(
+    command,
+    PEER,
+    SETTINGS,
+    """Create a peer of one node or of every node.
 
-
+    The speaker of that node, or of every node, opens the session.""",
+    "polder peer create tor-b --address 192.0.2.2 --asn 64502",
+    "polder peer create rack-7 --address 192.0.2.7 --asn 64507 --node node-1 --hold-time-s 9",
+)
 add_set(
     command,
     PEER,
-    click.option("--address", metavar="ADDRESS", type=Filled(), help="The router's address."),
-    click.option("--asn", metavar="ASN", type=int, help="The router's AS number."),
-    click.option(
-        "--local-address", metavar="ADDRESS", type=OrEmpty(click.STRING), help="The session's source."
-    ),
-    click.option(
-        "--hold-time-s", metavar="SECONDS", type=OrEmpty(click.INT), help="0 (no keepalives), or at least 3."
-    ),
-    click.option(
-        "--graceful-restart-s",
-        metavar="SECONDS",
-        type=OrEmpty(click.INT),
-        help="For how long the router keeps our routes when the session breaks; 0 is off.",
-    ),
-    text="""Change a peer: its sessions are opened anew.
+    SETTINGS,
+    """Change a peer: its sessions are opened anew.
 
     What is not given stays; an empty value ("") goes back to the default.""",
+    "polder peer set tor-a --hold-time-s 30",
+    'polder peer set tor-a --local-address 192.0.2.100 --hold-time-s ""',
 )
-
 add_get(command, PEER)
 add_list(command, PEER)
 add_delete(command, PEER)

@@ -4,10 +4,53 @@ from __future__ import annotations
 
 import click
 
-from cli.change import OrEmpty, add_set
-from cli.noun import Noun, add_delete, add_get, add_list, name_argument
+from cli.change import add_create, add_set
+from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import field
-from cli.session import Session, takes_session
+from cli.setting import Labelling, Setting, Several, Switch
+
+SETTINGS = (
+    Setting("cidr", "CIDR", "The range, such as 10.64.0.0/16.", required=True, fixed=True),
+    Setting(
+        "block_prefixlen",
+        "LENGTH",
+        "The size of the blocks that nodes claim.",
+        click.INT,
+        default="26, for IPv6 122",
+        fixed=True,
+    ),
+    Setting(
+        "advertise",
+        "",
+        "What is announced: one prefix per block, each address, or nothing.",
+        click.Choice(["block", "host", "none"]),
+        default="block",
+    ),
+    Setting(
+        "cooldown_s",
+        "SECONDS",
+        "How long an address that is released from now on is not assigned again.",
+        click.INT,
+        default="60",
+    ),
+    Several("reserved", "--reserved", "RANGE", "A range or an address that is never assigned"),
+    Switch("disabled", "--disabled/--enabled", "Whether to assign nothing new; what is assigned stays."),
+    Setting(
+        "priority",
+        "NUMBER",
+        "Of the pools that a request could mean, the highest is used first; 0 to 1000.",
+        click.INT,
+        default="100",
+    ),
+    Setting(
+        "tenant", "NAME", "Only this tenant's endpoints get addresses.", default="everybody's", of="tenants"
+    ),
+    Labelling("node_selector", "node-selector", "Only nodes with this label get addresses"),
+    Switch(
+        "borrow", "--borrow/--no-borrow", "Whether a node may take single addresses of other nodes' blocks."
+    ),
+    Several("communities", "--community", "COMMUNITY", "A BGP community, sent with the pool's prefixes"),
+)
 
 POOL = Noun(
     "pool",
@@ -19,8 +62,17 @@ POOL = Noun(
         field("block_prefixlen", "BLOCK"),
         field("advertise"),
         field("cooldown_s", "COOLDOWN S"),
+        field("priority"),
+        field("tenant"),
+        field("disabled"),
+        field("reserved", wide=True),
+        field("node_selector", "NODE SELECTOR", wide=True),
+        field("borrow", wide=True),
+        field("communities", wide=True),
     ),
+    document=("name", *(each.field for each in SETTINGS)),
     used_by="polder endpoint list",
+    example="default",
 )
 
 
@@ -29,66 +81,28 @@ def command() -> None:
     """Ranges that addresses are assigned from."""
 
 
-@command.command()
-@name_argument(POOL)
-@click.option("--cidr", metavar="CIDR", required=True, help="The range, such as 10.64.0.0/16.")
-@click.option(
-    "--block-prefixlen",
-    metavar="LENGTH",
-    type=int,
-    help="The size of the blocks that nodes claim.  [default: 26, for IPv6 122]",
+add_create(
+    command,
+    POOL,
+    SETTINGS,
+    "Create a pool.",
+    "polder pool create site --cidr 10.70.0.0/16",
+    "polder pool create racks --cidr 10.71.0.0/16 --reserved 10.71.0.0/28 --node-selector rack=7",
+    "polder pool create site6 --cidr 2001:db8:7::/64 --advertise host --community 64500:100",
 )
-@click.option(
-    "--advertise",
-    type=click.Choice(["block", "host"]),
-    help="What is announced: one prefix per block, or each address.  [default: block]",
-)
-@click.option(
-    "--cooldown-s",
-    metavar="SECONDS",
-    type=int,
-    help="How long a released address is not assigned again.  [default: 60]",
-)
-@takes_session
-def create(
-    session: Session,
-    name: str,
-    cidr: str,
-    block_prefixlen: int | None,
-    advertise: str | None,
-    cooldown_s: int | None,
-) -> None:
-    """Create a pool."""
-    body = {
-        "name": name,
-        "cidr": cidr,
-        "block_prefixlen": block_prefixlen,
-        "advertise": advertise,
-        "cooldown_s": cooldown_s,
-    }
-    POOL.create(session, body)
-
-
 add_set(
     command,
     POOL,
-    click.option(
-        "--advertise",
-        type=OrEmpty(click.Choice(["block", "host"])),
-        help="What is announced: one prefix per block, or each address.",
-    ),
-    click.option(
-        "--cooldown-s",
-        metavar="SECONDS",
-        type=OrEmpty(click.INT),
-        help="How long an address that is released from now on is not assigned again.",
-    ),
-    text="""Change what a pool announces, or its cooldown.
+    SETTINGS,
+    """Change a pool.
 
-    What is not given stays; an empty value ("") goes back to the default. A range or a block size does not
-    change: make another pool.""",
+    What is not given stays; an empty value ("") goes back to the default. For another range or block size
+    make another pool.""",
+    "polder pool set default --cooldown-s 300",
+    "polder pool set default --reserved 10.64.0.0/28 --reserved 10.64.7.9",
+    "polder pool set default --disabled",
+    'polder pool set default --cooldown-s "" --enabled',
 )
-
 add_get(command, POOL)
 add_list(command, POOL)
 add_delete(command, POOL)

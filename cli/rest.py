@@ -2,25 +2,28 @@
 
 The standard library only, and imported when first used: `polder --help` must not wait for TLS. Redirects are
 not followed and proxies not asked, so that a token goes to the server that was named and nowhere else.
+
+Where several controllers are named, the next one is asked when one does not answer: always before a request
+was sent, and after that only when sending it twice is the same as once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from cli.failure import Exit, Failure
-from cli.server import Server, check_token
+from cli.failure import Failure
+from cli.link import Link, Way, unanswered
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
-TIMEOUT_S = 30.0
 MAX_ANSWER_BYTES = 64 << 20
+NOT_NOW = frozenset({502, 503, 504})
+"""Answers of a controller that is cut off: another one may do it."""
 
 Json = dict[str, Any]
 
@@ -39,134 +42,53 @@ class Answer:
         return 200 <= self.status < 300
 
 
-class Link(Protocol):
-    """A way to reach a server."""
-
-    @property
-    def root(self) -> str:
-        """What comes before `/v1` in every path."""
-        ...
-
-    def connect(self) -> HTTPConnection:
-        """A connection for one request. Raises OSError when it cannot be made."""
-        ...
-
-    def headers(self) -> dict[str, str]:
-        """Headers that each request carries."""
-        ...
-
-    def unreachable(self, fault: OSError) -> Failure:
-        """The failure to report when nobody answered."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class ServerLink:
-    """A controller over http or https. The token is never part of a message."""
+class Request:
+    """One request, ready to be sent to any server. It is `repeatable` when twice is the same as once."""
 
-    server: Server
-    token: str = ""
-    ca: str = ""
-    """A file of certificates to trust in place of the system's."""
-
-    def __post_init__(self) -> None:
-        if self.token:
-            check_token(self.server, self.token)
-
-    @property
-    def root(self) -> str:
-        return self.server.path
-
-    def connect(self) -> HTTPConnection:
-        from http.client import HTTPConnection, HTTPSConnection
-
-        if self.server.scheme == "http":
-            return HTTPConnection(self.server.host, self.server.port, timeout=TIMEOUT_S)
-        import ssl
-
-        try:
-            trust = ssl.create_default_context(cafile=self.ca or None)
-        except OSError as fault:
-            raise Failure(
-                f"--ca {self.ca}: {fault.strerror or 'not a file of certificates in PEM'}", code=Exit.USAGE
-            ) from None
-        return HTTPSConnection(self.server.host, self.server.port, timeout=TIMEOUT_S, context=trust)
-
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
-
-    def unreachable(self, fault: OSError) -> Failure:
-        if type(fault).__name__ == "SSLCertVerificationError":
-            return Failure(
-                f"{self.server.url} shows a certificate that is not trusted: {fault}",
-                code=Exit.UNAVAILABLE,
-                advice="name the certificate authority with --ca FILE",
-            )
-        return Failure(
-            f"no controller answers at {self.server.url}: {_why(fault)}",
-            code=Exit.UNAVAILABLE,
-            advice="start one with `polder up`, or name another with --server or POLDER_SERVER",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLink:
-    """This host's agent, over its unix socket."""
-
-    path: Path
-
-    @property
-    def root(self) -> str:
-        return ""
-
-    def connect(self) -> HTTPConnection:
-        from cli.unixhttp import UnixConnection
-
-        return UnixConnection(self.path, timeout=TIMEOUT_S)
-
-    def headers(self) -> dict[str, str]:
-        return {}
-
-    def unreachable(self, fault: OSError) -> Failure:
-        if isinstance(fault, PermissionError):
-            return Failure(f"{self.path} is not open to this user", advice="run the command as root")
-        return Failure(
-            f"no agent answers at {self.path}: {_why(fault)}",
-            code=Exit.UNAVAILABLE,
-            advice="start one with `polder agent` or `polder up`, or name its socket with --socket",
-        )
+    method: str
+    target: str
+    data: bytes | None
+    headers: Mapping[str, str]
+    repeatable: bool
 
 
 def call(
-    link: Link, method: str, path: str, body: Json | None = None, query: Mapping[str, object] | None = None
+    link: Link,
+    method: str,
+    path: str,
+    body: Json | None = None,
+    query: Mapping[str, object] | None = None,
+    *,
+    repeatable: bool | None = None,
 ) -> Answer:
-    """Send one request and read its answer. Blocking: at most `TIMEOUT_S` for each step.
+    """Send one request and read its answer. Blocking: at most `TIMEOUT_S` for each step at each server.
 
     Args:
         link: the way to the server.
         method: the HTTP method.
         path: below the server's root, its parts already quoted (see `place`).
         body: sent as JSON; as a merge patch (RFC 7396) when the method is PATCH.
-        query: parameters; None values are left out.
+        query: parameters; None values are left out, a list is the parameter once for each.
+        repeatable: whether to send it to another server when an answer is lost; every method but POST
+            when not given.
 
     Raises:
         Failure: nobody answered (exit 5), or what answered is not Polder (exit 1).
     """
-    from http.client import HTTPException
-
-    headers = {"Accept": "application/json", **link.headers()}
-    data = None if body is None else json.dumps(body).encode()
-    if data is not None:
-        kind = "merge-patch+json" if method == "PATCH" else "json"
-        headers["Content-Type"] = f"application/{kind}"
     given = {key: value for key, value in (query or {}).items() if value is not None}
-    target = link.root + path + (f"?{urlencode(given)}" if given else "")
-    try:
-        return _exchange(link, method, target, data, headers)
-    except OSError as fault:
-        raise link.unreachable(fault) from None
-    except HTTPException as fault:
-        raise _not_polder(f"{type(fault).__name__} {fault}".strip()) from None
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Accept": "application/json"}
+    if data is not None:
+        headers["Content-Type"] = f"application/{'merge-patch+json' if method == 'PATCH' else 'json'}"
+    request = Request(
+        method,
+        path + (f"?{urlencode(given, doseq=True)}" if given else ""),
+        data,
+        headers,
+        method != "POST" if repeatable is None else repeatable,
+    )
+    return _ask(link.ways(), request, link)
 
 
 def place(*parts: str) -> str:
@@ -174,17 +96,73 @@ def place(*parts: str) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def _exchange(link: Link, method: str, target: str, data: bytes | None, headers: dict[str, str]) -> Answer:
-    connection = link.connect()
+def _ask(ways: Sequence[Way], request: Request, link: Link) -> Answer:
+    faults: list[tuple[Way, OSError]] = []
+    refused: Answer | None = None
+    sent = False
+    for number, way in enumerate(ways):
+        others = number + 1 < len(ways)
+        try:
+            answer = _exchange(way, request, others=others)
+        except _Lost as lost:
+            faults.append((way, lost.fault))
+            sent = sent or lost.sent
+            if lost.sent and not request.repeatable:
+                break
+            continue
+        if others and request.repeatable and answer.status in NOT_NOW:
+            refused, sent = answer, True
+            continue
+        link.prefer(way)
+        # Asked again because an answer was lost: that it is gone is what was wanted.
+        gone = sent and request.method == "DELETE" and answer.status == 404
+        return Answer(204) if gone else answer
+    if refused is not None:
+        return refused
+    raise unanswered(faults)
+
+
+class _Lost(Exception):
+    """No answer: the request was `sent`, or it never left."""
+
+    def __init__(self, fault: OSError, *, sent: bool) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+        self.sent = sent
+
+
+def _exchange(way: Way, request: Request, *, others: bool) -> Answer:
+    from http.client import HTTPException
+
+    connection = way.connection(others=others)
     try:
-        connection.request(method, target, body=data, headers=headers)
-        response = connection.getresponse()
-        raw = response.read(MAX_ANSWER_BYTES + 1)
-        retry_after = response.getheader("Retry-After") or ""
-        kind = response.getheader("Content-Type") or ""
-        return Answer(response.status, _decoded(response.status, kind, raw), retry_after)
+        try:
+            connection.connect()
+        except OSError as fault:
+            raise _Lost(fault, sent=False) from None
+        connection.sock.settimeout(way.patience_s(others=others))
+        try:
+            return _send(connection, way, request)
+        except OSError as fault:
+            raise _Lost(fault, sent=True) from None
+        except HTTPException as fault:
+            raise _not_polder(f"{type(fault).__name__} {fault}".strip()) from None
     finally:
         connection.close()
+
+
+def _send(connection: HTTPConnection, way: Way, request: Request) -> Answer:
+    connection.request(
+        request.method,
+        way.root + request.target,
+        body=request.data,
+        headers={**request.headers, **way.headers()},
+    )
+    response = connection.getresponse()
+    raw = response.read(MAX_ANSWER_BYTES + 1)
+    retry_after = response.getheader("Retry-After") or ""
+    kind = response.getheader("Content-Type") or ""
+    return Answer(response.status, _decoded(response.status, kind, raw), retry_after)
 
 
 def _decoded(status: int, kind: str, raw: bytes) -> Any:
@@ -206,9 +184,3 @@ def _not_polder(what: str) -> Failure:
     return Failure(
         f"what answers there is not a Polder controller: {what}", advice="check --server or POLDER_SERVER"
     )
-
-
-def _why(fault: OSError) -> str:
-    if isinstance(fault, TimeoutError):
-        return f"no answer within {TIMEOUT_S:.0f} s; what was asked may have been done"
-    return fault.strerror or str(fault)

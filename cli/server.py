@@ -39,36 +39,45 @@ class Server:
             return False
 
 
-def parse_server(url: str) -> Server:
-    """Parse `--server`. Raises `Failure` (usage) that names what is wrong and shows a right one."""
+def parse_servers(urls: str, source: str = "--server") -> tuple[Server, ...]:
+    """Parse `URL[,URL...]`: controllers of the same Polder, each asked when those before it do not answer.
+
+    Raises:
+        Failure: usage; it names `source`, which is where the URLs come from.
+    """
+    return tuple(parse_server(each.strip(), source) for each in urls.split(","))
+
+
+def parse_server(url: str, source: str = "--server") -> Server:
+    """Parse one URL. Raises `Failure` (usage) that names what is wrong and shows a right one."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as fault:
-        raise Failure(f"--server {url}: {fault}", code=Exit.USAGE, advice=EXAMPLE) from None
+        raise Failure(f"{source} {url}: {fault}", code=Exit.USAGE, advice=EXAMPLE) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise Failure(f"--server {url} is not an http or https URL", code=Exit.USAGE, advice=EXAMPLE)
+        raise Failure(f"{source} {url} is not an http or https URL", code=Exit.USAGE, advice=EXAMPLE)
     if parts.username is not None or parts.query or parts.fragment:
         what = "a user name or password" if parts.username is not None else "a query"
         raise Failure(
-            f"--server may not carry {what}",
+            f"{source} may not carry {what}",
             code=Exit.USAGE,
-            advice=f"{EXAMPLE}; a token goes into POLDER_TOKEN",
+            advice=f"{EXAMPLE}; a token goes into POLDER_TOKEN or into a context",
         )
     return Server(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
 
 
-def check_token(server: Server, token: str) -> None:
+def check_token(server: Server, token: str, source: str = "POLDER_TOKEN") -> None:
     """Refuse to send a token where others on the network can read it. Raises `Failure` (usage)."""
     if not token.isprintable() or not token.isascii() or " " in token:
         raise Failure(
-            "POLDER_TOKEN holds a space, a line end or another character that a token cannot have",
+            f"{source} holds a space, a line end or another character that a token cannot have",
             code=Exit.USAGE,
             advice="set it again, without quotes or a line end inside",
         )
     if server.scheme == "http" and not server.loopback:
         raise Failure(
-            f"POLDER_TOKEN is set, and {server.url} would carry it unencrypted",
+            f"{source} is set, and {server.url} would carry it unencrypted",
             code=Exit.USAGE,
-            advice="use an https server, or unset POLDER_TOKEN",
+            advice=f"use an https server, or unset {source}",
         )

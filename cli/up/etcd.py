@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cli.failure import Failure
-from cli.rest import ServerLink, call
+from cli.link import ServerLink
+from cli.rest import call
 from cli.up.child import Program
 from cli.up.data import Data
 from cli.up.listen import Listen, found_free

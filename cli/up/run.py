@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 
 from cli.failure import Failure
+from cli.link import Link, ServerLink, SocketLink
 from cli.program import argv
-from cli.rest import Link, ServerLink, SocketLink, call, place
+from cli.rest import call, place
 from cli.server import DEFAULT_URL
 from cli.session import Session
 from cli.text import shown

@@ -168,7 +168,8 @@ def test_bgp_summary_without_a_session(up: Up) -> None:
 
 def test_list_reads_several_pages(up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Through the session itself: five hundred peers would be slow to make."""
-    from cli.rest import ServerLink, place
+    from cli.link import ServerLink
+    from cli.rest import place
     from cli.server import parse_server
     from cli.session import Session
 

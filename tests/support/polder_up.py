@@ -25,7 +25,7 @@ class NotReady(AssertionError):
 def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's, without what points `polder` elsewhere."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("POLDER_")}
-    return {**kept, **(given or {})}
+    return {**kept, "POLDER_CONFIG": os.devnull, **(given or {})}
 
 
 class Up:

@@ -67,7 +67,7 @@ def _handler(canned: Canned) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_DELETE = do_PATCH = _handle  # noqa: N815 - names that http.server wants
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _handle  # noqa: N815 - names that http.server wants
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
             """Be quiet."""

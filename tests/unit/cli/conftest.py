@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -23,10 +25,11 @@ Polder = Callable[..., Ran]
 
 
 @pytest.fixture
-def polder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Polder:
-    """Run `polder` with these arguments, in an environment without POLDER_*."""
-    monkeypatch.delenv("POLDER_SERVER", raising=False)
-    monkeypatch.delenv("POLDER_TOKEN", raising=False)
+def polder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Polder:
+    """Run `polder` with these arguments, in an environment without POLDER_* and without a config file."""
+    for name in [name for name in os.environ if name.startswith("POLDER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("POLDER_CONFIG", str(tmp_path / "config.yaml"))
 
     def run(*arguments: str) -> Ran:
         capsys.readouterr()

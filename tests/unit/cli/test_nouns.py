@@ -58,7 +58,32 @@ ENDPOINT = {
             "/v1/endpoints",
             {"id": "web-1", "node": "n", "address": "10.0.0.9", "labels": {"a": "b=c"}},
         ),
-        (["endpoint", "create", "--node", "n"], "/v1/endpoints", {"node": "n"}),
+        (
+            ["pool", "create", "a", "--cidr", "x", "--reserved", "y", "--reserved", "z", "--no-borrow"],
+            "/v1/pools",
+            {"name": "a", "cidr": "x", "reserved": ["y", "z"], "borrow": False},
+        ),
+        (
+            [
+                "pool",
+                "create",
+                "a",
+                "--cidr",
+                "x",
+                "--disabled",
+                "--node-selector",
+                "rack=7",
+                "--priority",
+                "9",
+            ],
+            "/v1/pools",
+            {"name": "a", "cidr": "x", "disabled": True, "node_selector": {"rack": "7"}, "priority": 9},
+        ),
+        (
+            ["endpoint", "create", "e", "--node", "n", "--family", "dual", "--pool", "a", "--pool", "b"],
+            "/v1/endpoints",
+            {"id": "e", "node": "n", "families": [4, 6], "pools": ["a", "b"]},
+        ),
     ],
 )
 def test_create_sends_only_what_was_given(
@@ -115,7 +140,10 @@ def test_list_is_a_table(polder: Polder) -> None:
 def test_an_empty_list_is_its_heading(polder: Polder) -> None:
     with serving(Reply(200, {"items": [], "revision": 7})) as canned:
         ran = polder("pool", "list", "--server", canned.url)
-    assert ran.out.split() == ["NAME", "CIDR", "BLOCK", "ADVERTISE", "COOLDOWN", "S"]
+    assert ran.out.split() == [
+        *["NAME", "CIDR", "BLOCK", "ADVERTISE", "COOLDOWN", "S"],
+        *["PRIORITY", "TENANT", "DISABLED"],
+    ]
 
 
 def test_a_table_that_is_not_on_a_terminal_is_never_folded(polder: Polder) -> None:
@@ -197,7 +225,7 @@ def test_node_list_shows_which_programs_are_up(polder: Polder) -> None:
     node = {"name": "n", "asn": 64512, "programs": {"agent": {"alive": True}, "speaker": {"alive": False}}}
     with serving(Reply(200, {"items": [node], "revision": 7})) as canned:
         ran = polder("node", "list", "--server", canned.url)
-    assert ran.out.splitlines()[1].split() == ["n", "64512", "-", "-", "up", "down", "-"]
+    assert ran.out.splitlines()[1].split() == ["n", "64512", "up", "down", "-"]
 
 
 def test_move_patches_the_node(polder: Polder) -> None:

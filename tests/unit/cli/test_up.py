@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.failure import Exit, Failure
-from cli.rest import ServerLink
+from cli.link import ServerLink
 from cli.server import Server, parse_server
 from cli.session import Session
 from cli.up.child import MAX_LOG_BYTES, Child, Program

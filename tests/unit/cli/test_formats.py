@@ -1,0 +1,81 @@
+"""`-o`, label columns and filters."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.conftest import Polder
+
+NODE = {
+    "name": "node-1",
+    "asn": 64512,
+    "router_id": None,
+    "mtu_bytes": 1500,
+    "labels": {"rack": "7", "on": "yes"},
+    "programs": {"agent": {"alive": True}, "speaker": {"alive": False}},
+}
+LIST = Reply(200, {"items": [NODE, NODE | {"name": "node-2", "labels": {}}], "revision": 7})
+
+
+def test_yaml_is_what_apply_takes(polder: Polder) -> None:
+    with serving(LIST) as canned:
+        ran = polder("node", "list", "-o", "yaml", "--server", canned.url)
+    first, second = yaml.safe_load_all(ran.out)
+    assert first == {
+        "kind": "node",
+        "name": "node-1",
+        "asn": 64512,
+        "mtu_bytes": 1500,
+        "labels": {"rack": "7", "on": "yes"},
+    }
+    assert second == {"kind": "node", "name": "node-2", "asn": 64512, "mtu_bytes": 1500}
+
+
+def test_yaml_of_what_cannot_be_applied_has_everything(polder: Polder) -> None:
+    session = {"node": "n", "peer": "p", "state": "IDLE", "reason": None}
+    with serving(Reply(200, {"items": [session], "revision": 7})) as canned:
+        ran = polder("bgp", "summary", "-o", "yaml", "--server", canned.url)
+    assert yaml.safe_load(ran.out) == session
+
+
+def test_names(polder: Polder) -> None:
+    with serving(LIST, Reply(200, NODE)) as canned:
+        listed = polder("node", "list", "-o", "name", "--server", canned.url)
+        got = polder("node", "get", "node-1", "-o", "name", "--server", canned.url)
+    assert (listed.out, got.out) == ("node/node-1\nnode/node-2\n", "node/node-1\n")
+
+
+@pytest.mark.parametrize(("output", "shown"), [("table", False), ("wide", True)])
+def test_wide_has_all_columns(polder: Polder, output: str, shown: bool) -> None:
+    with serving(LIST) as canned:
+        ran = polder("node", "list", "-o", output, "--server", canned.url)
+    assert ("ROUTER ID" in ran.out) is shown
+
+
+def test_label_columns_and_filters(polder: Polder) -> None:
+    with serving(LIST) as canned:
+        ran = polder("node", "list", "-l", "rack=7", "-l", "a=b", "-L", "rack", "--server", canned.url)
+        refused = polder("node", "list", "-l", "rack", "--server", canned.url)
+    heading, first, second = (line.split() for line in ran.out.splitlines())
+    assert (heading[-1], first[-1], second[-1]) == ("RACK", "7", "-")
+    assert canned.asked[0].target.endswith("label=rack%3D7&label=a%3Db")
+    assert (refused.code, len(canned.asked)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("table", "pool default deleted\n"),
+        ("name", "pool/default\n"),
+        ("yaml", "deleted:\n  pool: default\n"),
+        ("json", json.dumps({"deleted": {"pool": "default"}}, indent=2) + "\n"),
+    ],
+)
+def test_what_was_done_in_each_format(polder: Polder, output: str, text: str) -> None:
+    with serving(Reply(204)) as canned:
+        ran = polder("pool", "delete", "default", "-o", output, "--server", canned.url)
+    assert ran.out == text
