@@ -10,20 +10,33 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import dataplane_ready, dataplane_throughput, e2e_latency
+from bench import dataplane_ready, dataplane_throughput, e2e_latency, ipam_single
 from bench.row import Row, progress
 from lab.errors import LabError
 from lab.lab import Lab
 
-ROWS: dict[str, Callable[[Lab], Row]] = {
-    "e2e.latency": e2e_latency.measure,
-    "dataplane.ready": dataplane_ready.measure,
-    "dataplane.throughput": dataplane_throughput.measure,
+
+def _in_lab(measure: Callable[[Lab], Row]) -> Callable[[], Row]:
+    """A row that is measured in a lab of its own."""
+
+    def build_and_measure() -> Row:
+        progress("building a lab")
+        with Lab("bench") as lab:
+            return measure(lab)
+
+    return build_and_measure
+
+
+ROWS: dict[str, Callable[[], Row]] = {
+    "e2e.latency": _in_lab(e2e_latency.measure),
+    "dataplane.ready": _in_lab(dataplane_ready.measure),
+    "dataplane.throughput": _in_lab(dataplane_throughput.measure),
+    "ipam.single": ipam_single.measure,
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the rows that are asked for, each in a lab of its own. Returns the exit status."""
+    """Run the rows that are asked for. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ROWS)}")
     args = parser.parse_args(argv)
@@ -35,10 +48,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str) -> bool:
-    progress(f"{name}: building a lab")
+    progress(f"{name}: begins")
     try:
-        with Lab("bench") as lab:
-            row = ROWS[name](lab)
+        row = ROWS[name]()
     except LabError as fault:
         progress(f"{name}: not measured: {fault}")
         return False

@@ -22,6 +22,7 @@ from controller.api.peers import peers
 from controller.api.pools import pools
 from controller.api.usage import pool_usage
 from controller.auth import require_token
+from controller.gateway import Reply
 from controller.openapi import document
 from controller.problem import Problem
 from controller.services import EXTENSION, Services, utc_now
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 NOUNS = (pools, pool_usage, nodes, peers, endpoints, addresses, bgp, health)
 RETRY_AFTER_S = 2
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-DRAIN_BYTES = 1 << 25
-DRAIN_PIECE_BYTES = 1 << 16
 
 
 def create_app(
@@ -55,6 +54,7 @@ def create_app(
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
     app = Flask("controller", static_folder=None)
+    app.response_class = Reply
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = parts or Services.build(store, clock)
@@ -79,8 +79,6 @@ def _measure(app: Flask) -> None:
     def finish(response: Response) -> Response:
         # A path that no route has would make a time series of its own for each.
         route = request.url_rule.rule if request.url_rule else "unknown"
-        if response.status_code >= 400:
-            _drain()
         seconds = time.perf_counter() - g.started
         parts.metrics.request(request.method, route, response.status_code, seconds)
         if request.method not in READS:
@@ -91,17 +89,6 @@ def _measure(app: Flask) -> None:
 
     app.before_request(start)
     app.after_request(finish)
-
-
-def _drain() -> None:
-    """Read the rest of a body that was refused unread, up to a limit.
-
-    The server closes a connection with an unread body, often before the client has read why.
-    """
-    rest = request.environ["wsgi.input"]
-    for _ in range(0, DRAIN_BYTES, DRAIN_PIECE_BYTES):
-        if not rest.read(DRAIN_PIECE_BYTES):
-            break
 
 
 def _translate_errors(app: Flask) -> None:

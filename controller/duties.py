@@ -23,6 +23,8 @@ from store.model import EndpointState
 
 log = logging.getLogger(__name__)
 
+RELEASING = b'"state":"releasing"'
+
 RELEASE = "release"
 RELIST_S = 60.0
 RETRY_S = 0.5
@@ -95,7 +97,8 @@ class Finaliser:
 
     def _look_at(self, change: Change) -> None:
         if isinstance(change, Changed):
-            if (record := keys.ENDPOINTS.parts(change.item.key)) is not None:
+            # Most writes are of endpoints that nobody deletes: each is passed by without a read of the store.
+            if RELEASING in change.item.value and (record := keys.ENDPOINTS.parts(change.item.key)):
                 self._end(record[0])
         elif (attachment := keys.ATTACHMENTS.parts(change.key)) is not None:
             self._end(attachment[1])

@@ -1,8 +1,9 @@
-"""Serving the application: granian's WSGI worker in this very process, on a socket of our own.
+"""Serving the application: granian's RSGI worker in this very process, on a socket of our own.
 
 granian's own server forks its worker and lets several servers share a port. A killed parent would then
 leave a worker behind that holds the port, and a second controller on a taken port would start without a
 word. Its worker for threads does neither; it is meant for builds without a GIL, but needs nothing of them.
+The worker runs an event loop, in which `controller.gateway` calls the application.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 from flask import Flask
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.server.mt import MTServer
 
 from controller.admission import MAX_IN_HAND
+from controller.gateway import Gateway
 
 BACKLOG = 1024
-BLOCKING_THREADS = MAX_IN_HAND + 16
-"""Requests handled at a time: those that may wait for etcd, and some that do not."""
+THREADS = MAX_IN_HAND + 16
+"""For requests that wait for etcd, and some that do not."""
 
 GRACE_S = 2
 """Seconds that requests in hand have to end after a signal."""
@@ -97,12 +99,12 @@ class Server(MTServer):
         try:
             super().__init__(
                 target="controller",
-                interface=Interfaces.WSGI,
+                interface=Interfaces.RSGI,
+                loop=Loops.asyncio,
                 http=HTTPModes.http1,
                 websockets=False,
                 backlog=BACKLOG,
                 backpressure=BACKLOG,
-                blocking_threads=BLOCKING_THREADS,
                 workers_kill_timeout=GRACE_S,
                 log_enabled=False,
                 ssl_cert=cert,
@@ -114,7 +116,8 @@ class Server(MTServer):
 
     def run(self, app: Flask) -> None:
         """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""
-        self.serve(target_loader=lambda: app, wrap_loader=False)
+        gateway: Any = Gateway(app, THREADS)  # granian's stub knows applications that are functions only
+        self.serve(target_loader=lambda: gateway, wrap_loader=False)
 
     def signal_handler_reload(self, *_: Any) -> None:
         """SIGHUP does nothing: there is nothing to read again."""

@@ -15,6 +15,7 @@ from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
 from controller.ipam.release import Releaser
 from controller.metrics import Metrics
+from controller.offloop import OffLoop
 from controller.registry import Registry
 from controller.retire import Retirer
 from store.client import Store
@@ -47,6 +48,7 @@ class Services:
         """Wire the parts over one store. The committer is started; `close` ends it."""
         metrics = Metrics()
         committer = Committer(store, observe=metrics.committed)
+        store = OffLoop(store)
         committer.start()
         return cls(
             store=store,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 
+from controller.waiting import aside
 from store.errors import Unavailable
 
 PATIENCE_S = 5.0
@@ -21,7 +22,9 @@ class Turn:
         self._patience_s = patience_s
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=self._patience_s):
+        if self._lock.acquire(blocking=False):
+            return
+        if not aside(self._lock.acquire, True, self._patience_s):
             raise Unavailable("others wait for the store already")
 
     def __exit__(self, *_: object) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from controller.ipam.unit import Batch, Unit, applied_at, merged
+from controller.waiting import wait
 from store.client import Store
 from store.errors import Invalid, LeaseExpired, StoreError, Unavailable
 
@@ -67,7 +68,7 @@ class Committer:
 
     def commit(self, unit: Unit) -> int:
         """Apply one unit. Blocking until the store has answered; see `submit`."""
-        return self.submit(unit).result()
+        return wait(self.submit(unit))
 
     def submit(self, unit: Unit) -> Future[int]:
         """Queue one unit. What the future gives:

@@ -1,0 +1,124 @@
+"""`python -m bench.load`: HTTP clients that cost little, so that they measure the server and not themselves.
+
+One thread and one `epoll` serve all connections; a request is ready-made bytes, and of an answer only the
+status and the length are looked at. Reads one JSON object from standard input and writes one to standard
+output; see `run`.
+"""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+HEAD_END = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to send: each client takes the next of `bodies` in turn, over a connection that it keeps."""
+
+    port: int
+    path: str
+    bodies: tuple[str, ...]
+    clients: int
+    seconds: float
+    expect: int = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How long each request took, in the order in which they ended; and how long all of them together."""
+
+    milliseconds: tuple[float, ...]
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return len(self.milliseconds) / self.seconds
+
+
+class _Client:
+    """One connection, and the request in flight on it."""
+
+    def __init__(self, port: int, expect: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._status = f"HTTP/1.1 {expect} ".encode()
+        self._began = 0.0
+        self._got = b""
+
+    def send(self, request: bytes) -> None:
+        self._got = b""
+        self._began = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> float | None:
+        """The milliseconds that the request took, once the answer is whole."""
+        self._got += self.socket.recv(1 << 20)
+        head, end, body = self._got.partition(HEAD_END)
+        if not end or len(body) < _length(head):
+            return None
+        if not head.startswith(self._status):
+            raise SystemExit(f"bench.load: {self._got[:600].decode(errors='replace')}")
+        return (time.perf_counter() - self._began) * 1000
+
+
+def _length(head: bytes) -> int:
+    lower = head.lower()
+    begin = lower.index(b"content-length:") + len(b"content-length:")
+    return int(lower[begin:].split(b"\r\n", 1)[0])
+
+
+def load(job: Job) -> Outcome:
+    """Do a job in a process of its own. Blocking."""
+    argv = [sys.executable, "-m", "bench.load"]
+    done = subprocess.run(argv, input=json.dumps(asdict(job)), stdout=subprocess.PIPE, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return Outcome(tuple(told["milliseconds"]), told["seconds"])
+
+
+def run(job: Job) -> Outcome:
+    """Send for so many seconds, then wait for what is in flight."""
+    following = _requests(job.path, job.bodies)
+    clients = [_Client(job.port, job.expect) for _ in range(job.clients)]
+    samples: list[float] = []
+    began = time.perf_counter()
+    until = began + job.seconds
+    with selectors.DefaultSelector() as selector:
+        for client in clients:
+            selector.register(client.socket, selectors.EVENT_READ, client)
+            client.send(following())
+        while selector.get_map():
+            for key, _ in selector.select():
+                took = key.data.receive()
+                if took is None:
+                    continue
+                samples.append(took)
+                if time.perf_counter() < until:
+                    key.data.send(following())
+                else:
+                    selector.unregister(key.fileobj)
+                    key.data.socket.close()
+    return Outcome(tuple(samples), time.perf_counter() - began)
+
+
+def _requests(path: str, bodies: Sequence[str]) -> Callable[[], bytes]:
+    made = [
+        f"POST {path} HTTP/1.1\r\nHost: polder\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        for body in bodies
+    ]
+    turn = iter(range(1 << 62))
+    return lambda: made[next(turn) % len(made)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(run(Job(**json.load(sys.stdin))))))

@@ -1,0 +1,117 @@
+"""Waiting that costs no thread: a request that waits lends its thread to the next one.
+
+Handlers are plain functions that block. Many threads that block in turn spend most of their time waking
+each other up, since each wake-up hands Python's lock on; and a watch would keep a thread for hours. So
+short requests and watches run in the one thread of the server's event loop, each on a stack of its own (a
+greenlet). Where such a request has to wait, its stack is put aside, and the loop goes on with it when what
+it waits for is there. In any other thread the same functions just wait.
+
+Whatever may block in such a request has to wait here: the store (`controller.offloop`), the committer,
+`Turn`, and watches. A lock that is held while the holder waits would stop the loop for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+T = TypeVar("T")
+
+
+class Stacks:
+    """The stacks of one event loop. `run` and what runs in it belong to the loop's thread.
+
+    Args:
+        loop: the event loop.
+        threads: makes the calls that can only block.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads: Executor) -> None:
+        self.loop = loop
+        self.threads = threads
+        self._due: deque[greenlet] = deque()
+        self._called = False
+
+    def run(self, call: Callable[[], None]) -> None:
+        """Begin a call on a stack of its own; returns when it has ended or waits for the first time."""
+        stack = _Stack(self, call)
+        stack.gr_context = contextvars.copy_context()
+        stack.switch()
+
+    def wake(self, stack: greenlet) -> None:
+        """Go on with a stack that was put aside. From any thread: all that are due share one wake-up."""
+        self._due.append(stack)
+        if not self._called:
+            self._called = True
+            with suppress(RuntimeError):  # the loop was closed: nobody goes on
+                self.loop.call_soon_threadsafe(self._resume)
+
+    def _resume(self) -> None:
+        self._called = False  # first: what comes later is called for again
+        while self._due:
+            self._due.popleft().switch()
+
+
+class _Stack(greenlet):  # type: ignore[misc]
+    def __init__(self, stacks: Stacks, call: Callable[[], None]) -> None:
+        super().__init__(call)
+        self.stacks = stacks
+
+
+def wait(future: Future[T], timeout_s: float | None = None) -> T:
+    """The result of a future. Blocking for the caller, and for nobody else in the thread of a loop.
+
+    Raises:
+        TimeoutError: there was none in time; the future is as good as before.
+    """
+    here: Any = getcurrent()
+    if not isinstance(here, _Stack) or future.done():
+        return future.result(timeout_s)
+    if timeout_s is None:
+        future.add_done_callback(lambda _: here.stacks.wake(here))
+        here.parent.switch()
+        return future.result()
+    # Of the two that wake this stack only the first may.
+    first: Future[None] = Future()
+    first.add_done_callback(lambda _: here.stacks.wake(here))
+    timer = here.stacks.loop.call_later(timeout_s, _settle, first)
+    future.add_done_callback(lambda _: _settle(first))
+    here.parent.switch()
+    timer.cancel()
+    return future.result(0)
+
+
+def aside(call: Callable[..., T], *arguments: Any) -> T:
+    """What a blocking call returns or raises; for a request of the loop it is made in another thread."""
+    here: Any = getcurrent()
+    if not isinstance(here, _Stack):
+        return call(*arguments)
+    return wait(here.stacks.threads.submit(call, *arguments))
+
+
+def complete(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns or raises. Only for a request of the loop."""
+    here: Any = getcurrent()
+    done: Future[T] = Future()
+    task = here.stacks.loop.create_task(work)
+    task.add_done_callback(lambda ended: _pass_on(ended, done))
+    return wait(done)
+
+
+def _pass_on(task: asyncio.Task[T], done: Future[T]) -> None:
+    if (fault := task.exception()) is not None:
+        done.set_exception(fault)
+    else:
+        done.set_result(task.result())
+
+
+def _settle(future: Future[None]) -> None:
+    with suppress(InvalidStateError):
+        future.set_result(None)
