@@ -21,6 +21,7 @@ COMMANDS = {
     "bgp": "cli.bgp:command",
     "up": "cli.up.command:command",
     "pki": "cli.pki:command",
+    "etcd": "cli.program:etcd",
     "controller": "cli.program:controller",
     "agent": "cli.program:agent",
     "speaker": "cli.program:speaker",

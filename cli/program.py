@@ -9,6 +9,10 @@ from collections.abc import Sequence
 import click
 
 MODULES = {"controller": "controller", "agent": "agents.node", "speaker": "agents.speaker"}
+"""What runs until it is stopped, by the name of its command."""
+
+TOOLS = {"secure": "controller.secure"}
+"""What does one thing and ends."""
 
 
 def argv(program: str, arguments: Sequence[str]) -> list[str]:
@@ -16,7 +20,7 @@ def argv(program: str, arguments: Sequence[str]) -> list[str]:
 
     `-P`: a directory of the same name where the user happens to be is not imported.
     """
-    return [sys.executable, "-P", "-m", MODULES[program], *arguments]
+    return [sys.executable, "-P", "-m", {**MODULES, **TOOLS}[program], *arguments]
 
 
 class Program(click.Command):
@@ -36,3 +40,8 @@ class Program(click.Command):
 controller = Program("controller", help="Run a controller: the REST API and address assignment.")
 agent = Program("agent", help="Run this node's agent: routes, flows, attachments.")
 speaker = Program("speaker", help="Run this node's BGP speaker.")
+etcd = click.Group(
+    "etcd",
+    help="What Polder needs of etcd.",
+    commands=[Program("secure", help="Have etcd ask each client for its rights.")],
+)

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
+from controller import credentials
 from controller.app import create_app
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
 from controller.serve import ListenError, Server, TlsError, listen
 from controller.services import Services
+from pki.certificate import PkiError
+from pki.directory import CONTROLLER
 from store.client import Store
 from store.options import OptionError, add_arguments, open_store
 
@@ -40,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, PEM")
     made.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
     made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    credentials.add_argument(made)
     add_arguments(made)
     return made
 
@@ -49,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT, datefmt=LOG_TIME)
     try:
+        credentials.complete(options, CONTROLLER)
         host, port = where(options.listen)
         _refuse_open_door(host, options)
         tokens = read_tokens(options.token_file) if options.token_file else ()
@@ -59,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _serve(server, store, tokens)
     except ListenError as fault:
         return _say(fault, 1)
-    except (OptionError, TokenFileError, TlsError) as fault:
+    except (OptionError, PkiError, TokenFileError, TlsError) as fault:
         return _say(fault, USAGE)
     log.info("event=stopped")
     return 0

@@ -14,12 +14,14 @@ class Unavailable(StoreError):
     """No member answered in time. Retry, after a pause.
 
     `outcome_unknown` is true when a write had been sent: it may or may not have been applied, so the
-    caller reads back what it wrote before it tries again.
+    caller reads back what it wrote before it tries again. `passing` is true of what is over in a second or
+    two, such as an election: nothing was applied, and the store itself has tried again until the deadline.
     """
 
-    def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
+    def __init__(self, message: str, *, outcome_unknown: bool = False, passing: bool = False) -> None:
         super().__init__(message)
         self.outcome_unknown = outcome_unknown
+        self.passing = passing
 
 
 class Compacted(StoreError):
@@ -40,6 +42,10 @@ class PermissionDenied(StoreError):
 
 class Invalid(StoreError):
     """The store refuses the request itself: a fault in the caller (too many operations, a key put twice)."""
+
+
+class WrongState(Invalid):
+    """A user or role of the store exists already, or does not: what is asked cannot be done, or is."""
 
 
 class Corrupt(StoreError):

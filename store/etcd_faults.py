@@ -6,17 +6,51 @@ etcd's source) decide. Whatever is not known for certain to have been refused ma
 
 from __future__ import annotations
 
-from store.errors import Compacted, Invalid, LeaseExpired, PermissionDenied, StoreError, Unavailable
+from store.errors import (
+    Compacted,
+    Invalid,
+    LeaseExpired,
+    PermissionDenied,
+    StoreError,
+    Unavailable,
+    WrongState,
+)
 
 NO_LEADER = "etcdserver: no leader"
+OLD_RIGHTS = "etcdserver: revision of auth store is old"
+"""Somebody's user or role was changed while the request was on its way; it was not applied."""
 
 # Said before the request is proposed, or by the client before it is sent.
 NOT_APPLIED = (
     "failed to connect to all addresses",
     "DNS resolution failed",
     NO_LEADER,
+    OLD_RIGHTS,
     "etcdserver: too many requests",
     "etcdserver: mvcc: database space exceeded",
+)
+
+CURES = {
+    "database space exceeded": (
+        "its database is full: compact and defragment it, then disarm the NOSPACE alarm"
+    ),
+    "Hostname Verification": "its certificate is not for this name; use a name that it is for in --etcd",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not one that --etcd-ca signed, or has expired",
+    "TSI_DATA_CORRUPTED": (
+        "it refuses this client; give --etcd-cert and --etcd-key, signed by its CA and not expired"
+    ),
+}
+"""What to do, by words that say what is wrong. The last is all that gRPC tells of an alert of etcd's."""
+
+PASSING = (NO_LEADER, OLD_RIGHTS)
+
+WRONG_STATE = (
+    "etcdserver: user name already exists",
+    "etcdserver: user name not found",
+    "etcdserver: role name already exists",
+    "etcdserver: role name not found",
+    "etcdserver: permission is not granted to the role",
+    "etcdserver: authentication is not enabled",
 )
 
 REFUSED = ("etcdserver: user name is empty", "etcdserver: invalid auth token")
@@ -38,6 +72,10 @@ def translate(code: str, details: str, *, endpoint: str, write: bool, revision: 
         return Compacted(revision + 1)
     if code == "NOT_FOUND" and "lease not found" in details:
         return LeaseExpired(details)
+    if details.startswith(WRONG_STATE):
+        return WrongState(f"etcd at {endpoint}: {details}")
+    if details.startswith(OLD_RIGHTS):
+        return unavailable(endpoint, details)
     if code in {"INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION"} or _too_large(details):
         return Invalid(f"etcd at {endpoint} refuses the request: {details}")
     return unavailable(endpoint, f"{code} {details}", outcome_unknown=write and not applied_never(details))
@@ -54,13 +92,12 @@ def watch_canceled(reason: str, compact_revision: int, *, endpoint: str) -> Stor
 
 def unavailable(endpoints: str, why: str, *, outcome_unknown: bool = False) -> Unavailable:
     """The error for people: which etcd, what to look at, and what was heard."""
-    look = "is it running? check --etcd"
-    if endpoints.startswith("https:"):
-        look += ", and that --etcd-ca signed its certificate and it accepts --etcd-cert"
-    if "database space exceeded" in why:
-        look = "its database is full: compact and defragment it, then disarm the NOSPACE alarm"
+    look = next((cure for words, cure in CURES.items() if words in why), "is it running? check --etcd")
+    passing = any(words in why for words in PASSING)
     return Unavailable(
-        f"etcd at {endpoints} does not answer: {look} ({why})", outcome_unknown=outcome_unknown
+        f"etcd at {endpoints} does not answer: {look} ({why})",
+        outcome_unknown=outcome_unknown,
+        passing=passing,
     )
 
 

@@ -33,6 +33,7 @@ Fields = dict[str, Any]
 EQUAL, GREATER, LESS = 0, 1, 2
 CREATE, MOD = 1, 2
 EVENT_DELETE = 1
+READ, READ_WRITE = 0, 2
 
 
 def span(prefix: str) -> Fields:
@@ -60,6 +61,11 @@ def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
 def watch_fields(prefix: str, start_revision: int) -> Fields:
     """A WatchCreateRequest. No fragments: each answer then holds whole transactions."""
     return {**span(prefix), "start_revision": start_revision}
+
+
+def permission_fields(prefix: str, *, write: bool) -> Fields:
+    """An authpb.Permission to read, or to read and write, every key that begins with `prefix`."""
+    return {"permType": READ_WRITE if write else READ, **span(prefix)}
 
 
 def key_value(kv: Any) -> KeyValue:

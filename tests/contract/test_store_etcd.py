@@ -294,13 +294,13 @@ def test_tls_refuses_those_it_does_not_know(
 ) -> None:
     stranger = Directory.create(tmp_path / "stranger")
     theirs, ours = stranger.issue("polder"), authority.issue("polder")
-    cases: list[dict[str, Path]] = [
-        {"ca": authority.ca},
-        {"ca": authority.ca, "cert": theirs.cert, "key": theirs.key},
-        {"ca": stranger.ca, "cert": ours.cert, "key": ours.key},
+    cases: list[tuple[str, dict[str, Path]]] = [
+        ("give --etcd-cert", {"ca": authority.ca}),
+        ("give --etcd-cert", {"ca": authority.ca, "cert": theirs.cert, "key": theirs.key}),
+        ("--etcd-ca signed", {"ca": stranger.ca, "cert": ours.cert, "key": ours.key}),
     ]
-    for tls in cases:
-        with pytest.raises(Unavailable, match="--etcd-cert"):
+    for cure, tls in cases:
+        with pytest.raises(Unavailable, match=cure):
             open_store(tls_server.url, **tls).get("/a")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pki.directory import Directory
 from store.etcd_config import EtcdConfig, target
 from store.etcd_wire import span
 from store.options import OptionError, add_arguments, config
@@ -79,10 +80,21 @@ def test_the_environment_is_the_default_and_the_option_wins(monkeypatch: pytest.
 
 
 def test_certificates(tmp_path: Path) -> None:
-    for name in ("ca", "cert", "key"):
-        (tmp_path / name).write_text(name)
-    files = [f"--etcd-{name}={tmp_path / name}" for name in ("ca", "cert", "key")]
-    assert parse("--etcd=https://etcd.example", *files).read_tls() == (b"ca", b"key", b"cert")
+    directory = Directory.create(tmp_path)
+    pair = directory.issue("node")
+    files = [f"--etcd-ca={directory.ca}", f"--etcd-cert={pair.cert}", f"--etcd-key={pair.key}"]
+    read = parse("--etcd=https://etcd.example", *files).read_tls()
+    assert read == (directory.ca.read_bytes(), pair.key.read_bytes(), pair.cert.read_bytes())
+
+
+def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
+    directory = Directory.create(tmp_path)
+    one, two = directory.issue("one"), directory.issue("two")
+    mixed = [f"--etcd-cert={one.cert}", f"--etcd-key={two.key}"]
+    with pytest.raises(OptionError, match=r"one\.pem and .*two\.key are not a certificate and its key"):
+        parse("--etcd=https://etcd.example", *mixed)
+    with pytest.raises(OptionError, match=r"--etcd-ca: .*one\.key holds no certificate"):
+        parse("--etcd=https://etcd.example", f"--etcd-ca={one.key}")
 
 
 @pytest.mark.parametrize(

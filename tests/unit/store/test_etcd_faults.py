@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from store.errors import Compacted, Invalid, LeaseExpired, PermissionDenied, StoreError, Unavailable
-from store.etcd_faults import translate, unavailable, watch_canceled
+from store.errors import (
+    Compacted,
+    Invalid,
+    LeaseExpired,
+    PermissionDenied,
+    StoreError,
+    Unavailable,
+    WrongState,
+)
+from store.etcd_faults import OLD_RIGHTS, translate, unavailable, watch_canceled
 
 URL = "http://192.0.2.1:2379"
 REFUSED = "failed to connect to all addresses; last error: UNKNOWN: Connection refused"
@@ -30,6 +38,9 @@ CASES: list[tuple[str, str, type[StoreError]]] = [
     ("PERMISSION_DENIED", "etcdserver: permission denied", PermissionDenied),
     ("UNAUTHENTICATED", "etcdserver: invalid auth token", PermissionDenied),
     ("INVALID_ARGUMENT", "etcdserver: user name is empty", PermissionDenied),
+    ("FAILED_PRECONDITION", "etcdserver: user name already exists", WrongState),
+    ("FAILED_PRECONDITION", "etcdserver: role name not found", WrongState),
+    ("INVALID_ARGUMENT", "etcdserver: authentication failed, invalid user ID or password", Invalid),
 ]
 
 
@@ -76,8 +87,28 @@ def test_people_are_told_which_etcd_and_where_to_look() -> None:
     assert str(unavailable(URL, "refused")) == (
         f"etcd at {URL} does not answer: is it running? check --etcd (refused)"
     )
-    assert "--etcd-cert" in str(unavailable("https://192.0.2.1:2379", "refused"))
     assert "defragment" in str(unavailable(URL, "etcdserver: mvcc: database space exceeded"))
+
+
+@pytest.mark.parametrize(
+    ("heard", "cure"),
+    [
+        ("Tls handshake failed: CERTIFICATE_VERIFY_FAILED: unable to get local issuer", "--etcd-ca"),
+        ("Hostname Verification Check failed.", "use a name"),
+        ("Unwrap failed (TSI_DATA_CORRUPTED)", "--etcd-cert and --etcd-key"),
+    ],
+)
+def test_people_are_told_which_certificate_is_wrong(heard: str, cure: str) -> None:
+    assert cure in str(unavailable("https://192.0.2.1:2379", heard))
+
+
+def test_what_passes_by_itself_is_marked() -> None:
+    for details, passing in [("etcdserver: no leader", True), (OLD_RIGHTS, True), (REFUSED, False)]:
+        fault = translate(
+            "INVALID_ARGUMENT" if details is OLD_RIGHTS else "UNAVAILABLE", details, endpoint=URL, write=True
+        )
+        assert isinstance(fault, Unavailable)
+        assert (fault.passing, fault.outcome_unknown) == (passing, False)
 
 
 def test_a_canceled_watch() -> None:

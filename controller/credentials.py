@@ -1,0 +1,46 @@
+"""`--pki DIR`: a directory that `polder pki init` made, in place of options that name each file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pki.directory import CA, MAKE, pair, read_identity
+
+ABSENT = object()
+"""What a program says of an option that it does not take."""
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--pki`."""
+    parser.add_argument(
+        "--pki",
+        metavar="DIR",
+        type=Path,
+        help="take certificates from here, where polder pki init made them, unless options name others",
+    )
+
+
+def complete(options: argparse.Namespace, name: str) -> None:
+    """Fill in the options that were not given from the certificate of that name in the `--pki` directory.
+
+    Those of etcd only where etcd speaks TLS.
+
+    Raises:
+        PkiError: a file is not there, or no certificate or key.
+    """
+    if options.pki is None:
+        return
+    own = pair(options.pki, name)
+    read_identity(own, MAKE.format(options.pki))
+    _fill(options, tls_cert=own.cert, tls_key=own.key)
+    if "https://" in options.etcd:
+        _fill(options, etcd_ca=pair(options.pki, CA).cert)
+        _fill(options, etcd_cert=own.cert, etcd_key=own.key)
+
+
+def _fill(options: argparse.Namespace, **paths: Path) -> None:
+    """Set options that belong together, where the program has them and none of them was given."""
+    present = [getattr(options, option, ABSENT) for option in paths]
+    if not any(present):
+        vars(options).update(paths)

@@ -1,0 +1,75 @@
+"""`polder etcd secure`: from now on etcd asks each client for its rights.
+
+The bearer of a certificate is the user that its common name says. `root` and `controller` may do everything;
+each node that joins gets a user of its own, which may write what is the node's and read what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from controller import credentials
+from pki.certificate import PkiError
+from pki.directory import CONTROLLER, ROOT
+from store.errors import PermissionDenied, StoreError, WrongState
+from store.etcd import EtcdStore
+from store.etcd_users import EtcdUsers, secure
+from store.options import OptionError, add_arguments, config
+
+FAILED, USAGE = 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the program."""
+    made = argparse.ArgumentParser(
+        prog="polder etcd secure",
+        description="Make etcd ask for rights: root and the controllers may do everything, nodes their part.",
+    )
+    made.add_argument(
+        "--user",
+        metavar="NAME",
+        action="append",
+        help=f"common name of a controller's certificate; repeatable (default: {CONTROLLER})",
+    )
+    credentials.add_argument(made)
+    add_arguments(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Secure etcd. Idempotent. Returns the exit status: 0 done, 1 failed, 2 wrong options."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.ERROR)
+    try:
+        credentials.complete(options, ROOT)
+        settings = config(options)
+        if settings.cert is None:
+            raise OptionError(
+                "--etcd: rights need certificates; give --pki, or --etcd-cert, and https:// URLs"
+            )
+    except (OptionError, PkiError) as fault:
+        return _say(fault, USAGE)
+    store = EtcdStore(settings)
+    try:
+        secure(EtcdUsers(store), options.user or [CONTROLLER])
+    except (PermissionDenied, WrongState) as fault:
+        return _say(f"{fault}; show the certificate of etcd's user {ROOT}: --pki, or --etcd-cert", FAILED)
+    except StoreError as fault:
+        return _say(fault, FAILED)
+    finally:
+        store.close()
+    may = " and ".join([ROOT, *(options.user or [CONTROLLER])])
+    print(f"polder: etcd asks for rights; {may} may do everything")  # noqa: T201
+    return 0
+
+
+def _say(fault: object, status: int) -> int:
+    print(f"polder etcd secure: {fault}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
