@@ -1,4 +1,4 @@
-"""The duty of the controllers: ending endpoints that their nodes have taken down.
+"""The duties of the controllers, each done by one replica. Here: ending endpoints that nodes have taken down.
 
 An endpoint that is being released ends when its node's agent removes the attachment key. The elected
 replica lists the releasing ones, then watches: a record that becomes releasing, an attachment that goes.
@@ -11,14 +11,19 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from controller.election import Election
+from controller.election import Duty, Election
+from controller.ipam.reclaim import Reclaimer
 from controller.ipam.release import Releaser
 from controller.reading import read, scan
+from controller.reclaiming import Reclaiming
 from controller.services import Services
 from store import keys
 from store.client import Change, Changed, Store, Watch
-from store.errors import Compacted, Corrupt, Unavailable
+from store.errors import Corrupt, StoreError
 from store.model import EndpointState
 
 log = logging.getLogger(__name__)
@@ -26,8 +31,11 @@ log = logging.getLogger(__name__)
 RELEASING = b'"state":"releasing"'
 
 RELEASE = "release"
+RECLAIM = "reclaim"
 RELIST_S = 60.0
 RETRY_S = 0.5
+AT_ONCE = 16
+"""Endpoints that are ended at a time: their transactions are shared."""
 
 
 class Duties:
@@ -35,21 +43,32 @@ class Duties:
 
     def __init__(self, store: Store, parts: Services) -> None:
         identity = f"{socket.gethostname()}:{os.getpid()}"
-        self._release = Election(
-            store,
-            RELEASE,
-            identity,
-            lambda: Finaliser(store, parts.releaser),
-            lambda leading: parts.metrics.leads(RELEASE, leading),
-        )
+        duties: dict[str, Callable[[], Duty]] = {
+            RELEASE: lambda: Finaliser(store, parts.releaser),
+            RECLAIM: lambda: reclaiming(store, parts),
+        }
+        self._elections = [
+            Election(store, name, identity, take_up, partial(parts.metrics.leads, name))
+            for name, take_up in duties.items()
+        ]
 
     def start(self) -> None:
         """Begin to campaign for each duty."""
-        self._release.start()
+        for election in self._elections:
+            election.start()
 
     def stop(self) -> None:
         """Hand the duties over to other controllers. Blocking, some seconds at most."""
-        self._release.stop()
+        for election in self._elections:
+            election.resign()
+        for election in self._elections:
+            election.stop()
+
+
+def reclaiming(store: Store, parts: Services) -> Reclaiming:
+    """A term of the duty of reclaim."""
+    reclaimer = Reclaimer(store, parts.committer, parts.clock)
+    return Reclaiming(store, reclaimer, parts.clock, parts.events, parts.metrics)
 
 
 class Finaliser:
@@ -68,7 +87,7 @@ class Finaliser:
         while not self._stopping.is_set():
             try:
                 self._follow()
-            except (Unavailable, Compacted) as fault:
+            except StoreError as fault:
                 log.debug("event=watch-lost duty=%s why=%r", RELEASE, str(fault))
                 self._stopping.wait(RETRY_S)
 
@@ -80,28 +99,28 @@ class Finaliser:
     def _follow(self) -> None:
         """List, then watch until the watch breaks or it is time to list again."""
         listing = scan(self._store, keys.ENDPOINTS)
-        for endpoint in listing.values:
-            if endpoint.state is EndpointState.RELEASING:
-                self._end(endpoint.id)
-        watch = self._open_watch(listing.revision + 1)
+        releasing = [each.id for each in listing.values if each.state is EndpointState.RELEASING]
+        with ThreadPoolExecutor(AT_ONCE, "finaliser") as pool:
+            self._end_all(pool, releasing)
+            self._watch_from(listing.revision + 1, pool)
+
+    def _watch_from(self, revision: int, pool: ThreadPoolExecutor) -> None:
+        watch = self._open_watch(revision)
         relist = threading.Timer(self._relist_s, watch.close)
         relist.daemon = True
         relist.start()
         try:
             for changes in watch:
-                for change in changes:
-                    self._look_at(change)
+                self._end_all(pool, [name for change in changes if (name := _meant(change))])
         finally:
             relist.cancel()
             watch.close()
 
-    def _look_at(self, change: Change) -> None:
-        if isinstance(change, Changed):
-            # Most writes are of endpoints that nobody deletes: each is passed by without a read of the store.
-            if RELEASING in change.item.value and (record := keys.ENDPOINTS.parts(change.item.key)):
-                self._end(record[0])
-        elif (attachment := keys.ATTACHMENTS.parts(change.key)) is not None:
-            self._end(attachment[1])
+    def _end_all(self, pool: ThreadPoolExecutor, endpoints: Sequence[str]) -> None:
+        """End those that can be ended. Blocking. Raises what the store does."""
+        for start in range(0, len(endpoints), AT_ONCE):
+            for done in [pool.submit(self._end, each) for each in endpoints[start : start + AT_ONCE]]:
+                done.result()
 
     def _end(self, endpoint_id: str) -> None:
         try:
@@ -109,7 +128,7 @@ class Finaliser:
         except Corrupt as fault:
             log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
             return
-        if found is None or found.value.state is not EndpointState.RELEASING:
+        if self._stopping.is_set() or found is None or found.value.state is not EndpointState.RELEASING:
             return
         if self._releaser.finalise(found):
             log.info("event=released endpoint=%s node=%s", endpoint_id, found.value.node)
@@ -127,3 +146,13 @@ class Finaliser:
         with self._lock:
             if self._watch is not None:
                 self._watch.close()
+
+
+def _meant(change: Change) -> str | None:
+    """The endpoint that may end because of a change: its record was written, or an attachment went."""
+    if isinstance(change, Changed):
+        # Most writes are of endpoints that nobody deletes: each is passed by without a read of the store.
+        record = keys.ENDPOINTS.parts(change.item.key) if RELEASING in change.item.value else None
+        return record[0] if record else None
+    attachment = keys.ATTACHMENTS.parts(change.key)
+    return attachment[1] if attachment else None

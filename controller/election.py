@@ -71,6 +71,10 @@ class Election:
         self._report(False)
         self._thread.start()
 
+    def resign(self) -> None:
+        """Begin to leave the duty to others; `stop` waits for the end."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """End the term, if there is one, and leave the duty to others at once. Blocking, `STOP_S` at most.
 

@@ -48,6 +48,12 @@ class Metrics:
             buckets=BATCH_BUCKETS,
             registry=self._registry,
         )
+        self._reclaimed = Counter(
+            "polder_addresses_reclaimed_total",
+            "Addresses that this controller took back from nobody, by why.",
+            ("why",),
+            registry=self._registry,
+        )
         self._leads = Gauge(
             "polder_duty_leader",
             "1 while this controller is the one that does the duty.",
@@ -72,6 +78,10 @@ class Metrics:
     def committed(self, units: int) -> None:
         """A transaction of so many units was applied."""
         self._batch.observe(units)
+
+    def reclaimed(self, why: str, addresses: int) -> None:
+        """So many addresses were taken back: `node-gone`, `no-endpoint`."""
+        self._reclaimed.labels(why).inc(addresses)
 
     def leads(self, duty: str, leading: bool) -> None:
         """This controller took a duty up, or lost it."""

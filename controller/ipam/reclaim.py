@@ -1,0 +1,118 @@
+"""Taking back what a node that is gone held: its endpoints end as if their node had let go of them.
+
+Every transaction proves that the node is still gone (`controller.ipam.gone`), and is one that a release
+would make: addresses cool down, counts go down, exceptions go. Endpoints are read below the node and their
+addresses block by block, and ended some forty to a transaction. What the node said of itself goes last;
+a crash before leaves words without an endpoint, which the next pass removes.
+
+An endpoint that a living node holds still, because it moved away from there, is only marked: it ends when
+that node has let go.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from controller.ipam import units
+from controller.ipam.committer import Committer
+from controller.ipam.gone import Gone
+from controller.ipam.holdings import Holdings
+from controller.ipam.release import Cooldowns, let_go
+from controller.ipam.unit import Unit
+from controller.ipam.window import Window
+from controller.reading import Found, scan
+from store import keys
+from store.client import Compare, DeletePrefix, Store
+from store.model import Address, AddressState, Block, Endpoint, EndpointState
+
+log = logging.getLogger(__name__)
+
+LOGGED = 50
+"""Endpoints named in one line of the log."""
+
+SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
+"""What the programs of a node say of it."""
+
+
+class Reclaimer:
+    """Ends the endpoints of nodes that are gone. One thread at a time."""
+
+    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._cooldowns = Cooldowns(store)
+
+    def reclaim(self, gone: Gone, others: Mapping[str, Gone]) -> list[Endpoint]:
+        """End the endpoints of a node; returns those that ended. Blocking. Idempotent.
+
+        Args:
+            others: all nodes that are gone, this one included.
+        """
+        holdings = Holdings(self._store)
+        window: Window[Endpoint | None] = Window(self._committer)
+        for found in scan(self._store, keys.NODE_ENDPOINTS, gone.name).items:
+            unit, ends = self._plan(found, holdings, gone, others)
+            if unit is not None:
+                window.submit(unit, found.value if ends else None)
+        ended = [endpoint for endpoint in window.drain() if endpoint is not None]
+        if window.lease_expired:
+            self._cooldowns.forget()
+        self._sweep(gone)
+        _tell(gone.name, ended)
+        return ended
+
+    def _plan(
+        self, copy: Found[Endpoint], holdings: Holdings, gone: Gone, others: Mapping[str, Gone]
+    ) -> tuple[Unit | None, bool]:
+        """What is written for an endpoint, if anything, and whether that ends it."""
+        endpoint = copy.value
+        # Written with the copy, in the same transaction: the same value at the same revision.
+        record = Found(endpoint, keys.ENDPOINTS.key(endpoint.id), copy.mod_revision)
+        held = holdings.of(endpoint)
+        proof = list(gone.proof())
+        for node in sorted({node for _, address in held for node in address.left} - {gone.name}):
+            also = self._proof_of(node, endpoint.id, others)
+            if also is None:
+                if endpoint.state is EndpointState.RELEASING:
+                    return None, False
+                marked = units.mark_releasing(record)
+                return Unit((*marked.compares, *gone.proof()), marked.ops), False
+            proof.extend(also)
+        return self._end(record, held, tuple(dict.fromkeys(proof)), holdings), True
+
+    def _proof_of(self, node: str, endpoint: str, others: Mapping[str, Gone]) -> tuple[Compare, ...] | None:
+        if node in others:
+            return others[node].proof()
+        absent = let_go(self._store, node, endpoint)
+        return None if absent is None else (absent,)
+
+    def _end(
+        self,
+        record: Found[Endpoint],
+        held: list[tuple[Block, Address]],
+        proof: tuple[Compare, ...],
+        holdings: Holdings,
+    ) -> Unit:
+        assigned = [(block, each) for block, each in held if each.state is AddressState.ASSIGNED]
+        pools = [holdings.pool(name) for name in record.value.pools]
+        lease_id = self._cooldowns.lease(max((pool.cooldown_s for pool in pools if pool), default=0))
+        now = self._clock()
+        cooling = tuple(units.cooling(each, now) for _, each in assigned)
+        return units.release(record, tuple(block for block, _ in assigned), proof, cooling, lease_id)
+
+    def _sweep(self, gone: Gone) -> None:
+        """Remove what the node said: nobody is there to take it back."""
+        prefixes = [kind.prefix(gone.name) for kind in SAID]
+        if any(self._store.range(prefix, limit=1).items for prefix in prefixes):
+            self._store.txn(gone.proof(), tuple(DeletePrefix(prefix) for prefix in prefixes))
+
+
+def _tell(node: str, ended: list[Endpoint]) -> None:
+    for start in range(0, len(ended), LOGGED):
+        named = ",".join(
+            f"{each.id}={'+'.join(map(str, each.addresses))}" for each in ended[start : start + LOGGED]
+        )
+        log.warning("event=reclaimed node=%s endpoints=%s", node, named)

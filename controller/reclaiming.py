@@ -1,0 +1,84 @@
+"""The duty of reclaim: who is gone is looked at every few seconds, and what they held is taken back.
+
+A term begins with a time in which nothing is taken: after an outage of the store every node's programs are
+silent for some seconds, however long ago one of them was written down as lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from controller.events import Events
+from controller.ipam.gone import Gone, RollCall
+from controller.ipam.reclaim import Reclaimer
+from controller.metrics import Metrics
+from store.client import Store
+from store.errors import StoreError
+from store.model import Endpoint, Severity
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 5.0
+SETTLE_S = 45.0
+"""More than the lease of a program and the time that it may take to reach the store again."""
+
+NAMED = 5
+
+
+class Reclaiming:
+    """Takes back what nobody holds. One `run`, ended by `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        reclaimer: Reclaimer,
+        clock: Callable[[], datetime],
+        events: Events,
+        metrics: Metrics,
+        *,
+        period_s: float = PERIOD_S,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        self._roll = RollCall(store, clock, events)
+        self._reclaimer = reclaimer
+        self._events = events
+        self._metrics = metrics
+        self._period_s = period_s
+        self._settle_s = settle_s
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look again and again. Blocking, until `stop`."""
+        settled_at = time.monotonic() + self._settle_s
+        while not self._stopping.is_set():
+            try:
+                gone = self._roll.call()
+                if time.monotonic() >= settled_at:
+                    self.reclaim(gone)
+            except StoreError as fault:
+                log.warning("event=reclaim-put-off why=%r", str(fault))
+            self._stopping.wait(self._period_s)
+
+    def stop(self) -> None:
+        """End `run` after the node that is under way. Idempotent."""
+        self._stopping.set()
+
+    def reclaim(self, gone: dict[str, Gone]) -> None:
+        """Take back what each of these nodes held."""
+        for name, each in gone.items():
+            if self._stopping.is_set():
+                return
+            if ended := self._reclaimer.reclaim(each, gone):
+                self._tell(name, each, ended)
+
+    def _tell(self, name: str, gone: Gone, ended: list[Endpoint]) -> None:
+        self._metrics.reclaimed("node-gone", sum(len(each.addresses) for each in ended))
+        named = ", ".join(f"{each.id} ({', '.join(map(str, each.addresses))})" for each in ended[:NAMED])
+        more = f" and {len(ended) - NAMED} more" if len(ended) > NAMED else ""
+        since = f"{gone.lost.value.since:%Y-%m-%d %H:%M:%S} UTC"
+        detail = f"endpoints of node {name} ended, because it is gone since {since}: {named}{more}"
+        self._events.record(Severity.WARNING, "reclaimed", "node", name, detail, node=name)
