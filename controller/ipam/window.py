@@ -25,7 +25,7 @@ class Window(Generic[T]):
     def __init__(self, committer: Committer, size: int = UNDER_WAY) -> None:
         self._committer = committer
         self._size = size
-        self._under_way: deque[tuple[Future[bool], T]] = deque()
+        self._under_way: deque[tuple[Future[int], T]] = deque()
         self._applied: list[T] = []
         self.lease_expired = False
         """A unit was refused because its lease had ended."""
