@@ -18,7 +18,8 @@ from store.errors import LeaseExpired, StoreError
 
 log = logging.getLogger(__name__)
 
-TTL_S = 3
+TTL_S = 2
+"""The least that etcd grants with its usual election timeout: a duty is to move within 5 s."""
 PAUSE_S = 0.5
 STOP_S = 1.5
 

@@ -9,6 +9,7 @@ A server counts as started when `etcdctl` reads a key from it, whatever its name
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -148,6 +149,18 @@ class EtcdServer:
 
     def healthy(self) -> bool:
         """Whether the server answers a linearizable read within one second. Blocking."""
+        return self._ask("get", "health") is not None
+
+    def leads(self) -> bool:
+        """Whether the server says that it is the leader of its cluster. Blocking, one second at most."""
+        answer = self._ask("endpoint", "status", "--write-out=json")
+        if answer is None:
+            return False
+        (status,) = (each["Status"] for each in json.loads(answer))
+        return bool(status["header"]["member_id"] == status["leader"])
+
+    def _ask(self, *question: str) -> str | None:
+        """What `etcdctl` says; None when it fails."""
         command = ["etcdctl", f"--endpoints={self.url}", "--dial-timeout=1s", "--command-timeout=1s"]
         if self._tls:
             command += [
@@ -156,14 +169,15 @@ class EtcdServer:
                 f"--key={self._tls.client_key}",
             ]
         done = subprocess.run(
-            self._inside([*command, "get", "health"]),
+            self._inside([*command, *question]),
             env={**os.environ, "ETCDCTL_API": "3"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
             check=False,
         )
-        return done.returncode == 0
+        return done.stdout if done.returncode == 0 else None
 
     def stop(self, *, deadline_s: float = 5.0) -> None:
         """Ask the server to end, and kill it after the deadline. Idempotent. Blocking."""
@@ -282,6 +296,10 @@ class EtcdCluster:
     def endpoints(self) -> tuple[str, ...]:
         """The client URLs of all members."""
         return tuple(member.url for member in self.members)
+
+    def leader(self) -> EtcdServer | None:
+        """The member that leads now; None during an election. Blocking."""
+        return next((member for member in self.members if member.leads()), None)
 
     def __iter__(self) -> Iterator[EtcdServer]:
         return iter(self.members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +93,14 @@ class Program:
     def kill(self) -> None:
         """SIGKILL to this one process, not to its children. Idempotent. Blocking."""
         self._end(signal.SIGKILL, STOP_S)
+
+    def pause(self) -> None:
+        """Hang it (SIGSTOP): connections stay open, nothing answers. Raises LabError when it does not run."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after a pause. Raises LabError when it does not run."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
         """Stop it and start it. Blocking. Raises as `start`."""

@@ -2,7 +2,8 @@
 
 One channel per endpoint, opened at its first use (a channel does not survive a fork). Requests go to
 one endpoint until it fails, then to the next: what may be repeated is repeated there within the same
-deadline, and so is a write that was certainly not applied. A write whose answer was lost is not.
+deadline, and so is a write that was certainly not applied. A write whose answer was lost is not: its
+caller learns that soon, and repeats it if that is safe.
 
 Every request demands that the member has a leader, so one that is cut off from its cluster refuses at
 once where it would keep us waiting. A member that hangs is noticed by the deadline of a request, and
@@ -224,8 +225,9 @@ class EtcdStore:
         fault: StoreError = Unavailable("no etcd endpoint")
         for tried in range(count):
             member = self._members[(first + tried) % count]
-            left_s = max(0.001, until - time.monotonic())
-            timeout_s = left_s if write else left_s / (count - tried)
+            # A part of what is left for each, writes too: those that were under way when the leader died are
+            # never answered, and whoever waits for one keeps all that wait behind it.
+            timeout_s = max(0.001, until - time.monotonic()) / (count - tried)
             try:
                 return member.method(name)(request, timeout=timeout_s, metadata=HAS_LEADER)
             except (grpc.RpcError, ValueError) as error:

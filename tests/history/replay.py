@@ -1,0 +1,87 @@
+"""The second witness: etcd's own history, revision by revision. Pure.
+
+After every revision, each assigned address key must stand for a record that lists the address, and back;
+an address that somebody had, or that cools down, is somebody else's only after its key was deleted. What
+the clients cannot see, because it was over before they looked, shows here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from store import keys
+from store.client import Change, Changed
+from store.codec import decode
+from store.model import Address, AddressState, Endpoint
+
+
+@dataclass(slots=True)
+class Replay:
+    """Takes changes in order of revision; `faults` is what is wrong, `assigned` who ever had what."""
+
+    faults: list[str] = field(default_factory=list)
+    assigned: set[tuple[str, str, tuple[str, ...]]] = field(default_factory=set)
+    """Id, uid and addresses of every record that ever was."""
+    revision: int = 0
+    _keys: dict[str, Address] = field(default_factory=dict)
+    _records: dict[str, frozenset[str]] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)
+
+    def take(self, change: Change) -> None:
+        """One change."""
+        revision = change.item.mod_revision if isinstance(change, Changed) else change.revision
+        if revision != self.revision:
+            self.settle()
+            self.revision = revision
+        key = change.item.key if isinstance(change, Changed) else change.key
+        value = change.item.value if isinstance(change, Changed) else None
+        if (parts := keys.ADDRESSES.parts(key)) is not None:
+            self._address(parts[-1], decode(Address, value, key=key) if value else None)
+        elif (parts := keys.ENDPOINTS.parts(key)) is not None:
+            self._record(parts[0], decode(Endpoint, value, key=key) if value else None)
+
+    def settle(self) -> None:
+        """The revision is over: what it touched must fit together."""
+        listed: defaultdict[str, set[str]] = defaultdict(set)
+        for address in self._touched:
+            for name, addresses in self._records.items():
+                if address in addresses:
+                    listed[address].add(name)
+        for address in sorted(self._touched):
+            held = self._keys.get(address)
+            holder = held.endpoint if held and held.state is AddressState.ASSIGNED else None
+            if listed[address] != ({holder} if holder else set()):
+                who = ", ".join(sorted(listed[address])) or "nobody"
+                self.faults.append(
+                    f"revision {self.revision}: {address}: key of {holder or 'nobody'}, record of {who}"
+                )
+        self._touched.clear()
+
+    def _address(self, address: str, value: Address | None) -> None:
+        self._touched.add(address)
+        before = self._keys.pop(address, None)
+        if value is None:
+            return
+        self._keys[address] = value
+        cooling = before is not None and before.state is AddressState.COOLDOWN
+        if before is not None and (cooling or before.endpoint != value.endpoint):
+            self.faults.append(f"revision {self.revision}: {address} was taken over: {before} then {value}")
+
+    def _record(self, name: str, value: Endpoint | None) -> None:
+        before = self._records.pop(name, frozenset())
+        now = frozenset(str(address) for address in value.addresses) if value is not None else frozenset()
+        if value is not None:
+            self._records[name] = now
+            self.assigned.add((name, value.uid, tuple(map(str, value.addresses))))
+        self._touched |= before ^ now
+
+
+def replayed(changes: Iterable[Change]) -> Replay:
+    """All of a history."""
+    replay = Replay()
+    for change in changes:
+        replay.take(change)
+    replay.settle()
+    return replay

@@ -1,0 +1,152 @@
+"""The checker accepts what a correct service can do, lost answers included, and refuses everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from tests.history.checker import Checker
+from tests.history.op import Kind, Op, Outcome, Seen
+
+WEB = Seen("uid-1", "rack-1", ("10.65.0.1",))
+MOVED = replace(WEB, node="rack-2")
+AGAIN = Seen("uid-2", "rack-1", ("10.65.0.2",))
+END = 100.0
+
+
+def op(
+    kind: Kind,
+    at: float,
+    *seen: Seen,
+    name: str = "web",
+    outcome: Outcome = Outcome.OK,
+    loose: bool = False,
+    why: str = "",
+    **asked: str,
+) -> Op:
+    """An operation that took half a second."""
+    return Op(0, kind, name, at, at + 0.5, outcome, loose, 1, asked, seen, why)
+
+
+ASSIGN = op(Kind.ASSIGN, 1, WEB, node="rack-1")
+LOOSE_ASSIGN = replace(ASSIGN, loose=True)
+UNKNOWN_ASSIGN = op(Kind.ASSIGN, 1, outcome=Outcome.UNKNOWN, loose=True, node="rack-1")
+MOVE = op(Kind.MOVE, 2, MOVED, node="rack-2")
+LOOSE_MOVE = replace(MOVE, loose=True)
+BACK = op(Kind.MOVE, 3, WEB, node="rack-1")
+RELEASE = op(Kind.RELEASE, 5)
+UNKNOWN_RELEASE = op(Kind.RELEASE, 5, outcome=Outcome.UNKNOWN, loose=True)
+MISSING_RELEASE = op(Kind.RELEASE, 5, why="not-found")
+READ_NOTHING = op(Kind.READ, 3, why="not-found")
+
+
+def faults(*history: Op, left: Mapping[str, Seen] | None = None) -> list[str]:
+    checker = Checker(history)
+    checker.end(END, left or {})
+    return checker.faults
+
+
+GOOD: dict[str, tuple[list[Op], dict[str, Seen]]] = {
+    "assigned and there": ([ASSIGN], {"web": WEB}),
+    "assigned and released": ([ASSIGN, RELEASE], {}),
+    "released with its first answer lost": ([ASSIGN, replace(MISSING_RELEASE, loose=True)], {}),
+    "asked for again, and the same answer": ([ASSIGN, op(Kind.ASSIGN, 2, WEB, node="rack-1")], {"web": WEB}),
+    "moved": ([ASSIGN, MOVE, op(Kind.READ, 3, MOVED)], {"web": MOVED}),
+    "a move that nobody knows of may be done": (
+        [ASSIGN, op(Kind.MOVE, 2, outcome=Outcome.UNKNOWN, loose=True, node="rack-2")],
+        {"web": MOVED},
+    ),
+    "or not": (
+        [ASSIGN, op(Kind.MOVE, 2, outcome=Outcome.UNKNOWN, loose=True, node="rack-2")],
+        {"web": WEB},
+    ),
+    "a late attempt to move takes effect after the next move": ([ASSIGN, LOOSE_MOVE, BACK], {"web": MOVED}),
+    "an assignment that nobody knows of may be there": ([UNKNOWN_ASSIGN], {"web": WEB}),
+    "or may not": ([UNKNOWN_ASSIGN], {}),
+    "a release that nobody knows of may be done": ([ASSIGN, UNKNOWN_RELEASE], {}),
+    "or may not be": ([ASSIGN, UNKNOWN_RELEASE], {"web": WEB}),
+    "a late attempt to assign takes effect after the release": ([LOOSE_ASSIGN, RELEASE], {"web": AGAIN}),
+    "refused": ([op(Kind.ASSIGN, 1, outcome=Outcome.REFUSED, why="pool-full", node="rack-1")], {}),
+    "the same id again": ([ASSIGN, RELEASE, op(Kind.ASSIGN, 6, AGAIN, node="rack-1")], {"web": AGAIN}),
+    "an address given up, and given to another": (
+        [ASSIGN, RELEASE, op(Kind.ASSIGN, 5.2, replace(WEB, uid="uid-3"), name="db", node="rack-1")],
+        {"db": replace(WEB, uid="uid-3")},
+    ),
+    "an address whose release nobody knows of, given to another": (
+        [ASSIGN, UNKNOWN_RELEASE, op(Kind.ASSIGN, 7, replace(WEB, uid="uid-3"), name="db", node="rack-1")],
+        {"db": replace(WEB, uid="uid-3")},
+    ),
+}
+
+BAD: dict[str, tuple[list[Op], dict[str, Seen], str]] = {
+    "lost at the end": ([ASSIGN], {}, "lost"),
+    "lost, a read says": ([ASSIGN, READ_NOTHING], {"web": WEB}, "lost"),
+    "lost, a release says": ([ASSIGN, MISSING_RELEASE], {}, "lost"),
+    "lost, a move says": (
+        [ASSIGN, op(Kind.MOVE, 2, outcome=Outcome.REFUSED, why="not-found", node="rack-2")],
+        {"web": WEB},
+        "lost",
+    ),
+    "released and there": ([ASSIGN, RELEASE], {"web": WEB}, "released and is there"),
+    "refused and there": (
+        [op(Kind.ASSIGN, 1, outcome=Outcome.REFUSED, why="pool-full", node="rack-1")],
+        {"web": WEB},
+        "is there",
+    ),
+    "nobody asked for it": ([], {"web": WEB}, "nobody asked"),
+    "another address than was acknowledged": ([ASSIGN], {"web": AGAIN}, "is now"),
+    "another address, a read says": ([ASSIGN, op(Kind.READ, 3, AGAIN)], {"web": WEB}, "is now"),
+    "on a node that it was never moved to": ([ASSIGN], {"web": MOVED}, "should be on rack-1"),
+    "moved, and not there": ([ASSIGN, MOVE], {"web": WEB}, "should be on rack-2"),
+    "two answers to one request": (
+        [op(Kind.ASSIGN, 1, WEB, AGAIN, node="rack-1")],
+        {"web": WEB},
+        "two answers",
+    ),
+    "another answer when asked again": (
+        [ASSIGN, op(Kind.ASSIGN, 2, AGAIN, node="rack-1")],
+        {"web": WEB},
+        "is now",
+    ),
+    "another address than was asked for": (
+        [op(Kind.ASSIGN, 1, WEB, node="rack-1", address="10.65.0.9")],
+        {"web": WEB},
+        "asked for",
+    ),
+    "held by two": (
+        [ASSIGN, op(Kind.ASSIGN, 3, replace(WEB, uid="uid-3"), name="db", node="rack-1")],
+        {"web": WEB, "db": replace(WEB, uid="uid-3")},
+        "held twice",
+    ),
+    "held by two for a moment": (
+        [ASSIGN, op(Kind.ASSIGN, 3, replace(WEB, uid="uid-3"), name="db", node="rack-1"), RELEASE],
+        {"db": replace(WEB, uid="uid-3")},
+        "held twice",
+    ),
+    "a controller that failed inside": (
+        [op(Kind.READ, 1, outcome=Outcome.UNKNOWN, why="internal")],
+        {},
+        "failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_what_can_happen_is_accepted(case: str) -> None:
+    history, left = GOOD[case]
+    assert faults(*history, left=left) == []
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_must_not_happen_is_found(case: str) -> None:
+    history, left, words = BAD[case]
+    found = faults(*history, left=left)
+    assert found
+    assert any(words in fault for fault in found), found
+
+
+def test_a_line_of_the_history_is_read_as_it_was_written() -> None:
+    for each in (ASSIGN, UNKNOWN_RELEASE, op(Kind.ASSIGN, 1, WEB, AGAIN, node="rack-1", address="10.65.0.1")):
+        assert Op.parse(each.line()) == each

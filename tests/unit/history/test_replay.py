@@ -1,0 +1,92 @@
+"""The store's own history: what a bug would write there is found, however short it was there."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from controller.reading import put
+from store import keys
+from store.client import Change, Changed, Delete, KeyValue, Op, Put, Removed
+from store.model import Address, AddressState, Endpoint
+from tests.history.replay import Replay, replayed
+from tests.support.cluster import endpoint
+from tests.support.ipam import now
+
+BLOCK = ip_network("10.64.0.0/26")
+WEB = endpoint("web", "10.64.0.1")
+DB = endpoint("db", "10.64.0.1")
+
+
+def record(of: Endpoint) -> Put:
+    return put(keys.ENDPOINTS, of, of.id)
+
+
+def held(by: Endpoint, state: AddressState = AddressState.ASSIGNED) -> Put:
+    address = Address(
+        address=by.addresses[0], pool="default", endpoint=by.id, node=by.node, state=state, since=now()
+    )
+    return put(keys.ADDRESSES, address, "default", BLOCK, address.address)
+
+
+def gone(of: Put) -> Delete:
+    return Delete(of.key)
+
+
+def history(*transactions: list[Op]) -> list[Change]:
+    """What a watch tells of these transactions, one revision each."""
+    changes: list[Change] = []
+    for revision, ops in enumerate(transactions, start=2):
+        for op in ops:
+            assert isinstance(op, Put | Delete)
+            changes.append(
+                Changed(KeyValue(op.key, op.value, revision, revision))
+                if isinstance(op, Put)
+                else Removed(op.key, revision)
+            )
+    return changes
+
+
+ASSIGNED: list[Op] = [record(WEB), held(WEB)]
+FREED: list[Op] = [gone(record(WEB)), gone(held(WEB))]
+COOLED: list[Op] = [gone(record(WEB)), held(WEB, AddressState.COOLDOWN)]
+MOVED: list[Op] = [record(WEB.model_copy(update={"node": "node-2"})), held(WEB)]
+
+GOOD: dict[str, list[list[Op]]] = {
+    "assigned, moved, freed": [ASSIGNED, MOVED, FREED],
+    "cooled down, then another's": [ASSIGNED, COOLED, [gone(held(WEB))], [record(DB), held(DB)]],
+    "freed, then another's": [ASSIGNED, FREED, [record(DB), held(DB)]],
+}
+BAD: dict[str, list[list[Op]]] = {
+    "taken over for a moment": [ASSIGNED, [record(DB), held(DB)], [gone(record(DB)), held(WEB)]],
+    "taken over while it cools down": [ASSIGNED, COOLED, [record(DB), held(DB)]],
+    "a key without its record": [[held(WEB)]],
+    "a record without its key": [[record(WEB)]],
+    "the record goes first": [ASSIGNED, [gone(record(WEB))], [gone(held(WEB))]],
+    "another record takes its place and the key stays": [
+        ASSIGNED,
+        [record(endpoint("web", "10.64.0.2")), held(endpoint("web", "10.64.0.2"))],
+    ],
+}
+
+
+def replay(transactions: list[list[Op]]) -> Replay:
+    return replayed(history(*transactions))
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_a_sound_history(case: str) -> None:
+    assert replay(GOOD[case]).faults == []
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_an_unsound_history(case: str) -> None:
+    assert replay(BAD[case]).faults
+
+
+def test_who_ever_had_what() -> None:
+    assert replay([ASSIGNED, FREED, [record(DB), held(DB)]]).assigned == {
+        ("web", WEB.uid, ("10.64.0.1",)),
+        ("db", DB.uid, ("10.64.0.1",)),
+    }
