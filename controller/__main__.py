@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from controller import credentials
-from controller.app import create_app
+from controller.app import Doors, create_app
+from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
 from controller.serve import ListenError, Server, TlsError, listen
@@ -41,7 +42,30 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--tls-cert", metavar="FILE", type=Path, help="serve TLS with this certificate, PEM")
     made.add_argument("--tls-key", metavar="FILE", type=Path, help="its key, PEM")
-    made.add_argument("--token-file", metavar="FILE", type=Path, help="bearer tokens, one a line")
+    made.add_argument(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="tokens of role admin, one a line, beside those stored",
+    )
+    made.add_argument(
+        "--require-token",
+        action="store_true",
+        help="demand a token on loopback too; elsewhere it is so anyway",
+    )
+    made.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen beyond loopback without TLS, and without tokens unless asked for: for a closed lab",
+    )
+    made.add_argument(
+        "--rate-limit",
+        metavar="N",
+        type=int,
+        default=1000,
+        help="writes per second for each token; 0 is no limit (default: %(default)s)",
+    )
+    made.add_argument("--audit-file", metavar="FILE", type=Path, help="append a line of JSON for each write")
     made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     credentials.add_argument(made)
     add_arguments(made)
@@ -56,25 +80,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         credentials.complete(options, CONTROLLER)
         host, port = where(options.listen)
         _refuse_open_door(host, options)
-        tokens = read_tokens(options.token_file) if options.token_file else ()
+        doors = _doors(host, options)
         store = open_store(options)
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
-            _serve(server, store, tokens)
+            _serve(server, store, doors)
     except ListenError as fault:
         return _say(fault, 1)
-    except (OptionError, PkiError, TokenFileError, TlsError) as fault:
+    except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
         return _say(fault, USAGE)
     log.info("event=stopped")
     return 0
 
 
-def _serve(server: Server, store: Store, tokens: Sequence[bytes]) -> None:
+def _serve(server: Server, store: Store, doors: Doors) -> None:
     parts = Services.build(store)
     duties = Duties(store, parts)
     duties.start()
-    server.run(create_app(store, parts=parts, tokens=tokens))
+    server.run(create_app(store, parts=parts, doors=doors))
     duties.stop()
     parts.close()
     store.close()
@@ -96,12 +120,41 @@ def where(listen_on: str) -> tuple[str, int]:
 def _refuse_open_door(host: str, options: argparse.Namespace) -> None:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise OptionError("--tls-cert and --tls-key go together; give both")
-    if _is_loopback(host) or (options.tls_cert and options.token_file):
+    if _is_loopback(host) or options.insecure or options.tls_cert:
         return
     raise OptionError(
-        f"--listen: {host} can be reached from other hosts; give --tls-cert, --tls-key and --token-file, "
-        "or listen on 127.0.0.1"
+        f"--listen: {host} can be reached from other hosts; give --tls-cert and --tls-key (a token is then "
+        "needed, see --token-file), listen on 127.0.0.1, or say --insecure"
     )
+
+
+def _doors(host: str, options: argparse.Namespace) -> Doors:
+    """Who is let in. Raises `OptionError`, `TokenFileError`, `AuditFileError`."""
+    if options.rate_limit < 0:
+        raise OptionError(
+            f"--rate-limit: expected writes per second, or 0 for no limit, not {options.rate_limit}"
+        )
+    doors = Doors(
+        token_lines=read_tokens(options.token_file) if options.token_file else (),
+        token_demanded=options.require_token or not (_is_loopback(host) or options.insecure),
+        writes_per_s=options.rate_limit,
+        audit_file=AuditFile(options.audit_file) if options.audit_file else None,
+    )
+    if not _is_loopback(host):
+        _warn_of_open_door(host, options.tls_cert is not None, doors.closed)
+    return doors
+
+
+def _warn_of_open_door(host: str, tls: bool, closed: bool) -> None:
+    if not closed:
+        log.warning(
+            "event=insecure address=%s WHOEVER REACHES THIS ADDRESS MAY DO EVERYTHING: no token is needed",
+            host,
+        )
+    if not tls:
+        log.warning(
+            "event=insecure address=%s tokens and answers can be read and changed on the way: no TLS", host
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from flask import Flask, Response, g, request
@@ -20,27 +21,51 @@ from controller.api.nodes import nodes
 from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
-from controller.auth import require_token
+from controller.audit import AuditFile, Auditor
+from controller.auth import Gate
 from controller.gateway import Reply
 from controller.openapi import document
 from controller.problem import Problem
+from controller.rate import RateLimit
 from controller.services import EXTENSION, Services, utc_now
 from store.client import Store
 from store.errors import Corrupt, StoreError
 
 log = logging.getLogger(__name__)
 
-NOUNS = (pools, pool_usage, nodes, peers, endpoints, addresses, bgp, health)
+NOUNS = (pools, pool_usage, nodes, peers, endpoints, addresses, bgp, tokens, health)
 RETRY_AFTER_S = 2
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Who is let into an application, how often, and where it is told of."""
+
+    token_lines: Sequence[bytes] = ()
+    """Tokens of role admin, beside those that are stored."""
+    token_demanded: bool = False
+    """Whether each request must carry a token; also so when there are `token_lines`."""
+    writes_per_s: int = 0
+    """How many writes each token may make in a second; 0 is no limit."""
+    audit_file: AuditFile | None = None
+    """Where each write is told of, beside the log."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody comes in without a token."""
+        return self.token_demanded or bool(self.token_lines)
+
+
+OPEN_DOORS = Doors()
 
 
 def create_app(
     store: Store,
     clock: Callable[[], datetime] = utc_now,
     *,
-    tokens: Sequence[bytes] = (),
+    doors: Doors = OPEN_DOORS,
     parts: Services | None = None,
     max_in_hand: int = MAX_IN_HAND,
 ) -> Flask:
@@ -49,7 +74,7 @@ def create_app(
     Args:
         store: the truth. It need not answer yet.
         clock: the time of day, for what is stored with a time.
-        tokens: bearer tokens, one of which each request must carry; none lets everybody in.
+        doors: who is let in.
         parts: what the handlers work with; made from store and clock when not given.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
@@ -63,9 +88,13 @@ def create_app(
     described = json.dumps(document(each for noun in NOUNS for each in noun.operations))
     app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
     _measure(app)
+    shared: Services = app.extensions[EXTENSION]
+    Auditor(shared.clock, doors.audit_file).guard(app)
     Admission(max_in_hand).guard(app)
-    if tokens:
-        app.before_request(lambda: require_token(tokens))
+    limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
+    Gate(shared.bearers, shared.clock, tokens=doors.token_lines, demanded=doors.closed, limit=limit).guard(
+        app
+    )
     _translate_errors(app)
     return app
 
@@ -81,10 +110,6 @@ def _measure(app: Flask) -> None:
         route = request.url_rule.rule if request.url_rule else "unknown"
         seconds = time.perf_counter() - g.started
         parts.metrics.request(request.method, route, response.status_code, seconds)
-        if request.method not in READS:
-            log.info(
-                "event=write method=%s path=%r status=%d", request.method, request.path, response.status_code
-            )
         return response
 
     app.before_request(start)

@@ -1,17 +1,37 @@
-"""Bearer tokens: whoever has one may do everything, whoever has none only ask whether we live."""
+"""Who asks, and whether the role may: before any handler, and without a read of the store.
+
+A token is one line of the --token-file (role admin, to begin with) or one of the stored. Whether a request
+must carry one is decided when the controller starts, never by what is stored: the first token that
+somebody creates must not lock out all others. A token that is sent is always checked, also where none is
+demanded.
+"""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 
-from flask import request
+from flask import Flask, Response, g, request
 
+from controller import secret
 from controller.api.health import OPEN
+from controller.bearers import Bearers
+from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
+from controller.rate import RateLimit
+from controller.roles import allowed, named
+from store.model import Role, Token
 
 MIN_LENGTH = 16
+MAX_LENGTH = 1024
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+NOBODY = "0" * 64
+"""No token has this digest: what is sent is compared with it when there is nothing to compare it with."""
+
+RETRY_AFTER_S = 2
 
 
 class TokenFileError(Exception):
@@ -33,16 +53,157 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
         raise TokenFileError(f"{path} holds no token; put one in it, such as that of: openssl rand -hex 32")
     if min(map(len, tokens)) < MIN_LENGTH:
         raise TokenFileError(f"{path} holds a token of less than {MIN_LENGTH} characters; use a longer one")
+    if max(map(len, tokens)) > MAX_LENGTH:
+        raise TokenFileError(f"{path} holds a token of more than {MAX_LENGTH} characters; use a shorter one")
     return tokens
 
 
-def require_token(tokens: Sequence[bytes]) -> None:
-    """Refuse the request that Flask handles now unless it carries one of the tokens. Raises `Problem`."""
-    if request.path in OPEN:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A token of the token file."""
+
+    sha256: str
+    principal: Principal
+
+
+class Gate:
+    """Stands before every request of an application.
+
+    Args:
+        bearers: the stored tokens.
+        clock: the time of day.
+        tokens: those of the token file.
+        demanded: whether a request must carry a token.
+        limit: how many writes each token may make; None for no limit.
+    """
+
+    def __init__(
+        self,
+        bearers: Bearers,
+        clock: Callable[[], datetime],
+        *,
+        tokens: Sequence[bytes] = (),
+        demanded: bool = False,
+        limit: RateLimit | None = None,
+    ) -> None:
+        self._bearers = bearers
+        self._clock = clock
+        self._demanded = demanded
+        self._limit = limit
+        # The colon keeps the name apart from those of stored tokens.
+        self._lines = [
+            _Line(
+                secret.digest(token.decode("utf-8", "surrogateescape")),
+                Principal(f"file:{number}", Role.ADMIN),
+            )
+            for number, token in enumerate(tokens, start=1)
+        ]
+
+    def guard(self, app: Flask) -> None:
+        """Stand before every request of an application."""
+        app.before_request(self._enter)
+        app.after_request(_tell_rate)
+
+    def identify(self, header: str | None) -> Principal:
+        """Whose request has this `Authorization` header.
+
+        Raises:
+            Problem: none is sent and one is demanded, or what is sent is not a token that is good now.
+        """
+        if header is None:
+            if self._demanded:
+                raise _unauthorized("send a token: Authorization: Bearer TOKEN")
+            return ANYBODY
+        scheme, _, text = header.partition(" ")
+        text = text.strip()
+        if scheme.lower() != "bearer" or not text:
+            raise _unauthorized("the Authorization header is not: Bearer TOKEN")
+        if len(text) > MAX_LENGTH:
+            raise _wrong()
+        digest = secret.digest(text)
+        # Every line is compared, in constant time: how long it takes says nothing about them.
+        lines = [line for line in self._lines if secret.same(line.sha256, digest)]
+        return lines[0].principal if lines else self._stored(text, digest)
+
+    def _stored(self, text: str, digest: str) -> Principal:
+        name = secret.name_of(text)
+        token = self._bearers.find(name) if name else None
+        if token is None:
+            secret.same(NOBODY, digest)
+            if name and not self._bearers.in_sync:
+                raise Problem(
+                    "unavailable", "the tokens were not read from etcd yet", retry_after_s=RETRY_AFTER_S
+                )
+            raise _wrong()
+        found = [each for each in token.secrets if secret.same(each.sha256, digest)]
+        if not found:
+            raise _wrong()
+        # Only who has the secret learns that it has expired.
+        if found[0].expires is not None and found[0].expires <= self._clock():
+            raise _unauthorized("this token has expired; ask for a new one", error="invalid_token")
+        return _principal(token)
+
+    def _enter(self) -> None:
+        if request.path in OPEN:
+            return
+        who = g.principal = self.identify(request.headers.get("Authorization"))
+        if who is ANYBODY and request.url_rule is not None:
+            _refuse_other_names()
+        _refuse_role(who)
+        if self._limit is not None and who is not ANYBODY and request.method not in READS:
+            self._count(self._limit, who)
+
+    def _count(self, limit: RateLimit, who: Principal) -> None:
+        verdict = limit.take(who.name)
+        g.rate_headers = limit.headers(verdict)
+        if verdict.wait_s:
+            detail = f"token {who.name} may make {limit.per_s} writes a second"
+            raise Problem("rate-limited", detail, retry_after_s=max(1, round(verdict.wait_s + 0.5)))
+
+
+def _tell_rate(response: Response) -> Response:
+    response.headers.update(g.get("rate_headers", {}))
+    return response
+
+
+def _refuse_role(who: Principal) -> None:
+    """Refuse a route that the role may not use. A path that no route has is refused by Flask, afterwards."""
+    if request.url_rule is None:
         return
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    sent = given.strip().encode("utf-8", "surrogateescape")
-    # Every token is compared, in constant time: how long it takes says nothing about them.
-    matches = [hmac.compare_digest(sent, token) for token in tokens]
-    if scheme.lower() != "bearer" or not any(matches):
-        raise Problem("unauthorized", "send Authorization: Bearer followed by a token of the --token-file")
+    roles = allowed(request.method, request.url_rule.rule) if request.method != "OPTIONS" else frozenset(Role)
+    if roles is None or who.role not in roles:
+        may = f"it takes role {named(roles)}" if roles else "no role may"
+        detail = f"role {who.role} may not {request.method} {request.url_rule.rule}; {may}"
+        raise Problem("forbidden", detail)
+
+
+def _refuse_other_names() -> None:
+    """Refuse a request without a token that was sent to a name of somebody else's.
+
+    A page in a browser on this host could else reach an open controller under the page's own name, once
+    that name resolves to 127.0.0.1 (DNS rebinding).
+    """
+    host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    if host.lower() == "localhost":
+        return
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        detail = (
+            f"without a token the controller answers to its address and to localhost, not to {host[:64]!r}"
+        )
+        raise Problem("forbidden", detail) from None
+
+
+def _principal(token: Token) -> Principal:
+    return Principal(token.name, token.role, token.tenant, token.node)
+
+
+def _wrong() -> Problem:
+    return _unauthorized("this token is not known: it is wrong, or was revoked", error="invalid_token")
+
+
+def _unauthorized(detail: str, *, error: str = "") -> Problem:
+    # RFC 6750 §3: a request without a token is told the scheme only.
+    challenge = 'Bearer realm="polder"' + (f', error="{error}"' if error else "")
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": challenge})

@@ -75,7 +75,8 @@ def _operation(operation: Operation) -> Document:
 
 
 def _always(operation: Operation) -> tuple[int, ...]:
-    return (400, 401, 413, 415, 422, 503) if operation.body else (401, 422, 503)
+    of_write = () if operation.method == "GET" else (429,)
+    return (401, 403, 422, 503, *of_write, *((400, 413, 415) if operation.body else ()))
 
 
 def _preconditions(operation: Operation) -> tuple[int, ...]:

@@ -26,6 +26,11 @@ ANYBODY = Principal("anybody", Role.ADMIN)
 """The caller of a controller that demands no token: it listens on loopback only."""
 
 
+def request_id() -> str:
+    """Of the request that is handled now, as it stands in the audit log."""
+    return cast("str", g.get("request_id", ""))
+
+
 def principal() -> Principal:
     """Of the request that is handled now."""
     return cast("Principal", g.get("principal", ANYBODY))

@@ -19,6 +19,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too-deep": (400, "The body is nested too deeply"),
     "duplicate-key": (400, "The body names a field twice"),
     "unauthorized": (401, "A bearer token is needed"),
+    "forbidden": (403, "The token's role may not do this"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "The path does not take this method"),
     "conflict": (409, "The name is taken by something else"),
@@ -32,6 +33,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "media-type": (415, "The body is of the wrong type"),
     "invalid": (422, "The request is not valid"),
     "precondition-required": (428, "A precondition is needed"),
+    "rate-limited": (429, "Too many writes with this token"),
     "corrupt": (500, "A stored value cannot be read"),
     "internal": (500, "The controller failed"),
     "unavailable": (503, "The store does not answer"),
@@ -94,7 +96,7 @@ class Problem(Exception):
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status == 401:
-            headers["WWW-Authenticate"] = 'Bearer realm="polder"'
+            headers.setdefault("WWW-Authenticate", 'Bearer realm="polder"')
         return headers
 
     def body(self) -> str:

@@ -10,19 +10,20 @@ import logging
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from controller import trail
 from controller.problem import not_found
 from store.client import KeyValue, Put, Store, Unchanged
 from store.codec import decode, encode
 from store.errors import Compacted, Corrupt
 from store.keys import Kind
-from store.model import Node, Peer, Pool, Value
+from store.model import Node, Peer, Pool, Token, Value
 
 log = logging.getLogger(__name__)
 
 PAGE = 1000
 
 V = TypeVar("V", bound=Value)
-Named = TypeVar("Named", Pool, Node, Peer)
+Named = TypeVar("Named", Pool, Node, Peer, Token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,11 @@ class Listing(Generic[V]):
 def read(store: Store, kind: Kind[V], *parts: object) -> Found[V] | None:
     """One value; None when absent. Raises `Corrupt` when it does not decode."""
     item = store.get(kind.key(*parts))
-    return None if item is None else _found(kind, item)
+    if item is None:
+        return None
+    if (request := trail.current()) is not None:
+        request.saw(item)
+    return _found(kind, item)
 
 
 def find(store: Store, kind: Kind[Named], name: str) -> Found[Named]:

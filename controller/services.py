@@ -9,6 +9,7 @@ from typing import cast
 
 from flask import current_app
 
+from controller.bearers import Bearers
 from controller.events import Events
 from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
@@ -18,6 +19,7 @@ from controller.metrics import Metrics
 from controller.offloop import OffLoop
 from controller.registry import Registry
 from controller.retire import Retirer
+from controller.tokens import Tokens
 from store.client import Store
 
 EXTENSION = "polder"
@@ -42,14 +44,18 @@ class Services:
     releaser: Releaser
     mover: Mover
     retirer: Retirer
+    bearers: Bearers
+    tokens: Tokens
 
     @classmethod
     def build(cls, store: Store, clock: Callable[[], datetime] = utc_now) -> Services:
-        """Wire the parts over one store. The committer is started; `close` ends it."""
+        """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
         committer = Committer(store, observe=metrics.committed)
         store = OffLoop(store)
         committer.start()
+        bearers = Bearers(store)
+        bearers.start()
         return cls(
             store=store,
             clock=clock,
@@ -61,11 +67,14 @@ class Services:
             releaser=Releaser(store, committer, clock),
             mover=Mover(store, committer),
             retirer=Retirer(store, committer),
+            bearers=bearers,
+            tokens=Tokens(store, committer, bearers, clock),
         )
 
     def close(self) -> None:
         """Finish what is queued for the store. Idempotent."""
         self.committer.close()
+        self.bearers.stop()
 
 
 def services() -> Services:

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from controller import trail
 from controller.ipam.unit import Batch, Unit, applied_at, merged
 from controller.waiting import wait
 from store.client import Store
@@ -85,6 +86,8 @@ class Committer:
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
             self._queue.put((unit, future))
+        if (request := trail.current()) is not None:
+            request.writes(unit.ops, future)
         return future
 
     def _run(self) -> None:

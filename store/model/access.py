@@ -10,7 +10,12 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from store.model.value import Labels, Name, Value
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
+LifeS = Annotated[int, Field(strict=True, ge=1, le=315_360_000)]
+"""Seconds, ten years at most."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+MAX_SECRETS = 4
+"""One in use, and those that a rotation has given an end: more than one when its answer was lost."""
 
 
 class Tenant(Value):
@@ -56,14 +61,17 @@ class Secret(Value):
 
 
 class Token(Value):
-    """A name to whom secrets were given. While it is rotated it has two, so that nobody is locked out."""
+    """A name to whom secrets were given. While it is rotated it has several, so that nobody is locked out."""
 
     name: Name
     role: Role
     tenant: Name | None = None
     node: Name | None = None
-    secrets: Annotated[tuple[Secret, ...], Field(min_length=1, max_length=2)]
+    secrets: Annotated[tuple[Secret, ...], Field(min_length=1, max_length=MAX_SECRETS)]
+    """In the order they were given, the newest last."""
     created: AwareDatetime
+    ttl_s: LifeS | None = None
+    """For how long each secret is good; for ever when not given."""
 
     @model_validator(mode="after")
     def _scoped(self) -> Token:

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from controller import validation
-from controller.app import NOUNS, create_app
+from controller.app import NOUNS, Doors, create_app
 from controller.auth import TokenFileError, read_tokens
 from controller.problem import TITLES
 from controller.services import Services
@@ -77,9 +77,8 @@ def test_a_value_that_cannot_be_read_is_named_and_left_alone(plant: Api) -> None
 @pytest.fixture
 def guarded() -> Iterator[FlaskClient]:
     parts = Services.build(MemoryStore())
-    yield create_app(
-        parts.store, parts=parts, tokens=(b"another-token-of-somebody", TOKEN.encode())
-    ).test_client()
+    doors = Doors(token_lines=(b"another-token-of-somebody", TOKEN.encode()))
+    yield create_app(parts.store, parts=parts, doors=doors).test_client()
     parts.close()
 
 

@@ -1,0 +1,184 @@
+"""One line for each write that was asked for: who, from where, what, how it ended, and what changed.
+
+It goes to the logger `audit`, cut where it is long, and whole to the audit file if there is one: JSON, one
+object a line. The values are those of the store, so that a secret, which is never stored, cannot be in it;
+the hashes that are stored in its place are left out. A line follows its write: a controller that dies
+between the two leaves none, but the store keeps with each address who asked for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from controller import trail
+from controller.principal import Principal
+from controller.trail import Change
+from store import keys
+
+log = logging.getLogger("audit")
+
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+HEADER = "X-Request-Id"
+LONGEST_LINE = 2000
+"""Characters of the changes in the log; a batch changes a thousand things."""
+
+LONGEST_PATH = 256
+HASHED = (keys.TOKENS.prefix(), keys.JOINS.prefix())
+
+_PLAIN = re.compile(rb"[ -~]*")
+_WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+
+
+class AuditFileError(Exception):
+    """The audit file cannot be used. One line for people."""
+
+
+class AuditFile:
+    """A file that lines are appended to, each by one write, so that several programs may share it.
+
+    It is opened again when another file has its name (logrotate), and goes on at the end when it was
+    cut (copytruncate). Made readable for its owner only. Safe to use from many threads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises `AuditFileError`."""
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._file = self._open()
+        except OSError as fault:
+            raise AuditFileError(f"cannot append to {path}: {fault.strerror}") from fault
+
+    def append(self, line: str) -> None:
+        """Append a line. A failure is reported in the log: what it tells of is done already."""
+        try:
+            with self._lock:
+                self._follow()
+                os.write(self._file, line.encode() + b"\n")
+        except OSError as fault:
+            log.error("event=audit-failed file=%s why=%r line=%s", self._path, fault.strerror, line)
+
+    def close(self) -> None:
+        """Close it. Once, when nobody appends any more."""
+        os.close(self._file)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _follow(self) -> None:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            there = None
+        have = os.fstat(self._file)
+        if there is None or (there.st_ino, there.st_dev) != (have.st_ino, have.st_dev):
+            opened = self._open()
+            os.close(self._file)
+            self._file = opened
+
+
+class Auditor:
+    """Writes the lines of one application.
+
+    Args:
+        clock: the time of day.
+        file: where the whole lines go; None for the log alone.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], file: AuditFile | None = None) -> None:
+        self._clock = clock
+        self._file = file
+
+    def guard(self, app: Flask) -> None:
+        """Stand around every request of an application."""
+        app.before_request(self._begin)
+        app.after_request(self._finish)
+        app.teardown_request(lambda fault: trail.end())
+
+    def _begin(self) -> None:
+        g.request_id = request_id(request.headers.get(HEADER))
+        if request.method not in READS:
+            trail.begin()
+
+    def _finish(self, response: Response) -> Response:
+        response.headers[HEADER] = g.request_id
+        if request.method not in READS:
+            self._write(response.status_code)
+        return response
+
+    def _write(self, status: int) -> None:
+        who: Principal | None = g.get("principal")
+        found = trail.current()
+        changes = found.changes() if found is not None else {}
+        name, role = (who.name, who.role.value) if who else ("-", "-")
+        told = _changes(changes)
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "event=write who=%s role=%s from=%s request=%s method=%s path=%s status=%d changes=%s",
+                name,
+                role,
+                request.remote_addr,
+                g.request_id,
+                request.method,
+                json.dumps(request.path[:LONGEST_PATH]),
+                status,
+                told if len(told) <= LONGEST_LINE else f"{told[:LONGEST_LINE]}... ({len(changes)} in all)",
+            )
+        if self._file is not None:
+            line: dict[str, Any] = {
+                "time": self._clock().isoformat(),
+                "who": name,
+                "role": role,
+                "from": request.remote_addr,
+                "request": g.request_id,
+                "method": request.method,
+                "path": request.path[:LONGEST_PATH],
+                "status": status,
+            }
+            self._file.append(f'{json.dumps(line)[:-1]}, "changes": {told}}}')
+
+
+def request_id(given: str | None) -> str:
+    """The id of a request: the one that was sent, if it can stand in a log as it is, else a new one."""
+    if given is not None and _WELL_FORMED.fullmatch(given):
+        return given
+    return secrets.token_hex(8)
+
+
+def _changes(changes: dict[str, Change]) -> str:
+    return "{" + ",".join(_told(changes)) + "}"
+
+
+def _told(changes: dict[str, Change]) -> Iterator[str]:
+    for key, (before, after) in changes.items():
+        name = json.dumps(key.removeprefix(keys.ROOT))
+        yield f'{name}:{{"before":{_value(key, before)},"after":{_value(key, after)}}}'
+
+
+def _value(key: str, stored: bytes | None) -> str:
+    if stored is None:
+        return "null"
+    # The codec writes JSON on one line, of ASCII only. That need not be parsed to be written again; what
+    # somebody else put there is, so that it cannot begin a line of its own.
+    if key.startswith(HASHED) or not _PLAIN.fullmatch(stored):
+        return json.dumps(_without_hashes(json.loads(stored)), separators=(",", ":"))
+    return stored.decode("ascii")
+
+
+def _without_hashes(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_hashes(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_hashes(each) for name, each in value.items() if name != "sha256"}
+    return value

@@ -1,0 +1,66 @@
+"""Which roles may use which route: one table, and nothing is allowed that it does not say.
+
+A route that is not in it is refused to everybody, and a test finds it. What of the things behind a route a
+role may see and touch is another question: `controller.scope`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from store.model import Role
+
+Roles = frozenset[Role]
+
+EVERY_ROLE: Roles = frozenset(Role)
+ADMINS: Roles = frozenset({Role.ADMIN})
+NETWORK: Roles = ADMINS | {Role.NETWORK}
+PLATFORM: Roles = ADMINS | {Role.PLATFORM}
+READERS: Roles = NETWORK | PLATFORM | {Role.READ_ONLY}
+TENANTS: Roles = PLATFORM | {Role.TENANT}
+CLIENTS: Roles = TENANTS | {Role.NODE}
+
+ALLOWED: Mapping[str, Mapping[str, Roles]] = {
+    "/healthz": {"GET": EVERY_ROLE},
+    "/readyz": {"GET": EVERY_ROLE},
+    "/metrics": {"GET": READERS},
+    "/v1/openapi.json": {"GET": EVERY_ROLE},
+    "/v1/tokens": {"GET": ADMINS, "POST": ADMINS},
+    "/v1/tokens/{name}": {"GET": ADMINS, "DELETE": ADMINS},
+    "/v1/tokens/{name}:rotate": {"POST": ADMINS},
+    "/v1/pools": {"GET": READERS | {Role.TENANT}, "POST": NETWORK},
+    "/v1/pools/{name}": {"GET": READERS | {Role.TENANT}, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
+    "/v1/pools/{name}/usage": {"GET": READERS},
+    "/v1/peers": {"GET": READERS, "POST": NETWORK},
+    "/v1/peers/{name}": {"GET": READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
+    "/v1/bgp/sessions": {"GET": READERS},
+    "/v1/bgp/routes": {"GET": READERS},
+    "/v1/blocks": {"GET": READERS},
+    "/v1/nodes": {"GET": READERS | {Role.NODE}, "POST": PLATFORM},
+    "/v1/nodes/{name}": {
+        "GET": READERS | {Role.NODE},
+        "PUT": PLATFORM,
+        "PATCH": PLATFORM,
+        "DELETE": PLATFORM,
+    },
+    "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
+    "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
+    "/v1/addresses/{address}": {"GET": EVERY_ROLE},
+}
+"""Path, method, roles. A path is written as in the OpenAPI document. The first two need no token either."""
+
+_BY_RULE: Mapping[tuple[str, str], Roles] = {
+    (method, path.replace("{", "<").replace("}", ">")): roles
+    for path, methods in ALLOWED.items()
+    for method, roles in methods.items()
+}
+
+
+def allowed(method: str, rule: str) -> Roles | None:
+    """The roles that may use a method of a route (in Flask's spelling); None when the table lacks it."""
+    return _BY_RULE.get(("GET" if method == "HEAD" else method, rule))
+
+
+def named(roles: Roles) -> str:
+    """Roles for a sentence, in the order of their declaration."""
+    return ", ".join(role for role in Role if role in roles)

@@ -1,0 +1,76 @@
+"""What one request wrote to the store, and what stood there before: gathered where it is read and committed.
+
+No handler has to say what it changed. Each write compares that the value it replaces is still the one that
+the request read, so what was read last of a key is what stood there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextvars import ContextVar
+
+from store import keys
+from store.client import Delete, KeyValue, Op, Put
+
+NOUNS = tuple(
+    kind.prefix()
+    for kind in (
+        keys.POOLS,
+        keys.TENANTS,
+        keys.TOKENS,
+        keys.JOINS,
+        keys.NODES,
+        keys.PEERS,
+        keys.ENDPOINTS,
+    )
+)
+"""What is told of. Copies below a node, addresses and counts follow from these."""
+
+Change = tuple[bytes | None, bytes | None]
+"""Before and after, as stored; None is absent."""
+
+
+class Trail:
+    """The reads and writes of one request."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, bytes] = {}
+        self._writes: list[tuple[Future[int], str, Change]] = []
+
+    def saw(self, item: KeyValue) -> None:
+        """The request read this."""
+        self._read[item.key] = item.value
+
+    def writes(self, ops: Iterable[Op], applied: Future[int]) -> None:
+        """The request does this, if `applied` will say so."""
+        for op in ops:
+            if isinstance(op, Put | Delete) and op.key.startswith(NOUNS):
+                after = op.value if isinstance(op, Put) else None
+                self._writes.append((applied, op.key, (self._read.get(op.key), after)))
+
+    def changes(self) -> dict[str, Change]:
+        """What was changed, by key: what stood there at first, and what does at last."""
+        found: dict[str, Change] = {}
+        for applied, key, (before, after) in self._writes:
+            if applied.done() and applied.exception() is None and applied.result():
+                found[key] = (found[key][0] if key in found else before, after)
+        return found
+
+
+_current: ContextVar[Trail | None] = ContextVar("trail", default=None)
+
+
+def begin() -> None:
+    """Gather from here on, in this thread."""
+    _current.set(Trail())
+
+
+def current() -> Trail | None:
+    """What is gathered of the request of this thread; None when nothing is."""
+    return _current.get()
+
+
+def end() -> None:
+    """Gather no more."""
+    _current.set(None)

@@ -1,0 +1,115 @@
+"""Every route with every role: what the table says is what happens, and the table says what it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from controller.api.health import OPEN
+from controller.app import create_app
+from controller.roles import ALLOWED
+from store.memory import MemoryStore
+from store.model import Role
+from tests.unit.controller.guarded import Guarded, guarded
+
+READS = {"GET", "HEAD"}
+
+
+def routes() -> list[tuple[str, str]]:
+    """Each method and route that the application really has."""
+    rules = create_app(MemoryStore()).url_map.iter_rules()
+    return sorted(
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+ROUTES = routes()
+IN_TABLE = {(method, path) for path, methods in ALLOWED.items() for method in methods}
+
+
+@pytest.fixture(scope="module")
+def closed() -> Iterator[Guarded]:
+    with guarded() as made:
+        for role in Role:
+            limits = {Role.TENANT: {"tenant": "t"}, Role.NODE: {"node": "n"}}.get(role, {})
+            made.give(role.value, role, **limits)
+        yield made
+
+
+def test_the_table_says_of_each_route_who_may_and_has_no_other() -> None:
+    """A new route needs its line in controller/roles.py: without it nobody may use it."""
+    assert set(ROUTES) == IN_TABLE
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_each_route_with_each_role(closed: Guarded, method: str, path: str, role: Role) -> None:
+    answer = closed.send(role.value, method, re.sub(r"{\w+}", "nothing", path))
+    if role in ALLOWED[path][method]:
+        # What becomes of it then is of no matter here; a read is of nothing, a write has no body.
+        assert answer.status_code not in {401, 403, 405}, answer.text
+        assert answer.status_code < 500
+        return
+    assert (answer.status_code, answer.json["type"]) == (403, "/problems/forbidden")
+    for may in ALLOWED[path][method]:
+        assert may in answer.json["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_each_route_without_a_token(closed: Guarded, method: str, path: str) -> None:
+    answer = closed.send(None, method, re.sub(r"{\w+}", "nothing", path))
+    if path in OPEN:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.json["type"]) == (401, "/problems/unauthorized")
+
+
+def may(role: Role) -> set[tuple[str, str]]:
+    return {(method, path) for method, path in IN_TABLE if role in ALLOWED[path][method]}
+
+
+def test_an_admin_may_do_everything() -> None:
+    assert may(Role.ADMIN) == set(IN_TABLE)
+
+
+def test_only_an_admin_sees_tokens() -> None:
+    for method, path in IN_TABLE:
+        if path.startswith("/v1/tokens"):
+            assert ALLOWED[path][method] == {Role.ADMIN}
+
+
+def test_read_only_reads_all_else_and_writes_nothing() -> None:
+    reads = {(method, path) for method, path in IN_TABLE if method in READS}
+    assert may(Role.READ_ONLY) == {(m, path) for m, path in reads if not path.startswith("/v1/tokens")}
+
+
+@pytest.mark.parametrize(
+    ("role", "writes"),
+    [
+        (Role.NETWORK, ("/v1/pools", "/v1/peers", "/v1/bgp")),
+        (Role.PLATFORM, ("/v1/nodes", "/v1/tenants", "/v1/endpoints", "/v1/addresses")),
+        (Role.TENANT, ("/v1/endpoints",)),
+        (Role.NODE, ("/v1/endpoints",)),
+    ],
+)
+def test_a_role_writes_its_own_nouns_only(role: Role, writes: tuple[str, ...]) -> None:
+    assert [path for method, path in may(role) if method not in READS and not path.startswith(writes)] == []
+
+
+@pytest.mark.parametrize("role", [Role.TENANT, Role.NODE])
+def test_who_is_limited_sees_nothing_of_the_network(role: Role) -> None:
+    hidden = ("/v1/peers", "/v1/bgp", "/v1/blocks", "/v1/tokens", "/metrics")
+    assert [path for _, path in may(role) if path.startswith(hidden)] == []
+    assert ("GET", "/v1/nodes") not in may(Role.TENANT)
+
+
+def test_a_method_that_no_route_has_is_no_way_in(closed: Guarded) -> None:
+    for method in ("HEAD", "OPTIONS", "PUT", "TRACE"):
+        assert closed.send(None, method, "/v1/pools").status_code == 401
+        assert closed.send("tenant", method, "/v1/peers").status_code in {200, 403, 405}
+    assert closed.send("tenant", "HEAD", "/v1/peers").status_code == 403
+    assert closed.send("tenant", "HEAD", "/v1/pools").status_code == 200
