@@ -249,7 +249,7 @@ def _loader() -> type[yaml.SafeLoader]:
         ("null", r"~|null|", ["~", "n", ""]),
         ("bool", r"true|false", list("tf")),
         ("int", r"[-+]?(0|[1-9][0-9]{0,99})", list("-+0123456789")),
-        ("float", r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-+0123456789")),
+        ("float", r"[-+]?(0|[1-9][0-9]*)\.[0-9]+([eE][-+][0-9]+)?", list("-+0123456789")),
     ):
         Strict.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), first)
     return Strict
