@@ -10,6 +10,7 @@ import pytest
 from controller.api.health import OPEN
 from controller.app import create_app
 from controller.roles import ALLOWED
+from controller.services import Services
 from store.memory import MemoryStore
 from store.model import Role
 from tests.unit.controller.guarded import Guarded, guarded
@@ -19,7 +20,10 @@ READS = {"GET", "HEAD"}
 
 def routes() -> list[tuple[str, str]]:
     """Each method and route that the application really has."""
-    rules = create_app(MemoryStore()).url_map.iter_rules()
+    store = MemoryStore()
+    parts = Services.build(store)
+    rules = create_app(store, parts=parts).url_map.iter_rules()
+    parts.close()
     return sorted(
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in rules
