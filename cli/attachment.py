@@ -13,8 +13,9 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.link import SocketLink
+from cli.options import chosen_output, output_option
 from cli.rest import Json, place
-from cli.session import Session, chosen_output, output_option
+from cli.session import Session
 
 DEFAULT_SOCKET = "/run/polder/agent.sock"
 NETNS_DIR = "/run/netns"
@@ -51,7 +52,7 @@ def attach(
     context: click.Context, endpoint: str, netns: str, ifname: str, socket: Path, output: str | None
 ) -> None:
     """Put an endpoint of this node into a network namespace."""
-    session = Session(SocketLink(socket), chosen_output(context, output))
+    session = Session(chosen_output(context, output), SocketLink(socket))
     body: Json = {"endpoint": endpoint, "netns": netns_path(netns), "ifname": ifname}
     advice = {404: "see which endpoints there are, and on which node: polder endpoint list"}
     session.print_item(session.item("POST", place("attachments"), body, advice=advice))
@@ -64,7 +65,7 @@ def attach(
 @click.pass_context
 def detach(context: click.Context, endpoint: str, socket: Path, output: str | None) -> None:
     """Take an endpoint out of its namespace. It keeps its address."""
-    session = Session(SocketLink(socket), chosen_output(context, output))
+    session = Session(chosen_output(context, output), SocketLink(socket))
     session.request("DELETE", place("attachments", endpoint), advice={404: "see polder endpoint list"})
     session.print_done("detached", endpoint=endpoint)
 

@@ -9,8 +9,9 @@ import os
 from collections.abc import Callable
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
+from cli.example import examples
 from cli.failure import Failure
 from cli.rest import call, place
 
@@ -30,12 +31,12 @@ def names_of(plural: str, key: str = "name") -> Completer:
 
 
 def _names(context: click.Context, plural: str, key: str) -> list[str]:
-    from cli.session import given
-    from cli.target import target
+    from cli.options import given
+    from cli.target import Given, target
 
     here = {name: context.params.get(name) for name in ("server", "ca", "context")}
     try:
-        link = target(given(context, **here), os.environ).link(PATIENCE_S)
+        link = target(Given(**given(context, **here)), os.environ).link(PATIENCE_S)
         answer = call(link, "GET", place(plural), query={"limit": MOST})
     except Failure:
         return []
@@ -44,9 +45,25 @@ def _names(context: click.Context, plural: str, key: str) -> list[str]:
     return [name for name in named if isinstance(name, str) and name.isprintable()]
 
 
-SHELLS = ("bash", "zsh", "fish")
-WHERE = {
-    "bash": 'eval "$(polder completion bash)"      in ~/.bashrc',
-    "zsh": 'eval "$(polder completion zsh)"       in ~/.zshrc',
-    "fish": "polder completion fish | source      in ~/.config/fish/config.fish",
-}
+CLASSES = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+VARIABLE = "_POLDER_COMPLETE"
+
+
+@click.command(
+    epilog=examples("polder completion bash", "polder completion zsh", "polder completion fish")
+    + """
+
+\b
+In ~/.bashrc:                      eval "$(polder completion bash)"
+In ~/.zshrc:                       eval "$(polder completion zsh)"
+In ~/.config/fish/config.fish:     polder completion fish | source"""
+)
+@click.argument("shell", type=click.Choice(list(CLASSES)))
+@click.pass_context
+def command(context: click.Context, shell: str) -> None:
+    """Print the script that completes commands and names in a shell.
+
+    Names of pools, nodes, peers and endpoints are asked of the server; when it does not answer within a
+    second there are none.
+    """
+    click.echo(CLASSES[shell](context.find_root().command, {}, "polder", VARIABLE).source())

@@ -70,6 +70,13 @@ class Document:
         return Failure(f"{self.place(*path)}{named}: {what}", code=code, advice=advice)
 
 
+def plain(value: Any) -> Any:
+    """The value without the lines, as others take it."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
 def read_documents(names: Iterable[str]) -> list[Document]:
     """The documents of these files and directories; `-` is standard input.
 

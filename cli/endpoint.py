@@ -20,6 +20,8 @@ from cli.session import Session, takes_session
 from cli.setting import Labelling
 
 POLL_S = 0.1
+RELEASE_S = 60.0
+"""How long a node may take to withdraw and clean up."""
 
 ENDPOINT = Noun(
     "endpoint",
@@ -42,7 +44,9 @@ ENDPOINT = Noun(
         field("mtu_bytes", "MTU", wide=True),
         field("labels"),
     ),
-    document=("id", "node", "tenant", "pools", "addresses", "labels"),
+    document=("id", "node", "tenant", "families", "pools", "addresses", "labels"),
+    fixed=("tenant", "pools", "addresses"),
+    replaceable=False,
     labelled=True,
     used_by="",
     example="web-1",
@@ -166,25 +170,30 @@ add_set(
     "--timeout-s",
     metavar="SECONDS",
     type=click.FloatRange(min=0),
-    default=60.0,
+    default=RELEASE_S,
     show_default=True,
     help="How long to wait.",
 )
 @takes_session
 def delete(session: Session, name: str, wait: bool, timeout_s: float) -> None:
     """Delete an endpoint: its routes are withdrawn, then its address is released."""
-    answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
-    if answer.status == 202 and not wait:
-        session.print_done("releasing", endpoint=name)
+    if wait:
+        release(session, name, timeout_s)
+        session.print_done("deleted", endpoint=name)
         return
-    if answer.status == 202:
-        _wait_until_gone(session, name, timeout_s)
-    session.print_done("deleted", endpoint=name)
+    answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
+    session.print_done("releasing" if answer.status == 202 else "deleted", endpoint=name)
 
 
-def _wait_until_gone(session: Session, name: str, timeout_s: float) -> None:
+def release(session: Session, name: str, timeout_s: float = RELEASE_S) -> None:
+    """Delete an endpoint and wait until it is gone. Blocking.
+
+    Raises:
+        Failure: there is none, or it is not gone after `timeout_s`; the release then goes on by itself.
+    """
+    answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
     deadline = time.monotonic() + timeout_s
-    while not _gone(session, name):
+    while answer.status == 202 and not _gone(session, name):
         if time.monotonic() >= deadline:
             raise Failure(
                 f"endpoint {name} is still being released after {timeout_s:g} s: "

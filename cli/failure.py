@@ -21,6 +21,8 @@ class Exit(IntEnum):
     CONFLICT = 4
     UNAVAILABLE = 5
     """Nobody answered, or not now: the same command may succeed later."""
+    DIFFERENT = 6
+    """`apply --dry-run --exit-code`: something would change."""
 
 
 class Failure(Exception):

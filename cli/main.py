@@ -9,31 +9,46 @@ from importlib import import_module
 import click
 
 from cli.failure import Failure
-from cli.session import server_options
+from cli.options import server_options
 
 COMMANDS = {
-    "pool": "cli.pool:command",
-    "node": "cli.node:command",
-    "peer": "cli.peer:command",
-    "endpoint": "cli.endpoint:command",
-    "attach": "cli.attachment:attach",
-    "detach": "cli.attachment:detach",
-    "bgp": "cli.bgp:command",
-    "up": "cli.up.command:command",
-    "pki": "cli.pki:command",
-    "etcd": "cli.program:etcd",
-    "controller": "cli.program:controller",
-    "agent": "cli.program:agent",
-    "speaker": "cli.program:speaker",
+    "pool": ("cli.pool:command", "Ranges that addresses are assigned from."),
+    "node": ("cli.node:command", "Hosts that run workloads."),
+    "peer": ("cli.peer:command", "Routers that nodes open BGP sessions with."),
+    "endpoint": ("cli.endpoint:command", "Workloads' interfaces, each with an address of its own."),
+    "block": ("cli.address:block", "Parts of pools that nodes have claimed."),
+    "address": ("cli.address:command", "Addresses of pools, and who has them."),
+    "apply": ("cli.apply:apply", "Make it so as documents say."),
+    "delete": ("cli.apply:delete", "Delete what documents name."),
+    "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),
+    "detach": ("cli.attachment:detach", "Take an endpoint out of its namespace."),
+    "bgp": ("cli.bgp:command", "The BGP sessions and announced prefixes of all nodes."),
+    "context": ("cli.context:command", "Servers with a token, by name, in the config file."),
+    "completion": (
+        "cli.completion:command",
+        "Print the script that completes commands and names in a shell.",
+    ),
+    "up": ("cli.up.command:command", "Run everything on this host."),
+    "pki": ("cli.pki:command", "Certificates, for those who have no PKI."),
+    "etcd": ("cli.program:etcd", "What Polder needs of etcd."),
+    "controller": ("cli.program:controller", "Run a controller: the REST API and address assignment."),
+    "agent": ("cli.program:agent", "Run this node's agent: routes, flows, attachments."),
+    "speaker": ("cli.program:speaker", "Run this node's BGP speaker."),
 }
+"""Where each command is, and its line in the help: to read that in the command would take an import."""
 
 
 class Lazy(click.Group):
-    """A group whose commands are `module:attribute`, imported when asked for."""
+    """A group whose commands are imported when they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of a user's first day."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands and their lines, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -50,7 +65,7 @@ class Lazy(click.Group):
         """The command of that name; None when there is none."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
@@ -59,7 +74,7 @@ class Lazy(click.Group):
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable. "
-    "A token for the server goes into POLDER_TOKEN.",
+    "A token for the server goes into POLDER_TOKEN, or into a context.",
 )
 @click.version_option(package_name="polder", message="polder %(version)s")
 @server_options

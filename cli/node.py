@@ -60,6 +60,7 @@ NODE = Noun(
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
+    fixed=tuple(each.field for each in SETTINGS if each.fixed),
     labelled=True,
     used_by="polder endpoint list",
     example="node-1",

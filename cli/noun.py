@@ -25,10 +25,18 @@ class Noun(Form):
     Args:
         used_by: the command that shows what keeps one from being deleted.
         example: the name of one, in the examples of the help.
+        fixed: the fields of a document that stay as they were created.
+        replaceable: whether the API has PUT for it.
     """
 
     used_by: str = ""
     example: str = ""
+    fixed: tuple[str, ...] = ()
+    replaceable: bool = True
+
+    def specified(self, item: Json) -> Json:
+        """Of an answer, what a document can say: without what the server works out."""
+        return {field: item[field] for field in self.document if field in item}
 
     def path(self, name: str) -> str:
         """Where one of them is."""

@@ -15,7 +15,6 @@ import click
 
 from cli.text import printable, shown
 
-FORMATS = ("table", "wide", "json", "yaml", "name")
 UNLIMITED_COLUMNS = 10_000
 """The width of what is not a terminal: a program that reads a table must not find it folded."""
 

@@ -45,6 +45,7 @@ PEER = Noun(
         field("graceful_restart_s", "RESTART S"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
+    fixed=tuple(each.field for each in SETTINGS if each.fixed),
     used_by="polder bgp summary",
     example="tor-a",
 )

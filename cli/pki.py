@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from cli.example import examples
 from cli.failure import Failure
+from cli.options import chosen_output, output_option
 from cli.output import Column, field, print_json, print_table
-from cli.session import chosen_output, output_option
 from pki.certificate import PkiError, alternative_names, common_name, fingerprint
 from pki.directory import CONTROLLER, ETCD, Directory, init, read_cert
 
@@ -49,7 +50,9 @@ def command() -> None:
     """Certificates, for those who have no PKI."""
 
 
-@command.command("init")
+@command.command(
+    "init", epilog=examples("polder pki init --san etcd-1.example.net --san 192.0.2.10 --san 192.0.2.11")
+)
 @directory_option
 @click.option(
     "--san",
@@ -61,9 +64,6 @@ def command() -> None:
 @_pki_errors
 def init_(directory: Path, sans: tuple[str, ...]) -> None:
     """Make an authority and the certificates of etcd, the controllers and etcd's root user.
-
-    \b
-    polder pki init --san etcd-1.example.net --san 192.0.2.10 --san 192.0.2.11
 
     Nothing that is there is written over. Give every name and address under which clients reach etcd and the
     controllers: a certificate is good for those only.
@@ -103,7 +103,7 @@ def _next_steps(directory: Path, host: str) -> Iterable[str]:
     yield f"  polder --server=https://{host}:8443 --ca={directory}/ca.pem node join-token NODE"
 
 
-@command.command()
+@command.command(epilog=examples("polder pki show", "polder pki show -o json"))
 @directory_option
 @output_option
 @click.pass_context
@@ -140,7 +140,13 @@ def _row(path: Path, now: datetime) -> dict[str, Any]:
     }
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "polder pki issue controller",
+        "polder pki issue etcd --san etcd-4.example.net --san 192.0.2.14",
+        "polder pki issue backup",
+    )
+)
 @click.argument("name")
 @directory_option
 @click.option(
@@ -153,11 +159,6 @@ def _row(path: Path, now: datetime) -> dict[str, Any]:
 @_pki_errors
 def issue(name: str, directory: Path, sans: tuple[str, ...]) -> None:
     """Issue or renew a certificate, for one year.
-
-    \b
-    polder pki issue controller                        the same again, before it ends
-    polder pki issue etcd --san etcd-4.example.net --san 192.0.2.14
-    polder pki issue backup                            a client certificate
 
     NAME is its common name, which etcd takes for the user. With --san it is a server's, without a client's
     only. A key that is there is kept. What uses it reads it at its next start.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from cli.change import add_create, add_set
-from cli.noun import Noun, add_delete, add_get, add_list
+from cli.example import examples
+from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
+from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting, Several, Switch
 
 SETTINGS = (
@@ -71,6 +75,7 @@ POOL = Noun(
         field("communities", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
+    fixed=tuple(each.field for each in SETTINGS if each.fixed),
     used_by="polder endpoint list",
     example="default",
 )
@@ -103,6 +108,23 @@ add_set(
     "polder pool set default --disabled",
     'polder pool set default --cooldown-s "" --enabled',
 )
+
+
+@command.command(epilog=examples("polder pool show default", "polder pool show default -o json"))
+@name_argument(POOL)
+@takes_session
+def show(session: Session, name: str) -> None:
+    """Draw a pool's blocks by node, and forecast its exhaustion."""
+    from cli.usage import lines
+
+    usage = session.item("GET", f"{POOL.path(name)}/usage", advice=POOL.missing())
+    if session.output in {"json", "yaml"}:
+        session.print_item(usage)
+        return
+    pool = session.item("GET", POOL.path(name), advice=POOL.missing())
+    click.echo("\n".join(lines(pool, usage, datetime.now(UTC))))
+
+
 add_get(command, POOL)
 add_list(command, POOL)
 add_delete(command, POOL)

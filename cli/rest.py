@@ -61,6 +61,7 @@ def call(
     query: Mapping[str, object] | None = None,
     *,
     repeatable: bool | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send one request and read its answer. Blocking: at most `TIMEOUT_S` for each step at each server.
 
@@ -72,20 +73,21 @@ def call(
         query: parameters; None values are left out, a list is the parameter once for each.
         repeatable: whether to send it to another server when an answer is lost; every method but POST
             when not given.
+        headers: more header fields.
 
     Raises:
         Failure: nobody answered (exit 5), or what answered is not Polder (exit 1).
     """
     given = {key: value for key, value in (query or {}).items() if value is not None}
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Accept": "application/json"}
+    fields = {"Accept": "application/json", **(headers or {})}
     if data is not None:
-        headers["Content-Type"] = f"application/{'merge-patch+json' if method == 'PATCH' else 'json'}"
+        fields["Content-Type"] = f"application/{'merge-patch+json' if method == 'PATCH' else 'json'}"
     request = Request(
         method,
         path + (f"?{urlencode(given, doseq=True)}" if given else ""),
         data,
-        headers,
+        fields,
         method != "POST" if repeatable is None else repeatable,
     )
     return _ask(link.ways(), request, link)

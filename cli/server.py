@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from cli.failure import Exit, Failure
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 EXAMPLE = "give a URL such as http://127.0.0.1:8080 or https://polder.example.net"
 
 

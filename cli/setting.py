@@ -166,7 +166,7 @@ class Labelling:
             metavar="KEY",
             multiple=True,
             callback=parse_keys,
-            help=f"{self.text} to remove; give it again for another.",
+            help=f"The key of a --{self.name} to remove; give it again for another.",
         )
         add = self.to_create()
         return lambda function: add(remove(function))

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from cli.config import Config, Context, config_path, load
 from cli.link import AnyLink, Link, ServerLink
-from cli.server import DEFAULT_URL, Server, parse_servers
+from cli.options import DEFAULT_URL
+from cli.server import Server, parse_servers
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cli.example import examples
 from cli.up.data import default_path, held
 from cli.up.listen import parse_listen
 from cli.up.run import DEFAULT_RUN_DIR, AllInOne, Options
@@ -15,7 +16,13 @@ from cli.up.signals import Signals, Stopped
 from cli.up.supervisor import Supervisor
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "polder up",
+        "polder up --no-agent --data-dir ./data --listen 127.0.0.1:8081",
+        "polder up --node rack-7 --asn 64517 --etcd https://10.0.0.1:2379 --etcd-ca ca.pem",
+    )
+)
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path),

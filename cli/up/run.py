@@ -13,9 +13,9 @@ import click
 
 from cli.failure import Failure
 from cli.link import Link, ServerLink, SocketLink
+from cli.options import DEFAULT_URL
 from cli.program import argv
 from cli.rest import call, place
-from cli.server import DEFAULT_URL
 from cli.session import Session
 from cli.text import shown
 from cli.up.child import Program
@@ -54,7 +54,7 @@ class AllInOne:
         self._data = data
         self._options = options
         self._listen = found_free(options.listen, "--listen ADDRESS:PORT")
-        self._session = Session(ServerLink(self._listen.server), "json")
+        self._session = Session("json", ServerLink(self._listen.server))
 
     def start(self) -> None:
         """Start all, and print what runs and what to type next. Blocking.

@@ -177,5 +177,5 @@ def test_list_reads_several_pages(up: Up, monkeypatch: pytest.MonkeyPatch, tmp_p
         done = up.polder("peer", "create", f"page-{number}", f"--address=192.0.2.{number + 1}", "--asn=64600")
         assert done.returncode == 0, done.stderr
     monkeypatch.setattr("cli.session.PAGE", 2)
-    listing = Session(ServerLink(parse_server(up.url)), "json").listing(place("peers"))
+    listing = Session("json", ServerLink(parse_server(up.url))).listing(place("peers"))
     assert [peer["name"] for peer in listing["items"]] == [f"page-{number}" for number in range(5)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cli.bgp import lasted
+from cli.times import lasted
 from tests.unit.cli.canned import Reply, serving
 from tests.unit.cli.conftest import Polder
 

@@ -139,7 +139,7 @@ def test_no_agent_without_open_vswitch(tmp_path: Path) -> None:
 
 
 def session(url: str) -> Session:
-    return Session(ServerLink(parse_server(url)), "json")
+    return Session("json", ServerLink(parse_server(url)))
 
 
 def test_a_host_that_is_no_node_yet_becomes_one() -> None:

@@ -1,0 +1,233 @@
+"""`polder apply` and `polder delete`: make it so as documents say, and undo that.
+
+What a document names is made so, and what it does not name stays. Everything is read, checked and compared
+before the first write; the server checks each new value with the models that check the write itself. Both
+commands can be repeated at any time: what is so already is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+import click
+
+from cli.colour import styled
+from cli.document import echo_read_nothing, read_documents
+from cli.endpoint import ENDPOINT, release
+from cli.example import examples
+from cli.failure import Exit, Failure
+from cli.output import print_json, print_yaml, to_yaml
+from cli.problem import failure
+from cli.rest import Answer, Json, call
+from cli.session import Session, takes_session
+from cli.wanted import Fault, Wanted, refuse, wanted
+
+NEVER = '"0"'
+"""An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
+
+files_option = click.option(
+    "-f",
+    "--file",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    required=True,
+    type=click.Path(),
+    help="YAML or JSON, any number of documents; a directory of such files; - is standard input. Repeatable.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One object: what is there, None when nothing is, and which fields of it change to what."""
+
+    wanted: Wanted
+    there: Json | None
+    changes: Json
+
+    @property
+    def word(self) -> str:
+        """What is done."""
+        if self.there is None:
+            return "created"
+        return "changed" if self.changes else "unchanged"
+
+
+@click.command(
+    epilog=examples(
+        "polder apply -f site.yaml",
+        "polder apply -f site.yaml --dry-run",
+        "polder pool list -o yaml | polder apply -f -",
+    )
+)
+@files_option
+@click.option("--dry-run", is_flag=True, help="Show what would change as a diff, and change nothing.")
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change.",
+)
+@takes_session
+def apply(session: Session, files: tuple[str, ...], dry_run: bool, exit_code: bool) -> None:
+    """Make it so as documents say.
+
+    A document is the fields of the API with `kind` in front, as `-o yaml` prints it. What it names is made
+    so; what it does not name stays. All documents are checked before the first write.
+    """
+    documents = read_documents(files)
+    echo_read_nothing(documents)
+    steps = [_step(session, each) for each in wanted(documents)]
+    _check(session, steps)
+    if not dry_run:
+        _report(session, ((step.wanted.title, word) for step, word in _apply(session, steps)))
+        return
+    if session.output in {"table", "wide"}:
+        for step in steps:
+            click.echo("".join(_diff(step)), nl=False)
+    _report(session, [(step.wanted.title, f"{step.word} (dry run)") for step in steps])
+    if exit_code and any(step.word != "unchanged" for step in steps):
+        raise SystemExit(Exit.DIFFERENT)
+
+
+@click.command(
+    epilog=examples("polder delete -f site.yaml", "polder endpoint list -o yaml | polder delete -f -")
+)
+@files_option
+@takes_session
+def delete(session: Session, files: tuple[str, ...]) -> None:
+    """Delete what documents name.
+
+    In the order in which nothing is in use any more: endpoints first, and each is waited for. What is not
+    there is left alone.
+    """
+    documents = read_documents(files)
+    echo_read_nothing(documents)
+    found = list(reversed(wanted(documents)))
+    _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
+
+
+def _step(session: Session, each: Wanted) -> Step:
+    answer = call(session.link, "GET", each.noun.path(each.name))
+    if answer.status == 404:
+        return Step(each, None, dict(each.fields))
+    if not answer.ok or not isinstance(answer.body, dict):
+        raise failure(answer.status, answer.body, retry_after=answer.retry_after)
+    return Step(each, answer.body, each.differing(answer.body))
+
+
+def _check(session: Session, steps: Sequence[Step]) -> None:
+    """Refuse what cannot be, all of it at once. Raises `Failure` (usage)."""
+    refuse([fault for step in steps if step.word != "unchanged" for fault in _faults(session, step)])
+
+
+def _faults(session: Session, step: Step) -> Iterator[Fault]:
+    noun, document = step.wanted.noun, step.wanted.document
+    fixed = [field for field in step.changes if step.there is not None and field in noun.fixed]
+    for field in fixed:
+        there = step.there[field] if step.there else None
+        yield document.place(field), f"{field} of {step.wanted.title} is {there!r} and cannot change"
+    if fixed or not noun.replaceable:
+        return
+    body = {**noun.specified(step.there or {}), **step.wanted.fields}
+    answer = call(session.link, "PUT", noun.path(step.wanted.name), body, headers={"If-Match": NEVER})
+    if answer.status in {400, 422}:
+        yield from _refusals(step.wanted, answer)
+    elif answer.status != 412:
+        raise failure(answer.status, answer.body, retry_after=answer.retry_after)
+
+
+def _refusals(each: Wanted, answer: Answer) -> Iterator[Fault]:
+    refused = failure(answer.status, answer.body)
+    if not refused.fields:
+        yield each.document.place(), refused.message
+    for pointer, detail in refused.fields:
+        path = [part for part in pointer.split("/") if part]
+        yield each.document.place(*path), f"{'.'.join(path)}: {detail}" if path else detail
+
+
+def _apply(session: Session, steps: Sequence[Step]) -> Iterator[tuple[Step, str]]:
+    def do(step: Step) -> tuple[Step, str]:
+        return step, _done(session, step)
+
+    yield from _each(steps, do, "applied")
+
+
+def _each(steps: Sequence[Any], do: Callable[[Any], Any], word: str) -> Iterator[Any]:
+    """Do one after the other; a failure says how far it came."""
+    for number, step in enumerate(steps):
+        each: Wanted = step.wanted if isinstance(step, Step) else step
+        try:
+            yield do(step)
+        except Failure as fault:
+            raise Failure(
+                f"{each.document.place()}, {each.title}: {fault.message}",
+                code=fault.code,
+                fields=fault.fields,
+                advice=f"{number} of {len(steps)} are {word}; the same command again goes on from there"
+                + (f"; {fault.advice}" if fault.advice else ""),
+            ) from None
+
+
+def _done(session: Session, step: Step) -> str:
+    noun = step.wanted.noun
+    if step.there is None:
+        noun.created(session, dict(step.changes))
+    elif step.changes:
+        patch = {field: _patched(step.there.get(field), value) for field, value in step.changes.items()}
+        after = session.item("PATCH", noun.path(step.wanted.name), patch)
+        return "unchanged" if noun.specified(after) == noun.specified(step.there) else "changed"
+    return step.word
+
+
+def _patched(there: object, value: object) -> object:
+    """In a merge patch (RFC 7396) keys that are to go are null."""
+    if isinstance(value, dict) and isinstance(there, dict):
+        return {**dict.fromkeys(there.keys() - value.keys()), **value}
+    return value
+
+
+def _deleted(session: Session, each: Wanted) -> str:
+    advice = {409: f"see what uses it: {each.noun.used_by}"}
+    try:
+        if each.noun is ENDPOINT:
+            release(session, each.name)
+        else:
+            session.request("DELETE", each.noun.path(each.name), advice=advice)
+    except Failure as fault:
+        if fault.code is not Exit.NOT_FOUND:
+            raise
+        return "absent"
+    return "deleted"
+
+
+def _diff(step: Step) -> Iterator[str]:
+    """The difference of what is there and what is wanted, as `diff -u` prints it."""
+    noun = step.wanted.noun
+    there = noun.documented(step.there) if step.there is not None else None
+    then = {"kind": noun.singular, **(there or {}), **step.changes}
+    if there is not None and not step.changes:
+        return
+    lines = unified_diff(
+        to_yaml(there).splitlines() if there else [],
+        to_yaml(then).splitlines(),
+        f"{step.wanted.title} (server)",
+        f"{step.wanted.title} ({step.wanted.document.place()})",
+        lineterm="",
+    )
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for number, line in enumerate(lines):
+        colour = colours.get(line[:1]) if number > 1 else None
+        yield (styled(line, colour) if colour else line) + "\n"
+
+
+def _report(session: Session, done: Iterable[tuple[str, str]]) -> None:
+    """Print what was done to each, as soon as it is done where lines are printed."""
+    if session.output in {"json", "yaml"}:
+        items = [{"object": title, "result": word} for title, word in done]
+        print_json({"items": items}) if session.output == "json" else print_yaml([{"items": items}])
+        return
+    for title, word in done:
+        click.echo(title if session.output == "name" else f"{title} {word}")

@@ -1,0 +1,67 @@
+"""What a command found or did, printed as `-o` says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from cli.output import (
+    Form,
+    Item,
+    label,
+    print_json,
+    print_record,
+    print_table,
+    print_yaml,
+    to_yaml,
+)
+from cli.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """A command's way to standard output."""
+
+    output: str
+    """One of `cli.options.FORMATS`."""
+
+    def print_item(self, item: Item, form: Form | None = None) -> None:
+        """Print one object as `-o` says: its fields line by line, JSON, YAML, or its name."""
+        if self.output == "json":
+            print_json(item)
+        elif self.output == "yaml":
+            print_yaml([form.documented(item) if form else item])
+        elif self.output == "name" and form:
+            click.echo(form.name(item))
+        else:
+            print_record(item)
+
+    def print_list(self, listing: Item, form: Form, label_columns: Sequence[str] = ()) -> None:
+        """Print a list as `-o` says: a table, JSON with everything, YAML documents, or names.
+
+        `label_columns` are labels that get a column of their own in a table.
+        """
+        items = listing["items"]
+        if self.output == "json":
+            print_json(listing)
+        elif self.output == "yaml":
+            print_yaml([form.documented(item) for item in items])
+        elif self.output == "name":
+            click.echo("".join(f"{form.name(item)}\n" for item in items), nl=False)
+        else:
+            wide = self.output == "wide"
+            columns = [column for column in form.columns if wide or not column.wide]
+            print_table(items, columns + [label(key) for key in label_columns])
+
+    def print_done(self, word: str, **what: str) -> None:
+        """Print that something was done to something: `print_done("deleted", pool="default")`."""
+        if self.output == "json":
+            print_json({word: what})
+        elif self.output == "yaml":
+            click.echo(to_yaml({word: what}), nl=False)
+        elif self.output == "name":
+            click.echo("\n".join(f"{kind}/{printable(name)}" for kind, name in what.items()))
+        else:
+            click.echo(" ".join(f"{kind} {printable(name)}" for kind, name in what.items()) + f" {word}")

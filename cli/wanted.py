@@ -1,0 +1,138 @@
+"""Documents as what they want: a noun, a name, and fields of that noun. Checked before anything is asked.
+
+A document is the fields of the API with `kind` in front:
+
+    kind: pool
+    name: default
+    cidr: 10.64.0.0/16
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from ipaddress import ip_network
+from typing import Any
+
+from cli.document import ADVICE, Document, plain
+from cli.failure import Exit, Failure
+from cli.noun import Noun
+
+KINDS: Mapping[str, str] = {
+    "pool": "cli.pool:POOL",
+    "node": "cli.node:NODE",
+    "peer": "cli.peer:PEER",
+    "endpoint": "cli.endpoint:ENDPOINT",
+}
+"""The nouns that a document can be of, each after those it may name."""
+
+Fault = tuple[str, str]
+"""Where something is wrong in a file, and what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one document wants there to be."""
+
+    noun: Noun
+    name: str
+    fields: Mapping[str, Any]
+    """As the API names them, `kind` left out."""
+    document: Document
+
+    @property
+    def title(self) -> str:
+        """`pool/default`."""
+        return self.noun.name({self.noun.key: self.name})
+
+    def differing(self, there: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that are otherwise in what is there, with what they are to be."""
+        return {
+            field: value
+            for field, value in self.fields.items()
+            if field in there and canonical(value) != canonical(there[field])
+        }
+
+
+def wanted(documents: Iterable[Document]) -> list[Wanted]:
+    """What the documents want, in an order in which each comes after what it names.
+
+    Raises:
+        Failure: usage; it lists all that is wrong with all of them.
+    """
+    faults: list[Fault] = []
+    found = [each for document in documents if (each := _read(document, faults))]
+    faults += _twice(found)
+    refuse(faults)
+    order = list(KINDS)
+    return sorted(found, key=lambda each: order.index(each.noun.singular))
+
+
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raise the `Failure` (usage) that lists these faults, if there are some."""
+    if faults:
+        raise Failure("the documents are not valid", code=Exit.USAGE, fields=faults, advice=ADVICE)
+
+
+def canonical(value: object) -> object:
+    """One form for what means the same: addresses however they are written, lists in any order."""
+    if isinstance(value, str):
+        try:
+            return str(ip_network(value)) if "." in value or ":" in value else value
+        except ValueError:
+            return value
+    if isinstance(value, list):
+        return sorted(map(canonical, value), key=repr)
+    if isinstance(value, dict):
+        return {key: canonical(each) for key, each in value.items()}
+    return value
+
+
+def _read(document: Document, faults: list[Fault]) -> Wanted | None:
+    noun = _noun(document, faults)
+    if noun is None:
+        return None
+    name = document.fields.get(noun.key)
+    if not isinstance(name, str) or not name:
+        what = "is no text; write it in quotes" if name else f"a {noun.singular} needs `{noun.key}`"
+        faults.append((document.place(noun.key), what))
+        return None
+    fields = {field: plain(value) for field, value in document.fields.items() if field != "kind"}
+    for field in fields:
+        if field not in noun.document:
+            faults.append((document.place(field), _unknown(f"field {field}", field, noun.document)))
+    return Wanted(noun, name, fields, document)
+
+
+def _noun(document: Document, faults: list[Fault]) -> Noun | None:
+    kind = document.fields.get("kind")
+    if isinstance(kind, str) and kind.lower() in KINDS:
+        module, _, attribute = KINDS[kind.lower()].partition(":")
+        noun: Noun = getattr(import_module(module), attribute)
+        return noun
+    what = (
+        "there is no `kind`; it is one of " + ", ".join(KINDS)
+        if kind is None
+        else _unknown("kind", kind, KINDS)
+    )
+    faults.append((document.place("kind"), what))
+    return None
+
+
+def _unknown(what: str, given: object, known: Iterable[str]) -> str:
+    names = list(known)
+    near = get_close_matches(str(given), names, n=1)
+    if near:
+        return f"unknown {what}; did you mean {near[0]}?"
+    return f"unknown {what}; there are {', '.join(names)}"
+
+
+def _twice(found: Sequence[Wanted]) -> list[Fault]:
+    first: dict[str, Wanted] = {}
+    return [
+        (each.document.place(each.noun.key), f"{each.title} stands in {before.document.place()} already")
+        for each in found
+        if (before := first.setdefault(each.title, each)) is not each
+    ]

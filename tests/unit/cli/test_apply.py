@@ -1,0 +1,179 @@
+"""apply and delete -f: what they refuse, in which order they ask, and what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.apply import NEVER
+from cli.document import parse
+from cli.failure import Failure
+from cli.wanted import canonical, wanted
+from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.conftest import Polder
+
+POOL = {"name": "a", "cidr": "10.0.0.0/8", "cooldown_s": 60, "reserved": ["10.0.0.0/28", "10.9.9.9/32"]}
+FINE = problem(412, "It is not what If-Match demands")
+ABSENT = problem(404, "There is no such thing")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A file for two objects, the second of which is needed by the first."""
+    path = tmp_path / "site.yaml"
+    path.write_text(
+        "kind: peer\nname: tor\naddress: 192.0.2.1\nasn: 1\nnode: n\n---\nkind: Node\nname: n\nasn: 7\n"
+    )
+    return path
+
+
+def test_all_is_read_and_checked_before_the_first_write(polder: Polder, site: Path) -> None:
+    with serving(ABSENT, ABSENT, FINE, FINE, Reply(201, {"name": "x"})) as canned:
+        ran = polder("apply", "-f", str(site), "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "node/n created\npeer/tor created\n")
+    assert [(asked.method, asked.target) for asked in canned.asked] == [
+        ("GET", "/v1/nodes/n"),
+        ("GET", "/v1/peers/tor"),
+        ("PUT", "/v1/nodes/n"),
+        ("PUT", "/v1/peers/tor"),
+        ("POST", "/v1/nodes"),
+        ("POST", "/v1/peers"),
+    ]
+    assert canned.asked[2].headers["If-Match"] == NEVER
+    assert canned.asked[4].body == {"name": "n", "asn": 7}
+
+
+def test_what_is_so_already_is_left_alone(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"kind": "pool", "name": "a", "reserved": ["10.9.9.9", "10.0.0.0/28"]}')
+    with serving(Reply(200, POOL)) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert ran.out == "pool/a unchanged\n"
+    assert [asked.method for asked in canned.asked] == ["GET"]
+
+
+def test_a_change_is_a_patch_of_what_differs(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "n.yaml"
+    path.write_text("kind: node\nname: n\nasn: 7\nlabels: {b: '2', c: '3'}\n")
+    there = {"name": "n", "asn": 7, "labels": {"a": "1", "b": "2"}, "programs": {}}
+    after = there | {"labels": {"b": "2", "c": "3"}}
+    with serving(Reply(200, there), FINE, Reply(200, after)) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert ran.out == "node/n changed\n"
+    assert canned.asked[1].body == {"name": "n", "asn": 7, "labels": {"b": "2", "c": "3"}}
+    assert canned.asked[2].body == {"labels": {"a": None, "b": "2", "c": "3"}}
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: pool\nname: a\ncooldown_s: 0\n")
+    with serving(Reply(200, POOL), FINE, Reply(200, POOL), FINE) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+        code = polder("apply", "-f", str(path), "--dry-run", "--exit-code", "--server", canned.url).code
+    assert ran.out.splitlines() == [
+        "--- pool/a (server)",
+        f"+++ pool/a ({path}, document 1, line 1)",
+        "@@ -1,7 +1,7 @@",
+        " kind: pool",
+        " name: a",
+        " cidr: 10.0.0.0/8",
+        "-cooldown_s: 60",
+        "+cooldown_s: 0",
+        " reserved:",
+        " - 10.0.0.0/28",
+        " - 10.9.9.9/32",
+        "pool/a changed (dry run)",
+    ]
+    assert (ran.code, code) == (0, 6)
+    assert {asked.method for asked in canned.asked} == {"GET", "PUT"}
+
+
+def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "kind: pool\nname: a\ncoldown_s: 1\n---\nkind: pod\n---\nname: x\n---\nkind: node\n---\n"
+        "kind: node\nname: 7\n---\nkind: pool\nname: a\n"
+    )
+    with serving(Reply(200, POOL)) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert (ran.code, ran.out, canned.asked) == (2, "", [])
+    assert [line.partition(f"{path}, ")[2] for line in ran.err.splitlines()[1:-1]] == [
+        "document 1, line 3: unknown field coldown_s; did you mean cooldown_s?",
+        "document 2, line 5: unknown kind; there are pool, node, peer, endpoint",
+        "document 3, line 7: there is no `kind`; it is one of pool, node, peer, endpoint",
+        "document 4, line 9: a node needs `name`",
+        "document 5, line 12: is no text; write it in quotes",
+        "document 6, line 15: pool/a stands in " + f"{path}, document 1, line 1 already",
+    ]
+
+
+def test_what_the_server_refuses_is_named_by_line(polder: Polder, site: Path) -> None:
+    refused = problem(422, "The request is not valid", asn="expected 1 to 4294967295")
+    with serving(ABSENT, ABSENT, FINE, refused) as canned:
+        ran = polder("apply", "-f", str(site), "--server", canned.url)
+    assert ran.code == 2
+    assert f"  {site}, document 1, line 4: asn: expected 1 to 4294967295" in ran.err.splitlines()
+    assert {asked.method for asked in canned.asked} == {"GET", "PUT"}
+
+
+def test_what_cannot_change_is_refused(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: pool\nname: a\nblock_prefixlen: 28\n")
+    with serving(Reply(200, POOL | {"block_prefixlen": 26})) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert ran.code == 2
+    assert "line 3: block_prefixlen of pool/a is 26 and cannot change" in ran.err
+
+
+def test_a_failure_in_between_says_how_far_it_came(polder: Polder, site: Path) -> None:
+    full = problem(409, "Taken", "another peer has the address")
+    with serving(ABSENT, ABSENT, FINE, FINE, Reply(201, {"name": "n"}), full) as canned:
+        ran = polder("apply", "-f", str(site), "--server", canned.url)
+    assert (ran.code, ran.out) == (4, "node/n created\n")
+    assert f"polder: {site}, document 1, line 1, peer/tor: another peer has the address" in ran.err
+    assert "next: 1 of 2 are applied; the same command again goes on from there" in ran.err
+
+
+def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:
+    with serving(Reply(204), ABSENT) as canned:
+        ran = polder("delete", "-f", str(site), "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "peer/tor deleted\nnode/n absent\n")
+
+
+def test_an_empty_file_is_said(polder: Polder, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("# nothing yet\n")
+    with serving(ABSENT) as canned:
+        ran = polder("apply", "-f", str(tmp_path), "--server", canned.url)
+    assert (ran.code, ran.err) == (0, "polder: the files hold no document\n")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10.0.0.1", "10.0.0.1/32"),
+        ("2001:DB8:0::/64", "2001:db8::/64"),
+        (["b", "a"], ["a", "b"]),
+        ({"a": ["10.0.0.1"]}, {"a": ["10.0.0.1/32"]}),
+    ],
+)
+def test_what_means_the_same_is_the_same(one: object, other: object) -> None:
+    assert canonical(one) == canonical(other)
+
+
+@given(st.lists(st.text() | st.integers()))
+def test_canonical_takes_anything_and_twice_is_once(value: list[object]) -> None:
+    assert canonical(canonical(value)) == canonical(value)
+
+
+def test_an_order_in_which_each_comes_after_what_it_names() -> None:
+    texts = ("endpoint\nid: a", "peer\nname: a", "pool\nname: b", "node\nname: a", "pool\nname: a")
+    found = wanted(parse("\n---\n".join(f"kind: {each}" for each in texts), "x"))
+    assert [each.title for each in found] == ["pool/b", "pool/a", "node/a", "peer/a", "endpoint/a"]
+
+
+def test_a_document_that_is_no_mapping() -> None:
+    with pytest.raises(Failure, match="expected fields such as"):
+        parse("- 1", "x")
