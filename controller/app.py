@@ -21,6 +21,7 @@ from controller.api.nodes import nodes
 from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.tenants import tenants
 from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
 from controller.audit import AuditFile, Auditor
@@ -35,7 +36,7 @@ from store.errors import Corrupt, StoreError
 
 log = logging.getLogger(__name__)
 
-NOUNS = (pools, pool_usage, nodes, peers, endpoints, addresses, bgp, tokens, health)
+NOUNS = (pools, pool_usage, nodes, peers, tenants, endpoints, addresses, bgp, tokens, health)
 RETRY_AFTER_S = 2
 
 

@@ -27,6 +27,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "in-use": (409, "It is in use"),
     "address-in-use": (409, "The address is not free"),
     "pool-full": (409, "The pool has no free address"),
+    "over-quota": (409, "The tenant's quota is used up"),
     "releasing": (409, "The endpoint is being deleted"),
     "stale": (412, "It is not what the precondition demands"),
     "too-large": (413, "The body is too large"),

@@ -16,14 +16,14 @@ from store.client import KeyValue, Put, Store, Unchanged
 from store.codec import decode, encode
 from store.errors import Compacted, Corrupt
 from store.keys import Kind
-from store.model import Node, Peer, Pool, Token, Value
+from store.model import Node, Peer, Pool, Tenant, Token, Value
 
 log = logging.getLogger(__name__)
 
 PAGE = 1000
 
 V = TypeVar("V", bound=Value)
-Named = TypeVar("Named", Pool, Node, Peer, Token)
+Named = TypeVar("Named", Pool, Node, Peer, Tenant, Token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,19 @@
-"""Pools, nodes and peers: created once under a name, changed by merge, never silently replaced."""
+"""Pools, nodes, peers and tenants: created once under a name, changed by merge, never silently replaced.
+
+What a value has to agree with, pools that it must not overlap, a node or tenant that has to exist, is
+read, and the transaction compares that it is still so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from controller.ipam.committer import Committer
+from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
+from controller.pool_fit import fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, unknown_reference
 from controller.reading import Found, find, put, read, scan
@@ -14,11 +21,11 @@ from controller.turn import Turn
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
-from store.model import Node, Peer, Pool
+from store.model import Node, Peer, Pool, Tenant, Usage, Value
 
 ATTEMPTS = 24
 
-V = TypeVar("V", Pool, Node, Peer)
+V = TypeVar("V", Pool, Node, Peer, Tenant)
 Made = tuple[Found[V], bool]
 """What is stored then, and whether it is new."""
 
@@ -35,7 +42,7 @@ class Registry:
     def create_pool(self, pool: Pool) -> Made[Pool]:
         """Create a pool that overlaps no other; see `_create`."""
         with self._turn:
-            return self._create(keys.POOLS, pool, self._overlaps_none)
+            return self._create(keys.POOLS, pool, partial(fits_among_pools, self._store))
 
     def create_node(self, node: Node) -> Made[Node]:
         """Create a node; see `_create`."""
@@ -45,6 +52,10 @@ class Registry:
         """Create a peer of a node that exists, or of every node; see `_create`."""
         with self._turn:
             return self._create(keys.PEERS, peer, self._has_node_and_is_alone)
+
+    def create_tenant(self, tenant: Tenant) -> Made[Tenant]:
+        """Create a tenant; see `_create`."""
+        return self._create(keys.TENANTS, tenant, lambda tenant: ())
 
     def replace(
         self, kind: Kind[V], name: str, create: Callable[[], Made[V]], edit: Callable[[V], V], match: Match
@@ -67,16 +78,14 @@ class Registry:
             Problem: there is no such thing, or it is not the one that `match` demands.
         """
         for _ in range(ATTEMPTS):
-            found = find(self._store, kind, name)
+            found: Found[V] = find(self._store, kind, name)
             match.demand(f"{kind.model.__name__.lower()} {name}", found.mod_revision)
-            wanted = edit(found.value)
+            wanted: V = edit(found.value)
             if wanted == found.value:
                 return found
-            compares: tuple[Compare, ...] = ()
-            if isinstance(wanted, Peer):
-                compares = self._has_node_and_is_alone(wanted)
-            unit = Unit((found.unchanged(), *compares), (put(kind, wanted, name),))
-            if revision := self._committer.commit(unit):
+            compares = (found.unchanged(), *self._checked(found.value, wanted))
+            unit = Unit(compares, (put(kind, wanted, name),), _limits(wanted))
+            if revision := self._commit(unit):
                 return Found(wanted, found.key, revision)
         raise Problem("busy", f"{name} keeps changing", retry_after_s=1)
 
@@ -100,13 +109,21 @@ class Registry:
                 return Found(value, operation.key, revision), True
         raise Problem("busy", "others keep changing the same things", retry_after_s=1)
 
-    def _overlaps_none(self, pool: Pool) -> tuple[Compare, ...]:
-        pools = scan(self._store, keys.POOLS)
-        for other in pools.values:
-            if other.name != pool.name and _overlap(other, pool):
-                detail = f"{pool.cidr} overlaps {other.cidr} of pool {other.name}; use a range outside it"
-                raise Problem("overlap", detail, errors=[Fault(detail, "/cidr")])
-        return (PrefixUnwritten(keys.POOLS.prefix(), pools.revision),)
+    def _checked(self, stored: Value, wanted: Value) -> tuple[Compare, ...]:
+        """What has to hold for a change to be right. Raises `Problem` when it does not."""
+        if isinstance(wanted, Peer):
+            return self._has_node_and_is_alone(wanted)
+        if isinstance(wanted, Pool) and isinstance(stored, Pool):
+            return pool_change(self._store, stored, wanted)
+        return ()
+
+    def _commit(self, unit: Unit) -> int:
+        try:
+            return self._committer.commit(unit)
+        except OverQuota as over:
+            if used := self._committer.confirm(over):
+                raise _below_use(over.charge, used) from None
+            return 0
 
     def _has_node_and_is_alone(self, peer: Peer) -> tuple[Compare, ...]:
         peers = scan(self._store, keys.PEERS)
@@ -124,8 +141,24 @@ class Registry:
         return unwritten, Exists(keys.NODES.key(peer.node))
 
 
-def _overlap(one: Pool, other: Pool) -> bool:
-    return one.cidr.version == other.cidr.version and one.cidr.overlaps(other.cidr)
+def _limits(value: Pool | Node | Peer | Tenant) -> Charge | None:
+    """A tenant's quotas have to be enough for what it holds when they are written."""
+    if not isinstance(value, Tenant):
+        return None
+    return Charge(value.name, max_ipv4=value.max_ipv4, max_ipv6=value.max_ipv6)
+
+
+def _below_use(charge: Charge, used: Usage) -> Problem:
+    faults = [
+        Fault(f"{held} are held; delete endpoints first, or allow at least that many", f"/max_{family}")
+        for family, held, limit in (
+            ("ipv4", used.ipv4, charge.max_ipv4),
+            ("ipv6", used.ipv6, charge.max_ipv6),
+        )
+        if limit is not None and held > limit
+    ]
+    detail = f"tenant {charge.tenant} holds {used.ipv4} IPv4 and {used.ipv6} IPv6 addresses"
+    return Problem("invalid", f"{detail}; a quota is at least that", errors=faults)
 
 
 def _collides(peer: Peer, other: Peer) -> bool:

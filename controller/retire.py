@@ -1,4 +1,4 @@
-"""Deleting pools, nodes and peers: refused while anything uses them, and safe to die in the middle of.
+"""Deleting pools, nodes, peers, tenants: refused while anything uses them, and safe to die in the middle of.
 
 First the claims of empty blocks are given back, each only while its block is empty; then the pool or the
 node goes, only while nothing has come to use it. A crash in between leaves fewer claims, which is no fault.
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from controller.ipam.committer import Committer
+from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
+from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
 from controller.reading import Found, find, read, scan
 from store import keys
 from store.client import Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
-from store.model import AddressState, Block, Endpoint, Node, Pool
+from store.model import AddressState, Block, Endpoint, Node, Pool, Usage
 
 ATTEMPTS = 16
 CHUNK = 40
@@ -25,7 +27,7 @@ SHOWN = 5
 
 
 class Retirer:
-    """Deletes pools, nodes and peers. Safe to call from many threads, and from many controllers at once."""
+    """Deletes what has a name. Safe to call from many threads, and from many controllers at once."""
 
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
@@ -39,7 +41,7 @@ class Retirer:
             self._refuse_used_pool(pool.value)
             claims = scan(self._store, keys.BLOCKS, name).items
             chunks = [claims[start : start + CHUNK] for start in range(0, len(claims), CHUNK)]
-            if all(self._committer.commit(_give_back(chunk)) for chunk in chunks) and self._committer.commit(
+            if all(self._committer.commit(give_back(chunk)) for chunk in chunks) and self._committer.commit(
                 _end_pool(pool)
             ):
                 return
@@ -71,6 +73,30 @@ class Retirer:
             match.demand(f"peer {name}", peer.mod_revision)
             if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key),))):
                 return
+        raise _busy(name)
+
+    def delete_tenant(self, name: str, match: Match = WHATEVER) -> None:
+        """Delete a tenant that holds no address and has no pool and no token. Raises `Problem`."""
+        for _ in range(ATTEMPTS):
+            tenant = find(self._store, keys.TENANTS, name)
+            match.demand(f"tenant {name}", tenant.mod_revision)
+            pools, tokens = scan(self._store, keys.POOLS), scan(self._store, keys.TOKENS)
+            _refuse_used_tenant(
+                name,
+                [pool.name for pool in pools.values if pool.tenant == name],
+                [token.name for token in tokens.values if token.tenant == name],
+            )
+            compares = (
+                tenant.unchanged(),
+                PrefixUnwritten(keys.POOLS.prefix(), pools.revision),
+                PrefixUnwritten(keys.TOKENS.prefix(), tokens.revision),
+            )
+            nothing_held = Charge(name, max_ipv4=0, max_ipv6=0)
+            try:
+                if self._committer.commit(Unit(compares, (Delete(tenant.key),), nothing_held)):
+                    return
+            except OverQuota as over:
+                _refuse_holding_tenant(self._committer.confirm(over))
         raise _busy(name)
 
     def _refuse_used_pool(self, pool: Pool) -> None:
@@ -118,26 +144,7 @@ class Retirer:
         # Addresses that cool down stay: their keys keep them from whoever claims the block next.
         unwritten = PrefixUnwritten(keys.ADDRESSES.prefix(block.pool, block.cidr), held.revision)
         compares = (claim.unchanged(), unwritten) if claim else (unwritten,)
-        return Unit(compares, _unclaim(block))
-
-
-def _give_back(claims: Sequence[Found[Block]]) -> Unit:
-    compares = [
-        compare
-        for claim in claims
-        for compare in (
-            claim.unchanged(),
-            PrefixEmpty(keys.ADDRESSES.prefix(claim.value.pool, claim.value.cidr)),
-        )
-    ]
-    return Unit(tuple(compares), tuple(op for claim in claims for op in _unclaim(claim.value)))
-
-
-def _unclaim(block: Block) -> tuple[Delete, Delete]:
-    return (
-        Delete(keys.BLOCKS.key(block.pool, block.cidr)),
-        Delete(keys.NODE_BLOCKS.key(block.node, block.cidr)),
-    )
+        return Unit(compares, unclaim(block))
 
 
 def _end_pool(pool: Found[Pool]) -> Unit:
@@ -156,6 +163,19 @@ def _end_node(node: Found[Node], peers_revision: int) -> Unit:
     )
     leavings = (DeletePrefix(keys.node_prefix(name)), DeletePrefix(keys.SESSIONS.prefix(name)))
     return Unit(compares, (Delete(node.key), *leavings))
+
+
+def _refuse_used_tenant(name: str, pools: Sequence[str], tokens: Sequence[str]) -> None:
+    for what, names in (("pools", pools), ("tokens", tokens)):
+        if names:
+            detail = f"tenant {name} has {what} {len(names)}{_shown(names)}; delete them first"
+            raise Problem("in-use", detail, used_by=list(names[:SHOWN]))
+
+
+def _refuse_holding_tenant(used: Usage | None) -> None:
+    if used is not None:
+        detail = f"tenant {used.tenant} holds {used.ipv4} IPv4 and {used.ipv6} IPv6 addresses"
+        raise Problem("in-use", f"{detail}; delete its endpoints first", ipv4=used.ipv4, ipv6=used.ipv6)
 
 
 def _refuse_peers(name: str, peers: Sequence[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from ipaddress import ip_address
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from controller.ipam.request import Request
 from controller.reading import read, scan
 from store import keys
 from store.client import Store
@@ -16,16 +18,69 @@ GATEWAYS = {4: ip_address("169.254.1.1"), 6: ip_address("fe80::1")}
 """The next hop of every endpoint's default route: the address of its node's bridge, the same everywhere."""
 
 
+class Family(StrEnum):
+    """An address family."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+OneOfEach = Field(default=(), max_length=2)
+
+
 class NewEndpoint(BaseModel):
-    """What is asked for. All but the node is for the controller to choose when not given."""
+    """What is asked for. All but the node is for the controller to choose when not given.
+
+    One address, or one of each family: those of `families`, or of the `pools` and `addresses` that are
+    named. `pool` and `address` are short for one pool and one address.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Identifier | None = None
     node: Name
+    tenant: Name | None = None
+    families: tuple[Family, ...] = OneOfEach
     pool: Name | None = None
+    pools: tuple[Name, ...] = OneOfEach
     address: UnicastAddress | None = None
+    addresses: tuple[UnicastAddress, ...] = OneOfEach
     labels: Labels = Field(default={})
+
+    @model_validator(mode="after")
+    def _said_once(self) -> NewEndpoint:
+        if self.pool is not None and self.pools:
+            raise ValueError("pool is short for pools of one; give one of the two")
+        if self.address is not None and self.addresses:
+            raise ValueError("address is short for addresses of one; give one of the two")
+        if len(set(self.families)) < len(self.families):
+            raise ValueError("families names ipv4, ipv6 or both, each once")
+        return self
+
+    def request(self, *, by: str = "", request: str = "", confined: bool = False) -> Request:
+        """What the allocator is asked for.
+
+        Args:
+            by: the name of the caller's token.
+            request: the id of the caller's request.
+            confined: the caller sees its own tenant only.
+        """
+        return Request(
+            node=self.node,
+            id=self.id,
+            families=tuple(4 if family is Family.IPV4 else 6 for family in self.families),
+            pools=(self.pool,) if self.pool is not None else self.pools,
+            addresses=(self.address,) if self.address is not None else self.addresses,
+            tenant=self.tenant,
+            labels=self.labels,
+            by=by,
+            request=request,
+            confined=confined,
+            pointers=(
+                "/pools/{}" if self.pools else "/pool",
+                "/addresses/{}" if self.addresses else "/address",
+            ),
+        )
 
 
 class EndpointView(BaseModel):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from flask import request
 
 from controller.api import listing
 from controller.api.endpoint_view import EndpointView, EndpointViews, NewEndpoint, new_view
 from controller.api.noun import Answer, Noun, Operation, Patch
-from controller.ipam.allocator import Request
+from controller.ipam.request import Request
 from controller.precondition import match
-from controller.problem import not_found
+from controller.principal import principal
+from controller.problem import not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import services
 from controller.validation import merge
@@ -40,15 +43,27 @@ FILTERS = {
 def create_endpoint(wanted: NewEndpoint) -> Answer:
     """201 when new; 200 when the same request was answered before."""
     parts = services()
-    made, new = parts.allocator.assign(
-        Request(wanted.node, wanted.id, wanted.pool, wanted.address, wanted.labels)
-    )
+    made, new = parts.allocator.assign(asked(wanted))
     location = f"/v1/endpoints/{made.id}"
     if not new:
         return Answer(EndpointViews(parts.store).view(made), 200, location)
     for pool in made.pools:
         parts.metrics.assigned(pool)
     return Answer(new_view(made), 201, location)
+
+
+def asked(wanted: NewEndpoint) -> Request:
+    """What this caller asks for: one that is confined to a tenant asks for that tenant.
+
+    Raises:
+        Problem: it asks for another tenant, which does not exist for it.
+    """
+    caller = principal()
+    if caller.tenant is not None and wanted.tenant not in {None, caller.tenant}:
+        raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
+    request_id = request.headers.get("X-Request-Id") or uuid4().hex
+    made = wanted.request(by=caller.name, request=request_id[:128], confined=caller.tenant is not None)
+    return replace(made, tenant=caller.tenant or wanted.tenant)
 
 
 @endpoints.operation(
@@ -104,13 +119,14 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
         "/v1/endpoints/{id}",
         "Delete an endpoint",
         {204: None, 202: EndpointView},
-        refuses=(404,),
+        query={"uid": "only the assignment with this uid; 409 when another one has the id now"},
+        refuses=(404, 409),
         matches=True,
     )
 )
 def delete_endpoint(id: str) -> Answer:  # noqa: A002
     """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
-    releasing = services().releaser.release(id, match())
+    releasing = services().releaser.release(id, match(), request.args.get("uid"))
     if releasing is None:
         return Answer(status=204)
     return Answer(EndpointViews(services().store).view(releasing), 202)

@@ -15,7 +15,18 @@ from store.model import Pool
 
 pools = Noun("pools")
 
-MUTABLE = ("advertise", "cooldown_s")
+MUTABLE = (
+    "cidr",
+    "advertise",
+    "cooldown_s",
+    "reserved",
+    "disabled",
+    "priority",
+    "tenant",
+    "node_selector",
+    "borrow",
+    "communities",
+)
 
 
 @pools.operation(
@@ -74,12 +85,12 @@ def put_pool(name: str, pool: Pool) -> Answer:
         "Change a pool",
         {200: Pool},
         body=Patch(Pool, MUTABLE),
-        refuses=(404,),
+        refuses=(404, 409),
         matches=True,
     )
 )
 def change_pool(name: str, patch: dict[str, Any]) -> Answer:
-    """How it is advertised and how long addresses cool down."""
+    """All but its name and block size. Its range can only grow; what is assigned stays assigned."""
     changed = services().registry.change(
         keys.POOLS, name, lambda pool: merge(Pool, pool, patch, MUTABLE), match()
     )

@@ -1,43 +1,57 @@
 """Assigning addresses to endpoints: choose by hints, decide by one transaction, try again when it lost.
 
-No cache is trusted: the address key is created only if absent, together with the endpoint, and only
-while pool, node and block are what they were read as. So no crash, no stale hint and no second
-controller can hand out an address twice, and a lost race costs a retry, never an address.
+No cache is trusted: the address keys are created only if absent, together with the endpoint, and only
+while pools, node, tenant and blocks are what they were read as. So no crash, no stale hint and no second
+controller can hand out an address twice, and a lost race costs a retry, never an address. An endpoint of
+both families gets both addresses in that transaction or none.
+
+One request and a thousand go the same way. In rounds, each request that has no answer yet is drafted: its
+addresses are picked and its unit is made. Units are queued as they come and share transactions. What was
+lost, or refused on hints, goes into the next round, which reads everything anew. A request is looked up
+by its id only after it failed: the transaction itself tells whether the id is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from uuid import uuid4
 
-from controller.ipam import blocks, units
-from controller.ipam.claims import Claims, Stale
+from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
-from controller.ipam.known import Choice, Known
-from controller.ipam.space import Space, Spot
-from controller.problem import Problem, invalid
-from controller.reading import Found, read, scan
+from controller.ipam.drafting import Clock, Draft, Drafter
+from controller.ipam.known import Known
+from controller.ipam.request import Request
+from controller.ipam.tally import OverQuota
+from controller.problem import Problem
+from controller.reading import read
 from store import keys
-from store.client import Store
-from store.errors import Unavailable
-from store.model import AddressState, Endpoint, EndpointState, IPAddress, Node, Pool
+from store.client import Compare, Store
+from store.errors import Corrupt, StoreError, Unavailable
+from store.model import Endpoint, EndpointState
 
 ATTEMPTS = 24
+CHUNK = 40
+"""Drafts that are queued together: what about fits into one transaction."""
 
-Clock = Callable[[], datetime]
+MAX_MANY = 1000
+"""Requests that are taken at a time."""
+
+Answer = tuple[Endpoint, bool] | Problem
+"""The endpoint and whether it is new, or why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a caller asks for. What is None is for the allocator to choose."""
+@dataclass(slots=True)
+class _Job:
+    """One request on its way to an answer."""
 
-    node: str
-    id: str | None = None
-    pool: str | None = None
-    address: IPAddress | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    request: Request
+    id: str
+    uid: str
+    answer: Answer | None = None
+    refused: Problem | None = None
+    lost: Draft | None = None
 
 
 class Allocator:
@@ -46,10 +60,8 @@ class Allocator:
     def __init__(self, store: Store, committer: Committer, clock: Clock) -> None:
         self._store = store
         self._committer = committer
-        self._clock = clock
         self._known = Known(store)
-        self._claims = Claims(store, committer)
-        self._spaces: dict[tuple[str, str], Space] = {}
+        self._drafter = Drafter(store, committer, clock)
 
     def assign(self, request: Request) -> tuple[Endpoint, bool]:
         """The endpoint of a request, and whether it is new. Blocking.
@@ -58,35 +70,110 @@ class Allocator:
 
         Raises:
             Problem: the request cannot be met; says why, and where in it.
-            Unavailable: the store does not answer.
         """
-        if request.id is not None and (existing := self._existing(request, request.id)):
-            return existing, False
-        endpoint_id = request.id or uuid4().hex
-        try:
-            return self._assign(request, endpoint_id)
-        except Unavailable as fault:
-            if not fault.outcome_unknown:
-                raise
-            # The caller may not know the id that we made up: without it nobody could ask again.
-            raise Problem(
-                "unavailable",
-                f"whether endpoint {endpoint_id} was created is not known; repeat the request with this id",
-                retry_after_s=1,
-                endpoint=endpoint_id,
-            ) from fault
+        answer = self.assign_many([request])[0]
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
 
-    def _assign(self, request: Request, endpoint_id: str) -> tuple[Endpoint, bool]:
+    def assign_many(self, requests: Sequence[Request]) -> list[Answer]:
+        """The answer to each of up to `MAX_MANY` requests, in their order. Blocking.
+
+        Each succeeds or fails on its own account. Idempotent, as `assign` is, for requests with an id.
+        """
+        jobs = [_Job(request, request.id or uuid4().hex, uuid4().hex) for request in requests]
+        known = self._known
         for _ in range(ATTEMPTS):
+            left = [job for job in jobs if job.answer is None]
+            if not left:
+                break
+            self._round(left, known)
+            known = Known(self._store)
+        return [job.answer or _busy(job.request) for job in jobs]
+
+    def _round(self, jobs: Sequence[_Job], known: Known, guards: Sequence[Compare] = ()) -> None:
+        """Try once for each job. A refusal on what was read before the request came does not count."""
+        under_way: list[tuple[_Job, Draft, Future[int]]] = []
+        refusals: dict[object, Problem] = {}
+        for start in range(0, len(jobs), CHUNK):
+            drafted = self._draft(jobs[start : start + CHUNK], known, refusals, guards)
+            under_way += self._submit(drafted)
+        for job, draft, future in under_way:
+            self._collect(job, draft, future)
+        for job in jobs:
+            if job.answer is None:
+                self._look_up(job, final=known is not self._known)
+
+    def _draft(
+        self, jobs: Sequence[_Job], known: Known, refusals: dict[object, Problem], guards: Sequence[Compare]
+    ) -> list[tuple[_Job, Draft]]:
+        drafted = []
+        for job in jobs:
+            alike = _alike(job.request)
+            if alike in refusals:  # finding out that a pool is full is dear
+                job.refused = refusals[alike]
+                continue
             try:
-                if (endpoint := self._try(request, endpoint_id)) is not None:
-                    return endpoint, True
+                drafted.append((job, self._drafter.draft(job.request, job.id, job.uid, known, guards)))
+            except Problem as problem:
+                job.refused = problem
+                if alike is not None:
+                    refusals[alike] = problem
             except Stale:
-                pass
-            if existing := self._existing(request, endpoint_id):
-                return existing, False
-            self._known.forget()
-        raise Problem("busy", f"too many others want addresses of {request.node}", retry_after_s=1)
+                self._known.forget()
+            except StoreError as fault:
+                job.answer = _failed(job, fault)
+        return drafted
+
+    def _submit(self, drafted: Sequence[tuple[_Job, Draft]]) -> list[tuple[_Job, Draft, Future[int]]]:
+        try:
+            futures = self._committer.submit_all([draft.unit for _, draft in drafted])
+        except Unavailable as fault:
+            for job, draft in drafted:
+                draft.put_back()
+                job.answer = _failed(job, fault)
+            return []
+        return [(job, draft, future) for (job, draft), future in zip(drafted, futures, strict=True)]
+
+    def _collect(self, job: _Job, draft: Draft, future: Future[int]) -> None:
+        try:
+            applied = future.result()
+        except OverQuota as over:
+            draft.put_back()
+            try:
+                job.refused = self._over_quota(over)
+            except StoreError as fault:
+                job.answer = _failed(job, fault)
+        except StoreError as fault:
+            draft.settle()
+            job.answer = _failed(job, fault)
+        else:
+            if applied:
+                draft.settle()
+                job.answer = (draft.endpoint, True)
+            else:
+                job.lost = draft
+
+    def _look_up(self, job: _Job, *, final: bool) -> None:
+        """A job got nothing in this round: it was served before, or is refused, or goes on."""
+        draft, job.lost = job.lost, None
+        try:
+            existing = self._existing(job.request, job.id) if job.request.id is not None else None
+            if existing is not None:
+                job.answer = (existing, False)
+            elif job.refused is not None and final:
+                job.answer = job.refused
+            elif draft is not None:
+                self._known.forget()
+                self._drafter.mistrust(draft)
+        except Problem as problem:
+            job.answer = problem
+        except StoreError as fault:
+            job.answer = _failed(job, fault)
+        finally:
+            job.refused = None
+            if draft is not None:
+                draft.settle()
 
     def _existing(self, request: Request, endpoint_id: str) -> Endpoint | None:
         found = read(self._store, keys.ENDPOINTS, endpoint_id)
@@ -96,115 +183,68 @@ class Allocator:
             detail = f"endpoint {endpoint_id} is being deleted; repeat when it is gone, or use another id"
             raise Problem("releasing", detail, retry_after_s=1)
         if not _is_answer(found.value, request):
-            where = f"on {found.value.node} with {', '.join(map(str, found.value.addresses))}"
-            raise Problem(
-                "conflict", f"endpoint {endpoint_id} exists {where}, made by another request; use another id"
-            )
+            raise _taken(found.value, request)
         return found.value
 
-    def _try(self, request: Request, endpoint_id: str) -> Endpoint | None:
-        """One attempt; None when it lost a race."""
-        node = self._known.node(request.node)
-        choice = self._known.choose(request.pool, request.address)
-        if request.address is not None:
-            spot = self._requested(choice.pool, node, request.address)
-            return self._commit(request, endpoint_id, choice, node, spot)
-        space = self._space(choice.pool.value.name, request.node)
-        taken = space.take(choice.pool, node)
-        if taken is None:
-            raise self._full(choice.pool.value, request.node)
-        try:
-            endpoint = self._commit(request, endpoint_id, choice, node, taken)
-        finally:
-            space.settle(taken.address)
-        if endpoint is None:
-            space.mistrust(contended=self._is_held(choice.pool.value, taken))
-        return endpoint
-
-    def _commit(
-        self, request: Request, endpoint_id: str, choice: Choice, node: Found[Node], spot: Spot
-    ) -> Endpoint | None:
-        endpoint = Endpoint(
-            id=endpoint_id,
-            node=request.node,
-            uid=uuid4().hex,
-            pools=(choice.pool.value.name,),
-            addresses=(spot.address,),
-            mac=blocks.mac_of(spot.address),
-            mtu_bytes=node.value.mtu_bytes,
-            labels=dict(request.labels),
-        )
-        unit = units.assign(endpoint, choice.compares, node, spot.block, self._clock())
-        return endpoint if self._committer.commit(unit) else None
-
-    def _requested(self, pool: Found[Pool], node: Found[Node], address: IPAddress) -> Spot:
-        """The spot of an address that was asked for; its block is claimed for the node if it is unclaimed."""
-        if address not in pool.value.cidr:
-            raise invalid(
-                "/address", f"{address} is not in pool {pool.value.name}; use one of {pool.value.cidr}"
-            )
-        if blocks.is_reserved(pool.value, address):
-            raise invalid(
-                "/address", f"{address} is the first or last of {pool.value.cidr}, which no host gets"
-            )
-        cidr = blocks.block_of(pool.value, address)
-        held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, address)
-        if held is not None:
-            raise _in_use(address, held.value.state, held.value.endpoint)
-        claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
-        if claimed is None:
-            self._claims.claim(pool, node, cidr)
-            claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
-        if claimed is None:
-            raise Stale
-        return Spot(address, claimed)
-
-    def _space(self, pool: str, node: str) -> Space:
-        # setdefault, so that two threads that come first get the same one
-        return self._spaces.setdefault((pool, node), Space(self._store, self._claims, pool, node))
-
-    def _is_held(self, pool: Pool, spot: Spot) -> bool:
-        key = keys.ADDRESSES.key(pool.name, spot.block.value.cidr, spot.address)
-        return self._store.get(key) is not None
-
-    def _full(self, pool: Pool, node: str) -> Problem:
-        mine = [
-            block for block in scan(self._store, keys.NODE_BLOCKS, node).values if block.pool == pool.name
-        ]
-        held = [
-            address.state
-            for block in mine
-            for address in scan(self._store, keys.ADDRESSES, pool.name, block.cidr).values
-        ]
-        cooling = held.count(AddressState.COOLDOWN)
-        total = blocks.block_count(pool)
-        figures = {
-            "blocks": total,
-            "blocks_of_node": len(mine),
-            "assigned": len(held) - cooling,
-            "cooling_down": cooling,
-        }
+    def _over_quota(self, over: OverQuota) -> Problem | None:
+        """Why a charge is refused; None when the use has gone down since."""
+        usage = self._committer.confirm(over)
+        if usage is None:
+            return None
+        tenant = over.charge.tenant
         detail = (
-            f"pool {pool.name} ({pool.cidr}) has no unclaimed block left of {total}, and the {len(mine)} of "
-            f"node {node} have no free address ({len(held) - cooling} assigned, {cooling} cooling down); "
-            "delete endpoints there or use another pool"
+            f"tenant {tenant} holds {over.charge.excess(usage)}; delete endpoints of it, or raise its quota"
         )
-        return Problem("pool-full", detail, pool=pool.name, node=node, figures=figures)
+        return Problem("over-quota", detail, tenant=tenant)
+
+
+def _alike(request: Request) -> object:
+    """What requests have in common of which one is refused as the other; None for one of its own kind."""
+    if request.addresses:
+        return None
+    return request.node, request.families, request.pools, request.tenant, request.confined, request.pointers
 
 
 def _is_answer(endpoint: Endpoint, request: Request) -> bool:
-    return (
+    same = (
         endpoint.node == request.node
-        and (request.pool is None or request.pool in endpoint.pools)
-        and (request.address is None or request.address in endpoint.addresses)
+        and endpoint.tenant == request.tenant
         and endpoint.labels == dict(request.labels)
+        and set(request.pools) <= set(endpoint.pools)
+        and set(request.addresses) <= set(endpoint.addresses)
+    )
+    if request.families:
+        return same and {address.version for address in endpoint.addresses} == set(request.families)
+    if not request.pools and not request.addresses:
+        return same and len(endpoint.addresses) == 1
+    return same and all(
+        pool in request.pools or address in request.addresses for address, pool in endpoint.placed
     )
 
 
-def _in_use(address: IPAddress, state: AddressState, endpoint: str) -> Problem:
-    why = (
-        f"{address} is assigned to endpoint {endpoint}"
-        if state is AddressState.ASSIGNED
-        else f"{address} cools down after endpoint {endpoint}; it is free some seconds later"
+def _taken(endpoint: Endpoint, request: Request) -> Problem:
+    if request.confined and endpoint.tenant != request.tenant:
+        return Problem("conflict", f"id {endpoint.id} is taken; use another id")
+    where = f"on {endpoint.node} with {', '.join(map(str, endpoint.addresses))}"
+    return Problem(
+        "conflict", f"endpoint {endpoint.id} exists {where}, made by another request; use another id"
     )
-    return Problem("address-in-use", f"{why}; ask for another, or leave address out")
+
+
+def _busy(request: Request) -> Problem:
+    return Problem("busy", f"too many others want addresses of {request.node}", retry_after_s=1)
+
+
+def _failed(job: _Job, fault: StoreError) -> Problem:
+    """The store's failure as the answer to a request."""
+    if isinstance(fault, Corrupt):
+        return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
+    if not isinstance(fault, Unavailable) or not fault.outcome_unknown:
+        return Problem("unavailable", f"etcd: {fault}", retry_after_s=1)
+    # The caller may not know the id that we made up: without it nobody could ask again.
+    return Problem(
+        "unavailable",
+        f"whether endpoint {job.id} was created is not known; repeat the request with this id",
+        retry_after_s=1,
+        endpoint=job.id,
+    )

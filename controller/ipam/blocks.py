@@ -7,7 +7,7 @@ blocks is never listed to find a free one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from ipaddress import ip_address, ip_network
 
 from store.model import IPAddress, IPNetwork, Pool
@@ -38,33 +38,68 @@ def block_of(pool: Pool, address: IPAddress) -> IPNetwork:
     return block_at(pool, block_index(pool, address))
 
 
-def first_unclaimed(pool: Pool, claimed: Collection[int]) -> IPNetwork | None:
-    """The lowest block whose number is not in `claimed`; None when there is none."""
-    taken = claimed if isinstance(claimed, set | frozenset) else set(claimed)
-    index = next((index for index in range(len(taken) + 1) if index not in taken), 0)
-    return block_at(pool, index) if index < block_count(pool) else None
+def unclaimed(pool: Pool, claimed: Container[int]) -> Iterator[IPNetwork]:
+    """The blocks whose numbers are not in `claimed` and that hold an address to assign, lowest first."""
+    index, end = 0, block_count(pool)
+    while index < end:
+        if index in claimed:
+            index += 1
+            continue
+        block = block_at(pool, index)
+        if next(assignable(pool, block), None) is not None:
+            yield block
+            index += 1
+        else:
+            index = _behind_reserved(pool, block)
 
 
-def is_reserved(pool: Pool, address: IPAddress) -> bool:
-    """True for the addresses of a pool that are never assigned: its first, and for IPv4 its last.
-
-    The first is the network address (IPv4) or the subnet-router anycast address (RFC 4291 §2.6.1), the
-    last the broadcast address. A pool of one or two addresses has neither (RFC 3021, RFC 6164).
-    """
-    if pool.cidr.num_addresses <= 2:
-        return False
-    return address == pool.cidr.network_address or (
-        address.version == 4 and address == pool.cidr.broadcast_address
+def _behind_reserved(pool: Pool, block: IPNetwork) -> int:
+    """The number of the first block behind the reserved range that holds this one."""
+    lasts = (each.broadcast_address for each in pool.reserved if block.network_address in each)
+    return (
+        max((block_index(pool, last) for last in lasts), default=block_index(pool, block.network_address)) + 1
     )
 
 
-def assignable(pool: Pool, block: IPNetwork) -> Iterator[IPAddress]:
-    """The addresses of a block that can be assigned, lowest first."""
-    first = int(block.network_address)
-    for offset in range(block.num_addresses):
-        address = _address(first + offset, block.version)
-        if not is_reserved(pool, address):
-            yield address
+def is_reserved(pool: Pool, address: IPAddress) -> bool:
+    """True for the addresses of a pool that are never assigned."""
+    return why_reserved(pool, address) is not None
+
+
+def why_reserved(pool: Pool, address: IPAddress) -> str | None:
+    """Why an address of a pool is never assigned, for people; None when it can be.
+
+    Some are reserved by the pool. Its first is the network address (IPv4) or the subnet-router anycast
+    address (RFC 4291 §2.6.1), and for IPv4 its last is the broadcast address; a pool of one or two
+    addresses has neither (RFC 3021, RFC 6164).
+    """
+    if pool.cidr.num_addresses > 2 and address in _ends(pool):
+        return f"the first or last of {pool.cidr} of pool {pool.name}"
+    inside = next((each for each in pool.reserved if address in each), None)
+    return None if inside is None else f"in {inside}, reserved in pool {pool.name}"
+
+
+def assignable(
+    pool: Pool, block: IPNetwork, taken: Container[IPAddress] = (), after: IPAddress | None = None
+) -> Iterator[IPAddress]:
+    """The addresses of a block that can be assigned and are not taken.
+
+    From the one behind `after` to the end of the block and on from its start; else lowest first.
+    """
+    first, size = int(block.network_address), block.num_addresses
+    start = int(after) - first + 1 if after is not None else 0
+    ends = _ends(pool) if pool.cidr.num_addresses > 2 else ()
+    reserved = [each for each in pool.reserved if each.overlaps(block)]
+    for offset in range(start, start + size):
+        address = _address(first + offset % size, block.version)
+        if address in taken or address in ends or any(address in each for each in reserved):
+            continue
+        yield address
+
+
+def _ends(pool: Pool) -> tuple[IPAddress, ...]:
+    first, last = pool.cidr.network_address, pool.cidr.broadcast_address
+    return (first, last) if first.version == 4 else (first,)
 
 
 def _address(number: int, version: int) -> IPAddress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
@@ -76,11 +77,11 @@ class Claims:
     def _candidates(self, pool: Found[Pool], count: int) -> list[IPNetwork]:
         hint = self._hints.get(pool.value.name)
         if hint is not None and hint.mod_revision == pool.mod_revision:
-            found = unclaimed(pool.value, hint.claimed, count)
+            found = list(islice(blocks.unclaimed(pool.value, hint.claimed), count))
             if found:
                 return found
         self._hints[pool.value.name] = hint = _Hint(pool.mod_revision, self._read(pool.value))
-        return unclaimed(pool.value, hint.claimed, count)
+        return list(islice(blocks.unclaimed(pool.value, hint.claimed), count))
 
     def _check(self, pool: Found[Pool], node: Found[Node]) -> None:
         for found in (pool, node):
@@ -93,13 +94,3 @@ class Claims:
             blocks.block_index(pool, block.cidr.network_address)
             for block in scan(self._store, keys.BLOCKS, pool.name).values
         }
-
-
-def unclaimed(pool: Pool, claimed: set[int], count: int) -> list[IPNetwork]:
-    """Up to `count` of the lowest unclaimed blocks."""
-    found: list[IPNetwork] = []
-    seen = set(claimed)
-    while len(found) < count and (cidr := blocks.first_unclaimed(pool, seen)) is not None:
-        found.append(cidr)
-        seen.add(blocks.block_index(pool, cidr.network_address))
-    return found

@@ -8,6 +8,10 @@ An answer that got lost is no answer. The same transaction is tried again: its c
 attempt and the second one exclude each other. When the second finds that a compare does not hold, the
 units are read back to tell "already applied by the first" from "lost to somebody else". So every unit
 has to have a compare that its own success makes false.
+
+The sums of what tenants hold are written beside the units that change them; see `controller.ipam.tally`.
+When only a sum has moved, because another controller wrote it, the same units are tried again on the new
+one. A unit that would break a limit is left out and told so.
 """
 
 from __future__ import annotations
@@ -19,15 +23,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from controller import trail
+from controller.ipam.tally import Account, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, merged
 from controller.waiting import wait
 from store.client import Store
 from store.errors import Invalid, LeaseExpired, StoreError, Unavailable
+from store.model import Usage
 
 log = logging.getLogger(__name__)
 
 PAUSES_S = (0.0, 0.1, 0.4)
 """The pause before each attempt while answers are lost; after the last the caller is told."""
+
+SUM_ATTEMPTS = 64
+"""How often units are tried again because somebody else has written the sum of a tenant."""
 
 CLOSE_S = 1.5
 
@@ -49,6 +58,7 @@ class Committer:
         self._store = store
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
+        self._tally = Tally(store)
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting: list[_Item] = []
         self._entry = threading.Lock()
@@ -72,7 +82,11 @@ class Committer:
         return wait(self.submit(unit))
 
     def submit(self, unit: Unit) -> Future[int]:
-        """Queue one unit. What the future gives:
+        """Queue one unit; see `submit_all`."""
+        return self.submit_all([unit])[0]
+
+    def submit_all(self, units: Sequence[Unit]) -> list[Future[int]]:
+        """Queue units, each to be applied on its own account. What their futures give:
 
         Returns:
             The revision at which it is applied; 0 when a compare of this unit did not hold.
@@ -80,15 +94,26 @@ class Committer:
         Raises:
             Unavailable: no answer; with `outcome_unknown` when it may have been applied all the same.
             LeaseExpired: a lease that the unit names is gone.
+            OverQuota: it would break a limit of its charge, as far as is known here; see `confirm`.
         """
-        future: Future[int] = Future()
+        items = [(unit, Future[int]()) for unit in units]
         with self._entry:  # so that nothing is queued behind the mark that ends the thread
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
-            self._queue.put((unit, future))
+            for item in items:
+                self._queue.put(item)
         if (request := trail.current()) is not None:
-            request.writes(unit.ops, future)
-        return future
+            for unit, future in items:
+                request.writes(unit.ops, future)
+        return [future for _, future in items]
+
+    def confirm(self, over: OverQuota) -> Usage | None:
+        """What a tenant holds that stands in the way of a unit, read now; None when it does no longer."""
+        usage = usage_of(self._store, over.charge.tenant).usage
+        if over.charge.excess(usage):
+            return usage
+        self._tally.drop(over.charge.tenant)
+        return None
 
     def _run(self) -> None:
         while self._collect():
@@ -116,17 +141,23 @@ class Committer:
 
     def _commit(self, items: list[_Item], *, unsure: bool = False) -> None:
         """Settle every item. `unsure`: a transaction that held these units may still be applied."""
-        whole = merged([unit for unit, _ in items])
-        try:
-            applied, unsure = self._attempt(whole, unsure=unsure)
-        except (LeaseExpired, Invalid) as fault:
-            if len(items) == 1:
-                _fail(items, fault)
+        for _ in range(SUM_ATTEMPTS):
+            try:
+                items, account = self._admit(items, unsure=unsure)
+                if not items:
+                    return
+                applied, unsure = self._attempt(merged([unit for unit, _ in items]), account, unsure=unsure)
+                again = not applied and bool(account.before) and self._tally.has_moved(account.before)
+            except (LeaseExpired, Invalid) as fault:
+                if len(items) == 1:
+                    _fail(items, fault)
+                    return
+                applied, again = 0, False
+            except StoreError as fault:
+                _fail(items, _unsure(fault) if unsure else fault)
                 return
-            applied = 0
-        except StoreError as fault:
-            _fail(items, fault)
-            return
+            if not again:
+                break
         if applied or len(items) == 1:
             self._settle(items, applied)
             return
@@ -134,30 +165,55 @@ class Committer:
         self._commit(items[:middle], unsure=unsure)
         self._commit(items[middle:], unsure=unsure)
 
-    def _attempt(self, whole: Unit, *, unsure: bool) -> tuple[int, bool]:
+    def _admit(self, items: list[_Item], *, unsure: bool) -> tuple[list[_Item], Account]:
+        """The items that no limit stands against, and the account of them; the others are settled."""
+        account = self._tally.open(unit.charge for unit, _ in items if unit.charge is not None)
+        if not account.before:
+            return items, account
+        admitted = []
+        for unit, future in items:
+            if unit.charge is None or account.add(unit.charge):
+                admitted.append((unit, future))
+            elif unsure and (revision := applied_at(self._store, unit)):
+                future.set_result(revision)  # what stands in its way is itself
+            else:
+                future.set_exception(OverQuota(unit.charge))
+        return admitted, account
+
+    def _attempt(self, whole: Unit, account: Account, *, unsure: bool) -> tuple[int, bool]:
         """At which revision the unit is applied, 0 for not; and whether an attempt at it was ever left
         without an answer."""
         fault = Unavailable("not tried")
+        compares, ops = whole.compares + account.compares, whole.ops + account.ops
         for pause_s in self._pauses_s:
             self._stopping.wait(pause_s)
             try:
-                answer = self._store.txn(whole.compares, whole.ops)
+                answer = self._store.txn(compares, ops)
                 if answer.succeeded:
+                    self._tally.applied(account, answer.revision)
                     return answer.revision, unsure
+                if not unsure:
+                    return 0, False
                 # A lost attempt that was applied after all is what made this one fail.
-                return applied_at(self._store, whole) if unsure else 0, unsure
+                self._tally.forget(account)
+                return applied_at(self._store, whole), True
             except Unavailable as refused:
                 fault, unsure = refused, unsure or refused.outcome_unknown
                 if not unsure:
                     raise
                 log.warning("event=answer-lost why=%r", str(fault))
-        raise Unavailable(str(fault), outcome_unknown=True)
+        self._tally.forget(account)
+        raise _unsure(fault)
 
     def _settle(self, items: list[_Item], applied: int) -> None:
         if applied:
             self._observe(len(items))
         for _, future in items:
             future.set_result(applied)
+
+
+def _unsure(fault: StoreError) -> Unavailable:
+    return Unavailable(str(fault), outcome_unknown=True)
 
 
 def _fail(items: list[_Item], fault: StoreError) -> None:

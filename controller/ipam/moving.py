@@ -62,9 +62,10 @@ class Mover:
             names = [node.name for node in scan(self._store, keys.NODES).values]
             raise unknown_reference("/node", "node", wanted.node, names)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
-        held = tuple(holdings(self._store, found.value))
+        held = holdings(self._store, found.value)
         source = found.value.node
         gone = {node: let_go(self._store, node, moved.id) for node in {source, *former_nodes(held)}}
         left = sorted(node for node, proof in gone.items() if proof is None and node != moved.node)
         proofs = [proof] if (proof := gone[source]) is not None else []
-        return moved, units.move(found, moved, target, held, tuple(left), proofs)
+        placed = [(each.block, each.address) for each in held]
+        return moved, units.move(found, moved, target, placed, tuple(left), proofs)

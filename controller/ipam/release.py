@@ -12,17 +12,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
+from controller.ipam.units import Cooling
 from controller.precondition import WHATEVER, Match
-from controller.problem import Problem, not_found
+from controller.problem import Fault, Problem, not_found
 from controller.reading import Found, read
 from store import keys
 from store.client import Absent, Store
 from store.errors import LeaseExpired
-from store.model import Address, AddressState, Block, Endpoint, EndpointState
+from store.model import Address, AddressState, Block, Endpoint, EndpointState, Pool
 
 ATTEMPTS = 24
 SHARED_S = 1.0
@@ -65,19 +67,26 @@ class Releaser:
         self._clock = clock
         self._cooldowns = Cooldowns(store)
 
-    def release(self, endpoint_id: str, match: Match = WHATEVER) -> Endpoint | None:
+    def release(self, endpoint_id: str, match: Match = WHATEVER, uid: str | None = None) -> Endpoint | None:
         """End an endpoint: None when it is gone, else the record while its node cleans up.
 
         Idempotent: a repeated call tries again to end it.
 
+        Args:
+            endpoint_id: the endpoint.
+            uid: of the assignment that is meant: one made later under the same id is left alone.
+
         Raises:
-            Problem: there is no such endpoint, or it is not the one that `match` demands.
+            Problem: there is no such endpoint, or it is not the one that `match` or `uid` demands.
         """
         found = read(self._store, keys.ENDPOINTS, endpoint_id)
         if found is None:
             raise not_found("endpoint", endpoint_id)
+        if uid not in {None, found.value.uid}:
+            raise _other_assignment(found.value)
+        uid = found.value.uid
         for _ in range(ATTEMPTS):
-            if found is None:
+            if found is None or found.value.uid != uid:
                 return None
             match.demand(f"endpoint {endpoint_id}", found.mod_revision)
             if self.finalise(found):
@@ -97,32 +106,44 @@ class Releaser:
         here = let_go(self._store, found.value.node, found.value.id)
         if here is None:
             return False
-        addresses = holdings(self._store, found.value)
-        former = [let_go(self._store, node, found.value.id) for node in former_nodes(addresses)]
+        held = holdings(self._store, found.value)
+        former = [let_go(self._store, node, found.value.id) for node in former_nodes(held)]
         gone = [here, *(proof for proof in former if proof is not None)]
         if len(gone) <= len(former):
             return False
-        pools = [read(self._store, keys.POOLS, name) for name in found.value.pools]
-        cooldown_s = max((pool.value.cooldown_s for pool in pools if pool), default=0)
-        held = [
-            (block.value, address.value)
-            for block, address in addresses
-            if address.value.state is AddressState.ASSIGNED
-        ]
         for _ in range(2):
-            lease_id = self._cooldowns.lease(cooldown_s)
-            cooldown = tuple(units.cooling(address, self._clock()) for _, address in held)
-            owners = tuple(block for block, _ in held)
             try:
-                return bool(self._committer.commit(units.release(found, owners, gone, cooldown, lease_id)))
+                return bool(self._committer.commit(units.release(found, gone, self._cooling(held))))
             except LeaseExpired:
                 self._cooldowns.forget()
         return False
 
+    def _cooling(self, held: Iterable[Holding]) -> list[Cooling]:
+        """Each address cools down as its own pool says."""
+        now = self._clock()
+        return [
+            Cooling(
+                each.block.value,
+                units.cooling(each.address.value, now),
+                self._cooldowns.lease(each.pool.value.cooldown_s),
+            )
+            for each in held
+            if each.address.value.state is AddressState.ASSIGNED
+        ]
 
-def former_nodes(held: Iterable[tuple[Found[Block], Found[Address]]]) -> frozenset[str]:
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One address that an endpoint holds."""
+
+    pool: Found[Pool]
+    block: Found[Block]
+    address: Found[Address]
+
+
+def former_nodes(held: Iterable[Holding]) -> frozenset[str]:
     """The nodes that an endpoint moved away from and that may hold it still."""
-    return frozenset(node for _, address in held for node in address.value.left)
+    return frozenset(node for each in held for node in each.address.value.left)
 
 
 def let_go(store: Store, node: str, endpoint_id: str) -> Absent | None:
@@ -136,16 +157,24 @@ def let_go(store: Store, node: str, endpoint_id: str) -> Absent | None:
     return None
 
 
-def holdings(store: Store, endpoint: Endpoint) -> list[tuple[Found[Block], Found[Address]]]:
-    """The address keys that an endpoint holds, and the block of each."""
-    found = []
+def holdings(store: Store, endpoint: Endpoint) -> list[Holding]:
+    """The addresses that an endpoint holds."""
+    held = []
     for address, name in endpoint.placed:
         pool = read(store, keys.POOLS, name)
         if pool is None:
             continue
         cidr = blocks.block_of(pool.value, address)
         block = read(store, keys.BLOCKS, name, cidr)
-        held = read(store, keys.ADDRESSES, name, cidr, address)
-        if block is not None and held is not None and held.value.endpoint == endpoint.id:
-            found.append((block, held))
-    return found
+        found = read(store, keys.ADDRESSES, name, cidr, address)
+        if block is not None and found is not None and found.value.endpoint == endpoint.id:
+            held.append(Holding(pool, block, found))
+    return held
+
+
+def _other_assignment(endpoint: Endpoint) -> Problem:
+    detail = (
+        f"endpoint {endpoint.id} is another assignment now, with uid {endpoint.uid}; "
+        "the one that was meant is gone"
+    )
+    return Problem("conflict", detail, errors=[Fault(detail, parameter="uid")])

@@ -3,11 +3,17 @@
 A hint: the transaction that creates the address key is what decides. Addresses that this controller is
 about to commit are kept out, so that its own requests never meet; those that another controller took
 are found out by losing, after which picks are spread at random, so that two controllers that fill one
-block do not keep racing for its lowest address.
+block do not keep racing for the same address.
 
 The node's blocks are looked through one after the other, each read when its turn comes, and then a new
 one is claimed. Addresses that came free meanwhile are found by the next pass, which begins some seconds
-later: a node with a hundred full blocks is not read again for every address.
+later: a node with a hundred full blocks is not read again for every address. When no block is left to
+claim and the pool allows it, blocks of other nodes are looked through in the same way.
+
+First in, first out: in a block the search begins behind the address that was assigned last, and comes
+back to those before it at the end. Which one that was the keys tell, by the revision that created them:
+nothing is written for it, and it survives a restart. An address whose key is gone cannot be seen, so
+with no cooldown, or when all that was assigned later is free again, the order begins anew.
 """
 
 from __future__ import annotations
@@ -16,15 +22,16 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from controller.ipam import blocks
 from controller.ipam.claims import Claims, Stale
 from controller.reading import Found, read, scan
 from controller.turn import Turn
 from store import keys
-from store.client import Store
+from store.client import KeyValue, Store
 from store.model import Block, IPAddress, IPNetwork, Node, Pool
 
 PASS_S = 10.0
@@ -41,7 +48,7 @@ class Spot:
 
 @dataclass(slots=True)
 class _Open:
-    """A block of the node and what is free in it, highest first."""
+    """A block and what is free in it, the next one last."""
 
     block: Found[Block]
     free: list[IPAddress]
@@ -66,31 +73,27 @@ class Space:
         self._turn = Turn()
         self._open: _Open | None = None
         self._ahead: deque[Found[Block]] = deque()
-        self._pass_began = float("-inf")
-        self._spread = False
+        self._pass_began = self._exhausted = float("-inf")
+        self._spread = self._borrowing = False
         self._lock = threading.Lock()  # of what follows; never held while the store is asked
         self._pending: set[IPAddress] = set()
+        self._unused: list[Spot] = []
         self._lost = self._contended = False
 
-    def take(self, pool: Found[Pool], node: Found[Node]) -> Spot | None:
-        """A free address, kept for the caller until `settle`; None when neither address nor block is left.
+    def take(self, pool: Found[Pool], node: Found[Node], *, thorough: bool = True) -> Spot | None:
+        """A free address, kept for the caller until `settle` or `put_back`; None when there is none.
 
         Blocking: it reads the store, and claims a block, when nothing that it knows of is free.
+
+        Args:
+            thorough: look again though there was none some seconds ago.
 
         Raises:
             Stale: the pool or the node is not what it was.
         """
         with self._turn:
             self._start_over_if_lost()
-            spot = self._pick(pool.value)
-            if spot is None and self._monotonic() - self._pass_began >= PASS_S:
-                spot = self._pass(pool.value)
-            # A block that was given back may be full of addresses that cool down: then the next one.
-            while spot is None and (cidr := self._claims.claim_next(pool, node)):
-                self._append(cidr)
-                spot = self._pick(pool.value)
-            if spot is None:
-                spot = self._pass(pool.value)
+            spot = self._take_unused() or self._next(pool, node, thorough=thorough)
             if spot is not None:
                 with self._lock:
                     self._pending.add(spot.address)
@@ -100,6 +103,12 @@ class Space:
         """The caller's commit is over, however it went."""
         with self._lock:
             self._pending.discard(address)
+
+    def put_back(self, spot: Spot) -> None:
+        """The caller did not use it, and wrote nothing."""
+        with self._lock:
+            self._pending.discard(spot.address)
+            self._unused.append(spot)
 
     def mistrust(self, *, contended: bool) -> None:
         """A pick was lost: read again before the next. `contended` when it was lost to another controller."""
@@ -111,11 +120,41 @@ class Space:
         with self._lock:
             lost, self._lost = self._lost, False
             contended, self._contended = self._contended, False
+            if lost:
+                self._unused.clear()
         if lost:
-            self._open = None
-            self._ahead.clear()
-            self._pass_began = float("-inf")
+            self._start_over()
             self._spread |= contended
+
+    def _start_over(self) -> None:
+        self._open = None
+        self._ahead.clear()
+        self._pass_began = self._exhausted = float("-inf")
+        self._borrowing = False
+
+    def _take_unused(self) -> Spot | None:
+        with self._lock:
+            return self._unused.pop() if self._unused else None
+
+    def _next(self, pool: Found[Pool], node: Found[Node], *, thorough: bool) -> Spot | None:
+        due = self._monotonic() - self._pass_began >= PASS_S
+        if due and self._borrowing:
+            self._start_over()  # what is near comes first
+        if spot := self._pick(pool.value):
+            return spot
+        if not thorough and self._monotonic() - self._exhausted < PASS_S:
+            return None
+        if due and (spot := self._pass(pool.value)):
+            return spot
+        # A block that was given back may be full of addresses that cool down: then the next one.
+        while cidr := self._claims.claim_next(pool, node):
+            self._append(cidr)
+            if spot := self._pick(pool.value):
+                return spot
+        if (spot := self._pass(pool.value)) or (pool.value.borrow and (spot := self._borrow(pool.value))):
+            return spot
+        self._exhausted = self._monotonic()
+        return None
 
     def _pick(self, pool: Pool) -> Spot | None:
         while self._open is None or not self._open.free:
@@ -130,10 +169,22 @@ class Space:
     def _pass(self, pool: Pool) -> Spot | None:
         """Begin to look through all blocks of the node."""
         mine = scan(self._store, keys.NODE_BLOCKS, self._node)
-        self._pass_began = self._monotonic()
+        self._pass_began, self._borrowing = self._monotonic(), False
         self._open = None
         self._ahead = deque(found for found in mine.items if found.value.pool == self._pool)
         return self._pick(pool)
+
+    def _borrow(self, pool: Pool) -> Spot | None:
+        """Begin to look through the blocks of other nodes, in any order: others that borrow do so too."""
+        others = [each for each in scan(self._store, keys.BLOCKS, self._pool).items if self._is_foreign(each)]
+        random.shuffle(others)
+        self._borrowing = True
+        self._open = None
+        self._ahead = deque(others)
+        return self._pick(pool)
+
+    def _is_foreign(self, block: Found[Block]) -> bool:
+        return block.value.node != self._node
 
     def _append(self, cidr: IPNetwork) -> None:
         """A block was claimed, which nobody else fills yet."""
@@ -146,5 +197,17 @@ class Space:
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells
             taken = set(self._pending)
-        taken.update(held.address for held in scan(self._store, keys.ADDRESSES, pool.name, block).values)
-        return [address for address in blocks.assignable(pool, block) if address not in taken][::-1]
+        held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
+        taken.update(map(_address_of, held))
+        return list(blocks.assignable(pool, block, taken, _last_assigned(held)))[::-1]
+
+
+def _address_of(item: KeyValue) -> IPAddress:
+    # The last part of the key; not decoded, for a value that nobody can read is not free either.
+    return ip_address(item.key.rpartition("/")[2])
+
+
+def _last_assigned(held: Iterable[KeyValue]) -> IPAddress | None:
+    """The address whose key was created last: a cooldown and a move write over it and do not create it."""
+    last = max(((item.create_revision, _address_of(item)) for item in held), default=None)
+    return last[1] if last else None

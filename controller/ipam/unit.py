@@ -1,7 +1,7 @@
 """A unit of work on the store: what must hold, and what is then written, all or nothing.
 
 Units that do not meet are merged into one transaction; the committer does that, this module says when
-two of them meet.
+two of them meet. What a unit changes in a tenant's use it only declares: the committer writes the sums.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from controller.ipam.tally import Charge
 from store.client import (
     MAX_TXN_OPS,
     Compare,
@@ -29,6 +30,7 @@ class Unit:
 
     compares: tuple[Compare, ...]
     ops: tuple[Op, ...]
+    charge: Charge | None = None
 
     @cached_property
     def written(self) -> frozenset[str]:
@@ -59,6 +61,7 @@ class Batch:
         self._touched: set[str] = set()
         self._prefixes: set[str] = set()
         self._compares: set[Compare] = set()
+        self._tenants: set[str] = set()
         self._ops = 0
 
     def add(self, unit: Unit) -> bool:
@@ -71,11 +74,15 @@ class Batch:
         self._prefixes |= unit.prefixes
         self._compares.update(unit.compares)
         self._ops += len(unit.ops)
+        if unit.charge is not None:
+            self._tenants.add(unit.charge.tenant)
         return True
 
     def _has_room(self, unit: Unit) -> bool:
-        new = sum(compare not in self._compares for compare in unit.compares)
-        return self._ops + len(unit.ops) <= MAX_TXN_OPS and len(self._compares) + new <= MAX_TXN_OPS
+        compares = len(self._compares) + sum(compare not in self._compares for compare in unit.compares)
+        # Each tenant's sum takes one of either.
+        sums = len(self._tenants) + (unit.charge is not None and unit.charge.tenant not in self._tenants)
+        return max(self._ops + len(unit.ops), compares) + sums <= MAX_TXN_OPS
 
     def _meets(self, unit: Unit) -> bool:
         return not (

@@ -5,18 +5,22 @@ After each of them, and so after a crash between any two, the store obeys these 
 1. an assigned address key stands for exactly one endpoint record that lists the address, and back;
 2. the record equals the copy below its node, and no other node has a copy;
 3. the block of an assigned address is claimed; a claim equals the copy below its node;
-4. `displaced/<address>` stands below the owner of the block when, and only when, another node holds it.
+4. `displaced/<address>` stands below the owner of the block when, and only when, another node holds it;
+5. `usage/<tenant>` is the number of addresses of each family that the tenant's endpoints hold, and is
+   absent when that is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
-from store.client import Absent, Compare, Delete, Op, Put
+from store.client import Absent, Compare, Delete, Op, PrefixEmpty, Put
 from store.model import (
     Address,
     AddressState,
@@ -27,7 +31,17 @@ from store.model import (
     IPAddress,
     Node,
     Pool,
+    Tenant,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """What becomes of an address whose endpoint ends: a key under a lease, or none when that is 0."""
+
+    block: Block
+    address: Address
+    lease_id: int
 
 
 def claim(pool: Found[Pool], node: Found[Node], block: Block) -> Unit:
@@ -47,30 +61,35 @@ def claim(pool: Found[Pool], node: Found[Node], block: Block) -> Unit:
 
 def assign(
     endpoint: Endpoint,
-    pool: Sequence[Compare],
-    node: Found[Node],
-    block: Found[Block],
-    since: datetime,
+    compares: Sequence[Compare],
+    spots: Sequence[Found[Block]],
+    tenant: Found[Tenant] | None,
+    held: Address,
 ) -> Unit:
-    """A new endpoint gets an address of `block`, which may be claimed by another node.
+    """A new endpoint gets its addresses: all of them or none.
 
-    `pool` holds when the pool is the one that the request means, and as it was read.
+    Args:
+        endpoint: the record.
+        compares: what must hold for the pools to be the ones that the request means, and as they were
+            read, and likewise the node.
+        spots: the block of each address, which may be claimed by another node.
+        tenant: the endpoint's, which must still be as it was read, limits included.
+        held: what the address keys say, save which address of which pool.
     """
-    address, pool_name = endpoint.placed[0]
-    held = Address(address=address, pool=pool_name, endpoint=endpoint.id, node=endpoint.node, since=since)
     record, copy = _record(endpoint)
-    taken = put(keys.ADDRESSES, held, pool_name, block.value.cidr, address)
-    exception = _displace(block.value, endpoint, address) if block.value.node != endpoint.node else ()
-    return Unit(
-        (
-            *pool,
-            node.unchanged(),
-            block.unchanged(),
-            Absent(record.key),
-            Absent(taken.key),
-        ),
-        (record, copy, taken, *exception),
-    )
+    ops: list[Op] = [record, copy]
+    checks: list[Compare] = [*compares, Absent(record.key)]
+    for (address, pool), block in zip(endpoint.placed, spots, strict=True):
+        one = held.model_copy(update={"address": address, "pool": pool})
+        taken = put(keys.ADDRESSES, one, pool, block.value.cidr, address)
+        checks += (block.unchanged(), Absent(taken.key))
+        ops.append(taken)
+        if block.value.node != endpoint.node:
+            ops.extend(_displace(block.value, endpoint, address))
+    if tenant is None:
+        return Unit(tuple(checks), tuple(ops))
+    charge = _charge(endpoint, 1, tenant.value.max_ipv4, tenant.value.max_ipv6)
+    return Unit((*checks, tenant.unchanged()), tuple(ops), charge)
 
 
 def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
@@ -79,36 +98,29 @@ def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
     return Unit((endpoint.unchanged(),), _record(releasing))
 
 
-def release(
-    endpoint: Found[Endpoint],
-    blocks: tuple[Block, ...],
-    gone: Sequence[Compare],
-    cooldown: tuple[Address, ...],
-    lease_id: int,
-) -> Unit:
-    """The endpoint ends and its addresses cool down under the lease, or are free at once without one.
+def release(endpoint: Found[Endpoint], gone: Sequence[Absent], cooling: Sequence[Cooling]) -> Unit:
+    """The endpoint ends and its addresses cool down, or are free at once.
 
     Args:
         endpoint: the record.
-        blocks: the block of each of its addresses.
         gone: the proof that no node holds anything of it any more.
-        cooldown: what the address keys become.
-        lease_id: ends the cooldown; 0 is no cooldown.
+        cooling: what becomes of each of its addresses.
     """
     value = endpoint.value
     ops: list[Op] = [
         Delete(endpoint.key),
         Delete(keys.NODE_ENDPOINTS.key(value.node, value.id)),
     ]
-    for block, held in zip(blocks, cooldown, strict=True):
+    for each in cooling:
+        block, address = each.block, each.address.address
         ops.append(
-            put(keys.ADDRESSES, held, block.pool, block.cidr, held.address, lease_id=lease_id)
-            if lease_id
-            else Delete(keys.ADDRESSES.key(block.pool, block.cidr, held.address))
+            put(keys.ADDRESSES, each.address, block.pool, block.cidr, address, lease_id=each.lease_id)
+            if each.lease_id
+            else Delete(keys.ADDRESSES.key(block.pool, block.cidr, address))
         )
         if block.node != value.node:
-            ops.append(Delete(keys.DISPLACED.key(block.node, held.address)))
-    return Unit((endpoint.unchanged(), *gone), tuple(ops))
+            ops.append(Delete(keys.DISPLACED.key(block.node, address)))
+    return Unit((endpoint.unchanged(), *gone), tuple(ops), _charge(value, -1))
 
 
 def relabel(endpoint: Found[Endpoint], changed: Endpoint) -> Unit:
@@ -120,7 +132,7 @@ def move(
     endpoint: Found[Endpoint],
     moved: Endpoint,
     target: Found[Node],
-    held: tuple[tuple[Found[Block], Found[Address]], ...],
+    held: Sequence[tuple[Found[Block], Found[Address]]],
     left: tuple[str, ...],
     gone: Sequence[Absent],
 ) -> Unit:
@@ -152,6 +164,34 @@ def move(
 def cooling(address: Address, since: datetime) -> Address:
     """What an address key becomes when its endpoint is gone."""
     return address.model_copy(update={"state": AddressState.COOLDOWN, "since": since, "left": ()})
+
+
+def give_back(claims: Sequence[Found[Block]]) -> Unit:
+    """Nodes give blocks back that hold no address, none that cools down either."""
+    compares: list[Compare] = []
+    ops: list[Op] = []
+    for claim in claims:
+        block = claim.value
+        compares += (claim.unchanged(), PrefixEmpty(keys.ADDRESSES.prefix(block.pool, block.cidr)))
+        ops += unclaim(block)
+    return Unit(tuple(compares), tuple(ops))
+
+
+def unclaim(block: Block) -> tuple[Delete, Delete]:
+    """The claim goes, and its copy."""
+    return (
+        Delete(keys.BLOCKS.key(block.pool, block.cidr)),
+        Delete(keys.NODE_BLOCKS.key(block.node, block.cidr)),
+    )
+
+
+def _charge(
+    endpoint: Endpoint, sign: int, max_ipv4: int | None = None, max_ipv6: int | None = None
+) -> Charge | None:
+    if endpoint.tenant is None:
+        return None
+    versions = [address.version for address in endpoint.addresses]
+    return Charge(endpoint.tenant, sign * versions.count(4), sign * versions.count(6), max_ipv4, max_ipv6)
 
 
 def _record(endpoint: Endpoint) -> tuple[Put, Put]:

@@ -23,7 +23,7 @@ class Tenant(Value):
 
     name: Name
     max_ipv4: Count | None = None
-    """IPv4 addresses it may hold, those that cool down included; no limit when not given."""
+    """IPv4 addresses that its endpoints may hold at a time; no limit when not given."""
     max_ipv6: Count | None = None
     labels: Labels = {}
 

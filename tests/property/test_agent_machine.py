@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agents.node.wants import Stage
-from controller.ipam.allocator import Request
+from controller.ipam.request import Request
 from controller.problem import Problem
 from controller.reading import put, scan
 from intent.flows import flows

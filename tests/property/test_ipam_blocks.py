@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +14,27 @@ FIRSTS = [ip_address("10.64.0.0"), ip_address("0.0.1.0"), ip_address("2001:db8::
 
 
 @st.composite
-def small_pools(draw: st.DrawFn) -> Pool:
+def small_pools(draw: st.DrawFn, *, reserve: bool = False) -> Pool:
     """Pools of at most 256 addresses, in blocks of every size that fits."""
     first: IPAddress = draw(st.sampled_from(FIRSTS))
     bits = draw(st.integers(0, 8))
     block_bits = draw(st.integers(0, bits))
     longest = first.max_prefixlen
-    return Pool(name="p", cidr=f"{first}/{longest - bits}", block_prefixlen=longest - block_bits)
+    pool = Pool(name="p", cidr=f"{first}/{longest - bits}", block_prefixlen=longest - block_bits)
+    if not reserve:
+        return pool
+    lengths = st.lists(st.integers(longest - bits, longest), max_size=3)
+    reserved = tuple(
+        ip_network((draw(st.sampled_from(list(pool.cidr))).packed, longest)).supernet(new_prefix=length)
+        for length in draw(lengths)
+    )
+    return pool.model_copy(update={"reserved": reserved})
+
+
+def plainly_assignable(pool: Pool, address: IPAddress) -> bool:
+    every = list(pool.cidr)
+    ends = [] if len(every) <= 2 else [every[0], every[-1]] if pool.cidr.version == 4 else [every[0]]
+    return address not in ends and not any(address in each for each in pool.reserved)
 
 
 def plain_blocks(pool: Pool) -> list[IPNetwork]:
@@ -41,22 +55,35 @@ def test_the_block_of_an_address_is_the_one_that_holds_it(pool: Pool, data: st.D
     assert blocks.block_at(pool, blocks.block_index(pool, address)) == holding[0]
 
 
-@given(small_pools(), st.data())
-def test_the_first_unclaimed_block_is_the_lowest_that_nobody_has(pool: Pool, data: st.DataObject) -> None:
+@given(small_pools(reserve=True), st.data())
+def test_the_unclaimed_blocks_are_those_that_nobody_has_and_that_hold_something(
+    pool: Pool, data: st.DataObject
+) -> None:
     claimed = data.draw(st.sets(st.integers(0, blocks.block_count(pool) - 1)))
-    left = [block for index, block in enumerate(plain_blocks(pool)) if index not in claimed]
-    assert blocks.first_unclaimed(pool, claimed) == (left[0] if left else None)
-    assert blocks.first_unclaimed(pool, list(claimed)) == (left[0] if left else None)
+    left = [
+        block
+        for index, block in enumerate(plain_blocks(pool))
+        if index not in claimed and any(plainly_assignable(pool, address) for address in block)
+    ]
+    assert list(blocks.unclaimed(pool, claimed)) == left
 
 
-@given(small_pools())
-def test_every_address_of_the_pool_but_its_ends_can_be_assigned_once(pool: Pool) -> None:
+@given(small_pools(reserve=True))
+def test_every_address_that_is_not_reserved_can_be_assigned_once(pool: Pool) -> None:
     given_out = [address for block in plain_blocks(pool) for address in blocks.assignable(pool, block)]
-    every = list(pool.cidr)
-    if len(every) > 2:
-        every = every[1:-1] if pool.cidr.version == 4 else every[1:]
+    every = [address for address in pool.cidr if plainly_assignable(pool, address)]
     assert given_out == every
     assert [address for address in pool.cidr if not blocks.is_reserved(pool, address)] == every
+
+
+@given(small_pools(reserve=True), st.data())
+def test_a_block_goes_on_behind_the_last_and_comes_back_to_its_start(pool: Pool, data: st.DataObject) -> None:
+    block = data.draw(st.sampled_from(plain_blocks(pool)))
+    last = data.draw(st.sampled_from(list(block)))
+    taken = data.draw(st.sets(st.sampled_from(list(block))))
+    free = [one for one in block if plainly_assignable(pool, one) and one not in taken]
+    turned = [one for one in free if one > last] + [one for one in free if one <= last]
+    assert list(blocks.assignable(pool, block, taken, last)) == turned
 
 
 @given(st.ip_addresses())

@@ -7,7 +7,7 @@ there with the address it was told.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from controller.ipam import blocks
-from controller.ipam.allocator import Request
+from controller.ipam.request import Request
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
@@ -103,7 +103,7 @@ class Plan(RuleBasedStateMachine):
         try:
             match does:
                 case "assign":
-                    endpoint, _ = controller.allocator.assign(Request(node, endpoint_id, pool))
+                    endpoint, _ = controller.allocator.assign(Request(node, endpoint_id, pools=(pool,)))
                     self.told[endpoint.id] = endpoint.addresses[0]
                 case "release":
                     self.told.pop(endpoint_id, None)
@@ -150,24 +150,21 @@ class Plan(RuleBasedStateMachine):
 
     @rule(side=sides, node=nodes, address=st.sampled_from(ADDRESSES), endpoint_id=ids, meets=faults)
     def assign_wanted(self, side: int, node: str, address: IPAddress, endpoint_id: str, meets: Meets) -> None:
-        self.assign_request(side, Request(node, endpoint_id, address=address), meets)
+        self.assign_request(side, Request(node, endpoint_id, addresses=(address,)), meets)
 
     @rule(side=sides, node=nodes, pool=pools, meets=faults)
     def assign_unnamed(self, side: int, node: str, pool: Pool, meets: Meets) -> None:
-        self.assign_request(side, Request(node, pool=pool.name), meets)
+        self.assign_request(side, Request(node, pools=(pool.name,)), meets)
 
     @rule(side=sides, node=nodes, pool=pools, endpoint_id=ids, meets=faults)
     def assign(self, side: int, node: str, pool: Pool, endpoint_id: str, meets: Meets) -> None:
-        self.assign_request(side, Request(node, endpoint_id, pool.name), meets)
+        self.assign_request(side, Request(node, endpoint_id, pools=(pool.name,)), meets)
 
     def assign_request(self, side: int, wanted: Request, meets: Meets) -> None:
         known = self.memory.get(keys.ENDPOINTS.key(wanted.id)) if wanted.id else None
         self.meet(side, meets, id=wanted.id or "a", node=wanted.node)
         try:
             endpoint, new = self.controllers[side].allocator.assign(wanted)
-        except Unavailable as fault:
-            refused_for_certain(fault)
-            return
         except Problem as problem:
             self.refused(problem, wanted, meets)
             return
@@ -175,7 +172,7 @@ class Plan(RuleBasedStateMachine):
             self.settle(side)
         assert new == (known is None) or any(isinstance(each, Rival) for each in meets)
         assert endpoint.node == wanted.node
-        assert wanted.address in {None, endpoint.addresses[0]}
+        assert set(wanted.addresses) <= set(endpoint.addresses)
         self.told[endpoint.id] = endpoint.addresses[0]
 
     def refused(self, problem: Problem, wanted: Request, meets: Meets) -> None:
@@ -185,7 +182,8 @@ class Plan(RuleBasedStateMachine):
         self.settle(1)
         if problem.kind == "unavailable":
             assert any(meets)
-            again = Request(wanted.node, problem.members["endpoint"], wanted.pool, wanted.address)
+        if "endpoint" in problem.members:
+            again = replace(wanted, id=problem.members["endpoint"])
             try:
                 endpoint, _ = self.controllers[0].allocator.assign(again)
             except Problem as refused:
@@ -349,10 +347,6 @@ class Plan(RuleBasedStateMachine):
 
 def expect(problem: Problem, *kinds: str) -> None:
     assert problem.kind in kinds, problem.detail
-
-
-def refused_for_certain(fault: Unavailable) -> None:
-    assert not fault.outcome_unknown, "a caller is told the id to ask again with"
 
 
 def _to(node: str) -> Callable[[Endpoint], Endpoint]:

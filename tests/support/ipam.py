@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -134,6 +134,7 @@ def check(store: Store) -> None:
     _check_copies(store, records)
     _check_claims(store, claims)
     _check_displaced(store, records, claims)
+    _check_usage(store, records)
 
 
 def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
@@ -151,7 +152,6 @@ def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
     for each in held:
         pool = pools[each.pool]
         assert each.address in pool.cidr
-        assert not blocks.is_reserved(pool, each.address)
         key = keys.ADDRESSES.key(pool.name, blocks.block_of(pool, each.address), each.address)
         assert store.get(key) is not None, "the key names the block that the address is in"
 
@@ -188,3 +188,21 @@ def _check_displaced(store: Store, records: dict[str, Found[Endpoint]], claims: 
         (found.key, found.value.endpoint, found.value.node) for found in scan(store, keys.DISPLACED).items
     }
     assert there == wanted, "an exception for each address that another node holds, and no other"
+
+
+def _check_usage(store: Store, records: dict[str, Found[Endpoint]]) -> None:
+    held: Counter[tuple[str, int]] = Counter()
+    for record in (found.value for found in records.values()):
+        if record.tenant is not None:
+            held.update((record.tenant, address.version) for address in record.addresses)
+    told = {
+        (usage.tenant, version): count
+        for usage in scan(store, keys.USAGE).values
+        for version, count in ((4, usage.ipv4), (6, usage.ipv6))
+        if count
+    }
+    assert told == dict(held), "the use of each tenant is what its endpoints hold"
+    limits = {tenant.name: (tenant.max_ipv4, tenant.max_ipv6) for tenant in scan(store, keys.TENANTS).values}
+    for (tenant, version), count in held.items():
+        limit = limits[tenant][version == 6]
+        assert limit is None or count <= limit, "a quota is never exceeded"

@@ -227,7 +227,12 @@ def test_what_is_near_is_named(plant: Api) -> None:
 @pytest.mark.parametrize(
     ("path", "patch", "pointer", "right"),
     [
-        ("/v1/pools/default", {"cidr": "10.64.0.0/28"}, "/cidr", "only advertise, cooldown_s can"),
+        ("/v1/pools/default", {"cidr": "10.64.0.0/30"}, "/cidr", "can only grow"),
+        ("/v1/pools/default", {"cidr": "10.65.0.0/16"}, "/cidr", "can only grow"),
+        ("/v1/pools/default", {"cidr": "2001:db8::/64", "reserved": []}, "/block_prefixlen", "does not fit"),
+        ("/v1/pools/default", {"reserved": ["10.64.1.0"]}, "/reserved", "not inside 10.64.0.0/29"),
+        ("/v1/pools/default", {"tenant": "red"}, "/tenant", "there is no tenant"),
+        ("/v1/pools/default", {"priority": 1001}, "/priority", "at most 1000"),
         ("/v1/pools/default", {"name": "x"}, "/name", "cannot be changed"),
         ("/v1/pools/default", {"block_prefixlen": None}, "/block_prefixlen", "cannot be changed"),
         ("/v1/pools/default", {"vlan": 1}, "/vlan", "unknown field"),
@@ -254,12 +259,7 @@ def test_a_wrong_patch_is_refused(
     assert plant.stored() == before
 
 
-def test_without_a_choice_the_pools_are_named(plant: Api) -> None:
+def test_without_a_pool_there_is_none(plant: Api) -> None:
     plant.send("DELETE", "/v1/pools/default")
     none = plant.send("POST", "/v1/endpoints", ENDPOINT)
     assert (none.status_code, none.json["errors"][0]["pointer"]) == (422, "/pool")
-    plant.made("/v1/pools", {"name": "a", "cidr": "10.70.0.0/24"})
-    plant.made("/v1/pools", {"name": "b", "cidr": "10.71.0.0/24"})
-    several = plant.send("POST", "/v1/endpoints", ENDPOINT)
-    assert several.status_code == 422
-    assert "there are a, b" in several.json["errors"][0]["detail"]

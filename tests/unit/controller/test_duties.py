@@ -9,7 +9,7 @@ import pytest
 
 from controller.duties import Finaliser
 from controller.election import TTL_S, Election
-from controller.ipam.allocator import Request
+from controller.ipam.request import Request
 from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys

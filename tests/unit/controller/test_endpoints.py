@@ -255,17 +255,6 @@ def test_lists_are_filtered_and_paged(plant: Api) -> None:
     assert seen == [["e0", "e1"], ["e2", "e3"], ["e4"]]
 
 
-def test_the_pool_is_guessed_only_when_one_is_meant(api: Api) -> None:
-    api.made("/v1/nodes", {"name": "node-1", "asn": 64512})
-    api.made("/v1/pools", {"name": "a", "cidr": "10.70.0.0/24"})
-    assert api.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["a"]
-    api.made("/v1/pools", {"name": "b", "cidr": "10.71.0.0/24"})
-    assert api.send("POST", "/v1/endpoints", {"node": "node-1"}).status_code == 422
-    assert api.made("/v1/endpoints", {"node": "node-1", "address": "10.71.0.9"})["pools"] == ["b"]
-    api.made("/v1/pools", {"name": "default", "cidr": "10.72.0.0/24"})
-    assert api.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["default"]
-
-
 def test_a_record_and_its_copy_are_the_same_bytes(plant: Api) -> None:
     plant.made("/v1/endpoints", {"node": "node-1", "id": "a"})
     record = plant.store.get(keys.ENDPOINTS.key("a"))

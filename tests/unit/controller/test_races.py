@@ -13,8 +13,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from controller.ipam.allocator import Request
 from controller.ipam.claims import Claims
+from controller.ipam.request import Request
 from controller.ipam.space import Space
 from controller.problem import Problem
 from controller.reading import put, read, scan
@@ -104,8 +104,8 @@ def test_the_block_is_claimed_by_another_node(pair: Pair) -> None:
 
 def test_the_wanted_block_is_claimed_by_another_node(pair: Pair) -> None:
     pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n2", "b")))
-    wanted = Request("n1", "a", address=ip_address("10.0.0.2"))
-    assert pair.first.allocator.assign(wanted)[0].addresses == (wanted.address,)
+    wanted = Request("n1", "a", addresses=(ip_address("10.0.0.2"),))
+    assert pair.first.allocator.assign(wanted)[0].addresses == wanted.addresses
     assert read(pair.memory, keys.DISPLACED, "n2", "10.0.0.2") is not None
 
 
@@ -134,12 +134,11 @@ def test_the_pool_is_deleted_and_made_anew(pair: Pair) -> None:
     assert pair.first.allocator.assign(Request("n1", "a"))[0].addresses == (ip_address("10.9.0.1"),)
 
 
-def test_the_only_pool_gets_a_second_one_beside_it(pair: Pair) -> None:
+def test_a_better_pool_is_made_at_the_same_time(pair: Pair) -> None:
     pair.store.meets.extend(
-        [None, lambda: pair.second.registry.create_pool(Pool(name="q", cidr="10.9.0.0/28"))]
+        [None, lambda: pair.second.registry.create_pool(Pool(name="q", cidr="10.9.0.0/28", priority=200))]
     )
-    with pytest.raises(Problem, match="name the pool"):
-        pair.first.allocator.assign(Request("n1", "a"))
+    assert pair.first.allocator.assign(Request("n1", "a"))[0].pools == ("q",)
 
 
 def test_the_node_is_deleted(pair: Pair) -> None:
@@ -234,7 +233,7 @@ def test_a_node_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None
 
 def test_a_node_that_is_deleted_gets_an_endpoint_in_a_block_of_another(pair: Pair) -> None:
     pair.first.allocator.assign(Request("n2", "a"))
-    wanted = Request("n1", "b", address=ip_address("10.0.0.2"))
+    wanted = Request("n1", "b", addresses=(ip_address("10.0.0.2"),))
     pair.store.meets.append(lambda: pair.second.allocator.assign(wanted))
     with pytest.raises(Problem, match=r"endpoints 1 \(b\)"):
         pair.first.retirer.delete_node("n1")
@@ -243,7 +242,7 @@ def test_a_node_that_is_deleted_gets_an_endpoint_in_a_block_of_another(pair: Pai
 def test_a_block_of_a_node_that_is_deleted_gets_an_address_of_another_node(pair: Pair) -> None:
     pair.first.allocator.assign(Request("n1", "a"))
     pair.first.releaser.release("a")
-    wanted = Request("n2", "b", address=ip_address("10.0.0.2"))
+    wanted = Request("n2", "b", addresses=(ip_address("10.0.0.2"),))
     pair.store.meets.append(lambda: pair.second.allocator.assign(wanted))
     with pytest.raises(Problem, match="b on n2"):
         pair.first.retirer.delete_node("n1")

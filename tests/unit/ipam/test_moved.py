@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.ipam.allocator import Request
+from controller.ipam.request import Request
 from controller.reading import put, read
 from controller.registry import Registry
 from store import keys

@@ -1,0 +1,40 @@
+"""What a caller asks for when it wants addresses, in one form however it was said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from store.model import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One endpoint: an address of its own, or one of each family. What is not given is for us to choose."""
+
+    node: str
+    id: str | None = None
+    families: tuple[int, ...] = ()
+    """4, 6 or both; when empty those of the pools and addresses, and one of either when there are none."""
+    pools: tuple[str, ...] = ()
+    """At most one of each family."""
+    addresses: tuple[IPAddress, ...] = ()
+    """At most one of each family; each in a pool of `pools` when there are some."""
+    tenant: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    by: str = ""
+    """The name of the caller's token."""
+    request: str = ""
+    """The caller's id of this request."""
+    confined: bool = False
+    """The caller sees its own tenant only: pools of others do not exist for it."""
+    pointers: tuple[str, str] = ("/pools/{}", "/addresses/{}")
+    """Where the pools and addresses stand in the body, for a problem that names one."""
+
+    def pool_at(self, index: int) -> str:
+        """The JSON pointer of a pool."""
+        return self.pointers[0].format(index)
+
+    def address_at(self, index: int) -> str:
+        """The JSON pointer of an address."""
+        return self.pointers[1].format(index)

@@ -1,0 +1,82 @@
+"""What a pool has to agree with: other pools, its tenant, and who holds addresses of it.
+
+Each check gives the compares that keep it true until the pool is written.
+"""
+
+from __future__ import annotations
+
+from controller.problem import Fault, Problem, invalid, unknown_reference
+from controller.reading import read, scan
+from store import keys
+from store.client import Compare, Exists, PrefixUnwritten, Store
+from store.model import AddressState, Pool
+
+SHOWN = 5
+
+
+def fits_among_pools(store: Store, pool: Pool) -> tuple[Compare, ...]:
+    """A pool overlaps no other, and its tenant exists. Raises `Problem`."""
+    pools = scan(store, keys.POOLS)
+    for other in pools.values:
+        if other.name != pool.name and _overlap(other, pool):
+            detail = f"{pool.cidr} overlaps {other.cidr} of pool {other.name}; use a range outside it"
+            raise Problem("overlap", detail, errors=[Fault(detail, "/cidr")])
+    return (PrefixUnwritten(keys.POOLS.prefix(), pools.revision), *_has_tenant(store, pool))
+
+
+def pool_change(store: Store, stored: Pool, wanted: Pool) -> tuple[Compare, ...]:
+    """A pool that is in use can become what is wanted: it only grows, and serves nobody it must not.
+
+    Raises:
+        Problem: it cannot; says why.
+    """
+    compares: tuple[Compare, ...] = ()
+    if wanted.cidr != stored.cidr:
+        _refuse_unless_grown(stored, wanted)
+        compares = fits_among_pools(store, wanted)
+    if wanted.tenant != stored.tenant:
+        compares += _has_tenant(store, wanted) + _nobody_elses(store, wanted)
+    return tuple(dict.fromkeys(compares))
+
+
+def _refuse_unless_grown(stored: Pool, wanted: Pool) -> None:
+    # A network that holds another is cut into blocks at the same places.
+    if wanted.cidr.version != stored.cidr.version or not (
+        wanted.cidr.prefixlen < stored.cidr.prefixlen and stored.cidr.network_address in wanted.cidr
+    ):
+        raise invalid(
+            "/cidr", f"a pool can only grow: {wanted.cidr} does not hold all of {stored.cidr}; make another"
+        )
+
+
+def _has_tenant(store: Store, pool: Pool) -> tuple[Compare, ...]:
+    if pool.tenant is None:
+        return ()
+    if read(store, keys.TENANTS, pool.tenant) is None:
+        names = [tenant.name for tenant in scan(store, keys.TENANTS).values]
+        raise unknown_reference("/tenant", "tenant", pool.tenant, names)
+    return (Exists(keys.TENANTS.key(pool.tenant)),)
+
+
+def _nobody_elses(store: Store, pool: Pool) -> tuple[Compare, ...]:
+    """No address of the pool is assigned to another than its tenant."""
+    if pool.tenant is None:
+        return ()
+    held = scan(store, keys.ADDRESSES, pool.name)
+    others = [
+        address.endpoint
+        for address in held.values
+        if address.state is AddressState.ASSIGNED and address.tenant != pool.tenant
+    ]
+    if others:
+        shown = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
+        detail = (
+            f"endpoints of others hold addresses of pool {pool.name}: {len(others)} ({shown}); "
+            "disable the pool and delete them first"
+        )
+        raise Problem("in-use", detail, errors=[Fault(detail, "/tenant")])
+    return (PrefixUnwritten(keys.ADDRESSES.prefix(pool.name), held.revision),)
+
+
+def _overlap(one: Pool, other: Pool) -> bool:
+    return one.cidr.version == other.cidr.version and one.cidr.overlaps(other.cidr)
