@@ -26,6 +26,7 @@ from controller.ipam.request import Request
 from controller.ipam.tally import OverQuota
 from controller.problem import Problem
 from controller.reading import read
+from controller.waiting import wait
 from store import keys
 from store.client import Compare, Store
 from store.errors import Corrupt, StoreError, Unavailable
@@ -137,7 +138,7 @@ class Allocator:
 
     def _collect(self, job: _Job, draft: Draft, future: Future[int]) -> None:
         try:
-            applied = future.result()
+            applied = wait(future)
         except OverQuota as over:
             draft.put_back()
             try:

@@ -21,6 +21,7 @@ from controller.ipam.gone import Gone
 from controller.ipam.holdings import Holdings
 from controller.ipam.release import Cooldowns, let_go
 from controller.ipam.unit import Unit
+from controller.ipam.units import Cooling
 from controller.ipam.window import Window
 from controller.reading import Found, scan
 from store import keys
@@ -96,12 +97,14 @@ class Reclaimer:
         proof: tuple[Compare, ...],
         holdings: Holdings,
     ) -> Unit:
-        assigned = [(block, each) for block, each in held if each.state is AddressState.ASSIGNED]
-        pools = [holdings.pool(name) for name in record.value.pools]
-        lease_id = self._cooldowns.lease(max((pool.cooldown_s for pool in pools if pool), default=0))
         now = self._clock()
-        cooling = tuple(units.cooling(each, now) for _, each in assigned)
-        return units.release(record, tuple(block for block, _ in assigned), proof, cooling, lease_id)
+        cooling = []
+        for block, address in held:
+            if address.state is AddressState.ASSIGNED:
+                pool = holdings.pool(block.pool)
+                lease_id = self._cooldowns.lease(pool.cooldown_s if pool else 0)
+                cooling.append(Cooling(block, units.cooling(address, now), lease_id))
+        return units.release(record, proof, cooling)
 
     def _sweep(self, gone: Gone) -> None:
         """Remove what the node said: nobody is there to take it back."""

@@ -98,7 +98,7 @@ def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
     return Unit((endpoint.unchanged(),), _record(releasing))
 
 
-def release(endpoint: Found[Endpoint], gone: Sequence[Absent], cooling: Sequence[Cooling]) -> Unit:
+def release(endpoint: Found[Endpoint], gone: Sequence[Compare], cooling: Sequence[Cooling]) -> Unit:
     """The endpoint ends and its addresses cool down, or are free at once.
 
     Args:
