@@ -43,6 +43,8 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
         "PATCH": PLATFORM,
         "DELETE": PLATFORM,
     },
+    "/v1/tenants": {"GET": READERS, "POST": PLATFORM},
+    "/v1/tenants/{name}": {"GET": READERS, "PUT": PLATFORM, "PATCH": PLATFORM, "DELETE": PLATFORM},
     "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
     "/v1/addresses/{address}": {"GET": EVERY_ROLE},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 from flask import request
 
@@ -13,7 +12,7 @@ from controller.api.endpoint_view import EndpointView, EndpointViews, NewEndpoin
 from controller.api.noun import Answer, Noun, Operation, Patch
 from controller.ipam.request import Request
 from controller.precondition import match
-from controller.principal import principal
+from controller.principal import principal, request_id
 from controller.problem import not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import services
@@ -61,8 +60,7 @@ def asked(wanted: NewEndpoint) -> Request:
     caller = principal()
     if caller.tenant is not None and wanted.tenant not in {None, caller.tenant}:
         raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
-    request_id = request.headers.get("X-Request-Id") or uuid4().hex
-    made = wanted.request(by=caller.name, request=request_id[:128], confined=caller.tenant is not None)
+    made = wanted.request(by=caller.name, request=request_id(), confined=caller.tenant is not None)
     return replace(made, tenant=caller.tenant or wanted.tenant)
 
 
