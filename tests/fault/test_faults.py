@@ -3,63 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import pytest
 
-from lab.host import Host
 from lab.lab import Lab
 from lab.rest import Unanswered
 from lab.wait import wait_until
 from tests.support.cluster import NODE
+from tests.support.containers import BACK_S, POOL, Fixed, delete, make, undisturbed
 
 pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra")
-
-BACK_S = 20.0
-POOL = "10.64."
-
-
-@dataclass
-class Fixed:
-    """A container on node-1 that answers, the node, and everything a test needs to ask."""
-
-    lab: Lab
-    name: str
-    host: Host
-    address: str
-
-    @property
-    def node(self) -> Host:
-        return self.lab.hosts[NODE]
-
-    @property
-    def metal(self) -> Host:
-        return self.lab.hosts["metal"]
-
-    def flows(self) -> list[str]:
-        """The flows that name the container's address."""
-        lines = self.lab.fabric.switches[NODE].ofctl("dump-flows", "polder0").splitlines()
-        return [line for line in lines if f"={self.address}" in line]
-
-    def attached(self) -> list[str]:
-        items = self.lab.polder.agent_api(NODE).do("GET", "/v1/attachments")["items"]
-        return [one["endpoint"] for one in items]
-
-
-def make(lab: Lab, name: str) -> Fixed:
-    """Create and attach a container on node-1, and wait until metal reaches it."""
-    lab.api.do("POST", "/v1/endpoints", {"id": name, "node": NODE})
-    host = lab.container(name)
-    address = lab.attach(name, host, NODE)["addresses"][0]
-    made = Fixed(lab, name, host, address)
-    wait_until(lambda: made.metal.ping(address).ok, BACK_S, f"{name} to answer")
-    return made
-
-
-def delete(lab: Lab, name: str) -> None:
-    lab.api.request("DELETE", f"/v1/endpoints/{name}")
-    wait_until(lambda: lab.api.get(f"/v1/endpoints/{name}").status == 404, BACK_S, f"{name} to be gone")
 
 
 @pytest.fixture
@@ -69,21 +22,6 @@ def web(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Fixed]:
     delete(lab, name)
     if name in lab.hosts:
         lab.fabric.remove_container(name)
-
-
-@contextmanager
-def undisturbed(web: Fixed) -> Iterator[None]:
-    """No ping is lost and no ToR changes a route of the pool while the block runs."""
-    ping = web.metal.ping_background(web.address)
-    monitors = [tor.host.monitor_routes() for tor in web.lab.tors.values()]
-    try:
-        yield
-        ping.wait_answers(20, BACK_S)
-    finally:
-        report = ping.stop()
-        changes = [change.text for monitor in monitors for change in monitor.stop()]
-    assert report.ok, report
-    assert [text for text in changes if POOL in text] == []
 
 
 def test_etcd_away(web: Fixed) -> None:

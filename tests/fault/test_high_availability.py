@@ -1,0 +1,210 @@
+"""One of three is lost: requests go on, duties move within 5 s, agents reconnect, no packet is lost."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from lab.lab import Lab
+from lab.partition import ANSWERS, HOST, MEMBER, Cut, cut
+from lab.rest import Rest
+from lab.topology import MGMT_ADDRESSES
+from lab.wait import wait_until
+from tests.history.client import Client
+from tests.history.op import Outcome
+from tests.history.recorder import History
+from tests.history.site import NODES, POOLS, Site, site
+from tests.history.workload import Workload
+from tests.support.containers import attach, delete, make, undisturbed
+from tests.support.labs import TIMES
+
+pytestmark = pytest.mark.needs("root", "etcd", "etcdctl", "nft", "ovs-vswitchd", "bgpd", "zebra")
+
+TAKEOVER_S = 5.0
+"""What the users are promised."""
+WELL_S = 60.0
+RECONNECT_S = 60.0
+"""An agent notices after 13 s that a member hangs (the keepalive of its connection), at a busy time later."""
+CLIENTS = 4
+
+Break = Callable[[Lab, str], AbstractContextManager[None]]
+
+
+@contextmanager
+def controller_killed(lab: Lab, host: str) -> Iterator[None]:
+    controller = lab.polder.controllers[list(MGMT_ADDRESSES).index(host)]
+    controller.kill()
+    yield
+    controller.start(WELL_S)
+
+
+@contextmanager
+def controller_paused(lab: Lab, host: str) -> Iterator[None]:
+    controller = lab.polder.controllers[list(MGMT_ADDRESSES).index(host)]
+    controller.pause()
+    yield
+    controller.resume()
+
+
+@contextmanager
+def member_killed(lab: Lab, host: str) -> Iterator[None]:
+    member = lab.polder.etcd.members[list(MGMT_ADDRESSES).index(host)]
+    member.kill()
+    yield
+    member.start(deadline_s=WELL_S)
+
+
+@contextmanager
+def member_paused(lab: Lab, host: str) -> Iterator[None]:
+    member = lab.polder.etcd.members[list(MGMT_ADDRESSES).index(host)]
+    member.pause()
+    yield
+    member.resume()
+
+
+@contextmanager
+def both_killed(lab: Lab, host: str) -> Iterator[None]:
+    with member_killed(lab, host), controller_killed(lab, host):
+        yield
+
+
+def cutting(what: Cut) -> Break:
+    return lambda lab, host: cut(lab.hosts[host], what)
+
+
+OF_CONTROLLERS: dict[str, Break] = {
+    "killed": controller_killed,
+    "paused": controller_paused,
+    "etcd's answers are lost": cutting(ANSWERS),
+    "its host is cut off": cutting(HOST),
+}
+OF_MEMBERS: dict[str, Break] = {
+    "killed": member_killed,
+    "paused": member_paused,
+    "cut off from the others": cutting(MEMBER),
+    "killed with the controller on its host": both_killed,
+}
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Site]:
+    """Three members and three controllers without nodes. A test leaves them well."""
+    with site() as built:
+        yield built
+
+
+def done_by(api: Rest) -> set[str]:
+    """The duties that a controller says it does now."""
+    return set(re.findall(r'polder_duty_leader\{duty="(\w+)"\} 1', str(api.get("/metrics").body)))
+
+
+def well(three: Site) -> bool:
+    """Whether all answer, and each duty is done by one controller."""
+    if not three.healthy():
+        return False
+    claims = [duty for api in three.management.apis for duty in done_by(api)]
+    return "release" in claims and len(claims) == len(set(claims))
+
+
+@contextmanager
+def load(three: Site, path: Path) -> Iterator[History]:
+    """Clients at work while the block runs; each of their operations has to be answered by somebody."""
+    history, stop = History(path), threading.Event()
+
+    def serve(number: int) -> None:
+        client = Client(number, three.wires(), history)
+        workload = Workload(client, Random(number), NODES, POOLS, twice=0.0)
+        while not stop.is_set():
+            workload.step()
+        client.close()
+
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        running = [threads.submit(serve, number) for number in range(CLIENTS)]
+        try:
+            yield history
+        finally:
+            stop.set()
+        for each in running:
+            each.result()
+    history.close()
+    three.empty()
+    assert [op for op in history.ops if op.outcome is Outcome.UNKNOWN] == []
+
+
+@pytest.mark.parametrize("fault", OF_CONTROLLERS)
+def test_duties_move_within_5_s_and_requests_go_on(three: Site, tmp_path: Path, fault: str) -> None:
+    """The controller that ends releasing endpoints is lost, under load."""
+    wait_until(lambda: well(three), WELL_S, "all to be well", poll_s=0.1)
+    apis = dict(zip(MGMT_ADDRESSES, three.management.apis, strict=True))
+    victim = next(host for host, api in apis.items() if "release" in done_by(api))
+    lost = done_by(apis.pop(victim))
+    with load(three, tmp_path / "history.jsonl") as history:
+        begun = time.monotonic()
+        with OF_CONTROLLERS[fault](three.lab, victim):
+            wait_until(
+                lambda: lost <= {duty for api in apis.values() for duty in done_by(api)},
+                TAKEOVER_S,
+                f"another controller to do {', '.join(sorted(lost))}",
+            )
+            took_s = time.monotonic() - begun
+            seen = len(history.ops)
+            wait_until(lambda: len(history.ops) > seen + 20, WELL_S, "requests to go on")
+        ended = time.monotonic()
+        wait_until(lambda: well(three), WELL_S, "all to be well again", poll_s=0.1)
+    silence_s = history.silence_s(begun, ended)
+    TIMES.append(
+        f"a controller, {fault}: duties moved in {took_s:.1f} s, nobody was answered for {silence_s:.1f} s"
+    )
+
+
+@pytest.mark.parametrize("fault", [each for each in OF_MEMBERS if each != "paused"])
+def test_the_leader_of_etcd_is_lost_and_requests_go_on(three: Site, tmp_path: Path, fault: str) -> None:
+    """And every duty is done, by somebody whom etcd still hears."""
+    wait_until(lambda: well(three), WELL_S, "all to be well", poll_s=0.1)
+    leader = wait_until(three.management.etcd.leader, WELL_S, "a leader of etcd", poll_s=0.1)
+    assert leader is not None
+    with load(three, tmp_path / "history.jsonl") as history:
+        begun = time.monotonic()
+        with OF_MEMBERS[fault](three.lab, leader.name):
+            # Releases of attached endpoints end only where the duty is done.
+            wait_until(lambda: _released_since(history, begun), WELL_S, "a release to end")
+            seen = len(history.ops)
+            wait_until(lambda: len(history.ops) > seen + 20, WELL_S, "requests to go on")
+        ended = time.monotonic()
+        wait_until(lambda: well(three), WELL_S, "all to be well again", poll_s=0.1)
+    TIMES.append(f"etcd's leader, {fault}: nobody was answered for {history.silence_s(begun, ended):.1f} s")
+
+
+def _released_since(history: History, begun: float) -> bool:
+    return any(op.kind == "release" and op.outcome is Outcome.OK and op.begun > begun for op in history.ops)
+
+
+@pytest.mark.parametrize("fault", ["killed", "paused", "cut off from the others"])
+def test_an_agent_whose_member_is_lost_reconnects(lab: Lab, fault: str) -> None:
+    """What its node holds is not touched, and what is created meanwhile is delivered there."""
+    node, host = "node-2", "mgmt-2"
+    for program in (lab.polder.agents[node], lab.polder.speakers[node]):
+        program.restart()  # so that it is this host's member that they use, whatever was before
+    held = make(lab, "held", node=node)
+    with undisturbed(held), OF_MEMBERS[fault](lab, host):
+        wait_until(
+            lambda: lab.api.request("POST", "/v1/endpoints", {"id": "made", "node": node}).ok,
+            RECONNECT_S,
+            "an endpoint to be created",
+        )
+        begun = time.monotonic()
+        attach(lab, "made", node=node, deadline_s=RECONNECT_S)
+        took_s = time.monotonic() - begun
+    TIMES.append(f"an agent's member, {fault}: a new endpoint was delivered {took_s:.1f} s later")
+    wait_until(lambda: all(api.answers("/readyz") for api in lab.polder.apis), WELL_S, "the controllers")
+    for name in ("held", "made"):
+        delete(lab, name)
+        lab.fabric.remove_container(name)
