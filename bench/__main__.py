@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import dataplane_ready, dataplane_throughput, e2e_latency, ipam_single
+from bench import dataplane_ready, dataplane_throughput, e2e_latency, ipam_reclaim, ipam_single
 from bench.row import Row, progress
 from lab.errors import LabError
 from lab.lab import Lab
@@ -32,6 +32,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "dataplane.ready": _in_lab(dataplane_ready.measure),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
     "ipam.single": ipam_single.measure,
+    "ipam.reclaim": ipam_reclaim.measure,
 }
 
 

@@ -69,13 +69,11 @@ class Reclaiming:
 
     def reclaim(self, gone: dict[str, Gone]) -> None:
         """Take back what each of these nodes held."""
-        for name, each in gone.items():
-            if self._stopping.is_set():
-                return
-            if ended := self._reclaimer.reclaim(each, gone):
-                self._tell(name, each, ended)
+        for each, ended in self._reclaimer.reclaim_all(gone):
+            self._tell(each, ended)
 
-    def _tell(self, name: str, gone: Gone, ended: list[Endpoint]) -> None:
+    def _tell(self, gone: Gone, ended: list[Endpoint]) -> None:
+        name = gone.name
         self._metrics.reclaimed("node-gone", sum(len(each.addresses) for each in ended))
         named = ", ".join(f"{each.id} ({', '.join(map(str, each.addresses))})" for each in ended[:NAMED])
         more = f" and {len(ended) - NAMED} more" if len(ended) > NAMED else ""

@@ -94,10 +94,10 @@ class Kind(Generic[V]):
 
 
 def _part(part: object) -> str:
-    text = str(part).replace("/", "-")
+    text = part if isinstance(part, str) else str(part)
     if not text:
         raise ValueError("a part of a key cannot be empty")
-    return text
+    return text.replace("/", "-") if "/" in text else text
 
 
 POOLS = Kind(Pool, "pools/{}")

@@ -12,7 +12,8 @@ that node has let go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from controller.ipam import units
@@ -30,6 +31,9 @@ from store.model import Address, AddressState, Block, Endpoint, EndpointState
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 8
+"""Nodes: while one is read, the endpoints of others end."""
+
 LOGGED = 50
 """Endpoints named in one line of the log."""
 
@@ -38,13 +42,20 @@ SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
 
 
 class Reclaimer:
-    """Ends the endpoints of nodes that are gone. One thread at a time."""
+    """Ends the endpoints of nodes that are gone. Safe to call from many threads."""
 
     def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._committer = committer
         self._clock = clock
         self._cooldowns = Cooldowns(store)
+
+    def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Endpoint]]]:
+        """`reclaim` for each of the nodes, some at a time; yields those that lost something. Blocking."""
+        with ThreadPoolExecutor(AT_ONCE, "reclaim") as pool:
+            for each, ended in pool.map(lambda one: (one, self.reclaim(one, gone)), gone.values()):
+                if ended:
+                    yield each, ended
 
     def reclaim(self, gone: Gone, others: Mapping[str, Gone]) -> list[Endpoint]:
         """End the endpoints of a node; returns those that ended. Blocking. Idempotent.
@@ -54,8 +65,9 @@ class Reclaimer:
         """
         holdings = Holdings(self._store)
         window: Window[Endpoint | None] = Window(self._committer)
+        proof = gone.proof()
         for found in scan(self._store, keys.NODE_ENDPOINTS, gone.name).items:
-            unit, ends = self._plan(found, holdings, gone, others)
+            unit, ends = self._plan(found, holdings, proof, gone.name, others)
             if unit is not None:
                 window.submit(unit, found.value if ends else None)
         ended = [endpoint for endpoint in window.drain() if endpoint is not None]
@@ -66,23 +78,27 @@ class Reclaimer:
         return ended
 
     def _plan(
-        self, copy: Found[Endpoint], holdings: Holdings, gone: Gone, others: Mapping[str, Gone]
+        self,
+        copy: Found[Endpoint],
+        holdings: Holdings,
+        proof: tuple[Compare, ...],
+        node: str,
+        others: Mapping[str, Gone],
     ) -> tuple[Unit | None, bool]:
         """What is written for an endpoint, if anything, and whether that ends it."""
         endpoint = copy.value
         # Written with the copy, in the same transaction: the same value at the same revision.
         record = Found(endpoint, keys.ENDPOINTS.key(endpoint.id), copy.mod_revision)
         held = holdings.of(endpoint)
-        proof = list(gone.proof())
-        for node in sorted({node for _, address in held for node in address.left} - {gone.name}):
-            also = self._proof_of(node, endpoint.id, others)
+        for former in sorted({left for _, address in held for left in address.left} - {node}):
+            also = self._proof_of(former, endpoint.id, others)
             if also is None:
                 if endpoint.state is EndpointState.RELEASING:
                     return None, False
                 marked = units.mark_releasing(record)
-                return Unit((*marked.compares, *gone.proof()), marked.ops), False
-            proof.extend(also)
-        return self._end(record, held, tuple(dict.fromkeys(proof)), holdings), True
+                return Unit((*marked.compares, *proof), marked.ops), False
+            proof = (*proof, *also)
+        return self._end(record, held, proof, holdings), True
 
     def _proof_of(self, node: str, endpoint: str, others: Mapping[str, Gone]) -> tuple[Compare, ...] | None:
         if node in others:
