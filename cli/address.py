@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.noun import Noun, add_get, add_list
+from cli.example import examples
+from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, Form, field
 from cli.selection import OF_NODE, OF_POOL
+from cli.session import Session, takes_session
+from cli.text import printable
 from cli.times import lasted
 
 ADDRESS = Noun(
@@ -42,6 +45,23 @@ def command() -> None:
 
 
 add_get(command, ADDRESS)
+
+
+@command.command(
+    short_help="Say whose an address is, and why it is not free.",
+    epilog=examples("polder address explain 10.64.0.1", "polder address explain 10.64.0.1 -o json"),
+)
+@name_argument(ADDRESS)
+@takes_session
+def explain(session: Session, name: str) -> None:
+    """Say whose an address is since when, by which request, why it is not free, and what frees it."""
+    advice = {404: "see which pools there are: polder pool list"}
+    found = session.item("GET", ADDRESS.path(name), advice=advice)
+    if session.output not in {"table", "wide"}:
+        session.print_item(found, ADDRESS)
+        return
+    for sentence in found.get("sentences", ()):
+        click.echo(printable(sentence))
 
 
 @click.group()

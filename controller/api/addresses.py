@@ -1,47 +1,25 @@
-"""/v1/blocks and /v1/addresses: who has which part of a pool. Read only."""
+"""/v1/blocks and /v1/addresses: who has which part of a pool, and why. Read only."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from dataclasses import replace
 
 from flask import request
-from pydantic import AwareDatetime, BaseModel
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation
 from controller.ipam.blocks import block_of
+from controller.ipam.explain import AddressView, Facts, explain
+from controller.principal import principal
 from controller.problem import Problem
 from controller.reading import read, scan
 from controller.services import services
 from store import keys
-from store.model import Block, Pool
-from store.model.value import Address_, IPAddress, Network, parse_address
+from store.client import Store
+from store.model import Address, Block, IPAddress, Pool, Role
+from store.model.value import parse_address
 
 addresses = Noun("addresses")
-
-
-class Held(StrEnum):
-    """What an address of a pool is."""
-
-    ASSIGNED = "assigned"
-    COOLDOWN = "cooldown"
-    FREE = "free"
-
-
-class AddressView(BaseModel):
-    """An address of a pool: whose it is, or was."""
-
-    address: Address_
-    state: Held
-    pool: str
-    block: Network
-    owner: str | None = None
-    """The node that has claimed the block; null while none has."""
-    endpoint: str | None = None
-    """Who holds it, or held it last while it cools down."""
-    node: str | None = None
-    """Where that endpoint is, or was."""
-    since: AwareDatetime | None = None
 
 
 @addresses.operation(
@@ -64,13 +42,13 @@ def list_blocks() -> Answer:
     Operation(
         "GET",
         "/v1/addresses/{address}",
-        "Read the state of an address",
+        "Explain an address: whose it is, why it is not free, what frees it",
         {200: AddressView},
         refuses=(404,),
     )
 )
 def get_address(address: str) -> Answer:
-    """Assigned, cooling down or free, and who has it."""
+    """Assigned, cooling down, reserved or free; in fields and in sentences."""
     try:
         parsed = parse_address(address)
     except ValueError as fault:
@@ -80,29 +58,43 @@ def get_address(address: str) -> Answer:
     pool = next((pool for pool in pools if parsed in pool.cidr), None)
     if pool is None:
         ranges = ", ".join(f"{pool.cidr} ({pool.name})" for pool in pools[:5]) or "none"
-        raise Problem("not-found", f"{parsed} is in no pool; pools are {ranges}")
-    return Answer(_view(pool, parsed))
+        confined = principal().role in {Role.TENANT, Role.NODE}
+        raise Problem("not-found", f"{parsed} is in no pool" + ("" if confined else f"; pools are {ranges}"))
+    return Answer(explain(_facts(store, pool, parsed)))
 
 
-def _view(pool: Pool, address: IPAddress) -> AddressView:
-    store, cidr = services().store, block_of(pool, address)
+def _facts(store: Store, pool: Pool, address: IPAddress) -> Facts:
+    cidr = block_of(pool, address)
     claim = read(store, keys.BLOCKS, pool.name, cidr)
-    held = read(store, keys.ADDRESSES, pool.name, cidr, address)
-    view = AddressView(
-        address=address,
-        state=Held.FREE,
-        pool=pool.name,
-        block=cidr,
-        owner=claim.value.node if claim else None,
-    )
+    found = read(store, keys.ADDRESSES, pool.name, cidr, address)
+    held = found.value if found else None
+    _refuse_foreign(address, held)
+    facts = Facts(address, pool, claim.value if claim else None, held)
     if held is None:
-        return view
-    said = held.value
-    return view.model_copy(
-        update={
-            "state": Held(said.state.value),
-            "endpoint": said.endpoint,
-            "node": said.node,
-            "since": said.since,
-        }
+        return facts
+    record = read(store, keys.ENDPOINTS, held.endpoint)
+    node = read(store, keys.NODES, held.node)
+    lost = read(store, keys.LOST, held.node)
+    holders = [
+        name
+        for name in (held.node, *held.left)
+        if store.get(keys.ATTACHMENTS.key(name, held.endpoint)) is not None
+    ]
+    return replace(
+        facts,
+        endpoint=record.value if record and address in record.value.addresses else None,
+        held_by=holders,
+        node=node.value if node else None,
+        lost=lost.value if lost else None,
     )
+
+
+def _refuse_foreign(address: IPAddress, held: Address | None) -> None:
+    """What is not a tenant's or a node's own does not exist for it."""
+    who = principal()
+    own = {
+        Role.TENANT: held is not None and held.tenant == who.tenant,
+        Role.NODE: held is not None and held.node == who.node,
+    }
+    if not own.get(who.role, True):
+        raise Problem("not-found", f"{address} is in no pool")

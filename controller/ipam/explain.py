@@ -81,7 +81,7 @@ class Facts:
     pool: Pool
     claim: Block | None
     held: Address | None
-    endpoint: Endpoint | None
+    endpoint: Endpoint | None = None
     """The record of the endpoint that the address names."""
     held_by: Sequence[str] = ()
     """The nodes on which an attachment of that endpoint is."""
