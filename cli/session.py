@@ -83,14 +83,14 @@ class Session(Printer):
         return dict(page)
 
     def _pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:
-        after = None
+        cursor = None
         while True:
-            page = self.page(path, limit=PAGE, after=after, **query)
+            page = self.page(path, limit=PAGE, cursor=cursor, **query)
             yield page
             # A server that does not move on would be asked for ever.
-            if page.get("next") in (None, after):
+            if page.get("next") in (None, cursor):
                 return
-            after = page["next"]
+            cursor = page["next"]
 
 
 def takes_session(function: Callable[Concatenate[Session, P], R]) -> Callable[..., R]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from controller.waiting import aside
 from store.client import Compare, KeyValue, Op, Range, Store, TxnResult, Watch
@@ -19,6 +19,9 @@ class OffLoop:
 
     def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
         return aside(lambda: self._store.range(prefix, limit=limit, after=after, revision=revision))
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
+        return aside(self._store.get_many, keys)
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         return aside(self._store.txn, compares, ops)

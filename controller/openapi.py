@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from controller.api.noun import JSON, MERGE_PATCH, NOT_MODIFIED, Operation, Patch
+from controller.api.parameter import Parameter
 from controller.problem import MEDIA_TYPE, TITLES
 
 REF = "#/components/schemas/{model}"
@@ -97,7 +98,7 @@ def _answer(operation: Operation, status: int) -> Document:
             "properties": {
                 "items": {"type": "array", "items": schema},
                 "revision": {"type": "integer", "description": "the store's revision that the list is of"},
-                "next": {"type": "string", "description": "`after` of the next page; absent on the last"},
+                "next": {"type": "string", "description": "`cursor` of the next page; absent on the last"},
             },
         }
     return {"description": operation.summary, "content": {JSON: {"schema": schema}}}
@@ -137,8 +138,14 @@ def _path_parameters(path: str) -> list[Document]:
     ]
 
 
-def _query_parameters(query: Mapping[str, str]) -> list[Document]:
-    return [
-        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
-        for name, text in query.items()
-    ]
+def _query_parameters(query: Iterable[Parameter]) -> list[Document]:
+    return [_query_parameter(each) for each in query]
+
+
+def _query_parameter(parameter: Parameter) -> Document:
+    schema = dict(parameter.schema)
+    if parameter.example:
+        schema["examples"] = [parameter.example]
+    if parameter.many:
+        schema = {"type": "array", "items": schema}
+    return {"name": parameter.name, "in": "query", "description": parameter.text, "schema": schema}

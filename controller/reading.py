@@ -1,12 +1,15 @@
 """Reading typed values from the store, each with the revision that proves it unchanged later.
 
 Lists are read in pages of one revision, so that no answer of the store is too large and the list is
-still a snapshot. A value that does not decode is treated as absent and reported once per read.
+still a snapshot. What a list is filtered by is first sought in the stored bytes, whose form is always the
+same, so that most of what is not wanted need not be decoded. A value that does not decode is treated as
+absent and reported once per read.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,6 +66,13 @@ def read(store: Store, kind: Kind[V], *parts: object) -> Found[V] | None:
     return _found(kind, item)
 
 
+def read_many(store: Store, kind: Kind[V], parts: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], V]:
+    """The values that exist of those with these parts, in few requests."""
+    wanted = {kind.key(*each): each for each in parts}
+    items = store.get_many(list(wanted)).values()
+    return {wanted[found.key]: found.value for found in _decodable(kind, items)}
+
+
 def find(store: Store, kind: Kind[Named], name: str) -> Found[Named]:
     """What is stored under a name. Raises `Problem` that says which names are near when there is nothing."""
     found = read(store, kind, name)
@@ -77,19 +87,85 @@ def scan(store: Store, kind: Kind[V], *parts: object) -> Listing[V]:
     prefix = kind.prefix(*parts)
     for _ in range(3):
         try:
-            return _scan(store, kind, prefix)
+            return scan_at(store, kind, prefix)
         except Compacted:
             continue  # between two pages; the next try starts at the new revision
-    return _scan(store, kind, prefix)
+    return scan_at(store, kind, prefix)
 
 
-def page(store: Store, kind: Kind[V], *parts: object, limit: int, after: str) -> Listing[V]:
-    """At most `limit` values behind the key `after`; a `limit` of 0 is all of them."""
-    if not limit and not after:
-        return scan(store, kind, *parts)
-    answer = store.range(kind.prefix(*parts), limit=limit, after=after)
-    last_key = answer.items[-1].key if answer.more else ""
-    return Listing(_decodable(kind, answer.items), answer.revision, last_key)
+def scan_at(store: Store, kind: Kind[V], prefix: str, revision: int = 0) -> Listing[V]:
+    """Every value below a prefix as of a revision; 0 is now. Raises `Compacted`."""
+    walk = _Walk(store, (prefix,), PAGE, "", revision)
+    items = _decodable(kind, walk)
+    return Listing(items, walk.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Where(Generic[V]):
+    """What is wanted of a list: values of which `holds` is true, in whose stored form all `marks` occur."""
+
+    holds: Callable[[V], bool]
+    marks: tuple[bytes, ...] = ()
+
+
+def page(
+    store: Store,
+    kind: Kind[V],
+    prefixes: Sequence[str],
+    *,
+    limit: int,
+    after: str = "",
+    revision: int = 0,
+    where: Sequence[Where[V]] = (),
+) -> Listing[V]:
+    """At most `limit` wanted values behind the key `after`, reading on until they are found.
+
+    Args:
+        store: where they are.
+        kind: of what kind they are.
+        prefixes: of their keys, sorted.
+        limit: at least 1.
+        after: a key of an earlier page.
+        revision: that of the earlier page; 0 is now.
+        where: all of it has to hold.
+
+    Raises:
+        Compacted: the revision is gone.
+    """
+    found: list[Found[V]] = []
+    walk = _Walk(store, prefixes, PAGE if where else limit + 1, after, revision)
+    for item in walk:
+        if all(mark in item.value for each in where for mark in each.marks):
+            found += [
+                each
+                for each in _decodable(kind, (item,))
+                if all(wanted.holds(each.value) for wanted in where)
+            ]
+        if len(found) > limit:
+            return Listing(tuple(found[:limit]), walk.revision, found[limit - 1].key)
+    return Listing(tuple(found), walk.revision)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """The keys below several prefixes, as of one revision: that of the first answer if it is 0."""
+
+    store: Store
+    prefixes: Sequence[str]
+    chunk: int
+    after: str
+    revision: int
+
+    def __iter__(self) -> Iterator[KeyValue]:
+        for prefix in self.prefixes:
+            if self.after > prefix and not self.after.startswith(prefix):
+                continue  # an earlier page had all of it
+            more = True
+            while more:
+                answer = self.store.range(prefix, limit=self.chunk, after=self.after, revision=self.revision)
+                self.revision, more = answer.revision, answer.more
+                yield from answer.items
+                self.after = answer.items[-1].key if more else ""
 
 
 def put(kind: Kind[V], value: V, *parts: object, lease_id: int = 0) -> Put:
@@ -97,20 +173,11 @@ def put(kind: Kind[V], value: V, *parts: object, lease_id: int = 0) -> Put:
     return Put(kind.key(*parts), encode(value), lease_id)
 
 
-def _scan(store: Store, kind: Kind[V], prefix: str) -> Listing[V]:
-    answer = store.range(prefix, limit=PAGE)
-    revision, items = answer.revision, list(_decodable(kind, answer.items))
-    while answer.more:
-        answer = store.range(prefix, limit=PAGE, after=answer.items[-1].key, revision=revision)
-        items.extend(_decodable(kind, answer.items))
-    return Listing(tuple(items), revision)
-
-
 def _found(kind: Kind[V], item: KeyValue) -> Found[V]:
     return Found(decode(kind.model, item.value, key=item.key), item.key, item.mod_revision)
 
 
-def _decodable(kind: Kind[V], items: tuple[KeyValue, ...]) -> tuple[Found[V], ...]:
+def _decodable(kind: Kind[V], items: Iterable[KeyValue]) -> tuple[Found[V], ...]:
     found = []
     for item in items:
         if kind.parts(item.key) is None:

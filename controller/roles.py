@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/tenants/{name}": {"GET": READERS, "PUT": PLATFORM, "PATCH": PLATFORM, "DELETE": PLATFORM},
     "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
+    "/v1/addresses": {"GET": READERS},
     "/v1/addresses/{address}": {"GET": EVERY_ROLE},
 }
 """Path, method, roles. A path is written as in the OpenAPI document. The first two need no token either."""

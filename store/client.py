@@ -7,7 +7,7 @@ transaction that writes. Every method may raise `store.errors.Unavailable` and `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -163,6 +163,10 @@ class Store(Protocol):
         Raises:
             Compacted: `revision` is gone.
         """
+        ...
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
+        """Read many keys in few requests: those that exist, by key. Not of one revision."""
         ...
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:

@@ -37,3 +37,12 @@ def decode(model: type[V], data: bytes, *, key: str = "") -> V:
         return model.model_validate(body)
     except (ValueError, ValidationError) as fault:
         raise Corrupt(key, f"not a valid {model.__name__}: {fault}") from fault
+
+
+def field(data: bytes, name: str) -> str | None:
+    """One text of what `encode` made, without a check of the rest; None when it is not there."""
+    try:
+        found = json.loads(data).get(name)
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None

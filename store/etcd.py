@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # No child of ours uses gRPC. Its handlers of fork() stop its threads for each, and can hang.
@@ -31,6 +31,7 @@ from store.client import MAX_TXN_OPS, Change, Compare, KeyValue, Op, Range, TxnR
 from store.errors import Compacted, Invalid, LeaseExpired, StoreError, Unavailable
 from store.etcd_config import EtcdConfig, target
 from store.etcd_faults import OLD_RIGHTS, translate, unavailable, watch_canceled
+from store.stride import Strides
 
 HAS_LEADER = (("hasleader", "true"),)
 PASSING_PAUSE_S = 0.1
@@ -134,6 +135,7 @@ class EtcdStore:
         self._deadline_s = config.deadline_s
         self._members = tuple(_Member(url, config) for url in config.endpoints)
         self._current = 0
+        self._strides = Strides()
         self._closed = False
         self._watches: weakref.WeakSet[EtcdWatch] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -143,8 +145,28 @@ class EtcdStore:
         return wire.key_value(response.kvs[0]) if response.kvs else None
 
     def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
-        request = etcdrpc.RangeRequest(**wire.range_fields(prefix, limit, after, revision))
-        return wire.range_result(self._call("range", request, revision=revision), revision)
+        fields = wire.range_fields(prefix, limit and limit + 1, after, revision)
+        found: list[KeyValue] = []
+        for end in self._strides.ends(prefix, after, limit, fields["range_end"]):
+            fields["range_end"] = end
+            answer = self._call("range", etcdrpc.RangeRequest(**fields), revision=fields["revision"])
+            found.extend(map(wire.key_value, answer.kvs))
+            fields["revision"] = fields["revision"] or answer.header.revision
+            if 0 < limit < len(found):
+                self._strides.learn(prefix, found)
+                return Range(tuple(found[:limit]), fields["revision"], more=True)
+            fields.update(key=end, limit=limit and limit + 1 - len(found))
+        return Range(tuple(found), fields["revision"])
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
+        found = {}
+        for start in range(0, len(keys), MAX_TXN_OPS):
+            request = etcdrpc.TxnRequest(**wire.gets_fields(keys[start : start + MAX_TXN_OPS]))
+            for each in self._call("txn", request).responses:
+                for kv in each.response_range.kvs:
+                    item = wire.key_value(kv)
+                    found[item.key] = item
+        return found
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:

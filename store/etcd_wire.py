@@ -23,7 +23,6 @@ from store.client import (
     PrefixEmpty,
     PrefixUnwritten,
     Put,
-    Range,
     Removed,
     Unchanged,
 )
@@ -53,6 +52,11 @@ def range_fields(prefix: str, limit: int, after: str, revision: int) -> Fields:
     return {**fields, "limit": limit, "revision": revision}
 
 
+def gets_fields(keys: Iterable[str]) -> Fields:
+    """A TxnRequest that reads each of these keys."""
+    return {"success": [{"request_range": {"key": key.encode()}} for key in keys]}
+
+
 def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
     """A TxnRequest."""
     return {"compare": [_compare(each) for each in compares], "success": [_op(each) for each in ops]}
@@ -71,12 +75,6 @@ def permission_fields(prefix: str, *, write: bool) -> Fields:
 def key_value(kv: Any) -> KeyValue:
     """Our value of an mvccpb.KeyValue."""
     return KeyValue(kv.key.decode(), kv.value, kv.create_revision, kv.mod_revision, kv.lease)
-
-
-def range_result(response: Any, revision: int) -> Range:
-    """Our value of a RangeResponse to a request as of `revision` (0 is now)."""
-    items = tuple(key_value(kv) for kv in response.kvs)
-    return Range(items, revision or response.header.revision, response.more)
 
 
 def changes(events: Iterable[Any]) -> tuple[Change, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -74,6 +74,9 @@ class MemoryStore:
             found = (item for item in self._history.below(prefix, revision) if item.key > after)
             items = tuple(islice(found, limit or None))
             return Range(items, revision or self._history.revision, next(found, None) is not None)
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
+        return {key: item for key in keys if (item := self.get(key)) is not None}
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:

@@ -8,6 +8,7 @@ from flask import request
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation
+from controller.api.parameter import named, one_of
 from controller.ipam.blocks import block_of
 from controller.ipam.explain import AddressView, Facts, explain
 from controller.principal import principal
@@ -16,10 +17,21 @@ from controller.reading import read, scan
 from controller.services import services
 from store import keys
 from store.client import Store
-from store.model import Address, Block, IPAddress, Pool, Role
+from store.model import Address, AddressState, Block, IPAddress, Pool, Role
 from store.model.value import parse_address
 
 addresses = Noun("addresses")
+
+BLOCK_FILTERS = (
+    named("pool", "only blocks of this pool", "default"),
+    named("node", "only blocks of this node", "node-1"),
+)
+ADDRESS_FILTERS = (
+    named("pool", "only addresses of this pool", "default"),
+    named("node", "only those whose endpoint is, or was, on this node", "node-1"),
+    named("tenant", "only those of this tenant", "shop"),
+    one_of("state", "only those in this state", AddressState),
+)
 
 
 @addresses.operation(
@@ -28,14 +40,30 @@ addresses = Noun("addresses")
         "/v1/blocks",
         "List claimed blocks",
         {200: Block},
-        query={"pool": "only blocks of this pool", "node": "only blocks of this node"},
+        query=(*listing.PAGING, *BLOCK_FILTERS),
     )
 )
 def list_blocks() -> Answer:
     """Every claim, by pool and range."""
-    pool, node = request.args.get("pool"), request.args.get("node")
-    found = scan(services().store, keys.BLOCKS, *([pool] if pool else []))
-    return listing.render([block for block in found.values if node in {None, block.node}], found.revision)
+    pool = request.args.get("pool")
+    found = listing.paged(keys.BLOCKS, *([pool] if pool else []), filters=BLOCK_FILTERS)
+    return listing.render(found.values, found)
+
+
+@addresses.operation(
+    Operation(
+        "GET",
+        "/v1/addresses",
+        "List addresses that are not free",
+        {200: Address},
+        query=(*listing.PAGING, *ADDRESS_FILTERS),
+    )
+)
+def list_addresses() -> Answer:
+    """Assigned or cooling down, by pool and block."""
+    pool = request.args.get("pool")
+    found = listing.paged(keys.ADDRESSES, *([pool] if pool else []), filters=ADDRESS_FILTERS)
+    return listing.render(found.values, found)
 
 
 @addresses.operation(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import request
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation
-from controller.reading import scan
+from controller.api.parameter import named
+from controller.reading import read_many
 from controller.services import services
 from store import keys
 from store.model import Advertised, Program, Session
 
 bgp = Noun("bgp")
 
-OF_NODE = {"node": "only those of this node"}
+OF_NODE = (named("node", "only those of this node", "node-1"),)
 
 
 class SessionView(Session):
@@ -23,26 +26,42 @@ class SessionView(Session):
     """Its speaker does not live: the state is the last that was seen."""
 
 
-@bgp.operation(Operation("GET", "/v1/bgp/sessions", "List BGP sessions", {200: SessionView}, query=OF_NODE))
+@bgp.operation(
+    Operation(
+        "GET", "/v1/bgp/sessions", "List BGP sessions", {200: SessionView}, query=(*listing.PAGING, *OF_NODE)
+    )
+)
 def list_sessions() -> Answer:
     """Every session, by node and peer."""
-    store, node = services().store, request.args.get("node")
-    found = scan(store, keys.SESSIONS, *([node] if node else []))
-    speaking = {alive.node for alive in scan(store, keys.ALIVE).values if alive.program is Program.SPEAKER}
+    node = request.args.get("node")
+    found = listing.paged(keys.SESSIONS, *([node] if node else []))
+    nodes = {session.node for session in found.values}
+    speaking = read_many(services().store, keys.ALIVE, [(each, Program.SPEAKER.value) for each in nodes])
     views = [
-        SessionView(**session.model_dump(), stale=session.node not in speaking) for session in found.values
+        SessionView(**session.model_dump(), stale=(session.node, Program.SPEAKER.value) not in speaking)
+        for session in found.values
     ]
-    return listing.render(views, found.revision)
+    return listing.render(views, found)
 
 
-@bgp.operation(Operation("GET", "/v1/bgp/routes", "List advertised routes", {200: Advertised}, query=OF_NODE))
+@bgp.operation(
+    Operation(
+        "GET",
+        "/v1/bgp/routes",
+        "List advertised routes",
+        {200: Advertised},
+        query=(*listing.PAGING, *OF_NODE),
+    )
+)
 def list_routes() -> Answer:
     """Every prefix that a speaker announces, by node."""
-    store, node = services().store, request.args.get("node")
-    nodes = scan(store, keys.NODES)
-    routes = [
-        route
-        for name in ([node] if node else [each.name for each in nodes.values])
-        for route in scan(store, keys.ADVERTISED, name).values
-    ]
-    return listing.render(routes, nodes.revision)
+    start = listing.begin()
+    nodes = listing.as_of(start, keys.NODES)
+    wanted = request.args.get("node")
+    names = [node.name for node in nodes.values if wanted in {None, node.name}]
+    found = listing.page_at(
+        replace(start, revision=nodes.revision),
+        keys.ADVERTISED,
+        sorted(keys.ADVERTISED.prefix(name) for name in names),
+    )
+    return listing.render(found.values, found)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_address
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from controller.ipam.request import Request
-from controller.reading import read, scan
 from store import keys
-from store.client import Store
-from store.model import Alive, Attachment, Endpoint, EndpointState, IPAddress, Program, Ready, host_prefix
+from store.client import KeyValue, Store
+from store.codec import field
+from store.model import Endpoint, EndpointState, Program, host_prefix
 from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
 
 GATEWAYS = {4: ip_address("169.254.1.1"), 6: ip_address("fe80::1")}
@@ -111,46 +112,41 @@ def new_view(endpoint: Endpoint) -> EndpointView:
     return _view(endpoint, attached=False, ready=False)
 
 
-class EndpointViews:
-    """Shows endpoints; what a node says is read once for all endpoints on it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._said: dict[str, _Said] = {}
-
-    def view(self, endpoint: Endpoint) -> EndpointView:
-        """One endpoint."""
-        said = self._said.get(endpoint.node)
-        if said is None:
-            said = self._said[endpoint.node] = _Said(self._store, endpoint.node)
-        attachment = said.attachments.get(endpoint.id)
-        return _view(endpoint, attached=attachment is not None, ready=said.is_ready(endpoint))
+def view(store: Store, endpoint: Endpoint) -> EndpointView:
+    """One endpoint, with what its node says of it."""
+    return views(store, [endpoint])[0]
 
 
-class _Said:
-    """What one node's agent says of the endpoints on it."""
+def views(store: Store, endpoints: Sequence[Endpoint]) -> list[EndpointView]:
+    """Likewise, many endpoints: all that is said of them is read together."""
+    places = [_said_of(endpoint) for endpoint in endpoints]
+    said = store.get_many(list(dict.fromkeys(key for each in places for key in each)))
+    return [
+        _seen(endpoint, list(map(said.get, each))) for endpoint, each in zip(endpoints, places, strict=True)
+    ]
 
-    def __init__(self, store: Store, node: str) -> None:
-        self.attachments: dict[str, Attachment] = {
-            each.endpoint: each for each in scan(store, keys.ATTACHMENTS, node).values
-        }
-        self._ready: dict[object, Ready] = {
-            each.prefix: each for each in scan(store, keys.READY, node).values
-        }
-        alive = read(store, keys.ALIVE, node, Program.AGENT.value)
-        self._alive: Alive | None = alive.value if alive else None
 
-    def is_ready(self, endpoint: Endpoint) -> bool:
-        attachment = self.attachments.get(endpoint.id)
-        if attachment is None:
-            return False
-        # Readiness outlives the agent, but not the boot it was said in.
-        boot_id = self._alive.boot_id if self._alive else attachment.boot_id
-        return all(self._holds(address, boot_id) for address in endpoint.addresses)
+def _said_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """Where is said: the agent lives, it holds the endpoint, it delivers each address."""
+    node = endpoint.node
+    ready = (keys.READY.key(node, host_prefix(address)) for address in endpoint.addresses)
+    return keys.ALIVE.key(node, Program.AGENT.value), keys.ATTACHMENTS.key(node, endpoint.id), *ready
 
-    def _holds(self, address: IPAddress, boot_id: str) -> bool:
-        said = self._ready.get(host_prefix(address))
-        return said is not None and said.boot_id == boot_id
+
+def _seen(endpoint: Endpoint, said: Sequence[KeyValue | None]) -> EndpointView:
+    alive, attachment, *ready = said
+    # Readiness outlives the agent, but not the boot it was said in.
+    boot_id = _boot_id(alive or attachment)
+    return _view(
+        endpoint,
+        attached=attachment is not None,
+        ready=attachment is not None
+        and all(each is not None and _boot_id(each) == boot_id for each in ready),
+    )
+
+
+def _boot_id(item: KeyValue | None) -> str | None:
+    return None if item is None else field(item.value, "boot_id")
 
 
 def _view(endpoint: Endpoint, *, attached: bool, ready: bool) -> EndpointView:

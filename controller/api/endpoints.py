@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from flask import request
+from pydantic import TypeAdapter
 
 from controller.api import listing
-from controller.api.endpoint_view import EndpointView, EndpointViews, NewEndpoint, new_view
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, view, views
 from controller.api.noun import Answer, Noun, Operation, Patch
+from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
@@ -18,15 +20,26 @@ from controller.reading import Listing, read
 from controller.services import services
 from controller.validation import merge
 from store import keys
-from store.model import Endpoint
+from store.model import Endpoint, EndpointState
+from store.model.endpoint import Uid
 
 endpoints = Noun("endpoints")
 
 MUTABLE = ("node", "labels")
-FILTERS = {
-    "node": "only endpoints on this node",
-    "pool": "only endpoints of this pool; a page may then hold fewer than `limit`",
-}
+OF_UID = Parameter(
+    "uid",
+    "only the assignment with this uid; 409 when another one has the id now",
+    TypeAdapter(Uid).json_schema(),
+    "the uid of an endpoint: 32 digits of 0-9a-f",
+    "0" * 32,
+)
+FILTERS = (
+    named("node", "only endpoints on this node", "node-1"),
+    in_pool("only endpoints with an address of this pool"),
+    named("tenant", "only endpoints of this tenant", "shop"),
+    one_of("state", "only endpoints in this state", EndpointState),
+    LABEL,
+)
 
 
 @endpoints.operation(
@@ -45,7 +58,7 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
     made, new = parts.allocator.assign(asked(wanted))
     location = f"/v1/endpoints/{made.id}"
     if not new:
-        return Answer(EndpointViews(parts.store).view(made), 200, location)
+        return Answer(view(parts.store, made), 200, location)
     for pool in made.pools:
         parts.metrics.assigned(pool)
     return Answer(new_view(made), 201, location)
@@ -70,17 +83,15 @@ def asked(wanted: NewEndpoint) -> Request:
         "/v1/endpoints",
         "List endpoints",
         {200: EndpointView},
-        query={**listing.PAGING, **FILTERS},
+        query=(*listing.PAGING, *FILTERS),
     )
 )
 def list_endpoints() -> Answer:
     """Every endpoint, by id."""
-    node, pool = request.args.get("node"), request.args.get("pool")
+    node = request.args.get("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
-    found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []))
-    views = EndpointViews(services().store)
-    shown = [views.view(endpoint) for endpoint in found.values if pool is None or pool in endpoint.pools]
-    return listing.render(shown, found.revision, listing.following(kind, found))
+    found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []), filters=FILTERS)
+    return listing.render(views(services().store, found.values), found)
 
 
 @endpoints.operation(
@@ -91,7 +102,7 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
     found = read(services().store, keys.ENDPOINTS, id)
     if found is None:
         raise not_found("endpoint", id)
-    return Answer(EndpointViews(services().store).view(found.value), revision=found.mod_revision)
+    return Answer(view(services().store, found.value), revision=found.mod_revision)
 
 
 @endpoints.operation(
@@ -108,7 +119,7 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
 def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """It keeps its addresses; its MTU becomes that of the new node."""
     changed = services().mover.change(id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE), match())
-    return Answer(EndpointViews(services().store).view(changed.value), revision=changed.mod_revision)
+    return Answer(view(services().store, changed.value), revision=changed.mod_revision)
 
 
 @endpoints.operation(
@@ -117,7 +128,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
         "/v1/endpoints/{id}",
         "Delete an endpoint",
         {204: None, 202: EndpointView},
-        query={"uid": "only the assignment with this uid; 409 when another one has the id now"},
+        query=(OF_UID,),
         refuses=(404, 409),
         matches=True,
     )
@@ -127,4 +138,4 @@ def delete_endpoint(id: str) -> Answer:  # noqa: A002
     releasing = services().releaser.release(id, match(), request.args.get("uid"))
     if releasing is None:
         return Answer(status=204)
-    return Answer(EndpointViews(services().store).view(releasing), 202)
+    return Answer(view(services().store, releasing), 202)

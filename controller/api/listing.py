@@ -1,56 +1,102 @@
-"""Lists: `{"items": [...], "revision": N}`, in pages where a limit is given, filtered where asked for."""
+"""Lists: `{"items": [...], "revision": N, "next": "..."}`, filtered, in pages of one revision."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from flask import request
 from pydantic import BaseModel
 
+from controller.api import cursor
+from controller.api.cursor import Cursor
 from controller.api.noun import Answer
-from controller.problem import Fault, Problem
-from controller.reading import Listing, page
+from controller.api.parameter import Parameter
+from controller.reading import Listing, Where, page, scan_at
 from controller.services import services
+from store.errors import Compacted, Invalid
 from store.keys import Kind
 from store.model import Value
 
+DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
-PAGING: Mapping[str, str] = {
-    "limit": f"at most so many items, 1 to {MAX_LIMIT}; all of them when not given",
-    "after": "only items behind this name: `next` of the page before",
-}
+LIMIT = Parameter(
+    "limit",
+    f"at most so many items, {DEFAULT_LIMIT} when not given",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    example="500",
+)
+CURSOR = Parameter("cursor", "`next` of the page before, with the same filters")
+PAGING = (LIMIT, CURSOR)
 
 V = TypeVar("V", bound=Value)
 
 
-def paged(kind: Kind[V], *parts: object) -> Listing[V]:
-    """The page of a kind that the request asks for."""
-    after = request.args.get("after", "")
-    key = kind.key(*parts, after) if after else ""
-    return page(services().store, kind, *parts, limit=_limit(), after=key)
+def paged(kind: Kind[V], *parts: object, filters: Sequence[Parameter] = ()) -> Listing[V]:
+    """The page that the request asks for, of the values whose key begins with these parts.
+
+    Raises:
+        Problem: the cursor is of another list, or its revision is gone.
+    """
+    return page_at(begin(), kind, [kind.prefix(*parts)], filters)
 
 
-def render(items: Iterable[BaseModel], revision: int, following: str = "") -> Answer:
-    """The answer that holds these items; `following` is the `after` of the next page."""
+def begin() -> Cursor:
+    """Where the page begins that the request asks for. Raises `Problem`."""
+    given = request.args.get(CURSOR.name)
+    return Cursor() if given is None else cursor.parse(given, _scope())
+
+
+def as_of(start: Cursor, kind: Kind[V]) -> Listing[V]:
+    """Every value of a kind, of the revision that a page begins at. Raises `Problem` when it is gone."""
+    with _of_a_revision(start):
+        return scan_at(services().store, kind, kind.prefix(), start.revision)
+
+
+def page_at(
+    start: Cursor, kind: Kind[V], prefixes: Sequence[str], filters: Sequence[Parameter] = ()
+) -> Listing[V]:
+    """Likewise, of the values below any of these prefixes."""
+    with _of_a_revision(start):
+        return page(
+            services().store,
+            kind,
+            prefixes,
+            limit=int(request.args.get(LIMIT.name, DEFAULT_LIMIT)),
+            after=start.after,
+            revision=start.revision,
+            where=_wanted(filters),
+        )
+
+
+@contextmanager
+def _of_a_revision(start: Cursor) -> Iterator[None]:
+    try:
+        yield
+    except (Compacted, Invalid):  # gone; or not there yet, as the store is an older copy of itself
+        if not start.revision:
+            raise
+        raise cursor.expired() from None
+
+
+def render(items: Iterable[BaseModel], found: Listing[V]) -> Answer:
+    """The answer that shows what was found."""
     texts = ",".join(item.model_dump_json() for item in items)
+    following = Cursor(found.revision, found.last_key).text(_scope()) if found.last_key else ""
     tail = f',"next":{json.dumps(following)}' if following else ""
-    return Answer(f'{{"items":[{texts}],"revision":{revision}{tail}}}')
+    return Answer(f'{{"items":[{texts}],"revision":{found.revision}{tail}}}')
 
 
-def following(kind: Kind[V], listing: Listing[V]) -> str:
-    """The `after` of the next page; empty on the last."""
-    parts = kind.parts(listing.last_key) if listing.last_key else None
-    return parts[-1] if parts else ""
+def _wanted(filters: Sequence[Parameter]) -> list[Where[V]]:
+    return [each.where(given) for each in filters if each.where for given in request.args.getlist(each.name)]
 
 
-def _limit() -> int:
-    text = request.args.get("limit")
-    if text is None:
-        return 0
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_LIMIT:
-        return int(text)
-    detail = f"expected a whole number from 1 to {MAX_LIMIT}"
-    raise Problem("invalid", f"limit: {detail}", errors=[Fault(detail, parameter="limit")])
+def _scope() -> str:
+    """What makes a list another one: the path and the filters, in whatever order they come."""
+    given = sorted(
+        (name, text) for name, text in request.args.items(multi=True) if name not in {LIMIT.name, CURSOR.name}
+    )
+    return json.dumps([request.path, given])

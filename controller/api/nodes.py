@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,9 @@ from pydantic import AwareDatetime, BaseModel
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.parameter import LABEL
 from controller.precondition import demanded_match, match
-from controller.reading import Found, find, read, scan
+from controller.reading import Found, find, read_many
 from controller.services import services
 from controller.validation import merge, replaced
 from store import keys
@@ -18,6 +20,7 @@ from store.model import Alive, Node, Program
 
 nodes = Noun("nodes")
 
+FILTERS = (LABEL,)
 MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s")
 
 
@@ -44,13 +47,13 @@ def create_node(node: Node) -> Answer:
     return _made(stored, new)
 
 
-@nodes.operation(Operation("GET", "/v1/nodes", "List nodes", {200: NodeView}, query=listing.PAGING))
+@nodes.operation(
+    Operation("GET", "/v1/nodes", "List nodes", {200: NodeView}, query=(*listing.PAGING, *FILTERS))
+)
 def list_nodes() -> Answer:
     """Every node, by name."""
-    found = listing.paged(keys.NODES)
-    alive = {(each.node, each.program): each for each in scan(services().store, keys.ALIVE).values}
-    views = [_shown(node, alive) for node in found.values]
-    return listing.render(views, found.revision, listing.following(keys.NODES, found))
+    found = listing.paged(keys.NODES, filters=FILTERS)
+    return listing.render(_views(found.values), found)
 
 
 @nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
@@ -119,20 +122,21 @@ def _made(found: Found[Node], new: bool) -> Answer:
 
 
 def _shown_alone(found: Found[Node]) -> Answer:
-    name = found.value.name
-    alive = {}
-    for program in Program:
-        lives = read(services().store, keys.ALIVE, name, program.value)
-        if lives is not None:
-            alive[name, program] = lives.value
-    return Answer(_shown(found.value, alive), revision=found.mod_revision)
+    return Answer(_views([found.value])[0], revision=found.mod_revision)
 
 
-def _shown(node: Node, alive: dict[tuple[str, Program], Alive]) -> NodeView:
-    programs = {
-        program: ProgramView(alive=True, since=found.started)
-        if (found := alive.get((node.name, program)))
-        else ProgramView()
-        for program in Program
-    }
-    return NodeView(**node.model_dump(), programs=programs)
+def _views(shown: Sequence[Node]) -> list[NodeView]:
+    alive = read_many(
+        services().store, keys.ALIVE, [(node.name, program.value) for node in shown for program in Program]
+    )
+    return [
+        NodeView(
+            **node.model_dump(),
+            programs={each: _program(alive.get((node.name, each.value))) for each in Program},
+        )
+        for node in shown
+    ]
+
+
+def _program(alive: Alive | None) -> ProgramView:
+    return ProgramView(alive=True, since=alive.started) if alive else ProgramView()

@@ -8,12 +8,13 @@ cannot differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
+from controller.api.parameter import Parameter
 from controller.precondition import is_known, tag
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, validate
@@ -64,7 +65,7 @@ class Operation:
     answers: Mapping[int, type[BaseModel] | None]
     """The model of each body. With 304 the ETag covers all of the body, and If-None-Match is heeded."""
     body: type[BaseModel] | Patch | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Sequence[Parameter] = ()
     refuses: Sequence[int] = ()
     """The statuses of problems, beside those that any request can get."""
     matches: bool = False
@@ -136,10 +137,21 @@ def too_large() -> Problem:
 
 
 def _check_query(declared: Operation) -> None:
+    if not request.args:
+        return
+    taken = {each.name: each for each in declared.query}
     faults = [
-        Fault(f"unknown parameter; it takes {', '.join(declared.query) or 'none'}", parameter=name)
-        for name in request.args
-        if name not in declared.query
+        Fault(fault, parameter=name)
+        for name, given in request.args.lists()
+        if (fault := _parameter_fault(taken.get(name), given, list(taken)))
     ]
     if faults:
-        raise Problem("invalid", f"{faults[0].parameter}: {faults[0].detail}", errors=faults)
+        raise Problem("invalid", f"{(faults[0].parameter or '')[:128]}: {faults[0].detail}", errors=faults)
+
+
+def _parameter_fault(taken: Parameter | None, given: Sequence[str], names: Sequence[str]) -> str | None:
+    if taken is None:
+        return f"unknown parameter; it takes {', '.join(names) or 'none'}"
+    if len(given) > 1 and not taken.many:
+        return "is given twice; give it once"
+    return next((fault for each in given if (fault := taken.fault(each))), None)

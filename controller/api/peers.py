@@ -6,6 +6,7 @@ from typing import Any
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.parameter import named
 from controller.precondition import demanded_match, match
 from controller.reading import Found, find
 from controller.services import services
@@ -15,6 +16,7 @@ from store.model import Peer
 
 peers = Noun("peers")
 
+FILTERS = (named("node", "only peers of this node alone", "node-1"),)
 MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node"})
 
 
@@ -27,11 +29,11 @@ def create_peer(peer: Peer) -> Answer:
     return _made(stored, new)
 
 
-@peers.operation(Operation("GET", "/v1/peers", "List peers", {200: Peer}, query=listing.PAGING))
+@peers.operation(Operation("GET", "/v1/peers", "List peers", {200: Peer}, query=(*listing.PAGING, *FILTERS)))
 def list_peers() -> Answer:
     """Every peer, by name."""
-    found = listing.paged(keys.PEERS)
-    return listing.render(found.values, found.revision, listing.following(keys.PEERS, found))
+    found = listing.paged(keys.PEERS, filters=FILTERS)
+    return listing.render(found.values, found)
 
 
 @peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer, 304: None}, refuses=(404,)))

@@ -6,6 +6,7 @@ from typing import Any
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.parameter import named
 from controller.precondition import demanded_match, match
 from controller.reading import Found, find
 from controller.services import services
@@ -15,6 +16,7 @@ from store.model import Pool
 
 pools = Noun("pools")
 
+FILTERS = (named("tenant", "only pools of this tenant alone", "shop"),)
 MUTABLE = (
     "cidr",
     "advertise",
@@ -38,11 +40,11 @@ def create_pool(pool: Pool) -> Answer:
     return _made(stored, new)
 
 
-@pools.operation(Operation("GET", "/v1/pools", "List pools", {200: Pool}, query=listing.PAGING))
+@pools.operation(Operation("GET", "/v1/pools", "List pools", {200: Pool}, query=(*listing.PAGING, *FILTERS)))
 def list_pools() -> Answer:
     """Every pool, by name."""
-    found = listing.paged(keys.POOLS)
-    return listing.render(found.values, found.revision, listing.following(keys.POOLS, found))
+    found = listing.paged(keys.POOLS, filters=FILTERS)
+    return listing.render(found.values, found)
 
 
 @pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool, 304: None}, refuses=(404,)))

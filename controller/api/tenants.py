@@ -6,6 +6,7 @@ from typing import Any
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.parameter import LABEL
 from controller.ipam.tally import usage_of
 from controller.precondition import demanded_match, match
 from controller.reading import Found, find, scan
@@ -16,6 +17,7 @@ from store.model import Tenant, Usage
 
 tenants = Noun("tenants")
 
+FILTERS = (LABEL,)
 MUTABLE = ("max_ipv4", "max_ipv6", "labels")
 
 
@@ -42,18 +44,18 @@ def create_tenant(tenant: Tenant) -> Answer:
     return _made(*services().registry.create_tenant(tenant))
 
 
-@tenants.operation(Operation("GET", "/v1/tenants", "List tenants", {200: TenantView}, query=listing.PAGING))
+@tenants.operation(
+    Operation("GET", "/v1/tenants", "List tenants", {200: TenantView}, query=(*listing.PAGING, *FILTERS))
+)
 def list_tenants() -> Answer:
     """Every tenant, by name."""
-    found = listing.paged(keys.TENANTS)
+    found = listing.paged(keys.TENANTS, filters=FILTERS)
     used = {usage.tenant: usage for usage in scan(services().store, keys.USAGE).values}
     views = [_shown(tenant, used.get(tenant.name)) for tenant in found.values]
-    return listing.render(views, found.revision, listing.following(keys.TENANTS, found))
+    return listing.render(views, found)
 
 
-@tenants.operation(
-    Operation("GET", "/v1/tenants/{name}", "Read a tenant", {200: TenantView, 304: None}, refuses=(404,))
-)
+@tenants.operation(Operation("GET", "/v1/tenants/{name}", "Read a tenant", {200: TenantView}, refuses=(404,)))
 def get_tenant(name: str) -> Answer:
     """One tenant."""
     return _answer(find(services().store, keys.TENANTS, name))

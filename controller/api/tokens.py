@@ -88,7 +88,7 @@ def list_tokens() -> Answer:
     """Every token, by name."""
     found = listing.paged(keys.TOKENS)
     shown = [_view(token) for token in found.values]
-    return listing.render(shown, found.revision, listing.following(keys.TOKENS, found))
+    return listing.render(shown, found)
 
 
 @tokens.operation(Operation("GET", "/v1/tokens/{name}", "Read a token", {200: TokenView}, refuses=(404,)))

@@ -123,6 +123,33 @@ def test_range_in_pages(store: Store, prefix: str) -> None:
     assert pages == [keys[:2], keys[2:4], keys[4:]]
 
 
+def test_pages_of_keys_that_lie_unevenly_are_whole(store: Store, prefix: str) -> None:
+    names = [f"{number:05}" for number in range(900)]
+    names += [f"{stem}{number:03x}" for stem in ("a", "long-" * 20, "z") for number in range(300)]
+    wanted = sorted(prefix + name for name in names)
+    for start in range(0, len(wanted), MAX_TXN_OPS):
+        put(store, *wanted[start : start + MAX_TXN_OPS])
+    for _ in range(2):  # what was learnt the first time does not mislead the second
+        for limit in (120, 450, 900):
+            found: list[str] = []
+            more, after, revision = True, "", 0
+            while more:
+                page = store.range(prefix, limit=limit, after=after, revision=revision)
+                found += [item.key for item in page.items]
+                assert len(page.items) == limit or not page.more
+                more, after, revision = page.more, found[-1], page.revision
+            assert found == wanted
+
+
+def test_many_keys_are_read_together(store: Store, prefix: str) -> None:
+    wanted = [f"{prefix}{number}" for number in range(MAX_TXN_OPS + 40)]
+    put(store, *wanted[:MAX_TXN_OPS])
+    found = store.get_many(wanted)
+    assert list(found) == wanted[:MAX_TXN_OPS]
+    assert found[wanted[1]] == store.get(wanted[1])
+    assert store.get_many([]) == {}
+
+
 def test_a_full_last_page_has_no_more(store: Store, prefix: str) -> None:
     put(store, prefix + "a", prefix + "b")
     assert not store.range(prefix, limit=2).more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -74,6 +74,9 @@ class FlakyStore:
 
     def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
         return self.inner.range(prefix, limit=limit, after=after, revision=revision)
+
+    def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
+        return self.inner.get_many(keys)
 
     def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Watch:
         return self.inner.watch(prefixes, start_revision=start_revision)

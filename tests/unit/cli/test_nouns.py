@@ -167,7 +167,7 @@ def test_endpoints_of_one_node_and_pool(polder: Polder) -> None:
     assert ran.code == 0
     assert [asked.target for asked in canned.asked] == [
         f"/v1/endpoints?limit={PAGE}&node=node-1&pool=default",
-        f"/v1/endpoints?limit={PAGE}&after=web-1&node=node-1&pool=default",
+        f"/v1/endpoints?limit={PAGE}&cursor=web-1&node=node-1&pool=default",
     ]
 
 
@@ -193,8 +193,8 @@ def test_list_reads_every_page(polder: Polder) -> None:
     assert set(listing) == {"items", "revision"}
     assert [asked.target for asked in canned.asked] == [
         f"/v1/pools?limit={PAGE}",
-        f"/v1/pools?limit={PAGE}&after=b",
-        f"/v1/pools?limit={PAGE}&after=c",
+        f"/v1/pools?limit={PAGE}&cursor=b",
+        f"/v1/pools?limit={PAGE}&cursor=c",
     ]
 
 

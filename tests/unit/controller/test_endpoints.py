@@ -244,7 +244,7 @@ def test_lists_are_filtered_and_paged(plant: Api) -> None:
     while path:
         page = plant.get(path)
         seen.append([item["id"] for item in page["items"]])
-        path = f"/v1/endpoints?limit=2&after={page['next']}" if "next" in page else ""
+        path = f"/v1/endpoints?limit=2&cursor={page['next']}" if "next" in page else ""
     assert seen == [["e0", "e1"], ["e2", "e3"], ["e4"]]
 
 

@@ -7,7 +7,7 @@ import threading
 
 from controller.serve import Interrupt
 
-SIGNALS = 20_000
+SIGNALS = 5_000
 
 
 def test_a_signal_at_any_point_of_the_wait_ends_it() -> None:

@@ -1,0 +1,121 @@
+"""The parameters of a query: what they mean, what they take, and what a list filters by them.
+
+One declaration checks the request and describes it in the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from controller.reading import Where
+from controller.validation import SHAPES
+from store.model.value import LabelKey, LabelValue, Name, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a query."""
+
+    name: str
+    text: str
+    """What it means, for people."""
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string", "maxLength": 1024})
+    expected: str = ""
+    """What it takes, in words: the end of "expected ..."."""
+    example: str = ""
+    many: bool = False
+    """It may be given several times."""
+    where: Callable[[str], Where[Any]] | None = None
+    """What a list holds then, where it filters."""
+
+    def fault(self, given: str) -> str | None:
+        """Why it does not take this text; None when it does."""
+        if self.schema.get("type") == "integer":
+            low, high = self.schema["minimum"], self.schema["maximum"]
+            fits = given.isascii() and given.isdigit() and low <= int(given[:20]) <= high
+            return None if fits else f"expected a whole number from {low} to {high}"
+        if given not in self.schema.get("enum", (given,)):
+            return f"expected {' or '.join(self.schema['enum'])}"
+        if "pattern" in self.schema and not re.fullmatch(self.schema["pattern"], given):
+            return f"expected {self.expected}"
+        return None if len(given) <= self.schema.get("maxLength", len(given)) else "is too long"
+
+
+def named(name: str, text: str, example: str, field_name: str = "") -> Parameter:
+    """A filter by a field that holds a name, or None."""
+    stored = field_name or name
+    schema = TypeAdapter(Name).json_schema()
+    return Parameter(
+        name,
+        text,
+        schema,
+        SHAPES[schema["pattern"]],
+        example,
+        where=lambda given: Where(
+            lambda value: getattr(value, stored) == given, (f'"{stored}":"{given}"'.encode(),)
+        ),
+    )
+
+
+def one_of(name: str, text: str, values: type[StrEnum]) -> Parameter:
+    """A filter by a field that holds one of few words."""
+    words = [each.value for each in values]
+    return Parameter(
+        name,
+        text,
+        {"type": "string", "enum": words},
+        example=words[0],
+        where=lambda given: Where(
+            lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),)
+        ),
+    )
+
+
+def in_pool(text: str) -> Parameter:
+    """A filter by the pools of an endpoint's addresses."""
+    schema = TypeAdapter(Name).json_schema()
+    return Parameter(
+        "pool",
+        text,
+        schema,
+        SHAPES[schema["pattern"]],
+        "default",
+        where=lambda given: Where(lambda value: given in value.pools, (f'"{given}"'.encode(),)),
+    )
+
+
+def _unanchored(shape: Any) -> str:
+    return str(TypeAdapter(shape).json_schema()["pattern"]).removeprefix("^").removesuffix("$")
+
+
+def _selected(selector: str) -> Where[Any]:
+    key, sign, wanted = selector.partition("=")
+    if key.endswith("!"):
+        key = key.removesuffix("!")
+        return Where(lambda value: _labels(value).get(key) != wanted)
+    if not sign:
+        return Where(lambda value: key in _labels(value), (f'"{key}":'.encode(),))
+    return Where(lambda value: _labels(value).get(key) == wanted, (f'"{key}":"{wanted}"'.encode(),))
+
+
+def _labels(value: Value) -> Mapping[str, str]:
+    found: Mapping[str, str] = value.labels  # type: ignore[attr-defined]
+    return found
+
+
+LABEL = Parameter(
+    "label",
+    "only those with this label: `app=web`, `app` for any value, `app!=web` for another value or none; "
+    "may be given several times, and all have to hold",
+    {"type": "string", "pattern": f"^{_unanchored(LabelKey)}(!?={_unanchored(LabelValue)})?$"},
+    "app=web, app or app!=web, with a label's key and value",
+    "app=web",
+    many=True,
+    where=_selected,
+)
