@@ -15,6 +15,7 @@ from controller.app import Doors, create_app
 from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
+from controller.joining import Issuer
 from controller.serve import ListenError, Server, TlsError, listen
 from controller.services import Services
 from pki.certificate import PkiError
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--audit-file", metavar="FILE", type=Path, help="append a line of JSON for each write")
     made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     credentials.add_argument(made)
+    credentials.add_node_etcd(made)
     add_arguments(made)
     return made
 
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
-            _serve(server, store, doors)
+            _serve(server, store, doors, credentials.issuer(options, store))
     except ListenError as fault:
         return _say(fault, 1)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
@@ -94,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(server: Server, store: Store, doors: Doors) -> None:
-    parts = Services.build(store)
+def _serve(server: Server, store: Store, doors: Doors, issuer: Issuer | None) -> None:
+    parts = Services.build(store, issuer=issuer)
     duties = Duties(store, parts)
     duties.start()
     server.run(create_app(store, parts=parts, doors=doors))

@@ -17,6 +17,7 @@ from controller.api.addresses import addresses
 from controller.api.bgp import bgp
 from controller.api.endpoints import endpoints
 from controller.api.health import health
+from controller.api.joins import joins
 from controller.api.nodes import nodes
 from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
@@ -36,7 +37,7 @@ from store.errors import Corrupt, StoreError
 
 log = logging.getLogger(__name__)
 
-NOUNS = (pools, pool_usage, nodes, peers, tenants, endpoints, addresses, bgp, tokens, health)
+NOUNS = (pools, pool_usage, nodes, joins, peers, tenants, endpoints, addresses, bgp, tokens, health)
 RETRY_AFTER_S = 2
 
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from flask import Flask, Response, g, request
 
 from controller import secret
-from controller.api.health import OPEN
 from controller.bearers import Bearers
 from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
 from controller.rate import RateLimit
-from controller.roles import allowed, named
+from controller.roles import OPEN, allowed, named
 from store.model import Role, Token
 
 MIN_LENGTH = 16

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pki.directory import CA, MAKE, pair, read_identity
+from controller.joining import Issuer
+from pki.directory import CA, MAKE, Directory, pair, read_identity
+from store.etcd_users import AuthService, EtcdUsers
+from store.options import config
 
 ABSENT = object()
 """What a program says of an option that it does not take."""
@@ -18,6 +21,15 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         help="take certificates from here, where polder pki init made them, unless options name others",
+    )
+
+
+def add_node_etcd(parser: argparse.ArgumentParser) -> None:
+    """Add `--node-etcd`."""
+    parser.add_argument(
+        "--node-etcd",
+        metavar="URL[,URL...]",
+        help="client URLs of etcd as nodes reach it, told to those that join (default: those of --etcd)",
     )
 
 
@@ -37,6 +49,25 @@ def complete(options: argparse.Namespace, name: str) -> None:
     if "https://" in options.etcd:
         _fill(options, etcd_ca=pair(options.pki, CA).cert)
         _fill(options, etcd_cert=own.cert, etcd_key=own.key)
+
+
+def issuer(options: argparse.Namespace, etcd: AuthService) -> Issuer | None:
+    """What it takes to let nodes join; None without the authority's key, or where etcd knows no certificates.
+
+    Raises:
+        OptionError: `--node-etcd` is not the URL of an etcd.
+        PkiError: the key is there and cannot be used.
+    """
+    if options.pki is None or options.etcd_ca is None or not pair(options.pki, CA).key.exists():
+        return None
+    urls = options.node_etcd or options.etcd
+    settings = config(argparse.Namespace(**{**vars(options), "etcd": urls}))
+    return Issuer(
+        Directory.open(options.pki).authority,
+        EtcdUsers(etcd),
+        settings.endpoints,
+        options.etcd_ca.read_text(),
+    )
 
 
 def _fill(options: argparse.Namespace, **paths: Path) -> None:

@@ -161,7 +161,11 @@ def _end_node(node: Found[Node], peers_revision: int) -> Unit:
         PrefixEmpty(keys.NODE_BLOCKS.prefix(name)),
         PrefixUnwritten(keys.PEERS.prefix(), peers_revision),
     )
-    leavings = (DeletePrefix(keys.node_prefix(name)), DeletePrefix(keys.SESSIONS.prefix(name)))
+    leavings = (
+        Delete(keys.JOINS.key(name)),
+        DeletePrefix(keys.node_prefix(name)),
+        DeletePrefix(keys.SESSIONS.prefix(name)),
+    )
     return Unit(compares, (Delete(node.key), *leavings))
 
 

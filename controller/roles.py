@@ -43,6 +43,9 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
         "PATCH": PLATFORM,
         "DELETE": PLATFORM,
     },
+    "/v1/nodes/{name}:join-token": {"POST": PLATFORM},
+    "/v1/join": {"GET": EVERY_ROLE, "POST": EVERY_ROLE},
+    "/v1/join:renew": {"POST": EVERY_ROLE},
     "/v1/tenants": {"GET": READERS, "POST": PLATFORM},
     "/v1/tenants/{name}": {"GET": READERS, "PUT": PLATFORM, "PATCH": PLATFORM, "DELETE": PLATFORM},
     "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
@@ -50,7 +53,10 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/addresses": {"GET": READERS},
     "/v1/addresses/{address}": {"GET": EVERY_ROLE},
 }
-"""Path, method, roles. A path is written as in the OpenAPI document. The first two need no token either."""
+"""Path, method, roles. A path is written as in the OpenAPI document."""
+
+OPEN = frozenset({"/healthz", "/readyz", "/v1/join", "/v1/join:renew"})
+"""What needs no token at all: a load balancer has none, and a host that joins shows a secret in the body."""
 
 _BY_RULE: Mapping[tuple[str, str], Roles] = {
     (method, path.replace("{", "<").replace("}", ">")): roles

@@ -15,6 +15,7 @@ from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
 from controller.ipam.release import Releaser
+from controller.joining import Issuer, Joining
 from controller.metrics import Metrics
 from controller.offloop import OffLoop
 from controller.registry import Registry
@@ -46,9 +47,12 @@ class Services:
     retirer: Retirer
     bearers: Bearers
     tokens: Tokens
+    joining: Joining
 
     @classmethod
-    def build(cls, store: Store, clock: Callable[[], datetime] = utc_now) -> Services:
+    def build(
+        cls, store: Store, clock: Callable[[], datetime] = utc_now, *, issuer: Issuer | None = None
+    ) -> Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
         committer = Committer(store, observe=metrics.committed)
@@ -69,6 +73,7 @@ class Services:
             retirer=Retirer(store, committer),
             bearers=bearers,
             tokens=Tokens(store, committer, bearers, clock),
+            joining=Joining(store, clock, issuer),
         )
 
     def close(self) -> None:

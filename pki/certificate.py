@@ -31,6 +31,8 @@ _HOST = re.compile(
     r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 )
 
+PublicKey = ec.EllipticCurvePublicKey
+
 
 class PkiError(Exception):
     """A key, a certificate or a request cannot be used. One line for people."""

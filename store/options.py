@@ -7,7 +7,6 @@ import os
 import ssl
 from pathlib import Path
 
-from store.client import Store
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 
@@ -77,6 +76,6 @@ def _check_files(made: EtcdConfig) -> None:
         ) from None
 
 
-def open_store(args: argparse.Namespace) -> Store:
+def open_store(args: argparse.Namespace) -> EtcdStore:
     """The store that the options name. Connects at the first request. Raises OptionError; see `config`."""
     return EtcdStore(config(args))

@@ -112,7 +112,11 @@ def change_node(name: str, patch: dict[str, Any]) -> Answer:
 )
 def delete_node(name: str) -> Answer:
     """Only while it has no endpoint and no peer, and nobody else holds an address of its blocks."""
-    services().retirer.delete_node(name, match())
+    try:
+        services().retirer.delete_node(name, match())
+    finally:
+        # Also when it is gone already: a controller may have died between the two.
+        services().joining.expel_if_gone(name)
     return Answer(status=204)
 
 

@@ -89,3 +89,5 @@ class Join(Value):
     """The node."""
     sha256: Sha256
     expires: AwareDatetime
+    used_by: Sha256 | None = None
+    """The hash of the public key that joined with it: that one may ask again, if its answer was lost."""
