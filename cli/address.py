@@ -9,7 +9,7 @@ import click
 from cli.example import examples
 from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, Form, field
-from cli.selection import OF_NODE, OF_POOL
+from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.text import printable
 from cli.times import lasted
@@ -33,6 +33,7 @@ ADDRESS = Noun(
         field("by", wide=True),
         field("request", wide=True),
     ),
+    watched=False,
     example="10.64.0.1",
 )
 
@@ -45,6 +46,15 @@ def command() -> None:
 
 
 add_get(command, ADDRESS)
+add_list(
+    command,
+    ADDRESS,
+    OF_POOL,
+    OF_NODE,
+    OF_TENANT,
+    in_state("assigned", "cooldown"),
+    text="Show the addresses that are not free.",
+)
 
 
 @command.command(

@@ -167,7 +167,7 @@ def _each(steps: Sequence[Any], do: Callable[[Any], Any], word: str) -> Iterator
                 code=fault.code,
                 fields=fault.fields,
                 advice=f"{number} of {len(steps)} are {word}; the same command again goes on from there"
-                + (f"; {fault.advice}" if fault.advice else ""),
+                + (f"; {fault.advice}" if fault.advice and fault.code is not Exit.USAGE else ""),
             ) from None
 
 

@@ -36,7 +36,7 @@ def summary(session: Session, node: str | None) -> None:
 
     A session whose speaker no longer reports is marked stale: what is shown is what it said last.
     """
-    listing = session.page(place("bgp", "sessions"), node=node)
+    listing = session.listing(place("bgp", "sessions"), node=node)
     session.print_list(listing, Form("session", "sessions", "peer", columns(datetime.now(UTC))))
     if session.output not in {"table", "wide"}:
         return
@@ -53,7 +53,7 @@ def summary(session: Session, node: str | None) -> None:
 @takes_session
 def routes(session: Session, node: str | None) -> None:
     """Show every prefix that a node announces, and the peers it is announced to."""
-    session.print_list(session.page(place("bgp", "routes"), node=node), ROUTES)
+    session.print_list(session.listing(place("bgp", "routes"), node=node), ROUTES)
 
 
 def columns(now: datetime) -> tuple[Column, ...]:

@@ -29,6 +29,8 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 64
 SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = "-"
+JSON_BEGINS = re.compile(r'[\s[]*\{\s*["}]')
+"""An object whose first key is in quotes, or a list of such. YAML may begin with `{kind: pool}`."""
 
 ADVICE = "correct the file; nothing was changed"
 
@@ -89,8 +91,8 @@ def read_documents(names: Iterable[str]) -> list[Document]:
 
 
 def parse(text: str, source: str) -> list[Document]:
-    """The documents of a text: JSON when it begins like JSON, else YAML. Empty documents are left out."""
-    is_json = text.lstrip().startswith(("{", "["))
+    """The documents of a text: JSON when it begins like it, else YAML. Empty documents are left out."""
+    is_json = JSON_BEGINS.match(text) is not None
     found = [
         document
         for number, line, value in (_json if is_json else _yaml)(text, source)

@@ -15,7 +15,7 @@ from cli.failure import Failure
 from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
 from cli.rest import Json, call
-from cli.selection import OF_NODE, OF_POOL
+from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.setting import Labelling
 
@@ -52,7 +52,7 @@ ENDPOINT = Noun(
     example="web-1",
 )
 
-FAMILIES = {"ipv4": [4], "ipv6": [6], "dual": [4, 6]}
+FAMILIES = {"ipv4": ["ipv4"], "ipv6": ["ipv6"], "dual": ["ipv4", "ipv6"]}
 
 
 @click.group()
@@ -212,5 +212,5 @@ def _gone(session: Session, name: str) -> bool:
     return answer.ok and isinstance(answer.body, dict) and answer.body.get("state") != "releasing"
 
 
-add_list(command, ENDPOINT, OF_NODE, OF_POOL)
+add_list(command, ENDPOINT, OF_NODE, OF_POOL, OF_TENANT, in_state("assigned", "releasing"))
 add_get(command, ENDPOINT)

@@ -33,6 +33,7 @@ class Failure(Exception):
         code: the exit code.
         fields: `(pointer, what is wrong with it)` for each field that the server refused.
         advice: what to do next; empty when there is nothing sensible to say.
+        status: the HTTP status of the answer that it stands for; 0 when there was none.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Failure(Exception):
         code: Exit = Exit.FAILED,
         fields: Sequence[tuple[str, str]] = (),
         advice: str = "",
+        status: int = 0,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.fields = tuple(fields)
         self.advice = advice
+        self.status = status
 
     def lines(self) -> list[str]:
         """What is printed, safe for a terminal."""

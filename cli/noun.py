@@ -98,11 +98,23 @@ def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -
     shown = [command, *(f"{command} {each.example}" for each in filters), f"{command} -o wide"]
     if noun.labelled:
         shown.append(f"{command} -l rack=7 -L app")
+    if noun.watched:
+        shown.append(f"{command} --watch")
 
     @group.command("list", help=text or f"Show all {noun.plural}.", epilog=examples(*shown))
     @listing_options(noun, filters)
     @takes_session
-    def list_(session: Session, label_columns: tuple[str, ...], query: Mapping[str, object]) -> None:
+    def list_(
+        session: Session,
+        label_columns: tuple[str, ...],
+        query: Mapping[str, object],
+        watching: bool = False,
+    ) -> None:
+        if watching:
+            from cli.watch import watch
+
+            watch(session, noun, query, label_columns)
+            return
         session.print_list(session.listing(place(noun.plural), **query), noun, label_columns)
 
 

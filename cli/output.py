@@ -43,6 +43,7 @@ class Form:
         columns: what `list` shows.
         document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
         labelled: whether one has labels.
+        watched: whether the API tells of changes to them.
     """
 
     singular: str
@@ -51,10 +52,16 @@ class Form:
     columns: tuple[Column, ...]
     document: tuple[str, ...] = ()
     labelled: bool = False
+    watched: bool = True
 
     def name(self, item: Item) -> str:
         """`pool/default`: what it is, and which."""
         return f"{self.singular}/{printable(item.get(self.key, ''))}"
+
+    def chosen(self, output: str, label_columns: Sequence[str]) -> list[Column]:
+        """The columns of a table in that output, and one for each of these labels."""
+        columns = [column for column in self.columns if output == "wide" or not column.wide]
+        return columns + [label(key) for key in label_columns]
 
     def documented(self, item: Item) -> Item:
         """As `-o yaml` prints it: the document that `apply` takes, where there is one."""

@@ -7,6 +7,7 @@ import click
 from cli.change import add_create, add_set
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
+from cli.selection import OF_NODE
 from cli.setting import Setting
 
 SETTINGS = (
@@ -77,5 +78,5 @@ add_set(
     'polder peer set tor-a --local-address 192.0.2.100 --hold-time-s ""',
 )
 add_get(command, PEER)
-add_list(command, PEER)
+add_list(command, PEER, OF_NODE)
 add_delete(command, PEER)

@@ -10,11 +10,12 @@ from cli.change import add_create, add_set
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
+from cli.selection import OF_TENANT
 from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting, Several, Switch
 
 SETTINGS = (
-    Setting("cidr", "CIDR", "The range, such as 10.64.0.0/16.", required=True, fixed=True),
+    Setting("cidr", "CIDR", "The range, such as 10.64.0.0/16. It can only grow.", required=True),
     Setting(
         "block_prefixlen",
         "LENGTH",
@@ -101,11 +102,12 @@ add_set(
     SETTINGS,
     """Change a pool.
 
-    What is not given stays; an empty value ("") goes back to the default. For another range or block size
-    make another pool.""",
+    What is not given stays; an empty value ("") goes back to the default. What is assigned stays assigned,
+    whatever is reserved or disabled. For another block size make another pool.""",
     "polder pool set default --cooldown-s 300",
     "polder pool set default --reserved 10.64.0.0/28 --reserved 10.64.7.9",
     "polder pool set default --disabled",
+    "polder pool set default6 --cidr 2001:db8::/60",
     'polder pool set default --cooldown-s "" --enabled',
 )
 
@@ -126,5 +128,5 @@ def show(session: Session, name: str) -> None:
 
 
 add_get(command, POOL)
-add_list(command, POOL)
+add_list(command, POOL, OF_TENANT)
 add_delete(command, POOL)

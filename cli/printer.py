@@ -10,7 +10,6 @@ import click
 from cli.output import (
     Form,
     Item,
-    label,
     print_json,
     print_record,
     print_table,
@@ -51,9 +50,7 @@ class Printer:
         elif self.output == "name":
             click.echo("".join(f"{form.name(item)}\n" for item in items), nl=False)
         else:
-            wide = self.output == "wide"
-            columns = [column for column in form.columns if wide or not column.wide]
-            print_table(items, columns + [label(key) for key in label_columns])
+            print_table(items, form.chosen(self.output, label_columns))
 
     def print_done(self, word: str, **what: str) -> None:
         """Print that something was done to something: `print_done("deleted", pool="default")`."""

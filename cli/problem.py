@@ -57,7 +57,9 @@ def failure(
     if status in {429, 503} and retry_after.isdecimal():
         next_step = f"try again in {retry_after} s"
     message = _sentence(problem, fields) or f"the server answered {status} without saying why"
-    return Failure(message, code=CODES.get(status, Exit.FAILED), fields=fields, advice=next_step)
+    return Failure(
+        message, code=CODES.get(status, Exit.FAILED), fields=fields, advice=next_step, status=status
+    )
 
 
 def _kind(problem: Mapping[str, Any]) -> str:

@@ -22,12 +22,14 @@ class Filter:
         text: the option's help.
         value: a value for the example in the help.
         of: the plural of what it names, for completion; nothing when it is not a name.
+        choices: the values there are, when it is not a name.
     """
 
     name: str
     text: str
     value: str
     of: str = ""
+    choices: tuple[str, ...] = ()
 
     @property
     def example(self) -> str:
@@ -37,7 +39,12 @@ class Filter:
 
 OF_NODE = Filter("node", "Only those of this node.", "node-1", "nodes")
 OF_POOL = Filter("pool", "Only those of this pool.", "default", "pools")
-OF_TENANT = Filter("tenant", "Only those of this tenant.", "acme", "tenants")
+OF_TENANT = Filter("tenant", "Only those of this tenant.", "shop", "tenants")
+
+
+def in_state(*states: str) -> Filter:
+    """Only those in one of these states."""
+    return Filter("state", "Only those in this state.", states[0], choices=states)
 
 
 def listing_options(form: Form, filters: tuple[Filter, ...]) -> Callable[..., Any]:
@@ -53,11 +60,19 @@ def listing_options(form: Form, filters: tuple[Filter, ...]) -> Callable[..., An
         wrapped: Callable[..., Any] = run
         if form.labelled:
             wrapped = _label_options(wrapped)
+        if form.watched:
+            wrapped = click.option(
+                "-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C."
+            )(wrapped)
         for each in reversed(filters):
             complete = names_of(each.of) if each.of else None
-            wrapped = click.option(f"--{each.name}", metavar="NAME", help=each.text, shell_complete=complete)(
-                wrapped
-            )
+            wrapped = click.option(
+                f"--{each.name}",
+                metavar=None if each.choices else "NAME",
+                type=click.Choice(each.choices) if each.choices else None,
+                help=each.text,
+                shell_complete=complete,
+            )(wrapped)
         return wrapped
 
     return decorate
@@ -68,10 +83,9 @@ def _label_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "-l",
         "--selector",
         "selectors",
-        metavar="KEY=VALUE",
+        metavar="LABEL",
         multiple=True,
-        callback=_checked,
-        help="Only those with this label; give it again for another that has to be there too.",
+        help="Only those with this label: app=web, app (any value), app!=web. Repeatable; all have to hold.",
     )
     columns = click.option(
         "-L",
@@ -82,11 +96,3 @@ def _label_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="A column for this label; give it again for another.",
     )
     return selector(columns(function))
-
-
-def _checked(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    for each in given:
-        key, equals, _ = each.partition("=")
-        if not key or not equals:
-            raise click.BadParameter(f"{each!r} is not KEY=VALUE")
-    return given

@@ -68,11 +68,17 @@ class Session(Printer):
 
     def listing(self, path: str, **query: object) -> Json:
         """The whole list `{"items": [...], "revision": N}`, page by page, filtered by the query."""
-        items: list[Json] = []
-        page: Json = {}
-        for page in self._pages(path, query):
-            items += page["items"]
-        return {**{key: value for key, value in page.items() if key != "next"}, "items": items}
+        for last in (False, False, True):
+            try:
+                pages = list(self._pages(path, query))
+            except Failure as fault:
+                # While many pages are read the store may forget their revision (410): begin again.
+                if last or fault.status != 410:
+                    raise
+                continue
+            kept = {key: value for key, value in pages[-1].items() if key != "next"}
+            return {**kept, "items": [item for page in pages for item in page["items"]]}
+        raise AssertionError("not reached")
 
     def page(self, path: str, **query: object) -> Json:
         """One answer that holds a list, with these parameters in the query."""

@@ -31,7 +31,7 @@ def test_summary_counts_what_is_really_up(polder: Polder) -> None:
     with serving(Reply(200, {"items": [UP, DOWN, STALE], "revision": 9})) as canned:
         ran = polder("bgp", "summary", "--server", canned.url)
     lines = ran.out.splitlines()
-    assert canned.asked[0].target == "/v1/bgp/sessions"
+    assert canned.asked[0].target == "/v1/bgp/sessions?limit=500"
     assert "Connection refused" in lines[2]
     assert "ESTABLISHED (stale)" in lines[3]
     assert lines[-1] == "1 of 3 sessions established"
@@ -42,7 +42,7 @@ def test_a_session_that_is_down_advertises_nothing(polder: Polder) -> None:
     with serving(Reply(200, {"items": [UP, waiting], "revision": 9})) as canned:
         ran = polder("bgp", "summary", "--node", "node-1", "--server", canned.url)
     up, down = ran.out.splitlines()[1:3]
-    assert canned.asked[0].target == "/v1/bgp/sessions?node=node-1"
+    assert canned.asked[0].target == "/v1/bgp/sessions?limit=500&node=node-1"
     assert up.split()[-2:] == ["3", "-"]
     assert down.split()[-2:] == ["-", "-"]
 
@@ -51,7 +51,7 @@ def test_routes_are_prefixes_with_the_peers_they_go_to(polder: Polder) -> None:
     route = {"prefix": "10.64.0.0/26", "node": "node-1", "peers": ["tor-a", "tor-b"]}
     with serving(Reply(200, {"items": [route], "revision": 9})) as canned:
         ran = polder("bgp", "routes", "--server", canned.url)
-    assert canned.asked[0].target == "/v1/bgp/routes"
+    assert canned.asked[0].target == "/v1/bgp/routes?limit=500"
     assert [line.split() for line in ran.out.splitlines()] == [
         ["PREFIX", "NODE", "PEERS"],
         ["10.64.0.0/26", "node-1", "tor-a,tor-b"],

@@ -56,7 +56,7 @@ def test_set_sends_only_what_was_given(
 @pytest.mark.parametrize(
     ("noun", "options"),
     [
-        ("pool", "--advertise, --cooldown-s, "),
+        ("pool", "--cidr, --advertise, --cooldown-s, "),
         ("node", "--asn, --router-id, --mtu-bytes, --label, --no-label or --reclaim-after-s"),
         ("endpoint", "--label or --no-label"),
     ],

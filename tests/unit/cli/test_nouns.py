@@ -82,7 +82,7 @@ ENDPOINT = {
         (
             ["endpoint", "create", "e", "--node", "n", "--family", "dual", "--pool", "a", "--pool", "b"],
             "/v1/endpoints",
-            {"id": "e", "node": "n", "families": [4, 6], "pools": ["a", "b"]},
+            {"id": "e", "node": "n", "families": ["ipv4", "ipv6"], "pools": ["a", "b"]},
         ),
     ],
 )

@@ -1,0 +1,159 @@
+"""`list --watch`: the list, and then each change as it comes, until Ctrl-C.
+
+By long polls: each asks for what came after the revision of the answer before, so nothing is missed or told
+twice, whichever controller answers. When none answers the watch waits and goes on; when the store has
+forgotten that revision it reads the list again and tells what is different.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import click
+
+from cli.colour import coloured
+from cli.failure import Exit, Failure
+from cli.output import Column, Form, Item, to_yaml
+from cli.problem import failure
+from cli.rest import call, place
+from cli.session import Session
+from cli.text import printable, shown
+
+WAIT_S = 8
+"""How long the server holds a poll back: less than what is waited for an answer while there are others."""
+RETRY_S = 1.0
+EXPIRED = 410
+
+T = TypeVar("T")
+
+COLOURS = {"added": "green", "changed": "yellow", "deleted": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to an item: it is `there` from the start, `added`, `changed` or `deleted`."""
+
+    word: str
+    item: Item
+
+
+def watch(session: Session, form: Form, query: Mapping[str, object], label_columns: tuple[str, ...]) -> None:
+    """Print the list, and each change to it. Blocking: ends with Ctrl-C."""
+    told = _teller(session, form, label_columns)
+    try:
+        for change in changes(session, form, query):
+            told(change)
+    except KeyboardInterrupt:
+        return
+
+
+def changes(session: Session, form: Form, query: Mapping[str, object]) -> Iterator[Change]:
+    """What is there, and then what happens to it, for ever.
+
+    Raises:
+        Failure: the list cannot be read, or the server refuses to have it watched.
+    """
+    path = place(form.plural)
+    known: dict[str, Item] = {}
+    listing = session.listing(path, **query)
+    yield from _differing(known, listing["items"], form, "there")
+    while True:
+        yield from _following(session, path, query, listing["revision"], known, form)
+        listing = _patiently(lambda: session.listing(path, **query))
+        yield from _differing(known, listing["items"], form, "added")
+
+
+def _following(
+    session: Session, path: str, query: Mapping[str, object], since: int, known: dict[str, Item], form: Form
+) -> Iterator[Change]:
+    """What came after a revision; ends when the store has forgotten it."""
+
+    def poll() -> Item | None:
+        given = {**query, "watch": "poll", "since": since, "wait_s": WAIT_S}
+        answer = call(session.link, "GET", path, query=given)
+        if answer.status == EXPIRED:
+            return None
+        if not answer.ok or not isinstance(answer.body, dict):
+            raise failure(answer.status, answer.body, retry_after=answer.retry_after)
+        return answer.body
+
+    while (body := _patiently(poll)) is not None:
+        since = body["revision"]
+        for each in body["items"]:
+            name, item = str(each["item"].get(form.key)), each["item"]
+            if each["type"] == "delete":
+                yield Change("deleted", known.pop(name, item))
+                continue
+            word = "changed" if name in known else "added"
+            known[name] = item
+            yield Change(word, item)
+
+
+def _differing(known: dict[str, Item], items: list[Item], form: Form, new: str) -> Iterator[Change]:
+    """What a list says that was not known; and what is gone."""
+    now = {str(item.get(form.key)): item for item in items}
+    for name in [name for name in known if name not in now]:
+        yield Change("deleted", known.pop(name))
+    for name, item in now.items():
+        if known.get(name) != item:
+            yield Change("changed" if name in known else new, item)
+        known[name] = item
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask until there is an answer; say once that there is none."""
+    said = False
+    while True:
+        try:
+            return ask()
+        except Failure as fault:
+            if fault.code is not Exit.UNAVAILABLE:
+                raise
+            if not said:
+                click.echo(f"polder: {printable(fault.message)}; trying again", err=True)
+            said = True
+            time.sleep(RETRY_S)
+
+
+def _teller(session: Session, form: Form, label_columns: tuple[str, ...]) -> Callable[[Change], None]:
+    def noted(change: Change) -> Item:
+        return {"change": change.word, form.singular: change.item}
+
+    if session.output == "json":
+        return lambda change: click.echo(json.dumps(noted(change)))
+    if session.output == "yaml":
+        return lambda change: click.echo(f"---\n{to_yaml(noted(change))}", nl=False)
+    if session.output == "name":
+        return lambda change: click.echo(f"{form.name(change.item)} {change.word}")
+    return Rows(form.chosen(session.output, label_columns)).print
+
+
+class Rows:
+    """A table of which nobody knows the next row: a column grows when it has to, and stays so."""
+
+    def __init__(self, columns: list[Column]) -> None:
+        self._columns = [Column("CHANGE", lambda item: None, lambda text: COLOURS.get(text, "")), *columns]
+        self._widths = [len(column.heading) for column in self._columns]
+        self._began = False
+
+    def print(self, change: Change) -> None:
+        """Print one row, and the headings before the first."""
+        if not self._began:
+            click.echo(self._line([column.heading for column in self._columns]))
+        self._began = True
+        texts = [change.word, *(shown(column.value(change.item)) for column in self._columns[1:])]
+        click.echo(self._line(texts, styled=coloured()))
+
+    def _line(self, texts: list[str], *, styled: bool = False) -> str:
+        self._widths = [max(width, len(text)) for width, text in zip(self._widths, texts, strict=True)]
+        padded = [text.ljust(width) for text, width in zip(texts, self._widths, strict=True)]
+        if styled:
+            colours = [column.style(text) for column, text in zip(self._columns, texts, strict=True)]
+            padded = [
+                click.style(text, fg=colour or None) for text, colour in zip(padded, colours, strict=True)
+            ]
+        return "  ".join(padded).rstrip()

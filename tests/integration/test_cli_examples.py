@@ -1,0 +1,104 @@
+"""Every example in the help of `polder` does what it says: each is run against a `polder up`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from tests.support.command_tree import commands, examples_of, parts
+from tests.support.polder_up import Up
+
+pytestmark = pytest.mark.needs("etcd")
+
+ELSEWHERE = {
+    "up": "tests/integration/test_cli_up.py",
+    "attach": "tests/integration/test_cli_up_agent.py",
+    "detach": "tests/integration/test_cli_up_agent.py",
+    "pki": "tests/unit/cli/test_pki.py",
+}
+"""Where the examples of these are tried: they need a node, or write where they say."""
+
+SITE = Path(__file__).parents[2] / "examples" / "site.yaml"
+
+WORLD = """
+{kind: pool, name: default, cidr: 10.64.0.0/16, cooldown_s: 0, disabled: false, reserved: []}
+---
+{kind: pool, name: default6, cidr: "2001:db8::/60", cooldown_s: 0}
+---
+{kind: node, name: node-1, asn: 64511, labels: {rack: "7"}}
+---
+{kind: node, name: node-2, asn: 64512}
+---
+{kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501}
+"""
+INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
+
+TREE = sorted(
+    ((words, command) for words, command in commands() if words[0] not in ELSEWHERE),
+    # What is deleted has to be unused: that comes before anything uses it.
+    key=lambda each: ("delete" not in each[0], each[0]),
+)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One `polder up` for the module."""
+    with Up(tmp_path_factory.mktemp("up"), "--no-agent") as started:
+        yield started.url
+
+
+@pytest.fixture
+def place(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the files that examples name, in an environment that leads to that `polder up`."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "POLDER_SERVER": url,
+        "POLDER_CONFIG": str(tmp_path / "config.yaml"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    shutil.copy(SITE, tmp_path / "site.yaml")
+    Path("world.yaml").write_text(WORLD)
+    Path("inhabited.yaml").write_text(INHABITED)
+    Path("token.txt").write_text("s3cret\n")
+    for name in ("site", "lab"):
+        run(["context", "set", name, "--server", "https://controller.example.net"])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [(words, examples_of(command)) for words, command in TREE],
+    ids=[" ".join(words) for words, _ in TREE],
+)
+def test_the_examples_of_a_command_succeed(
+    place: Path, words: tuple[str, ...], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in lines:
+        run(["apply", "-f", "world.yaml" if words[1:] == ("delete",) else "inhabited.yaml"])
+        capsys.readouterr()
+        if " --watch" in line:
+            continue  # it does not end: tests/integration/test_cli_watch.py
+        if " | " in line:
+            done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+            assert (done.returncode, done.stderr) == (0, ""), line
+            continue
+        if words[0] == "endpoint" and "delete" in words:
+            run(["apply", "-f", "inhabited.yaml"])
+        for vector in parts(line):
+            run(vector)
+        assert capsys.readouterr().err == "", line
+
+
+def run(vector: list[str]) -> None:
+    """Run `polder` in this process, and demand that it succeeds."""
+    with pytest.raises(SystemExit) as ended:
+        main(vector)
+    assert ended.value.code in {0, None}, vector
