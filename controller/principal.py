@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import g
 
+from controller.scope import EVERYTHING, Scope
 from store.model import Role
 
 
@@ -20,6 +21,11 @@ class Principal:
     """With role tenant: the only tenant whose things exist for it."""
     node: str | None = None
     """With role node: the only node whose things exist for it."""
+
+    @property
+    def scope(self) -> Scope:
+        """What exists for it."""
+        return EVERYTHING if self.tenant is None and self.node is None else Scope(self.tenant, self.node)
 
 
 ANYBODY = Principal("anybody", Role.ADMIN)

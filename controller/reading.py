@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from controller import trail
 from controller.problem import not_found
+from controller.scope import EVERYTHING, Scope
 from store.client import KeyValue, Put, Store, Unchanged
 from store.codec import decode, encode
 from store.errors import Compacted, Corrupt
@@ -73,11 +74,11 @@ def read_many(store: Store, kind: Kind[V], parts: Sequence[tuple[str, ...]]) -> 
     return {wanted[found.key]: found.value for found in _decodable(kind, items)}
 
 
-def find(store: Store, kind: Kind[Named], name: str) -> Found[Named]:
-    """What is stored under a name. Raises `Problem` that says which names are near when there is nothing."""
+def find(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) -> Found[Named]:
+    """What is stored under a name, and in `scope`. Raises `Problem` that says which names are near."""
     found = read(store, kind, name)
-    if found is None:
-        names = (value.name for value in scan(store, kind).values)
+    if found is None or not scope.has(found.value):
+        names = (value.name for value in scan(store, kind).values if scope.has(value))
         raise not_found(kind.model.__name__.lower(), name, names)
     return found
 

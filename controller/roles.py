@@ -17,6 +17,8 @@ ADMINS: Roles = frozenset({Role.ADMIN})
 NETWORK: Roles = ADMINS | {Role.NETWORK}
 PLATFORM: Roles = ADMINS | {Role.PLATFORM}
 READERS: Roles = NETWORK | PLATFORM | {Role.READ_ONLY}
+TENANT_READERS: Roles = READERS | {Role.TENANT}
+NODE_READERS: Roles = READERS | {Role.NODE}
 TENANTS: Roles = PLATFORM | {Role.TENANT}
 CLIENTS: Roles = TENANTS | {Role.NODE}
 
@@ -28,17 +30,24 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/tokens": {"GET": ADMINS, "POST": ADMINS},
     "/v1/tokens/{name}": {"GET": ADMINS, "DELETE": ADMINS},
     "/v1/tokens/{name}:rotate": {"POST": ADMINS},
-    "/v1/pools": {"GET": READERS | {Role.TENANT}, "POST": NETWORK},
-    "/v1/pools/{name}": {"GET": READERS | {Role.TENANT}, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
+    "/v1/pools": {"GET": TENANT_READERS, "POST": NETWORK},
+    "/v1/pools/{name}": {"GET": TENANT_READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
     "/v1/pools/{name}/usage": {"GET": READERS},
     "/v1/peers": {"GET": READERS, "POST": NETWORK},
     "/v1/peers/{name}": {"GET": READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
     "/v1/bgp/sessions": {"GET": READERS},
     "/v1/bgp/routes": {"GET": READERS},
     "/v1/blocks": {"GET": READERS},
-    "/v1/nodes": {"GET": READERS | {Role.NODE}, "POST": PLATFORM},
+    "/v1/nodes": {"GET": NODE_READERS, "POST": PLATFORM},
     "/v1/nodes/{name}": {
-        "GET": READERS | {Role.NODE},
+        "GET": NODE_READERS,
+        "PUT": PLATFORM,
+        "PATCH": PLATFORM,
+        "DELETE": PLATFORM,
+    },
+    "/v1/tenants": {"GET": TENANT_READERS, "POST": PLATFORM},
+    "/v1/tenants/{name}": {
+        "GET": TENANT_READERS,
         "PUT": PLATFORM,
         "PATCH": PLATFORM,
         "DELETE": PLATFORM,
@@ -46,11 +55,9 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/nodes/{name}:join-token": {"POST": PLATFORM},
     "/v1/join": {"GET": EVERY_ROLE, "POST": EVERY_ROLE},
     "/v1/join:renew": {"POST": EVERY_ROLE},
-    "/v1/tenants": {"GET": READERS, "POST": PLATFORM},
-    "/v1/tenants/{name}": {"GET": READERS, "PUT": PLATFORM, "PATCH": PLATFORM, "DELETE": PLATFORM},
     "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
-    "/v1/addresses": {"GET": READERS},
+    "/v1/addresses": {"GET": EVERY_ROLE},
     "/v1/addresses/{address}": {"GET": EVERY_ROLE},
 }
 """Path, method, roles. A path is written as in the OpenAPI document."""

@@ -12,12 +12,12 @@ from controller.api.parameter import named, one_of
 from controller.ipam.blocks import block_of
 from controller.ipam.explain import AddressView, Facts, explain
 from controller.principal import principal
-from controller.problem import Problem
+from controller.problem import Problem, not_found
 from controller.reading import read, scan
 from controller.services import services
 from store import keys
 from store.client import Store
-from store.model import Address, AddressState, Block, IPAddress, Pool, Role
+from store.model import Address, AddressState, Block, IPAddress, Pool
 from store.model.value import parse_address
 
 addresses = Noun("addresses")
@@ -76,27 +76,28 @@ def list_addresses() -> Answer:
     )
 )
 def get_address(address: str) -> Answer:
-    """Assigned, cooling down, reserved or free; in fields and in sentences."""
+    """Assigned, cooling down, reserved or free; in fields and in sentences.
+
+    For a tenant or a node no address exists but its own.
+    """
     try:
         parsed = parse_address(address)
     except ValueError as fault:
         raise Problem("not-found", str(fault)) from None
-    store = services().store
+    store, scope = services().store, principal().scope
     pools = scan(store, keys.POOLS).values
     pool = next((pool for pool in pools if parsed in pool.cidr), None)
+    held = read(store, keys.ADDRESSES, pool.name, block_of(pool, parsed), parsed) if pool else None
+    if not scope.whole and (held is None or not scope.has(held.value)):
+        raise not_found("address", str(parsed))
     if pool is None:
         ranges = ", ".join(f"{pool.cidr} ({pool.name})" for pool in pools[:5]) or "none"
-        confined = principal().role in {Role.TENANT, Role.NODE}
-        raise Problem("not-found", f"{parsed} is in no pool" + ("" if confined else f"; pools are {ranges}"))
-    return Answer(explain(_facts(store, pool, parsed)))
+        raise Problem("not-found", f"{parsed} is in no pool; pools are {ranges}")
+    return Answer(explain(_facts(store, pool, parsed, held.value if held else None)))
 
 
-def _facts(store: Store, pool: Pool, address: IPAddress) -> Facts:
-    cidr = block_of(pool, address)
-    claim = read(store, keys.BLOCKS, pool.name, cidr)
-    found = read(store, keys.ADDRESSES, pool.name, cidr, address)
-    held = found.value if found else None
-    _refuse_foreign(address, held)
+def _facts(store: Store, pool: Pool, address: IPAddress, held: Address | None) -> Facts:
+    claim = read(store, keys.BLOCKS, pool.name, block_of(pool, address))
     facts = Facts(address, pool, claim.value if claim else None, held)
     if held is None:
         return facts
@@ -115,14 +116,3 @@ def _facts(store: Store, pool: Pool, address: IPAddress) -> Facts:
         node=node.value if node else None,
         lost=lost.value if lost else None,
     )
-
-
-def _refuse_foreign(address: IPAddress, held: Address | None) -> None:
-    """What is not a tenant's or a node's own does not exist for it."""
-    who = principal()
-    own = {
-        Role.TENANT: held is not None and held.tenant == who.tenant,
-        Role.NODE: held is not None and held.node == who.node,
-    }
-    if not own.get(who.role, True):
-        raise Problem("not-found", f"{address} is in no pool")

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from controller.ipam.request import Request
+from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
@@ -58,13 +59,13 @@ class NewEndpoint(BaseModel):
             raise ValueError("families names ipv4, ipv6 or both, each once")
         return self
 
-    def request(self, *, by: str = "", request: str = "", confined: bool = False) -> Request:
+    def request(self, *, by: str = "", request: str = "", scope: Scope = EVERYTHING) -> Request:
         """What the allocator is asked for.
 
         Args:
             by: the name of the caller's token.
             request: the id of the caller's request.
-            confined: the caller sees its own tenant only.
+            scope: what exists for the caller.
         """
         return Request(
             node=self.node,
@@ -76,7 +77,7 @@ class NewEndpoint(BaseModel):
             labels=self.labels,
             by=by,
             request=request,
-            confined=confined,
+            scope=scope,
             pointers=(
                 "/pools/{}" if self.pools else "/pool",
                 "/addresses/{}" if self.addresses else "/address",

@@ -65,15 +65,17 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
 
 
 def asked(wanted: NewEndpoint) -> Request:
-    """What this caller asks for: one that is confined to a tenant asks for that tenant.
+    """What this caller asks for: the bearer of a tenant's token asks for that tenant.
 
     Raises:
-        Problem: it asks for another tenant, which does not exist for it.
+        Problem: it asks for a tenant or a node that does not exist for it.
     """
     caller = principal()
     if caller.tenant is not None and wanted.tenant not in {None, caller.tenant}:
         raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
-    made = wanted.request(by=caller.name, request=request_id(), confined=caller.tenant is not None)
+    if caller.node not in {None, wanted.node}:
+        raise unknown_reference("/node", "node", wanted.node, [str(caller.node)])
+    made = wanted.request(by=caller.name, request=request_id(), scope=caller.scope)
     return replace(made, tenant=caller.tenant or wanted.tenant)
 
 
@@ -100,7 +102,7 @@ def list_endpoints() -> Answer:
 def get_endpoint(id: str) -> Answer:  # noqa: A002
     """One endpoint."""
     found = read(services().store, keys.ENDPOINTS, id)
-    if found is None:
+    if found is None or not principal().scope.has(found.value):
         raise not_found("endpoint", id)
     return Answer(view(services().store, found.value), revision=found.mod_revision)
 
@@ -118,7 +120,9 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
 )
 def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """It keeps its addresses; its MTU becomes that of the new node."""
-    changed = services().mover.change(id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE), match())
+    changed = services().mover.change(
+        id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE), match(), principal().scope
+    )
     return Answer(view(services().store, changed.value), revision=changed.mod_revision)
 
 
@@ -135,7 +139,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
 )
 def delete_endpoint(id: str) -> Answer:  # noqa: A002
     """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
-    releasing = services().releaser.release(id, match(), request.args.get("uid"))
+    releasing = services().releaser.release(id, match(), request.args.get("uid"), principal().scope)
     if releasing is None:
         return Answer(status=204)
     return Answer(view(services().store, releasing), 202)

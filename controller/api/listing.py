@@ -14,6 +14,7 @@ from controller.api import cursor
 from controller.api.cursor import Cursor
 from controller.api.noun import Answer
 from controller.api.parameter import Parameter
+from controller.principal import principal
 from controller.reading import Listing, Where, page, scan_at
 from controller.services import services
 from store.errors import Compacted, Invalid
@@ -68,7 +69,7 @@ def page_at(
             limit=int(request.args.get(LIMIT.name, DEFAULT_LIMIT)),
             after=start.after,
             revision=start.revision,
-            where=_wanted(filters),
+            where=[*_own(kind), *_wanted(filters)],
         )
 
 
@@ -88,6 +89,12 @@ def render(items: Iterable[BaseModel], found: Listing[V]) -> Answer:
     following = Cursor(found.revision, found.last_key).text(_scope()) if found.last_key else ""
     tail = f',"next":{json.dumps(following)}' if following else ""
     return Answer(f'{{"items":[{texts}],"revision":{found.revision}{tail}}}')
+
+
+def _own(kind: Kind[V]) -> list[Where[V]]:
+    """What a list holds for this caller: what exists for it."""
+    scope = principal().scope
+    return [] if scope.whole else [Where(scope.has, scope.marks(kind.model))]
 
 
 def _wanted(filters: Sequence[Parameter]) -> list[Where[V]]:

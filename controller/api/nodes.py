@@ -12,6 +12,7 @@ from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
 from controller.precondition import demanded_match, match
+from controller.principal import principal
 from controller.reading import Found, find, read_many
 from controller.services import services
 from controller.validation import merge, replaced
@@ -59,7 +60,7 @@ def list_nodes() -> Answer:
 @nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
 def get_node(name: str) -> Answer:
     """One node."""
-    return _shown_alone(find(services().store, keys.NODES, name))
+    return _shown_alone(find(services().store, keys.NODES, name, principal().scope))
 
 
 @nodes.operation(

@@ -8,6 +8,7 @@ from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation, Patch, has_name
 from controller.api.parameter import named
 from controller.precondition import demanded_match, match
+from controller.principal import principal
 from controller.reading import Found, find
 from controller.services import services
 from controller.validation import merge, replaced
@@ -50,7 +51,7 @@ def list_pools() -> Answer:
 @pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool, 304: None}, refuses=(404,)))
 def get_pool(name: str) -> Answer:
     """One pool."""
-    found = find(services().store, keys.POOLS, name)
+    found = find(services().store, keys.POOLS, name, principal().scope)
     return Answer(found.value, revision=found.mod_revision)
 
 

@@ -9,6 +9,7 @@ from controller.api.noun import Answer, Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
 from controller.ipam.tally import usage_of
 from controller.precondition import demanded_match, match
+from controller.principal import principal
 from controller.reading import Found, find, scan
 from controller.services import services
 from controller.validation import merge, replaced
@@ -58,7 +59,7 @@ def list_tenants() -> Answer:
 @tenants.operation(Operation("GET", "/v1/tenants/{name}", "Read a tenant", {200: TenantView}, refuses=(404,)))
 def get_tenant(name: str) -> Answer:
     """One tenant."""
-    return _answer(find(services().store, keys.TENANTS, name))
+    return _answer(find(services().store, keys.TENANTS, name, principal().scope))
 
 
 @tenants.operation(

@@ -180,11 +180,13 @@ class Allocator:
         found = read(self._store, keys.ENDPOINTS, endpoint_id)
         if found is None:
             return None
+        if not request.scope.has(found.value):
+            raise Problem("conflict", f"id {endpoint_id} is taken; use another id")
         if found.value.state is EndpointState.RELEASING:
             detail = f"endpoint {endpoint_id} is being deleted; repeat when it is gone, or use another id"
             raise Problem("releasing", detail, retry_after_s=1)
         if not _is_answer(found.value, request):
-            raise _taken(found.value, request)
+            raise _taken(found.value)
         return found.value
 
     def _over_quota(self, over: OverQuota) -> Problem | None:
@@ -203,7 +205,7 @@ def _alike(request: Request) -> object:
     """What requests have in common of which one is refused as the other; None for one of its own kind."""
     if request.addresses:
         return None
-    return request.node, request.families, request.pools, request.tenant, request.confined, request.pointers
+    return request.node, request.families, request.pools, request.tenant, request.scope, request.pointers
 
 
 def _is_answer(endpoint: Endpoint, request: Request) -> bool:
@@ -223,9 +225,7 @@ def _is_answer(endpoint: Endpoint, request: Request) -> bool:
     )
 
 
-def _taken(endpoint: Endpoint, request: Request) -> Problem:
-    if request.confined and endpoint.tenant != request.tenant:
-        return Problem("conflict", f"id {endpoint.id} is taken; use another id")
+def _taken(endpoint: Endpoint) -> Problem:
     where = f"on {endpoint.node} with {', '.join(map(str, endpoint.addresses))}"
     return Problem(
         "conflict", f"endpoint {endpoint.id} exists {where}, made by another request; use another id"

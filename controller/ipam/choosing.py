@@ -41,7 +41,7 @@ def wants(request: Request, node: Node, pools: Listing[Pool]) -> tuple[Want, ...
     Raises:
         Problem: it names a pool or an address that cannot serve, or no pool can; says which and why.
     """
-    seen = Listing(tuple(found for found in pools.items if _exists(found.value, request)), pools.revision)
+    seen = Listing(tuple(each for each in pools.items if request.scope.has(each.value)), pools.revision)
     named = _named(request, node, seen)
     held = _held(request, node, seen, named)
     families = request.families or tuple({*named, *held})
@@ -51,10 +51,6 @@ def wants(request: Request, node: Node, pools: Listing[Pool]) -> tuple[Want, ...
         held.get(family) or (Want((named[family],)) if family in named else _any(request, node, seen, family))
         for family in sorted(set(families))
     )
-
-
-def _exists(pool: Pool, request: Request) -> bool:
-    return not request.confined or pool.tenant in {None, request.tenant}
 
 
 def _named(request: Request, node: Node, pools: Listing[Pool]) -> dict[int, Found[Pool]]:

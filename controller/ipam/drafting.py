@@ -16,6 +16,7 @@ from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
 from controller.problem import Problem
 from controller.reading import Found, read, scan
+from controller.scope import Scope
 from store import keys
 from store.client import Compare, Store
 from store.model import Address, AddressState, Endpoint, Node, Pool
@@ -78,7 +79,7 @@ class Drafter:
         """
         node, tenant = known.node(request), known.tenant(request)
         asked = wants(request, node.value, known.pools())
-        picked = self._pick(asked, node)
+        picked = self._pick(asked, node, request.scope)
         addresses = tuple(each.spot.address for each in picked)
         endpoint = Endpoint(
             id=endpoint_id,
@@ -115,19 +116,20 @@ class Drafter:
                 key = keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address)
                 each.space.mistrust(contended=self._store.get(key) is not None)
 
-    def _pick(self, asked: Sequence[Want], node: Found[Node]) -> list[Picked]:
+    def _pick(self, asked: Sequence[Want], node: Found[Node], scope: Scope) -> list[Picked]:
         picked: list[Picked] = []
         complete = False
         try:
             for want in asked:
-                picked.append(self._requested(want, node) if want.address else self._free(want, node))
+                pick = self._requested if want.address else self._free
+                picked.append(pick(want, node, scope))
             complete = True
         finally:
             if not complete:
                 put_back(picked)
         return picked
 
-    def _free(self, want: Want, node: Found[Node]) -> Picked:
+    def _free(self, want: Want, node: Found[Node], scope: Scope) -> Picked:
         """A free address of the best pool that has one."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
@@ -136,16 +138,16 @@ class Drafter:
                 spot = space.take(pool, node, thorough=thorough)
                 if spot is not None:
                     return Picked(pool, spot, space)
-        raise self._full(want, node.value.name)
+        raise self._full(want, node.value.name, scope)
 
-    def _requested(self, want: Want, node: Found[Node]) -> Picked:
+    def _requested(self, want: Want, node: Found[Node], scope: Scope) -> Picked:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
         pool, address = want.pools[0], want.address
         assert address is not None  # noqa: S101
         cidr = blocks.block_of(pool.value, address)
         held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, address)
         if held is not None:
-            raise _in_use(held.value)
+            raise _in_use(held.value, scope)
         claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
         if claimed is None:
             self._claims.claim(pool, node, cidr)
@@ -161,7 +163,11 @@ class Drafter:
             space = self._spaces.setdefault((pool, node), Space(self._store, self._claims, pool, node))
         return space
 
-    def _full(self, want: Want, node: str) -> Problem:
+    def _full(self, want: Want, node: str, scope: Scope) -> Problem:
+        if not scope.whole:  # how much others have is not for the caller
+            names = ", ".join(pool.value.name for pool in want.pools)
+            detail = f"no free address for node {node} in pool {names}; use another node or pool"
+            return Problem("pool-full", detail, pool=want.pools[0].value.name, node=node)
         said = [self._figures(pool.value, node) for pool in want.pools]
         reasons = [reason for reason, _ in said] + list(want.passed_over)
         detail = f"{listed(reasons)}. Delete endpoints there, grow a pool, or use another"
@@ -201,7 +207,9 @@ def put_back(picked: Sequence[Picked]) -> None:
             each.space.put_back(each.spot)
 
 
-def _in_use(held: Address) -> Problem:
+def _in_use(held: Address, scope: Scope) -> Problem:
+    if not scope.has(held):
+        return Problem("address-in-use", f"{held.address} is not free; ask for another, or leave address out")
     why = (
         f"{held.address} is assigned to endpoint {held.endpoint}"
         if held.state is AddressState.ASSIGNED

@@ -40,7 +40,8 @@ class Known:
         """The node of a request. Raises `Problem` when there is none."""
         found = self._nodes.get(request.node) or read(self._store, keys.NODES, request.node)
         if found is None:
-            names = () if request.confined else [node.name for node in scan(self._store, keys.NODES).values]
+            nodes = scan(self._store, keys.NODES).values
+            names = [node.name for node in nodes if request.scope.has(node)]
             raise unknown_reference("/node", "node", request.node, names)
         self._nodes[request.node] = found
         return found
@@ -52,7 +53,8 @@ class Known:
             return None
         found = self._tenants.get(name) or read(self._store, keys.TENANTS, name)
         if found is None:
-            names = () if request.confined else [each.name for each in scan(self._store, keys.TENANTS).values]
+            tenants = scan(self._store, keys.TENANTS).values
+            names = [tenant.name for tenant in tenants if request.scope.has(tenant)]
             raise unknown_reference("/tenant", "tenant", name, names)
         self._tenants[name] = found
         return found

@@ -16,6 +16,7 @@ from controller.ipam.unit import Unit
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Found, read, scan
+from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Store
 from store.model import Endpoint, EndpointState
@@ -31,17 +32,21 @@ class Mover:
         self._committer = committer
 
     def change(
-        self, endpoint_id: str, edit: Callable[[Endpoint], Endpoint], match: Match = WHATEVER
+        self,
+        endpoint_id: str,
+        edit: Callable[[Endpoint], Endpoint],
+        match: Match = WHATEVER,
+        scope: Scope = EVERYTHING,
     ) -> Found[Endpoint]:
         """Apply an edit of node and labels; returns the endpoint as it is then. Idempotent.
 
         Raises:
-            Problem: there is no such endpoint or node, it is not the one that `match` demands, or it is
-                being deleted.
+            Problem: there is no such endpoint in `scope` or no such node, it is not the one that `match`
+                demands, or it is being deleted.
         """
         for _ in range(ATTEMPTS):
             found = read(self._store, keys.ENDPOINTS, endpoint_id)
-            if found is None:
+            if found is None or not scope.has(found.value):
                 raise not_found("endpoint", endpoint_id)
             match.demand(f"endpoint {endpoint_id}", found.mod_revision)
             wanted = edit(found.value)
@@ -49,17 +54,17 @@ class Mover:
                 return found
             if found.value.state is EndpointState.RELEASING:
                 raise Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")
-            changed, unit = self._plan(found, wanted)
+            changed, unit = self._plan(found, wanted, scope)
             if revision := self._committer.commit(unit):
                 return Found(changed, found.key, revision)
         raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
-    def _plan(self, found: Found[Endpoint], wanted: Endpoint) -> tuple[Endpoint, Unit]:
+    def _plan(self, found: Found[Endpoint], wanted: Endpoint, scope: Scope) -> tuple[Endpoint, Unit]:
         if wanted.node == found.value.node:
             return wanted, units.relabel(found, wanted)
         target = read(self._store, keys.NODES, wanted.node)
         if target is None:
-            names = [node.name for node in scan(self._store, keys.NODES).values]
+            names = [node.name for node in scan(self._store, keys.NODES).values if scope.has(node)]
             raise unknown_reference("/node", "node", wanted.node, names)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
         held = holdings(self._store, found.value)

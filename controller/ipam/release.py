@@ -21,6 +21,7 @@ from controller.ipam.units import Cooling
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, not_found
 from controller.reading import Found, read
+from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Absent, Store
 from store.errors import LeaseExpired
@@ -67,7 +68,13 @@ class Releaser:
         self._clock = clock
         self._cooldowns = Cooldowns(store)
 
-    def release(self, endpoint_id: str, match: Match = WHATEVER, uid: str | None = None) -> Endpoint | None:
+    def release(
+        self,
+        endpoint_id: str,
+        match: Match = WHATEVER,
+        uid: str | None = None,
+        scope: Scope = EVERYTHING,
+    ) -> Endpoint | None:
         """End an endpoint: None when it is gone, else the record while its node cleans up.
 
         Idempotent: a repeated call tries again to end it.
@@ -77,16 +84,16 @@ class Releaser:
             uid: of the assignment that is meant: one made later under the same id is left alone.
 
         Raises:
-            Problem: there is no such endpoint, or it is not the one that `match` or `uid` demands.
+            Problem: there is no such endpoint in `scope`, or it is not the one that `match` or `uid` demands.
         """
         found = read(self._store, keys.ENDPOINTS, endpoint_id)
-        if found is None:
+        if found is None or not scope.has(found.value):
             raise not_found("endpoint", endpoint_id)
         if uid not in {None, found.value.uid}:
             raise _other_assignment(found.value)
         uid = found.value.uid
         for _ in range(ATTEMPTS):
-            if found is None or found.value.uid != uid:
+            if found is None or found.value.uid != uid or not scope.has(found.value):
                 return None
             match.demand(f"endpoint {endpoint_id}", found.mod_revision)
             if self.finalise(found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.scope import EVERYTHING, Scope
 from store.model import IPAddress
 
 
@@ -26,8 +27,8 @@ class Request:
     """The name of the caller's token."""
     request: str = ""
     """The caller's id of this request."""
-    confined: bool = False
-    """The caller sees its own tenant only: pools of others do not exist for it."""
+    scope: Scope = EVERYTHING
+    """What exists for the caller: nothing else is used, and nothing else is named when it is refused."""
     pointers: tuple[str, str] = ("/pools/{}", "/addresses/{}")
     """Where the pools and addresses stand in the body, for a problem that names one."""
 
