@@ -21,7 +21,7 @@ from lab.wait import wait_until
 from tests.history.client import Client
 from tests.history.op import Outcome
 from tests.history.recorder import History
-from tests.history.site import NODES, POOLS, Site, site
+from tests.history.site import Site, site
 from tests.history.workload import Workload
 from tests.support.containers import attach, delete, make, undisturbed
 from tests.support.labs import TIMES
@@ -121,7 +121,7 @@ def load(three: Site, path: Path) -> Iterator[History]:
 
     def serve(number: int) -> None:
         client = Client(number, three.wires(), history)
-        workload = Workload(client, Random(number), NODES, POOLS, twice=0.0)
+        workload = Workload(client, Random(number), twice=0.0)
         while not stop.is_set():
             workload.step()
         client.close()

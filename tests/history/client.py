@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lab.rest import Answer
 from tests.history.op import Kind, Op, Outcome, Seen
@@ -19,6 +20,7 @@ from tests.history.wire import Lost, NotSent, Wire
 PATIENCE_S = 20.0
 PAUSE_S = 0.1
 GONE_POLL_S = 0.05
+NOT_NOW = frozenset({429, 503})
 
 
 @dataclass(slots=True)
@@ -44,13 +46,13 @@ class Client:
     def assign(
         self,
         name: str,
-        asked: Mapping[str, str],
+        asked: Mapping[str, Any],
         labels: Mapping[str, str],
         *,
         hang_up: bool = False,
         twice: bool = False,
     ) -> Op:
-        """Ask for an endpoint on `asked["node"]`, from a pool, perhaps with an address."""
+        """Ask for an endpoint: `asked` is what the body says of node, pools, addresses and tenant."""
         begun = time.monotonic()
         body = {"id": name, **asked, "labels": dict(labels)}
         said = self._twice(body) if twice else _Said()
@@ -71,11 +73,11 @@ class Client:
         said = self._ask("PATCH", f"/v1/endpoints/{name}", {"node": node}, _Said(), hang_up=hang_up)
         return self._record(Kind.MOVE, name, begun, said, {"node": node})
 
-    def release(self, name: str, *, hang_up: bool = False) -> Op:
-        """Delete an endpoint, and wait until it is gone."""
+    def release(self, name: str, uid: str | None, *, hang_up: bool = False) -> Op:
+        """Delete an endpoint, if it is the one that has this uid, and wait until it is gone."""
         begun = time.monotonic()
         path = f"/v1/endpoints/{name}"
-        said = self._ask("DELETE", path, None, _Said(), hang_up=hang_up)
+        said = self._ask("DELETE", f"{path}?uid={uid}" if uid else path, None, _Said(), hang_up=hang_up)
         until = begun + PATIENCE_S
         while said.answer is not None and said.answer.status in {200, 202}:
             if time.monotonic() > until:
@@ -93,7 +95,7 @@ class Client:
             wire.close()
 
     def _ask(self, method: str, path: str, body: object, said: _Said, *, hang_up: bool = False) -> _Said:
-        """Ask until somebody answers. A 5xx is no answer, but that of a controller that failed inside is."""
+        """Ask until somebody answers; "not now" is no answer."""
         until = time.monotonic() + PATIENCE_S
         while said.attempts == 0 or time.monotonic() < until:
             said.attempts += 1
@@ -104,7 +106,7 @@ class Client:
             except Lost:
                 said.loose = True
             else:
-                if answer.status != 503:
+                if answer.status not in NOT_NOW:
                     said.answer = answer
                     return said
                 said.loose = True
@@ -145,7 +147,7 @@ class Client:
         return self._wires[self._next % len(self._wires)]
 
     def _record(
-        self, kind: Kind, name: str, begun: float, said: _Said, asked: Mapping[str, str] | None = None
+        self, kind: Kind, name: str, begun: float, said: _Said, asked: Mapping[str, Any] | None = None
     ) -> Op:
         answer = said.answer
         why = _why(answer)

@@ -56,8 +56,8 @@ class Op:
     loose: bool = False
     """An attempt was sent that nobody has the result of: it may take effect at any later time."""
     attempts: int = 1
-    asked: dict[str, str] = field(default_factory=dict)
-    """`node`, `pool`, `address`, as far as they were asked for."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What a body said: `node`, and for an assignment `pools`, `addresses`, `tenant`."""
     seen: tuple[Seen, ...] = ()
     """The endpoint: none when it is not there, two when the request was sent to two controllers at once."""
     why: str = ""

@@ -1,20 +1,21 @@
 """The second witness: etcd's own history, revision by revision. Pure.
 
 After every revision, each assigned address key must stand for a record that lists the address, and back;
-an address that somebody had, or that cools down, is somebody else's only after its key was deleted. What
-the clients cannot see, because it was over before they looked, shows here.
+an address that somebody had, or that cools down, is somebody else's only after its key was deleted; a
+tenant's use is what its records hold, and within its quota. What the clients cannot see, because it was
+over before they looked, shows here.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from store import keys
 from store.client import Change, Changed
 from store.codec import decode
-from store.model import Address, AddressState, Endpoint
+from store.model import Address, AddressState, Endpoint, Tenant, Usage
 
 
 @dataclass(slots=True)
@@ -26,8 +27,13 @@ class Replay:
     """Id, uid and addresses of every record that ever was."""
     revision: int = 0
     _keys: dict[str, Address] = field(default_factory=dict)
-    _records: dict[str, frozenset[str]] = field(default_factory=dict)
+    _records: dict[str, Endpoint] = field(default_factory=dict)
     _touched: set[str] = field(default_factory=set)
+    _limits: dict[str, Tenant] = field(default_factory=dict)
+    _told: dict[str, Usage] = field(default_factory=dict)
+    _held: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Addresses of each tenant in each family, by its records."""
+    _counted: set[str] = field(default_factory=set)
 
     def take(self, change: Change) -> None:
         """One change."""
@@ -41,13 +47,24 @@ class Replay:
             self._address(parts[-1], decode(Address, value, key=key) if value else None)
         elif (parts := keys.ENDPOINTS.parts(key)) is not None:
             self._record(parts[0], decode(Endpoint, value, key=key) if value else None)
+        elif (parts := keys.USAGE.parts(key)) is not None and value:
+            self._told[parts[0]] = decode(Usage, value, key=key)
+            self._counted.add(parts[0])
+        elif (parts := keys.TENANTS.parts(key)) is not None and value:
+            self._limits[parts[0]] = decode(Tenant, value, key=key)
 
     def settle(self) -> None:
         """The revision is over: what it touched must fit together."""
+        self._settle_addresses()
+        self._settle_tenants()
+        self._touched.clear()
+        self._counted.clear()
+
+    def _settle_addresses(self) -> None:
         listed: defaultdict[str, set[str]] = defaultdict(set)
         for address in self._touched:
-            for name, addresses in self._records.items():
-                if address in addresses:
+            for name, record in self._records.items():
+                if address in map(str, record.addresses):
                     listed[address].add(name)
         for address in sorted(self._touched):
             held = self._keys.get(address)
@@ -57,7 +74,16 @@ class Replay:
                 self.faults.append(
                     f"revision {self.revision}: {address}: key of {holder or 'nobody'}, record of {who}"
                 )
-        self._touched.clear()
+
+    def _settle_tenants(self) -> None:
+        for tenant in sorted(self._counted):
+            told, limit = self._told.get(tenant, Usage(tenant=tenant)), self._limits.get(tenant)
+            held = self._held[tenant, 4], self._held[tenant, 6]
+            if (told.ipv4, told.ipv6) != held:
+                self.faults.append(f"revision {self.revision}: {tenant} holds {held}, counted as {told}")
+            limits = (limit.max_ipv4, limit.max_ipv6) if limit is not None else (None, None)
+            if any(most is not None and now > most for now, most in zip(held, limits, strict=True)):
+                self.faults.append(f"revision {self.revision}: {tenant} holds {held} of {limits}")
 
     def _address(self, address: str, value: Address | None) -> None:
         self._touched.add(address)
@@ -70,12 +96,20 @@ class Replay:
             self.faults.append(f"revision {self.revision}: {address} was taken over: {before} then {value}")
 
     def _record(self, name: str, value: Endpoint | None) -> None:
-        before = self._records.pop(name, frozenset())
-        now = frozenset(str(address) for address in value.addresses) if value is not None else frozenset()
+        before = self._records.pop(name, None)
         if value is not None:
-            self._records[name] = now
+            self._records[name] = value
             self.assigned.add((name, value.uid, tuple(map(str, value.addresses))))
-        self._touched |= before ^ now
+        self._touched |= _addresses(before) ^ _addresses(value)
+        for record, sign in ((before, -1), (value, 1)):
+            if record is not None and record.tenant is not None:
+                self._counted.add(record.tenant)
+                for address in record.addresses:
+                    self._held[record.tenant, address.version] += sign
+
+
+def _addresses(record: Endpoint | None) -> set[str]:
+    return {str(address) for address in record.addresses} if record is not None else set()
 
 
 def replayed(changes: Iterable[Change]) -> Replay:

@@ -15,7 +15,7 @@ from tests.history.client import Client
 from tests.history.nemesis import FAULTS, Fault, Nemesis
 from tests.history.op import Kind, Op, Outcome
 from tests.history.recorder import History
-from tests.history.site import NODES, POOLS, Site
+from tests.history.site import Site
 from tests.history.workload import Workload
 
 
@@ -62,7 +62,7 @@ def _work(site: Site, plan: Plan, history: History) -> tuple[Nemesis, float]:
 
     def serve(number: int) -> None:
         client = Client(number, site.wires(), history)
-        workload = Workload(client, Random(plan.seed * 1000 + number), NODES, POOLS, plan.twice)
+        workload = Workload(client, Random(plan.seed * 1000 + number), plan.twice)
         while not stop.is_set():
             workload.step()
         client.close()

@@ -39,6 +39,8 @@ class Pool:
 
 
 POOLS = (Pool("hot", "10.65.0.0/25", 28, 0), Pool("cool", "10.65.1.0/26", 29, 1))
+SIX = Pool("six", "fd00:65::/120", 124, 0)
+TENANTS = {"red": {"max_ipv4": 25, "max_ipv6": 10}, "blue": {"max_ipv4": 25}}
 
 
 def topology() -> Topology:
@@ -71,10 +73,12 @@ class Site:
         return [Wire(host.netns, API_ADDRESS, API_PORT) for host in self.management.hosts]
 
     def prepare(self) -> None:
-        """Create nodes and pools, start the agents. Raises LabError."""
+        """Create nodes, pools and tenants, start the agents. Raises LabError."""
         for node in NODES:
             self.lab.api.do("POST", "/v1/nodes", {"name": node, "asn": 64600})
-        for pool in POOLS:
+        for tenant, limits in TENANTS.items():
+            self.lab.api.do("POST", "/v1/tenants", {"name": tenant, **limits})
+        for pool in (*POOLS, SIX):
             body = {name: getattr(pool, name) for name in ("name", "cidr", "block_prefixlen", "cooldown_s")}
             self.lab.api.do("POST", "/v1/pools", {**body, "borrow": True})
         self.agents.launch()

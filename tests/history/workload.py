@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from random import Random
+from typing import Any
 
 from tests.history.client import Client
 from tests.history.op import Op, Outcome
-from tests.history.site import ATTACH, Pool
+from tests.history.site import ATTACH, NODES, POOLS, SIX, TENANTS
 
 ENOUGH = 6
 """Endpoints of one client."""
 HANG_UP = 0.06
 REQUESTED = 0.2
+BOTH_FAMILIES = 0.2
+OF_A_TENANT = 0.5
 ATTACHED = 0.25
 
 
@@ -24,17 +26,15 @@ class Workload:
 
     client: Client
     dice: Random
-    nodes: Sequence[str]
-    pools: Sequence[Pool]
     twice: float
     """How often a request is sent to two controllers at once."""
     _made: int = 0
     _held: dict[str, str] = field(default_factory=dict)
-    """Id to node of what is certainly there."""
+    """Id to uid of what is certainly there."""
     _doubtful: set[str] = field(default_factory=set)
     """Perhaps there: to be released."""
     _free: list[str] = field(default_factory=list)
-    """Ids that are certainly gone, with no attempt of ours on its way: they can be used again."""
+    """Ids that are certainly gone, and nothing that we sent can change that: they can be used again."""
     _loose: set[str] = field(default_factory=set)
 
     def step(self) -> None:
@@ -52,36 +52,40 @@ class Workload:
         reuse = self._free and self.dice.random() < 0.5
         name = self._free.pop() if reuse else f"c{self.client.number}-{self._made}"
         self._made += not reuse
-        node, pool = self.dice.choice(self.nodes), self.dice.choice(self.pools)
-        asked = {"node": node, "pool": pool.name}
-        if self.dice.random() < REQUESTED:
-            asked["address"] = str(self.dice.choice(list(ip_network(pool.cidr).hosts())))
         labels = {ATTACH: "yes"} if self.dice.random() < ATTACHED else {}
         twice = self.dice.random() < self.twice
-        op = self.client.assign(name, asked, labels, twice=twice, hang_up=not twice and self._hangs_up())
+        op = self.client.assign(name, self._asked(), labels, twice=twice, hang_up=self._hangs_up())
         self._note(op)
         if op.outcome is Outcome.OK:
-            self._held[name] = node
+            self._held[name] = op.seen[0].uid
         elif op.loose or op.outcome is Outcome.UNKNOWN:
             self._doubtful.add(name)
         else:
             self._retire(name)
 
+    def _asked(self) -> dict[str, Any]:
+        """What a new endpoint is to be."""
+        pool = self.dice.choice(POOLS)
+        both = self.dice.random() < BOTH_FAMILIES
+        asked = {"node": self.dice.choice(NODES), "pools": [pool.name, *([SIX.name] if both else [])]}
+        if self.dice.random() < REQUESTED:
+            asked["addresses"] = [str(self.dice.choice(list(ip_network(pool.cidr).hosts())))]
+        if self.dice.random() < OF_A_TENANT:
+            asked["tenant"] = self.dice.choice(sorted(TENANTS))
+        return asked
+
     def _release(self, name: str) -> None:
-        op = self.client.release(name, hang_up=self._hangs_up())
-        self._note(op)
-        self._held.pop(name, None)
+        uid = self._held.pop(name, None)
+        op = self.client.release(name, uid, hang_up=self._hangs_up())
+        if uid is None:
+            self._note(op)  # else it can only ever mean what is gone now
         if op.outcome is Outcome.OK:
             self._retire(name)
         else:
             self._doubtful.add(name)
 
     def _move(self, name: str) -> None:
-        node = self.dice.choice(self.nodes)
-        op = self.client.move(name, node, hang_up=self._hangs_up())
-        self._note(op)
-        if op.outcome is Outcome.OK:
-            self._held[name] = node
+        self._note(self.client.move(name, self.dice.choice(NODES), hang_up=self._hangs_up()))
 
     def _read(self, name: str) -> None:
         self.client.read(name)

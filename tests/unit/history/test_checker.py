@@ -24,7 +24,7 @@ def op(
     outcome: Outcome = Outcome.OK,
     loose: bool = False,
     why: str = "",
-    **asked: str,
+    **asked: object,
 ) -> Op:
     """An operation that took half a second."""
     return Op(0, kind, name, at, at + 0.5, outcome, loose, 1, asked, seen, why)
@@ -111,7 +111,7 @@ BAD: dict[str, tuple[list[Op], dict[str, Seen], str]] = {
         "is now",
     ),
     "another address than was asked for": (
-        [op(Kind.ASSIGN, 1, WEB, node="rack-1", address="10.65.0.9")],
+        [op(Kind.ASSIGN, 1, WEB, node="rack-1", addresses=["10.65.0.9"])],
         {"web": WEB},
         "asked for",
     ),
@@ -148,5 +148,9 @@ def test_what_must_not_happen_is_found(case: str) -> None:
 
 
 def test_a_line_of_the_history_is_read_as_it_was_written() -> None:
-    for each in (ASSIGN, UNKNOWN_RELEASE, op(Kind.ASSIGN, 1, WEB, AGAIN, node="rack-1", address="10.65.0.1")):
+    for each in (
+        ASSIGN,
+        UNKNOWN_RELEASE,
+        op(Kind.ASSIGN, 1, WEB, AGAIN, node="rack-1", addresses=["10.65.0.1"]),
+    ):
         assert Op.parse(each.line()) == each

@@ -9,7 +9,7 @@ import pytest
 from controller.reading import put
 from store import keys
 from store.client import Change, Changed, Delete, KeyValue, Op, Put, Removed
-from store.model import Address, AddressState, Endpoint
+from store.model import Address, AddressState, Endpoint, Tenant, Usage
 from tests.history.replay import Replay, replayed
 from tests.support.cluster import endpoint
 from tests.support.ipam import now
@@ -53,16 +53,35 @@ FREED: list[Op] = [gone(record(WEB)), gone(held(WEB))]
 COOLED: list[Op] = [gone(record(WEB)), held(WEB, AddressState.COOLDOWN)]
 MOVED: list[Op] = [record(WEB.model_copy(update={"node": "node-2"})), held(WEB)]
 
+QUOTA = put(keys.TENANTS, Tenant(name="red", max_ipv4=1), "red")
+RED = WEB.model_copy(update={"tenant": "red"})
+MORE = endpoint("more", "10.64.0.2").model_copy(update={"tenant": "red"})
+
+
+def used(count: int) -> Put:
+    return put(keys.USAGE, Usage(tenant="red", ipv4=count), "red")
+
+
 GOOD: dict[str, list[list[Op]]] = {
     "assigned, moved, freed": [ASSIGNED, MOVED, FREED],
     "cooled down, then another's": [ASSIGNED, COOLED, [gone(held(WEB))], [record(DB), held(DB)]],
     "freed, then another's": [ASSIGNED, FREED, [record(DB), held(DB)]],
+    "counted": [[QUOTA], [record(RED), held(RED), used(1)], [*FREED, used(0)]],
 }
 BAD: dict[str, list[list[Op]]] = {
     "taken over for a moment": [ASSIGNED, [record(DB), held(DB)], [gone(record(DB)), held(WEB)]],
     "taken over while it cools down": [ASSIGNED, COOLED, [record(DB), held(DB)]],
     "a key without its record": [[held(WEB)]],
     "a record without its key": [[record(WEB)]],
+    "not counted": [[QUOTA], [record(RED), held(RED)]],
+    "counted too late": [[QUOTA], [record(RED), held(RED)], [used(1)]],
+    "counted and not there": [[QUOTA], [used(1)]],
+    "freed and still counted": [[QUOTA], [record(RED), held(RED), used(1)], FREED],
+    "more than the quota": [
+        [QUOTA],
+        [record(RED), held(RED), used(1)],
+        [record(MORE), held(MORE), used(2)],
+    ],
     "the record goes first": [ASSIGNED, [gone(record(WEB))], [gone(held(WEB))]],
     "another record takes its place and the key stays": [
         ASSIGNED,
