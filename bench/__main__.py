@@ -10,7 +10,15 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import dataplane_ready, dataplane_throughput, e2e_latency, ipam_reclaim, ipam_single
+from bench import (
+    dataplane_ready,
+    dataplane_throughput,
+    e2e_latency,
+    ipam_fill,
+    ipam_reclaim,
+    ipam_scale,
+    ipam_single,
+)
 from bench.row import Row, progress
 from lab.errors import LabError
 from lab.lab import Lab
@@ -33,6 +41,8 @@ ROWS: dict[str, Callable[[], Row]] = {
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
     "ipam.single": ipam_single.measure,
     "ipam.reclaim": ipam_reclaim.measure,
+    "ipam.fill": ipam_fill.measure,
+    "ipam.scale": ipam_scale.measure,
 }
 
 

@@ -32,12 +32,14 @@ def measure() -> Row:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/11"})
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
-        bodies = tuple(json.dumps({"node": f"node-{number}"}) for number in range(NODES))
+        requests = tuple(
+            ("POST", "/v1/endpoints", json.dumps({"node": f"node-{number}"})) for number in range(NODES)
+        )
         ours, theirs, samples = [], [], []
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, CLIENTS, SECONDS))
-                done = load(Job(service.port, "/v1/endpoints", bodies, CLIENTS, SECONDS))
+                done = load(Job(service.port, requests, CLIENTS, SECONDS))
                 ours.append(done.rate)
                 samples.extend(done.milliseconds)
                 progress(

@@ -8,13 +8,15 @@ output; see `run`.
 from __future__ import annotations
 
 import json
+import math
 import selectors
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from typing import Any
 
 HEAD_END = b"\r\n\r\n"
@@ -22,13 +24,20 @@ HEAD_END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to send: each client takes the next of `bodies` in turn, over a connection that it keeps."""
+    """What to send: each client takes the next request in turn, over a connection that it keeps.
+
+    Args:
+        port: on loopback.
+        requests: method, path and JSON body of each.
+        clients: how many there are.
+        seconds: for so long, the requests again and again; None sends each once.
+        expect: the status that every answer must have.
+    """
 
     port: int
-    path: str
-    bodies: tuple[str, ...]
+    requests: tuple[tuple[str, str, str], ...]
     clients: int
-    seconds: float
+    seconds: float | None = None
     expect: int = 201
 
 
@@ -73,6 +82,8 @@ class _Client:
 
 def _length(head: bytes) -> int:
     lower = head.lower()
+    if b"content-length:" not in lower:  # 204 has none
+        return 0
     begin = lower.index(b"content-length:") + len(b"content-length:")
     return int(lower[begin:].split(b"\r\n", 1)[0])
 
@@ -87,37 +98,36 @@ def load(job: Job) -> Outcome:
 
 def run(job: Job) -> Outcome:
     """Send for so many seconds, then wait for what is in flight."""
-    following = _requests(job.path, job.bodies)
+    following = _requests(job)
     clients = [_Client(job.port, job.expect) for _ in range(job.clients)]
     samples: list[float] = []
     began = time.perf_counter()
-    until = began + job.seconds
+    until = began + job.seconds if job.seconds else math.inf
     with selectors.DefaultSelector() as selector:
         for client in clients:
             selector.register(client.socket, selectors.EVENT_READ, client)
-            client.send(following())
+            client.send(next(following))
         while selector.get_map():
             for key, _ in selector.select():
                 took = key.data.receive()
                 if took is None:
                     continue
                 samples.append(took)
-                if time.perf_counter() < until:
-                    key.data.send(following())
+                if time.perf_counter() < until and (request := next(following, None)):
+                    key.data.send(request)
                 else:
                     selector.unregister(key.fileobj)
                     key.data.socket.close()
     return Outcome(tuple(samples), time.perf_counter() - began)
 
 
-def _requests(path: str, bodies: Sequence[str]) -> Callable[[], bytes]:
+def _requests(job: Job) -> Iterator[bytes]:
     made = [
-        f"POST {path} HTTP/1.1\r\nHost: polder\r\nContent-Type: application/json\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: polder\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-        for body in bodies
+        for method, path, body in job.requests
     ]
-    turn = iter(range(1 << 62))
-    return lambda: made[next(turn) % len(made)]
+    return cycle(made) if job.seconds else iter(made)
 
 
 if __name__ == "__main__":

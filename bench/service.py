@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,18 +23,29 @@ READY_S = 30.0
 
 
 class Service:
-    """A context manager: etcd with its data on disk and one controller process, both ended on exit."""
+    """A context manager: etcd with its data on disk and one controller process, both ended on exit.
 
-    def __init__(self) -> None:
+    Args:
+        prepare: writes to the store before the controller is started.
+    """
+
+    def __init__(self, prepare: Callable[[EtcdStore], None] = lambda store: None) -> None:
+        self._prepare = prepare
         self._stack = ExitStack()
         self.port = 0
+        self.ready_s = 0.0
+        """Seconds from the controller's start until it was ready."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # Not below /tmp where that is memory: etcd's log has to reach a disk.
             self._directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
             self.etcd = stack.enter_context(EtcdServer(self._directory / "etcd"))
+            with closing(self.store()) as store:
+                self._prepare(store)
+            began = time.perf_counter()
             self._start(stack)
+            self.ready_s = time.perf_counter() - began
             self._stack = stack.pop_all()
         return self
 

@@ -1,0 +1,144 @@
+"""`ipam.scale`: a controller over 1,000 nodes and 100,000 endpoints, beside one over an empty store.
+
+The store is filled with the very values that the controller writes, and then the controller is started:
+how long until it is ready, how long a page of 500 endpoints takes, what memory it takes after all that,
+and how fast it assigns, in turns with the other one.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from uuid import uuid4
+
+from bench.load import Job, load
+from bench.row import Row, median, percentile, progress
+from bench.service import Service
+from controller.ipam.blocks import mac_of
+from controller.reading import put
+from store import keys
+from store.client import MAX_TXN_OPS, Put
+from store.etcd import EtcdStore
+from store.model import Address, Block, Endpoint, IPNetwork, Node, Pool
+
+NODES, ENDPOINTS = 1_000, 100_000
+POOL = Pool(name="default", cidr=ip_network("10.0.0.0/10"), block_prefixlen=25)
+PAGE, PAGES = 500, 20
+CLIENTS, ROUNDS, SECONDS = 32, 5, 3.0
+READY_GOAL_S, MEMORY_GOAL_MB, PAGE_GOAL_MS, RATIO_GOAL = 15.0, 600.0, 50.0, 0.8
+
+
+def measure() -> Row:
+    """Measure."""
+    with ExitStack() as stack:
+        empty = stack.enter_context(Service(lambda store: fill(store, 0)))
+        progress(f"ipam.scale: {NODES} nodes and {ENDPOINTS} endpoints go into the store")
+        full = stack.enter_context(Service(lambda store: fill(store, ENDPOINTS)))
+        progress(f"ipam.scale: ready after {full.ready_s:.2f} s (goal {READY_GOAL_S:g})")
+        pages_ms = [_page_ms(full, number) for number in range(PAGES)]
+        rates = [(_rate(full), _rate(empty)) for _ in range(ROUNDS)]
+        memory_mb = _resident_mb(full.process.pid)
+    ours, theirs = median([one for one, _ in rates]), median([other for _, other in rates])
+    page_ms = percentile(pages_ms, 99)
+    progress(f"ipam.scale: a page of {PAGE} takes {median(pages_ms):.1f} ms, at most {page_ms:.1f} ms")
+    progress(f"ipam.scale: {memory_mb:.0f} MB resident (goal {MEMORY_GOAL_MB:g})")
+    ok = (
+        full.ready_s <= READY_GOAL_S
+        and memory_mb <= MEMORY_GOAL_MB
+        and page_ms <= PAGE_GOAL_MS
+        and ours / theirs >= RATIO_GOAL
+    )
+    goal = (
+        f"ratio >= {RATIO_GOAL}; ready {full.ready_s:.1f} of {READY_GOAL_S:g} s, "
+        f"memory {memory_mb:.0f} of {MEMORY_GOAL_MB:g} MB, page {page_ms:.0f} of {PAGE_GOAL_MS:g} ms"
+    )
+    return Row(
+        name="ipam.scale",
+        value=ours,
+        unit="addresses/s",
+        p50=median(pages_ms),
+        p99=page_ms,
+        peer="the same over an empty store",
+        peer_value=theirs,
+        ratio=ours / theirs,
+        goal=goal,
+        ok=ok,
+    )
+
+
+def fill(store: EtcdStore, endpoints: int) -> None:
+    """Write a pool, the nodes, and so many endpoints, evenly spread; in full transactions."""
+    batch: list[Put] = []
+    for each in _writes(endpoints):
+        batch.append(each)
+        if len(batch) == MAX_TXN_OPS:
+            store.txn([], batch)
+            batch = []
+    if batch:
+        store.txn([], batch)
+
+
+def _writes(endpoints: int) -> Iterator[Put]:
+    yield put(keys.POOLS, POOL, POOL.name)
+    size = 1 << (POOL.cidr.max_prefixlen - POOL.block_prefixlen)
+    first = int(POOL.cidr.network_address)
+    for number in range(NODES):
+        node = f"node-{number:04}"
+        yield put(keys.NODES, Node(name=node, asn=64512), node)
+        if endpoints:
+            cidr = ip_network((first + number * size, POOL.block_prefixlen))
+            block = Block(cidr=cidr, pool=POOL.name, node=node)
+            yield put(keys.BLOCKS, block, POOL.name, cidr)
+            yield put(keys.NODE_BLOCKS, block, node, cidr)
+            yield from _endpoints(node, cidr, endpoints // NODES)
+
+
+def _endpoints(node: str, cidr: IPNetwork, count: int) -> Iterator[Put]:
+    since = datetime.now(UTC)
+    for offset in range(1, count + 1):
+        address = ip_address(int(cidr.network_address) + offset)
+        endpoint = Endpoint(
+            id=uuid4().hex,
+            uid=uuid4().hex,
+            node=node,
+            pools=(POOL.name,),
+            addresses=(address,),
+            mac=mac_of(address),
+            labels={"app": f"app-{offset % 50}"},
+        )
+        held = Address(address=address, pool=POOL.name, endpoint=endpoint.id, node=node, since=since)
+        record = put(keys.ENDPOINTS, endpoint, endpoint.id)
+        yield record
+        yield Put(keys.NODE_ENDPOINTS.key(node, endpoint.id), record.value)
+        yield put(keys.ADDRESSES, held, POOL.name, cidr, address)
+
+
+def _page_ms(service: Service, number: int) -> float:
+    """The time of one page of the list, somewhere in it."""
+    prefix = f"{number * 256 // PAGES:02x}"  # ids are random: this is where the page begins
+    with closing(http.client.HTTPConnection("127.0.0.1", service.port, timeout=60)) as connection:
+        began = time.perf_counter()
+        connection.request("GET", f"/v1/endpoints?limit={PAGE}&after={prefix}")
+        answer = json.loads(connection.getresponse().read())
+        took = (time.perf_counter() - began) * 1000
+    if len(answer["items"]) != PAGE:
+        raise SystemExit(f"bench: a page of {len(answer['items'])} instead of {PAGE}")
+    return took
+
+
+def _rate(service: Service) -> float:
+    names = [f"node-{number:04}" for number in range(0, NODES, NODES // CLIENTS)]
+    requests = tuple(("POST", "/v1/endpoints", json.dumps({"node": name})) for name in names)
+    return load(Job(service.port, requests, CLIENTS, SECONDS)).rate
+
+
+def _resident_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
