@@ -123,7 +123,7 @@ def run(job: Job) -> Outcome:
 
 def _requests(job: Job) -> Iterator[bytes]:
     made = [
-        f"{method} {path} HTTP/1.1\r\nHost: polder\r\nContent-Type: application/json\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         for method, path, body in job.requests
     ]
