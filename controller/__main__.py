@@ -100,7 +100,7 @@ def _serve(server: Server, store: Store, doors: Doors, issuer: Issuer | None) ->
     parts = Services.build(store, issuer=issuer)
     duties = Duties(store, parts)
     duties.start()
-    server.run(create_app(store, parts=parts, doors=doors))
+    server.run(create_app(store, parts=parts, doors=doors), stopping=parts.hubs.close)
     duties.stop()
     parts.close()
     store.close()

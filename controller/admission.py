@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 
-from flask import Flask, g, request
+from flask import Flask, request
 
+from controller import place
 from controller.api.health import OPEN
 from controller.problem import Problem
 
@@ -30,10 +31,8 @@ class Admission:
     def _enter(self) -> None:
         if request.path in OPEN:
             return
-        if not self._places.acquire(blocking=False):
+        if not place.take(self._places):
             raise Problem("busy", "too many requests wait for the store", retry_after_s=1)
-        g.admitted = True
 
     def _leave(self, fault: BaseException | None) -> None:
-        if g.pop("admitted", False):
-            self._places.release()
+        place.give_back()

@@ -16,6 +16,7 @@ from controller.admission import MAX_IN_HAND, Admission
 from controller.api.addresses import addresses
 from controller.api.bgp import bgp
 from controller.api.endpoints import endpoints
+from controller.api.events import events
 from controller.api.health import health
 from controller.api.joins import joins
 from controller.api.nodes import nodes
@@ -37,7 +38,20 @@ from store.errors import Corrupt, StoreError
 
 log = logging.getLogger(__name__)
 
-NOUNS = (pools, pool_usage, nodes, joins, peers, tenants, endpoints, addresses, bgp, tokens, health)
+NOUNS = (
+    pools,
+    pool_usage,
+    nodes,
+    joins,
+    peers,
+    tenants,
+    endpoints,
+    addresses,
+    bgp,
+    events,
+    tokens,
+    health,
+)
 RETRY_AFTER_S = 2
 
 

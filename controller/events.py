@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 
 from controller.reading import put
+from controller.turn import Turn
 from store import keys
 from store.client import Store
 from store.errors import LeaseExpired, StoreError
@@ -39,7 +39,7 @@ class Events:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._turn = Turn()  # the lease is granted within it
         self._lease_id = 0
         self._granted = float("-inf")
 
@@ -86,13 +86,13 @@ class Events:
             except LeaseExpired:  # somebody ended it, or the store was restored
                 if last:
                     raise
-                with self._lock:
+                with self._turn:
                     self._granted = float("-inf")
             else:
                 return
 
     def _lease(self) -> int:
-        with self._lock:
+        with self._turn:
             now = self._monotonic()
             if now - self._granted >= SHARED_S:
                 self._lease_id, self._granted = self._store.grant(KEPT_S), now

@@ -149,11 +149,15 @@ def _send_pieces(response: Response, headers: list[tuple[str, str]], proto: Any)
     try:
         transport = proto.response_stream(response.status_code, headers)
         for piece in response.iter_encoded():
-            complete(transport.send_bytes(piece))
+            complete(_sent(transport, piece))
     except (RSGIProtocolClosed, RSGIProtocolError):
         log.debug("event=client-left")
     finally:
         response.close()
+
+
+async def _sent(transport: Any, piece: bytes) -> None:
+    await transport.send_bytes(piece)  # granian queues without a bound: see `watching.answer.STREAM_BYTES`
 
 
 def _refuse(*_: object) -> Any:

@@ -65,7 +65,7 @@ def _operation(operation: Operation) -> Document:
     described: Document = {
         "operationId": f"{operation.method.lower()}{re.sub('[^a-z0-9]+', '_', operation.path)}".rstrip("_"),
         "summary": operation.summary,
-        "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.query)],
+        "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.parameters)],
         "responses": {str(status): _answer(operation, status) for status in operation.answers},
     }
     for status in sorted({*_always(operation), *_preconditions(operation), *operation.refuses}):
@@ -77,7 +77,8 @@ def _operation(operation: Operation) -> Document:
 
 def _always(operation: Operation) -> tuple[int, ...]:
     of_write = () if operation.method == "GET" else (429,)
-    return (401, 403, 422, 503, *of_write, *((400, 413, 415) if operation.body else ()))
+    of_watch = (410,) if operation.topic else ()
+    return (401, 403, 422, 503, *of_write, *of_watch, *((400, 413, 415) if operation.body else ()))
 
 
 def _preconditions(operation: Operation) -> tuple[int, ...]:

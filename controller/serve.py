@@ -12,6 +12,7 @@ import errno
 import os
 import queue
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,16 @@ class Server(MTServer):
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
         self.main_loop_interrupt = Interrupt()  # type: ignore[assignment]
 
-    def run(self, app: Flask) -> None:
-        """Blocking, until a signal. Requests in hand have `GRACE_S` to end."""
+    def run(self, app: Flask, stopping: Callable[[], None] = lambda: None) -> None:
+        """Blocking, until a signal; then `stopping` is called. Requests in hand have `GRACE_S` to end."""
+        self._stopping = stopping
         gateway: Any = Gateway(app, THREADS)  # granian's stub knows applications that are functions only
         self.serve(target_loader=lambda: gateway, wrap_loader=False)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop serving."""
+        self._stopping()
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
     def signal_handler_reload(self, *_: Any) -> None:
         """SIGHUP does nothing: there is nothing to read again."""

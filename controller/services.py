@@ -21,6 +21,7 @@ from controller.offloop import OffLoop
 from controller.registry import Registry
 from controller.retire import Retirer
 from controller.tokens import Tokens
+from controller.watching.hubs import Hubs
 from store.client import Store
 
 EXTENSION = "polder"
@@ -39,6 +40,7 @@ class Services:
     clock: Callable[[], datetime]
     metrics: Metrics
     events: Events
+    hubs: Hubs
     committer: Committer
     registry: Registry
     allocator: Allocator
@@ -56,7 +58,7 @@ class Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
         committer = Committer(store, observe=metrics.committed)
-        store = OffLoop(store)
+        direct, store = store, OffLoop(store)
         committer.start()
         bearers = Bearers(store)
         bearers.start()
@@ -65,6 +67,7 @@ class Services:
             clock=clock,
             metrics=metrics,
             events=Events(store, clock),
+            hubs=Hubs(direct),
             committer=committer,
             registry=Registry(store, committer),
             allocator=Allocator(store, committer, clock),
@@ -77,7 +80,8 @@ class Services:
         )
 
     def close(self) -> None:
-        """Finish what is queued for the store. Idempotent."""
+        """End every watch, and finish what is queued for the store. Idempotent."""
+        self.hubs.close()
         self.committer.close()
         self.bearers.stop()
 

@@ -111,17 +111,19 @@ class TxnResult:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A key was written."""
+    """A key was written. `before` is what it held, for a watch that asked for it."""
 
     item: KeyValue
+    before: KeyValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A key was deleted, or its lease expired, at `revision`."""
+    """A key was deleted, or its lease expired, at `revision`. `before`: as in `Changed`."""
 
     key: str
     revision: int
+    before: KeyValue | None = None
 
 
 Change = Changed | Removed
@@ -178,8 +180,11 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Watch:
-        """Watch every key that begins with one of `prefixes`, from `start_revision` on, inclusive."""
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> Watch:
+        """Watch every key that begins with one of `prefixes`, from `start_revision` on, inclusive.
+
+        With `previous` each change tells what the key held before, unless that is compacted.
+        """
         ...
 
     def grant(self, ttl_s: int) -> int:

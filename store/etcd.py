@@ -175,9 +175,10 @@ class EtcdStore:
         response = self._call("txn", request, write=bool(ops))
         return TxnResult(response.succeeded, response.header.revision)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> EtcdWatch:
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> EtcdWatch:
+        creates = [wire.watch_fields(prefix, start_revision, previous) for prefix in prefixes]
         try:
-            watch = EtcdWatch(self, self._members[self._current], prefixes, start_revision)
+            watch = EtcdWatch(self, self._members[self._current], creates)
         except ValueError as error:
             raise Unavailable(f"the store was closed ({error})") from error
         with self._lock:
@@ -280,11 +281,10 @@ class EtcdStore:
 class EtcdWatch:
     """An open watch; see `store.client.Watch`. One stream carries the watches of all prefixes."""
 
-    def __init__(self, store: EtcdStore, member: _Member, prefixes: Sequence[str], revision: int) -> None:
+    def __init__(self, store: EtcdStore, member: _Member, creates: Sequence[wire.Fields]) -> None:
         self._closed = threading.Event()
         self._store = store
         self._member = member
-        creates = [wire.watch_fields(prefix, revision) for prefix in prefixes]
         self._stream = member.method("watch")(self._requests(creates), metadata=HAS_LEADER)
 
     def __iter__(self) -> Iterator[tuple[Change, ...]]:

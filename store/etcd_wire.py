@@ -62,9 +62,9 @@ def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
     return {"compare": [_compare(each) for each in compares], "success": [_op(each) for each in ops]}
 
 
-def watch_fields(prefix: str, start_revision: int) -> Fields:
+def watch_fields(prefix: str, start_revision: int, previous: bool) -> Fields:
     """A WatchCreateRequest. No fragments: each answer then holds whole transactions."""
-    return {**span(prefix), "start_revision": start_revision}
+    return {**span(prefix), "start_revision": start_revision, "prev_kv": previous}
 
 
 def permission_fields(prefix: str, *, write: bool) -> Fields:
@@ -79,12 +79,14 @@ def key_value(kv: Any) -> KeyValue:
 
 def changes(events: Iterable[Any]) -> tuple[Change, ...]:
     """Our values of mvccpb.Events."""
-    return tuple(
-        Removed(event.kv.key.decode(), event.kv.mod_revision)
-        if event.type == EVENT_DELETE
-        else Changed(key_value(event.kv))
-        for event in events
-    )
+    return tuple(map(_change, events))
+
+
+def _change(event: Any) -> Change:
+    before = key_value(event.prev_kv) if event.HasField("prev_kv") else None
+    if event.type == EVENT_DELETE:
+        return Removed(event.kv.key.decode(), event.kv.mod_revision, before)
+    return Changed(key_value(event.kv), before)
 
 
 def _compare(compare: Compare) -> Fields:

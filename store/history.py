@@ -34,6 +34,11 @@ class History:
             if (item := self.at(key, revision)) is not None:
                 yield item
 
+    def before(self, change: Change) -> KeyValue | None:
+        """What the key of a change held before it; None also when that is compacted."""
+        before = revision_of(change) - 1
+        return None if before < self.compacted else self.at(key_of(change), before)
+
     def write(self, ops: Sequence[Op]) -> tuple[Change, ...]:
         """Apply operations as one revision, if they change anything; returns the changes."""
         revision = self.revision + 1

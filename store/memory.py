@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from store.client import (
@@ -95,10 +95,10 @@ class MemoryStore:
                 raise Unavailable("the answer was lost", outcome_unknown=True)
             return TxnResult(True, self._history.revision)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> MemoryWatch:
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> MemoryWatch:
         with self._changed:
             self._begin()
-            return MemoryWatch(self, tuple(prefixes), start_revision)
+            return MemoryWatch(self, tuple(prefixes), start_revision, previous=previous)
 
     def grant(self, ttl_s: int) -> int:
         if ttl_s < 1:
@@ -186,8 +186,11 @@ class MemoryStore:
 class MemoryWatch:
     """An open watch; see `store.client.Watch`. Made by `MemoryStore.watch`, whose lock it shares."""
 
-    def __init__(self, store: MemoryStore, prefixes: tuple[str, ...], start_revision: int) -> None:
+    def __init__(
+        self, store: MemoryStore, prefixes: tuple[str, ...], start_revision: int, *, previous: bool
+    ) -> None:
         self._store = store
+        self._previous = previous
         self._prefixes = prefixes
         self._next = start_revision or store._history.revision + 1
         self._outages = store._outages
@@ -226,9 +229,12 @@ class MemoryWatch:
         for revision, changes in history.since(self._next):
             self._next = revision + 1
             if mine := tuple(each for each in changes if key_of(each).startswith(self._prefixes)):
-                return mine
+                return tuple(map(self._with_before, mine)) if self._previous else mine
         self._next = max(self._next, history.revision + 1)
         return ()
+
+    def _with_before(self, change: Change) -> Change:
+        return replace(change, before=self._store._history.before(change))
 
     def _patience_s(self) -> float | None:
         ends = [lease.expires for lease in self._store._leases.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,9 @@ from controller.problem import not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import services
 from controller.validation import merge
+from controller.watching.hub import Topic
 from store import keys
+from store.client import Store
 from store.model import Endpoint, EndpointState
 from store.model.endpoint import Uid
 
@@ -79,6 +82,11 @@ def asked(wanted: NewEndpoint) -> Request:
     return replace(made, tenant=caller.tenant or wanted.tenant)
 
 
+def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str]:
+    seen = [new_view(each) for each in shown] if settled else views(store, shown)
+    return [each.model_dump_json() for each in seen]
+
+
 @endpoints.operation(
     Operation(
         "GET",
@@ -86,6 +94,7 @@ def asked(wanted: NewEndpoint) -> Request:
         "List endpoints",
         {200: EndpointView},
         query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.ENDPOINTS, _watched),
     )
 )
 def list_endpoints() -> Answer:

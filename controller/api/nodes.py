@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,14 @@ from controller.principal import principal
 from controller.reading import Found, find, read_many
 from controller.services import services
 from controller.validation import merge, replaced
+from controller.watching.hub import Topic
 from store import keys
+from store.client import Store
 from store.model import Alive, Node, Program
 
 nodes = Noun("nodes")
+
+Alives = Mapping[tuple[str, ...], Alive]
 
 FILTERS = (LABEL,)
 MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s")
@@ -48,13 +52,25 @@ def create_node(node: Node) -> Answer:
     return _made(stored, new)
 
 
+def _watched(store: Store, shown: Sequence[Node], settled: bool) -> list[str]:
+    alive = {} if settled else _alive(store, shown)
+    return [each.model_dump_json() for each in _views(shown, alive)]
+
+
 @nodes.operation(
-    Operation("GET", "/v1/nodes", "List nodes", {200: NodeView}, query=(*listing.PAGING, *FILTERS))
+    Operation(
+        "GET",
+        "/v1/nodes",
+        "List nodes",
+        {200: NodeView},
+        query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.NODES, _watched),
+    )
 )
 def list_nodes() -> Answer:
     """Every node, by name."""
     found = listing.paged(keys.NODES, filters=FILTERS)
-    return listing.render(_views(found.values), found)
+    return listing.render(_views(found.values, _alive(services().store, found.values)), found)
 
 
 @nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
@@ -127,13 +143,15 @@ def _made(found: Found[Node], new: bool) -> Answer:
 
 
 def _shown_alone(found: Found[Node]) -> Answer:
-    return Answer(_views([found.value])[0], revision=found.mod_revision)
+    shown = _views([found.value], _alive(services().store, [found.value]))
+    return Answer(shown[0], revision=found.mod_revision)
 
 
-def _views(shown: Sequence[Node]) -> list[NodeView]:
-    alive = read_many(
-        services().store, keys.ALIVE, [(node.name, program.value) for node in shown for program in Program]
-    )
+def _alive(store: Store, shown: Sequence[Node]) -> Alives:
+    return read_many(store, keys.ALIVE, [(node.name, program.value) for node in shown for program in Program])
+
+
+def _views(shown: Sequence[Node], alive: Alives) -> list[NodeView]:
     return [
         NodeView(
             **node.model_dump(),

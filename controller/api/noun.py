@@ -18,6 +18,8 @@ from controller.api.parameter import Parameter
 from controller.precondition import is_known, tag
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, validate
+from controller.watching import answer as watching
+from controller.watching.hub import Topic
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -70,6 +72,13 @@ class Operation:
     """The statuses of problems, beside those that any request can get."""
     matches: bool = False
     """It heeds If-Match and If-None-Match."""
+    topic: Topic | None = None
+    """What can be watched at this path."""
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        """Those of the query."""
+        return (*self.query, *(watching.PARAMETERS if self.topic else ()))
 
 
 Handler = Callable[..., Answer]
@@ -101,6 +110,8 @@ class Noun(Blueprint):
 def _view(declared: Operation, handler: Handler) -> Callable[..., Response]:
     def view(**parts: str) -> Response:
         _check_query(declared)
+        if declared.topic is not None and watching.is_asked():
+            return watching.answer(declared.topic, declared.query)
         arguments: list[Any] = list(parts.values())
         if declared.body is not None:
             arguments.append(_read_body(declared.body))
@@ -139,7 +150,7 @@ def too_large() -> Problem:
 def _check_query(declared: Operation) -> None:
     if not request.args:
         return
-    taken = {each.name: each for each in declared.query}
+    taken = {each.name: each for each in declared.parameters}
     faults = [
         Fault(fault, parameter=name)
         for name, given in request.args.lists()

@@ -11,6 +11,7 @@ from controller.precondition import demanded_match, match
 from controller.reading import Found, find
 from controller.services import services
 from controller.validation import merge, replaced
+from controller.watching.hub import Topic, as_stored
 from store import keys
 from store.model import Peer
 
@@ -29,7 +30,16 @@ def create_peer(peer: Peer) -> Answer:
     return _made(stored, new)
 
 
-@peers.operation(Operation("GET", "/v1/peers", "List peers", {200: Peer}, query=(*listing.PAGING, *FILTERS)))
+@peers.operation(
+    Operation(
+        "GET",
+        "/v1/peers",
+        "List peers",
+        {200: Peer},
+        query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.PEERS, as_stored),
+    )
+)
 def list_peers() -> Answer:
     """Every peer, by name."""
     found = listing.paged(keys.PEERS, filters=FILTERS)

@@ -12,6 +12,7 @@ from controller.principal import principal
 from controller.reading import Found, find
 from controller.services import services
 from controller.validation import merge, replaced
+from controller.watching.hub import Topic, as_stored
 from store import keys
 from store.model import Pool
 
@@ -41,7 +42,16 @@ def create_pool(pool: Pool) -> Answer:
     return _made(stored, new)
 
 
-@pools.operation(Operation("GET", "/v1/pools", "List pools", {200: Pool}, query=(*listing.PAGING, *FILTERS)))
+@pools.operation(
+    Operation(
+        "GET",
+        "/v1/pools",
+        "List pools",
+        {200: Pool},
+        query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.POOLS, as_stored),
+    )
+)
 def list_pools() -> Answer:
     """Every pool, by name."""
     found = listing.paged(keys.POOLS, filters=FILTERS)

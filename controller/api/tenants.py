@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from controller.api import listing
@@ -10,10 +11,12 @@ from controller.api.parameter import LABEL
 from controller.ipam.tally import usage_of
 from controller.precondition import demanded_match, match
 from controller.principal import principal
-from controller.reading import Found, find, scan
+from controller.reading import Found, find, read_many, scan
 from controller.services import services
 from controller.validation import merge, replaced
+from controller.watching.hub import Topic
 from store import keys
+from store.client import Store
 from store.model import Tenant, Usage
 
 tenants = Noun("tenants")
@@ -45,8 +48,20 @@ def create_tenant(tenant: Tenant) -> Answer:
     return _made(*services().registry.create_tenant(tenant))
 
 
+def _watched(store: Store, shown: Sequence[Tenant], settled: bool) -> list[str]:
+    used = {} if settled else read_many(store, keys.USAGE, [(each.name,) for each in shown])
+    return [_shown(each, used.get((each.name,))).model_dump_json() for each in shown]
+
+
 @tenants.operation(
-    Operation("GET", "/v1/tenants", "List tenants", {200: TenantView}, query=(*listing.PAGING, *FILTERS))
+    Operation(
+        "GET",
+        "/v1/tenants",
+        "List tenants",
+        {200: TenantView},
+        query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.TENANTS, _watched),
+    )
 )
 def list_tenants() -> Answer:
     """Every tenant, by name."""

@@ -78,7 +78,7 @@ class FlakyStore:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return self.inner.get_many(keys)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Watch:
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> Watch:
         return self.inner.watch(prefixes, start_revision=start_revision)
 
     def grant(self, ttl_s: int) -> int:

@@ -1,0 +1,194 @@
+"""Watches over HTTP: server-sent events, and long polls.
+
+A list tells its revision; `since` that revision a watch tells all that came after it, so that between
+list and watch nothing is missed. Whoever comes back with the id of the last event he got, at this
+controller or another, gets what followed it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from flask import Response, request
+
+from controller import place as places
+from controller.api.parameter import Parameter
+from controller.principal import principal
+from controller.problem import Fault, Problem
+from controller.reading import scan
+from controller.services import services
+from controller.watching.change import PLACE, Place, Told, parse_place
+from controller.watching.hub import Hub, Topic
+from controller.watching.hubs import Hubs
+from controller.watching.subscription import End, Subscription, Wanted
+from store import keys
+from store.client import Store
+
+EVENT_STREAM = "text/event-stream"
+HEARTBEAT_S = 15.0
+STREAM_S = 1800.0
+"""A stream ends then, and its client comes back: with a token that may have been revoked since."""
+
+STREAM_BYTES = 8 << 20
+"""Likewise after so much behind the list: what a client that reads nothing costs at the most."""
+
+DEFAULT_WAIT_S = 30
+
+WATCH = Parameter(
+    "watch",
+    "`sse`: the list and then each change, as server-sent events; `poll`: the changes since a revision",
+    {"type": "string", "enum": ["sse", "poll"]},
+    example="sse",
+)
+SINCE = Parameter(
+    "since",
+    "with a watch: only what came after this, the `revision` of a list or the id of an event",
+    {"type": "string", "pattern": PLACE},
+    "the revision of a list, or the id of an event",
+    "1234",
+)
+WAIT_S = Parameter(
+    "wait_s",
+    f"with `watch=poll`: seconds to wait for a change, {DEFAULT_WAIT_S} when not given",
+    {"type": "integer", "minimum": 0, "maximum": 60, "default": DEFAULT_WAIT_S},
+    example="30",
+)
+PARAMETERS = (WATCH, SINCE, WAIT_S)
+ONLY_LISTS = ("limit", "cursor", "max_age_s")
+
+ENDS: Mapping[End, str] = {
+    End.EXPIRED: "what came after that revision is no longer known; list again and watch from there",
+    End.SLOW: "more happens than this connection takes; go on with Last-Event-ID",
+    End.CLOSING: "this controller ends the stream; go on with Last-Event-ID, here or at another",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What a request wants to watch, and since when: None is from a list on."""
+
+    topic: Topic
+    hubs: Hubs
+    hub: Hub
+    wanted: Wanted
+    place: Place | None
+
+
+def is_asked() -> bool:
+    """Whether the request that is handled now wants to watch."""
+    return "watch" in request.args or EVENT_STREAM in request.headers.get("Accept", "")
+
+
+def answer(topic: Topic, filters: Sequence[Parameter]) -> Response:
+    """The stream or the changes that this request asks for.
+
+    Args:
+        topic: what is watched.
+        filters: the parameters that say which things of it.
+
+    Raises:
+        Problem: it cannot be watched so, or no longer since then.
+    """
+    if unfit := [name for name in ONLY_LISTS if name in request.args]:
+        raise _refused(unfit[0], "is for lists, not for a watch")
+    places.give_back()  # who watches has a place among those instead
+    hubs = services().hubs
+    watch = _Watch(topic, hubs, hubs.of(topic), _wanted(filters), _place())
+    if not hubs.places.acquire(blocking=False):
+        raise Problem("busy", "too many watch already", retry_after_s=5)
+    with ExitStack() as undo:
+        undo.callback(hubs.places.release)
+        if request.args.get("watch") == "poll":
+            return _poll(watch)
+        response = _stream(watch, undo)
+        response.call_on_close(undo.pop_all().close)
+        return response
+
+
+def _poll(watch: _Watch) -> Response:
+    wait_s = int(request.args.get("wait_s", DEFAULT_WAIT_S))
+    if watch.place is None:
+        raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
+    subscription = watch.hub.subscribe(watch.place, watch.wanted)
+    told = subscription.take(wait_s)
+    watch.hub.leave(subscription)
+    if not told and subscription.ended is End.EXPIRED:
+        raise Problem("expired", ENDS[End.EXPIRED])
+    whole = subscription.taken.next_revision - 1
+    items = ",".join(
+        f'{{"type":"{each.type}","revision":{each.place.revision},"item":{each.text}}}'
+        for each in told
+        if each.place.revision <= whole
+    )
+    return Response(f'{{"items":[{items}],"revision":{whole}}}\n', mimetype="application/json")
+
+
+def _stream(watch: _Watch, undo: ExitStack) -> Response:
+    listed, place = ("", watch.place) if watch.place else watch.hubs.read(lambda store: _listed(store, watch))
+    subscription = watch.hub.subscribe(place, watch.wanted)
+    undo.callback(watch.hub.leave, subscription)
+    response = Response(_events(listed, subscription), mimetype=EVENT_STREAM)
+    response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return response
+
+
+def _events(listed: str, subscription: Subscription) -> Iterator[str]:
+    until, left = time.monotonic() + STREAM_S, STREAM_BYTES
+    yield f"retry: 1000\n\n{listed}"
+    while time.monotonic() < until and left > 0:
+        if told := subscription.take(HEARTBEAT_S):
+            text = "".join(map(_event, told))
+            left -= len(text)
+            yield text
+        elif subscription.ended:
+            break
+        else:
+            yield ": alive\n\n"
+    end = subscription.ended or End.CLOSING
+    yield f"event: {end}\ndata: {json.dumps({'detail': ENDS[end]})}\n\n"
+
+
+def _listed(store: Store, watch: _Watch) -> tuple[str, Place]:
+    """Everything there is, as events; and the place behind it."""
+    found = scan(store, watch.topic.kind)
+    texts = watch.topic.show(store, [each for each in found.values if watch.wanted(each)], False)
+    puts = "".join(f"event: put\ndata: {text}\n\n" for text in texts)
+    place = Place(found.revision)
+    return f'{puts}id: {place}\nevent: sync\ndata: {{"revision":{found.revision}}}\n\n', place
+
+
+def _event(told: Told) -> str:
+    return f"id: {told.place}\nevent: {told.type}\ndata: {told.text}\n\n"
+
+
+def _wanted(filters: Sequence[Parameter]) -> Wanted:
+    """What this request may see, and wants to."""
+    scope = principal().scope
+    given = [each.where(text) for each in filters if each.where for text in request.args.getlist(each.name)]
+    return lambda value: scope.has(value) and all(each.holds(value) for each in given)
+
+
+def _place() -> Place | None:
+    """Where the request goes on. Raises `Problem` for a place that this store has not reached."""
+    header = request.headers.get("Last-Event-ID")
+    text = request.args.get("since") if header is None else header
+    if text is None:
+        return None
+    place = parse_place(text)
+    if place is None:
+        raise _refused("since", "expected the revision of a list, or the id of an event")
+    if place.revision > services().hubs.read(_revision):
+        raise Problem("expired", "the store is older than that revision, as after a restore; list again")
+    return place
+
+
+def _revision(store: Store) -> int:
+    return store.range(keys.ROOT, limit=1).revision
+
+
+def _refused(parameter: str, detail: str) -> Problem:
+    return Problem("invalid", f"{parameter}: {detail}", errors=[Fault(detail, parameter=parameter)])

@@ -1,0 +1,227 @@
+"""One watch of the store for all watchers of a noun.
+
+It runs while somebody watches, in a thread of its own; each change is read and rendered once. The last
+changes are kept, so that a watcher who comes back goes on from them. One who asks for older ones makes the
+watch of the store begin there again: the others leave out what they were told, as each knows its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from controller.watching.change import WHOLE, Change, Place, Side
+from controller.watching.subscription import End, Subscription, Wanted
+from store.client import Change as Stored
+from store.client import Changed, KeyValue, Store, Watch
+from store.codec import decode
+from store.errors import Compacted, Corrupt, StoreError, Unavailable
+from store.keys import Kind
+from store.model import Value
+
+log = logging.getLogger(__name__)
+
+KEPT = 4096
+RETRY_S = 0.5
+LINGER_S = 30.0
+"""The watch of the store stays so long when nobody watches: those who poll are back soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What can be watched: a kind of value, and how one is shown.
+
+    `show` gives the JSON of values. It may read what else there is to say of them from the store, unless it
+    is told that they were made this moment or are gone: then nothing is said of them.
+    """
+
+    kind: Kind[Any]
+    show: Callable[[Store, Sequence[Any], bool], list[str]]
+
+
+class Hub:
+    """The watchers of one topic. Safe to call from many threads."""
+
+    def __init__(self, store: Store, topic: Topic, *, closed: bool = False) -> None:
+        self._closed = closed
+        self._store = store
+        self._topic = topic
+        self._lock = threading.Lock()
+        self._subscriptions: set[Subscription] = set()
+        self._kept: deque[Change] = deque()
+        self._floor = 0  # every change behind this revision, up to `_reached`, is in `_kept`
+        self._reached = 0
+        self._watch: Watch | None = None
+        self._run = 0  # which run of the thread counts; 0 is none
+        self._runs = 0
+        self._left = 0.0
+        self._wake = threading.Event()
+
+    def subscribe(self, place: Place, wanted: Wanted) -> Subscription:
+        """Begin to be told what comes behind a place."""
+        made = Subscription(place, wanted)
+        with self._lock:
+            if self._closed:
+                made.end(End.CLOSING)
+                return made
+            if not self._run:
+                self._start(place)
+            elif place.next_revision <= self._floor:
+                self._begin_at(place)
+            else:
+                made.tell([change for change in self._kept if change.place > place])
+            self._subscriptions.add(made)
+        return made
+
+    def leave(self, subscription: Subscription) -> None:
+        """End a subscription. Some time after the last one the watch of the store ends. Idempotent."""
+        subscription.end(End.CLOSING)
+        with self._lock:
+            self._subscriptions.discard(subscription)
+            self._left = time.monotonic()
+
+    def close(self) -> None:
+        """End every subscription, now and later."""
+        with self._lock:
+            self._closed = True
+            for each in self._subscriptions:
+                each.end(End.CLOSING)
+            self._subscriptions.clear()
+            self._stop()
+
+    def _start(self, place: Place) -> None:
+        self._runs += 1
+        self._run = self._runs
+        self._begin_at(place)
+        name = f"watch-{self._topic.kind.model.__name__.lower()}"
+        threading.Thread(target=self._follow, args=(self._run,), name=name, daemon=True).start()
+
+    def _stop(self) -> None:
+        self._run = 0
+        self._interrupt()
+
+    def _begin_at(self, place: Place) -> None:
+        self._kept.clear()
+        self._floor = self._reached = place.next_revision - 1
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._wake.set()
+        if self._watch is not None:
+            self._watch.close()
+
+    def _follow(self, run: int) -> None:
+        while (watch := self._open(run)) is not None:
+            try:
+                for changes in watch:
+                    self._take(watch, changes)
+            except Compacted as fault:
+                self._expire(run, fault.compact_revision)
+            except StoreError as fault:
+                log.warning("event=watch-lost kind=%s why=%r", self._topic.kind.template, str(fault))
+                self._wake.wait(RETRY_S)
+            finally:
+                watch.close()
+
+    def _open(self, run: int) -> Watch | None:
+        """The next watch of the store; None when this run is over."""
+        while True:
+            with self._lock:
+                if run != self._run:
+                    return None
+                self._wake.clear()
+                try:
+                    self._watch = self._store.watch(
+                        [self._topic.kind.prefix()], start_revision=self._reached + 1, previous=True
+                    )
+                except Unavailable:
+                    pass
+                else:
+                    return self._watch
+            self._wake.wait(RETRY_S)
+
+    def _take(self, watch: Watch, stored: Sequence[Stored]) -> None:
+        """Read, keep and tell what one answer of the store brought: whole revisions."""
+        changes = self._read(stored)
+        with self._lock:
+            if watch is not self._watch:  # another place to begin at was asked for meanwhile
+                return
+            if not self._subscriptions and time.monotonic() - self._left > LINGER_S:
+                self._stop()
+                return
+            self._reached = max(self._reached, _revision(stored[-1]))
+            self._kept.extend(changes)
+            while len(self._kept) > KEPT:
+                self._floor = self._kept.popleft().place.revision
+            for each in self._subscriptions:
+                each.tell(changes)
+
+    def _read(self, stored: Sequence[Stored]) -> list[Change]:
+        afters = [self._decoded(each.item if isinstance(each, Changed) else None) for each in stored]
+        texts = self._texts(stored, afters)
+        changes = []
+        for _, group in groupby(range(len(stored)), key=lambda index: _revision(stored[index])):
+            indices = list(group)
+            for number, index in enumerate(indices, start=1):
+                whole = index == indices[-1]
+                place = Place(_revision(stored[index]), WHOLE if whole else number)
+                changes.append(self._change(place, stored[index], afters[index], texts.get(index)))
+        return changes
+
+    def _change(self, place: Place, stored: Stored, after: Value | None, text: str | None) -> Change:
+        before = self._decoded(stored.before)
+        lost = not isinstance(stored, Changed) and stored.before is None
+        return Change(
+            place,
+            None if before is None else Side(before, lambda: self._settled(before)),
+            None if after is None else Side(after, lambda: text or self._settled(after)),
+            lost,
+        )
+
+    def _texts(self, stored: Sequence[Stored], afters: Sequence[Value | None]) -> dict[int, str]:
+        """Of what was there before it was changed, by index: that may need a read of the store."""
+        known = {
+            index: after
+            for index, after in enumerate(afters)
+            if after is not None and stored[index].before is not None
+        }
+        return dict(zip(known, self._topic.show(self._store, list(known.values()), False), strict=True))
+
+    def _settled(self, value: Value) -> str:
+        return self._topic.show(self._store, [value], True)[0]
+
+    def _decoded(self, item: KeyValue | None) -> Value | None:
+        """None for what is not there, and for what does not decode: that counts as absent."""
+        if item is None or self._topic.kind.parts(item.key) is None:
+            return None
+        try:
+            value: Value = decode(self._topic.kind.model, item.value, key=item.key)
+        except Corrupt as fault:
+            log.error("event=corrupt-value key=%s why=%r", item.key, str(fault))
+            return None
+        return value
+
+    def _expire(self, run: int, compacted: int) -> None:
+        with self._lock:
+            if run != self._run:
+                return
+            self._kept.clear()
+            self._floor = self._reached = max(self._reached, compacted - 1)
+            for each in self._subscriptions:
+                if each.place.next_revision < compacted:
+                    each.end(End.EXPIRED)
+
+
+def _revision(stored: Stored) -> int:
+    return stored.item.mod_revision if isinstance(stored, Changed) else stored.revision
+
+
+def as_stored(store: Store, values: Sequence[Value], settled: bool) -> list[str]:
+    """How values are shown that are shown as they are stored."""
+    return [value.model_dump_json() for value in values]

@@ -1,0 +1,225 @@
+"""Watches at real controllers over a real etcd: no thread each, all once, nothing lost on the way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.reading import scan
+from lab.etcd import EtcdServer
+from lab.wait import wait_until
+from pki.directory import Directory
+from store import keys
+from store.client import DeletePrefix, Put
+from store.codec import encode
+from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
+from tests.contract.test_controller import SOON_S, Controller, exchange
+
+pytestmark = pytest.mark.needs("etcd", "etcdctl")
+
+WATCHERS = 200
+FEW_THREADS = 8
+
+Start = Callable[..., Controller]
+
+
+class Watcher:
+    """One stream of server-sent events."""
+
+    def __init__(self, api: Controller, path: str, last: str = "") -> None:
+        self.connection = api.connect()
+        self.connection.request("GET", path, headers={"Last-Event-ID": last} if last else {})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200
+        self.last = last
+
+    def next(self) -> tuple[str, Any]:
+        """The next event: type and data."""
+        fields: dict[str, str] = {}
+        while "data" not in fields:
+            line = self.answer.readline().decode()
+            assert line, "the stream ended"
+            name, _, text = line.rstrip("\n").partition(": ")
+            if name:
+                fields[name] = text
+        self.last = fields.get("id", self.last)
+        assert self.answer.readline() == b"\n"
+        return fields["event"], json.loads(fields["data"])
+
+    def ids(self, count: int) -> list[str]:
+        return [self.next()[1]["id"] for _ in range(count)]
+
+    def close(self) -> None:
+        self.answer.close()
+        self.connection.close()
+
+
+@pytest.fixture(scope="module")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
+    with EtcdServer(tmp_path_factory.mktemp("etcd")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(etcd: EtcdServer) -> Iterator[EtcdStore]:
+    """Direct access to an etcd that holds nothing of Polder."""
+    opened = EtcdStore(EtcdConfig(etcd.endpoints))
+    opened.txn([], [DeletePrefix(keys.ROOT)])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def start(store: EtcdStore, etcd: EtcdServer, tmp_path: Path) -> Iterator[Start]:
+    """Starts controllers that are ready; all are ended with the test."""
+    started: list[Controller] = []
+
+    def run(*options: str, **more: Any) -> Controller:
+        log = tmp_path / f"controller-{len(started)}.log"
+        api = Controller(log, "--etcd", etcd.url, *options, **more).__enter__()
+        started.append(api)
+        wait_until(api.ready, SOON_S, "the controller to be ready")
+        return api
+
+    yield run
+    for each in started:
+        each.__exit__()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Closes what a test opened."""
+    with ExitStack() as opened:
+        yield opened
+
+
+def plant(api: Controller) -> None:
+    assert api.send("POST", "/v1/pools", {"name": "p", "cidr": "10.64.0.0/20"})[0] == 201
+    assert api.send("POST", "/v1/nodes", {"name": "n0", "asn": 64512})[0] == 201
+
+
+def threads(api: Controller) -> int:
+    assert api.process is not None
+    return len(list(Path(f"/proc/{api.process.pid}/task").iterdir()))
+
+
+def make(api: Controller, names: list[str]) -> None:
+    with closing(api.connect()) as connection:
+        for name in names:
+            assert exchange(connection, "POST", "/v1/endpoints", {"id": name, "node": "n0"})[0] == 201
+
+
+def test_two_hundred_watchers_cost_no_thread_each_and_are_told_all_once_and_in_order(
+    start: Start, stack: ExitStack
+) -> None:
+    api = start()
+    plant(api)
+    before = threads(api)
+    watchers = [
+        stack.enter_context(closing(Watcher(api, "/v1/endpoints?watch=sse"))) for _ in range(WATCHERS)
+    ]
+    assert {watcher.next()[0] for watcher in watchers} == {"sync"}
+    names = [f"e{number:02}" for number in range(30)]
+    make(api, names)
+    assert all(watcher.ids(30) == names for watcher in watchers)
+    assert threads(api) < before + FEW_THREADS
+    assert api.send("GET", "/healthz")[0] == 200
+    began = time.monotonic()
+    assert api.end() == 0
+    assert time.monotonic() - began < 6
+    assert {watcher.next()[0] for watcher in watchers} == {"closing"}
+    assert "Traceback" not in api.said()
+
+
+def test_polls_cost_no_thread_either(start: Start, stack: ExitStack) -> None:
+    api = start()
+    plant(api)
+    revision = api.send("GET", "/v1/pools")[1]["revision"]
+    before = threads(api)
+    waiting = [stack.enter_context(closing(api.connect())) for _ in range(WATCHERS)]
+    for connection in waiting:
+        connection.request("GET", f"/v1/pools?watch=poll&since={revision}&wait_s=60")
+    assert api.send("GET", "/healthz")[0] == 200
+    assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 7})[0] == 200
+    for connection in waiting:
+        told = json.loads(connection.getresponse().read())
+        assert [each["item"]["cooldown_s"] for each in told["items"]] == [7]
+    assert threads(api) < before + FEW_THREADS
+
+
+def test_a_watcher_goes_on_at_another_controller_and_loses_nothing(store: EtcdStore, start: Start) -> None:
+    one, other = start(), start()
+    plant(one)
+    watcher = Watcher(one, "/v1/endpoints?watch=sse")
+    assert watcher.next()[0] == "sync"
+    make(one, ["a", "b"])
+    assert watcher.ids(2) == ["a", "b"]
+    # What group commit does: many things at one revision. The watcher leaves in the middle of it.
+    found = scan(store, keys.ENDPOINTS).items
+    store.txn([], [Put(each.key, encode(each.value)) for each in found])
+    assert watcher.ids(1) == ["a"]
+    watcher.close()
+    one.end()
+    make(other, ["c", "d"])
+    again = Watcher(other, "/v1/endpoints?watch=sse", watcher.last)
+    assert again.ids(3) == ["b", "c", "d"]
+    again.close()
+
+
+def test_one_who_reads_nothing_harms_nobody(start: Start) -> None:
+    api = start()
+    plant(api)
+    slow = Watcher(api, "/v1/pools?watch=sse")
+    quick = Watcher(api, "/v1/pools?watch=sse")
+    assert [quick.next()[0] for _ in range(2)] == ["put", "sync"]
+    for number in range(50):
+        assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": number})[0] == 200
+    assert [quick.next()[1]["cooldown_s"] for _ in range(50)] == list(range(50))
+    quick.close()
+    slow.close()
+
+
+def test_streams_go_through_tls(start: Start, tmp_path: Path) -> None:
+    authority = Directory.create(tmp_path / "pki")
+    pair = authority.issue("controller", ["127.0.0.1"])
+    api = start("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), cafile=authority.ca)
+    plant(api)
+    with closing(Watcher(api, "/v1/pools?watch=sse")) as watcher:
+        assert [watcher.next()[0] for _ in range(2)] == ["put", "sync"]
+        assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 3})[0] == 200
+        assert watcher.next()[1]["cooldown_s"] == 3
+
+
+def test_etcd_away_ends_no_stream(tmp_path: Path) -> None:
+    with EtcdServer(tmp_path / "etcd") as server, Controller(tmp_path / "log", "--etcd", server.url) as api:
+        wait_until(api.ready, SOON_S, "the controller to be ready")
+        plant(api)
+        with closing(Watcher(api, "/v1/pools?watch=sse")) as watcher:
+            assert [watcher.next()[0] for _ in range(2)] == ["put", "sync"]
+            server.restart()
+            wait_until(api.ready, SOON_S, "the controller to be ready again")
+            assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 3})[0] == 200
+            assert watcher.next()[1]["cooldown_s"] == 3
+
+
+def test_a_head_and_a_body_that_ends_early_keep_the_connection_in_order(start: Start) -> None:
+    api = start()
+    with closing(api.connect()) as connection:
+        connection.request("HEAD", "/v1/pools")
+        assert connection.getresponse().read() == b""
+        assert exchange(connection, "GET", "/v1/pools/%70%2f")[0] == 404
+        assert exchange(connection, "DELETE", "/v1/pools/none")[0] == 404
+        assert exchange(connection, "GET", "/v1/pools")[0] == 200
+    with closing(api.connect()) as connection:
+        connection.putrequest("POST", "/v1/pools")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders(b"{")
+    assert api.send("GET", "/healthz")[0] == 200
+    assert "Traceback" not in api.said()

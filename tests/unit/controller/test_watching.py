@@ -1,0 +1,239 @@
+"""Watches of the API, over a store in memory."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from controller.watching.change import WHOLE, Change, Place, Side, parse_place
+from controller.watching.subscription import MAX_QUEUED, End, Subscription
+from store import keys
+from store.client import Put
+from store.model import Pool, Severity
+from tests.unit.controller.conftest import Api
+
+Told = tuple[str, str, Any]
+
+
+class Stream:
+    """The events of a stream, one by one: id, type and data."""
+
+    def __init__(self, api: Api, path: str, **headers: str) -> None:
+        self.answer = api.client.get(path, headers=headers, buffered=False)
+        assert self.answer.status_code == 200, self.answer.text
+        self._pieces = iter(self.answer.iter_encoded())
+        self._blocks: list[str] = []
+
+    def next(self) -> Told:
+        while True:
+            while not self._blocks:
+                self._blocks = [each for each in next(self._pieces).decode().split("\n\n") if each]
+            fields = dict(line.split(": ", 1) for line in self._blocks.pop(0).splitlines())
+            if "data" in fields:
+                return fields.get("id", ""), fields["event"], json.loads(fields["data"])
+
+    def take(self, count: int) -> list[Told]:
+        return [self.next() for _ in range(count)]
+
+
+@contextmanager
+def stream(api: Api, path: str, **headers: str) -> Iterator[Stream]:
+    opened = Stream(api, path, **headers)
+    yield opened
+    opened.answer.close()
+
+
+def poll(api: Api, path: str, since: object, wait_s: int = 20) -> Any:
+    mark = "&" if "?" in path else "?"
+    return api.get(f"{path}{mark}watch=poll&since={since}&wait_s={wait_s}")
+
+
+@pytest.mark.parametrize("text", ["12", "12.3", "0", "9223372036854775807"])
+def test_a_place_is_its_text(text: str) -> None:
+    assert str(parse_place(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.", ".1", "1.2.3", "9223372036854775808", "1e3", "\u0661"])
+def test_what_is_no_place(text: str) -> None:
+    assert parse_place(text) is None
+
+
+def test_places_are_in_order() -> None:
+    assert Place(5, 1) < Place(5, 2) < Place(5) < Place(6, 1)
+    assert (Place(5, 1).next_revision, Place(5).next_revision, Place(5).count) == (5, 6, WHOLE)
+
+
+def test_a_stream_begins_with_the_list_and_goes_on_with_each_change(plant: Api) -> None:
+    listed = plant.get("/v1/nodes")
+    with stream(plant, "/v1/nodes?watch=sse") as events:
+        assert [(kind, item) for _, kind, item in events.take(3)] == [
+            ("put", each) for each in listed["items"]
+        ]
+        revision = listed["revision"]
+        assert events.next() == (str(revision), "sync", {"revision": revision})
+        plant.send("PATCH", "/v1/nodes/node-1", {"mtu_bytes": 1400})
+        (name, kind, item), shown = events.next(), plant.get("/v1/nodes/node-1")
+        assert (kind, item) == ("put", shown)
+        assert int(name) > revision
+        plant.send("DELETE", "/v1/nodes/node-3")
+        _, kind, item = events.next()
+        assert (kind, item["name"]) == ("delete", "node-3")
+
+
+def test_the_accept_header_asks_for_a_stream_too(plant: Api) -> None:
+    with stream(plant, "/v1/pools", Accept="text/event-stream") as events:
+        assert [kind for _, kind, _ in events.take(2)] == ["put", "sync"]
+
+
+def test_one_who_comes_back_misses_nothing_and_gets_nothing_twice(plant: Api) -> None:
+    """Also from the middle of a transaction that changed several things."""
+    with stream(plant, "/v1/endpoints?watch=sse") as events:
+        start, kind, _ = events.next()
+        assert kind == "sync"
+        for number in range(3):
+            plant.made("/v1/endpoints", {"id": f"a{number}", "node": "node-1"})
+        whole = plant.store.range(keys.ENDPOINTS.prefix()).items
+        # One transaction that changes three: what group commit does.
+        plant.store.txn([], [Put(item.key, item.value) for item in whole])
+        first = events.take(6)
+    assert [item["id"] for _, _, item in first] == ["a0", "a1", "a2"] * 2
+    for seen in range(6):
+        last = first[seen - 1][0] if seen else start
+        with stream(plant, "/v1/endpoints?watch=sse", **{"Last-Event-ID": last}) as events:
+            assert events.take(6 - seen) == first[seen:]
+
+
+def test_an_older_place_than_what_is_kept_is_read_from_the_store(plant: Api) -> None:
+    since = plant.get("/v1/nodes")["revision"]
+    plant.send("PATCH", "/v1/nodes/node-1", {"mtu_bytes": 1400})
+    plant.send("PATCH", "/v1/nodes/node-1", {"mtu_bytes": 1401})
+    later = plant.get("/v1/nodes")["revision"]
+    with stream(plant, f"/v1/nodes?watch=sse&since={later}") as young:
+        with stream(plant, f"/v1/nodes?watch=sse&since={since}") as old:
+            assert [item["mtu_bytes"] for _, _, item in old.take(2)] == [1400, 1401]
+        plant.send("PATCH", "/v1/nodes/node-1", {"mtu_bytes": 1402})
+        assert young.next()[2]["mtu_bytes"] == 1402
+
+
+def test_a_poll_answers_as_soon_as_something_changes(plant: Api) -> None:
+    revision = plant.get("/v1/pools")["revision"]
+    later = threading.Timer(0.1, plant.send, ("PATCH", "/v1/pools/default", {"cooldown_s": 7}))
+    later.start()
+    told = poll(plant, "/v1/pools", revision)
+    later.join()
+    assert told["revision"] > revision
+    assert told["items"] == [
+        {"type": "put", "revision": told["revision"], "item": plant.get("/v1/pools/default")}
+    ]
+    assert poll(plant, "/v1/pools", told["revision"], 0) == {"items": [], "revision": told["revision"]}
+
+
+def test_filters_hold_for_watches_and_what_leaves_them_is_told_as_deleted(plant: Api) -> None:
+    with stream(plant, "/v1/endpoints?watch=sse&node=node-1") as events:
+        events.next()
+        plant.made("/v1/endpoints", {"id": "other", "node": "node-2"})
+        plant.made("/v1/endpoints", {"id": "mine", "node": "node-1"})
+        assert [(kind, item["id"]) for _, kind, item in events.take(1)] == [("put", "mine")]
+        plant.send("PATCH", "/v1/endpoints/mine", {"node": "node-2"})
+        assert [(kind, item["id"], item["node"]) for _, kind, item in events.take(1)] == [
+            ("delete", "mine", "node-1")
+        ]
+        plant.send("PATCH", "/v1/endpoints/other", {"node": "node-1"})
+        assert [(kind, item["id"]) for _, kind, item in events.take(1)] == [("put", "other")]
+
+
+def test_a_place_that_is_compacted_expires(plant: Api) -> None:
+    since = plant.get("/v1/pools")["revision"]
+    for number in range(3):
+        plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 10 + number})
+    plant.store.compact(plant.get("/v1/pools")["revision"])
+    answer = plant.client.get(f"/v1/pools?watch=poll&since={since - 1}&wait_s=20")
+    assert (answer.status_code, answer.json["type"]) == (410, "/problems/expired")
+    with stream(plant, f"/v1/pools?watch=sse&since={since - 1}") as events:
+        assert events.next()[1] == "expired"
+
+
+def test_a_place_that_the_store_has_not_reached_expires(plant: Api) -> None:
+    answer = plant.client.get("/v1/pools?watch=poll&since=999999&wait_s=20")
+    assert (answer.status_code, answer.json["type"]) == (410, "/problems/expired")
+
+
+def test_a_lost_store_ends_no_stream(plant: Api) -> None:
+    with stream(plant, "/v1/pools?watch=sse") as events:
+        events.take(2)
+        plant.store.set_available(False)
+        plant.store.set_available(True)
+        plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 9})
+        assert events.next()[2]["cooldown_s"] == 9
+
+
+def test_the_end_of_the_controller_ends_streams_with_a_word(plant: Api) -> None:
+    with stream(plant, "/v1/pools?watch=sse") as events:
+        events.take(2)
+        plant.parts.hubs.close()
+        assert events.next()[1] == "closing"
+    assert plant.client.get("/v1/pools?watch=sse").status_code == 503
+
+
+def test_one_who_takes_nothing_is_cut_off_and_can_go_on_from_what_he_took() -> None:
+    subscription = Subscription(Place(1), lambda value: True)
+    pool = Side(Pool(name="p", cidr="10.0.0.0/16"), lambda: "{}")
+    changes = [Change(Place(revision), None, pool) for revision in range(2, MAX_QUEUED + 10)]
+    subscription.tell(changes)
+    told = subscription.take(0)
+    assert (len(told), subscription.ended, subscription.taken) == (MAX_QUEUED, End.SLOW, told[-1].place)
+    again = Subscription(told[-1].place, lambda value: True)
+    again.tell(changes)
+    assert [each.place for each in again.take(0)] == [each.place for each in changes[MAX_QUEUED:]]
+
+
+def test_what_is_gone_and_unknown_expires_a_watch() -> None:
+    subscription = Subscription(Place(1), lambda value: True)
+    subscription.tell([Change(Place(2), None, None, lost=True)])
+    assert (subscription.take(0), subscription.ended) == ([], End.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("watch=yes", "watch"),
+        ("watch=poll", "since"),
+        ("watch=poll&since=x", "since"),
+        ("watch=poll&since=1&wait_s=61", "wait_s"),
+        ("watch=sse&limit=5", "limit"),
+    ],
+)
+def test_what_cannot_be_watched_so(plant: Api, query: str, parameter: str) -> None:
+    answer = plant.client.get(f"/v1/nodes?{query}")
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, parameter)
+
+
+def test_places_are_given_back_when_a_watch_ends(plant: Api) -> None:
+    for _ in range(3):
+        with stream(plant, "/v1/pools?watch=sse") as events:
+            events.take(2)
+    poll(plant, "/v1/pools", plant.get("/v1/pools")["revision"], 0)
+    hub = plant.parts.hubs.of(next(iter(plant.parts.hubs._hubs.values()))._topic)
+    assert hub._subscriptions == set()
+    assert plant.parts.hubs.places._value == 2000  # type: ignore[attr-defined]
+
+
+def test_events_are_listed_filtered_and_watched(plant: Api) -> None:
+    record = plant.parts.events.record
+    with stream(plant, "/v1/events?watch=sse&noun=node") as events:
+        assert events.next()[1] == "sync"
+        record(Severity.WARNING, "pool-full", "pool", "default", "no address is left")
+        record(Severity.ALARM, "node-lost", "node", "node-1", "it is gone", node="node-1")
+        assert events.next()[2]["reason"] == "node-lost"
+    reasons = lambda query: [each["reason"] for each in plant.get(f"/v1/events{query}")["items"]]  # noqa: E731
+    assert sorted(reasons("")) == ["node-lost", "pool-full"]
+    assert reasons("?severity=warning") == ["pool-full"]
+    assert reasons("?noun=node&name=node-1") == ["node-lost"]
+    assert reasons("?name=nobody") == []
+    assert sorted(reasons("?max_age_s=60")) == ["node-lost", "pool-full"]
+    assert plant.client.get("/v1/events?max_age_s=x").status_code == 422
