@@ -137,8 +137,10 @@ class Hub:
                     return None
                 self._wake.clear()
                 try:
+                    # One revision too early, which everybody leaves out: etcd lets a watch begin at the very
+                    # revision that is compacted, and then says nothing of what was deleted there.
                     self._watch = self._store.watch(
-                        [self._topic.kind.prefix()], start_revision=self._reached + 1, previous=True
+                        [self._topic.kind.prefix()], start_revision=max(1, self._reached), previous=True
                     )
                 except Unavailable:
                     pass
@@ -212,9 +214,9 @@ class Hub:
             if run != self._run:
                 return
             self._kept.clear()
-            self._floor = self._reached = max(self._reached, compacted - 1)
+            self._floor = self._reached = max(self._reached, compacted)
             for each in self._subscriptions:
-                if each.place.next_revision < compacted:
+                if each.place.next_revision <= compacted:
                     each.end(End.EXPIRED)
 
 

@@ -329,12 +329,6 @@ def test_a_watch_tells_what_was_before_when_it_is_asked_to(store: Store, prefix:
     assert changed.before == (made.item if isinstance(made, Changed) else None)
     assert removed.before == (changed.item if isinstance(changed, Changed) else None)
     assert removed.before is not None
-    # Gone with what is compacted.
-    store.compact(changed.item.mod_revision + 1 if isinstance(changed, Changed) else 0)
-    watch = store.watch([prefix], start_revision=start + 2, previous=True)
-    (late,) = take(watch, 1)
-    watch.close()
-    assert (late, late.before) == (Removed(prefix + "a", start + 2), None)
 
 
 def test_a_watch_brings_a_transaction_in_one_item(store: Store, prefix: str) -> None:

@@ -223,3 +223,16 @@ def test_a_head_and_a_body_that_ends_early_keep_the_connection_in_order(start: S
         connection.endheaders(b"{")
     assert api.send("GET", "/healthz")[0] == 200
     assert "Traceback" not in api.said()
+
+
+def test_what_was_deleted_at_the_compacted_revision_is_not_passed_over(
+    store: EtcdStore, start: Start
+) -> None:
+    api = start()
+    plant(api)
+    assert api.send("DELETE", "/v1/pools/p")[0] == 204
+    gone = store.range(keys.ROOT).revision
+    store.compact(gone)
+    assert api.send("GET", f"/v1/pools?watch=poll&since={gone - 1}&wait_s=0")[0] in {200, 410}
+    assert api.send("GET", f"/v1/pools?watch=poll&since={gone - 1}&wait_s=20")[0] == 410
+    assert api.send("GET", f"/v1/pools?watch=poll&since={gone}&wait_s=0")[0] == 200
