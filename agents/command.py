@@ -16,7 +16,9 @@ from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from agents import options_file
 from store.client import Store
+from store.errors import PermissionDenied
 from store.model.value import Name
 from store.options import OptionError, add_arguments, open_store
 
@@ -49,6 +51,7 @@ class NodeProgram(Protocol):
 def arguments(name: str, description: str, run_dir: str) -> argparse.ArgumentParser:
     """The arguments that every program of a node takes; `run_dir` says what it keeps there."""
     made = argparse.ArgumentParser(prog=f"polder {name}", description=description)
+    options_file.add_argument(made)
     made.add_argument("--node", required=True, help="the name this node is registered under")
     made.add_argument("--run-dir", type=Path, default=DEFAULT_RUN_DIR, help=f"{run_dir} (%(default)s)")
     made.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -118,5 +121,9 @@ def _start(program: NodeProgram) -> None:
 
 def _die(crash: threading.ExceptHookArgs) -> None:
     """A thread that ends by an unknown exception takes the program with it: the supervisor starts it anew."""
+    if isinstance(crash.exc_value, PermissionDenied):
+        next_step = "was this node removed? make it join: polder node join-token, polder agent join"
+        print(f"polder: {crash.exc_value}; next: {next_step}", file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(1)
     traceback.print_exception(crash.exc_type, crash.exc_value, crash.exc_traceback)
     os._exit(1)

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
-from cli.noun import Noun, add_delete, add_get, add_list
+from cli.example import examples
+from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
+from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting
 
 SETTINGS = (
@@ -96,3 +98,24 @@ add_set(
 add_get(command, NODE)
 add_list(command, NODE)
 add_delete(command, NODE)
+
+
+@command.command(
+    "join-token",
+    epilog=examples("polder node join-token node-1", "polder node join-token node-1 --ttl-s 86400"),
+)
+@name_argument(NODE)
+@click.option(
+    "--ttl-s", metavar="SECONDS", type=int, default=3600, show_default=True, help="For how long it is good."
+)
+@takes_session
+def join_token(session: Session, name: str, ttl_s: int) -> None:
+    """Make a token with which a host joins as this node, once.
+
+    One that the node had before is good no more. On the host: `polder agent join TOKEN --controller URL`.
+    """
+    made = session.item("POST", f"{NODE.path(name)}:join-token", {"ttl_s": ttl_s}, advice=NODE.missing())
+    if session.output in ("json", "yaml"):
+        session.print_item(made)
+    else:
+        click.echo(made["token"])

@@ -37,8 +37,23 @@ class Program(click.Command):
         os.execv(vector[0], vector)  # noqa: S606 - no shell on purpose
 
 
+class Agent(Program):
+    """The agent, and what is done once on its host: `polder agent join`, `polder agent renew`."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the tool of that name, or become the agent."""
+        name, *rest = ctx.args or [""]
+        if name not in ("join", "renew"):
+            super().invoke(ctx)
+        from cli import join
+
+        tool: click.Command = getattr(join, name)
+        with tool.make_context(f"polder agent {name}", rest, parent=ctx.parent) as inner:
+            tool.invoke(inner)
+
+
 controller = Program("controller", help="Run a controller: the REST API and address assignment.")
-agent = Program("agent", help="Run this node's agent: routes, flows, attachments.")
+agent = Agent("agent", help="Run this node's agent: routes, flows, attachments.")
 speaker = Program("speaker", help="Run this node's BGP speaker.")
 etcd = click.Group(
     "etcd",

@@ -56,7 +56,7 @@ class Directory:
     @classmethod
     def create(cls, path: Path) -> Self:
         """Make an authority in a directory that is there, or is made."""
-        path.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        files.directory(path)
         authority = Authority.create()
         where = pair(path, CA)
         files.write(where.key, key_pem(authority.key))

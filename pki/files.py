@@ -42,6 +42,14 @@ def read(path: Path, cure: str) -> bytes:
         raise PkiError(f"cannot read {path}: {fault.strerror}") from fault
 
 
+def directory(path: Path) -> None:
+    """Make a directory (0700), and those above it, where there is none. Raises `PkiError`."""
+    try:
+        path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise PkiError(f"cannot make {path}: {fault.strerror}") from fault
+
+
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """A directory (0700) that appears at `path` when the block ends without an error, with all that is in it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from agents import command
+from agents import command, options_file
 from agents.node.agent import Agent, Settings
 from store.client import Store
 
@@ -21,6 +21,7 @@ DEFAULT_OPENFLOW_PORT = 6653
 def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     made = command.arguments("agent", "Program this node's routes and flows.", "where agent.sock is")
+    made.epilog = "polder agent join TOKEN makes this host a node, polder agent renew renews its certificate."
     made.add_argument("--ovsdb", default=DEFAULT_OVSDB, help="the OVSDB socket (%(default)s)")
     made.add_argument(
         "--openflow-port",
@@ -39,7 +40,7 @@ def _port(text: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status; a usage error is 2."""
-    args = parser().parse_args(argv)
+    args = options_file.parse(parser(), argv)
 
     def make(store: Store) -> Agent:
         settings = Settings(command.node_name(args), args.run_dir, args.ovsdb, args.openflow_port)

@@ -15,7 +15,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from agents import command
+from agents import command, options_file
 from agents.speaker.program import Settings, SpeakerProgram, retire_all
 
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, or retire. Returns the exit status; a usage error is 2."""
-    args = parser().parse_args(argv)
+    args = options_file.parse(parser(), argv)
 
     def settings() -> Settings:
         return Settings(command.node_name(args), args.run_dir.absolute())

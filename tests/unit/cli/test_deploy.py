@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agents import options_file
+from cli.join import renew
 from cli.program import MODULES
 
 PLACE = Path(__file__).parents[3] / "deploy" / "systemd"
-UNITS = sorted(PLACE.glob("*.service"))
+UNITS = [PLACE / f"polder-{name}.service" for name in sorted(MODULES)]
+TOOLS = {"polder-renew"}
 COMMAND = "/opt/polder/.venv/bin/polder"
 
 
@@ -21,7 +24,15 @@ def settings(*, offered: bool) -> dict[str, str]:
     """The variables of polder.env; with `offered` those in comments too, of which the last wins."""
     text = (PLACE / "polder.env").read_text()
     pattern = r"^#?(POLDER_\w+)=(.*)$" if offered else r"^(POLDER_\w+)=(.*)$"
-    return {"POLDER_NODE": "node-1", **dict(re.findall(pattern, text, re.MULTILINE))}
+    return dict(re.findall(pattern, text, re.MULTILINE))
+
+
+def node_options(place: Path, *, offered: bool) -> Path:
+    """The options file of a node; with `offered` with the lines that are comments too."""
+    text = (PLACE / "node.conf").read_text()
+    path = place / "node.conf"
+    path.write_text(re.sub(r"^#(?=[a-z-]+ =)", "", text, flags=re.MULTILINE) if offered else text)
+    return path
 
 
 def expanded(line: str, given: dict[str, str]) -> list[str]:
@@ -36,19 +47,22 @@ def expanded(line: str, given: dict[str, str]) -> list[str]:
 
 
 def test_every_program_has_a_unit() -> None:
-    assert [unit.stem for unit in UNITS] == [f"polder-{name}" for name in sorted(MODULES)]
+    assert {unit.stem for unit in PLACE.glob("*.service")} == {unit.stem for unit in UNITS} | TOOLS
 
 
 @pytest.mark.parametrize("offered", [False, True])
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
-def test_its_arguments_are_taken(unit: Path, offered: bool) -> None:
+def test_its_arguments_are_taken(unit: Path, offered: bool, tmp_path: Path) -> None:
     lines = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
     assert len(lines) == 1
     command, program, *arguments = expanded(lines[0], settings(offered=offered))
     assert command == COMMAND
     parser = importlib.import_module(f"{MODULES[program]}.__main__").parser()
     assert isinstance(parser, argparse.ArgumentParser)
-    parsed = parser.parse_args(arguments)
+    config = node_options(tmp_path, offered=offered)
+    parsed = options_file.parse(
+        parser, [each.replace("/etc/polder/node.conf", str(config)) for each in arguments]
+    )
     assert parsed.etcd.startswith("https://" if offered else "http://127.0.0.1")
 
 
@@ -63,3 +77,13 @@ def test_exabgp_outlives_the_speakers_restart() -> None:
     text = (PLACE / "polder-speaker.service").read_text()
     assert "\nKillMode=process\n" in text
     assert "\nRuntimeDirectoryPreserve=yes\n" in text
+
+
+def test_a_certificate_is_renewed_in_time() -> None:
+    line = re.findall(r"^ExecStart=(.*)$", (PLACE / "polder-renew.service").read_text(), re.MULTILINE)[0]
+    command, *arguments = shlex.split(line)
+    assert (command, arguments[:2]) == (COMMAND, ["agent", "renew"])
+    context = renew.make_context("renew", arguments[2:])
+    assert context.params["command"] == "systemctl try-restart polder-agent polder-speaker"
+    assert "OnCalendar=weekly" in (PLACE / "polder-renew.timer").read_text()
+    assert context.params["within_days"] > 14, "missed once, it is not too late"

@@ -1,0 +1,232 @@
+"""A host joins: etcd with TLS and rights, a controller over TLS, and the commands a user types."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agents import command, options_file
+from intent.snapshot import watched
+from lab.etcd import EtcdServer, free_ports
+from lab.wait import wait_until
+from pki.certificate import fingerprint, load_cert
+from pki.directory import Directory, init
+from store import keys
+from store.client import Put
+from store.errors import PermissionDenied
+from store.etcd import EtcdStore
+from store.feed import Feed, InSync
+from store.options import open_store
+from tests.support.polder_up import POLDER, environment
+
+pytest_plugins = ["tests.support.pki"]
+pytestmark = pytest.mark.needs("etcd", "etcdctl")
+
+SOON_S = 30.0
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A controller, and the `polder` command of its operator."""
+
+    url: str
+    ca: Path
+    home: Path
+
+    def polder(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        """Run `polder` as the operator."""
+        env = {"POLDER_SERVER": self.url, "POLDER_CA": str(self.ca), "POLDER_TOKEN": TOKEN}
+        return subprocess.run(
+            [*POLDER, *arguments],
+            input=said,
+            capture_output=True,
+            text=True,
+            env=environment(env),
+            timeout=60,
+            check=False,
+        )
+
+    def did(self, *arguments: str, said: str = "") -> str:
+        """Run `polder`, which has to succeed; what it printed."""
+        ran = self.polder(*arguments, said=said)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def token(self, node: str) -> str:
+        """A join token."""
+        return str(json.loads(self.did("node", "join-token", node, "-o", "json"))["token"])
+
+    def join(self, token: str, node: str) -> subprocess.CompletedProcess[str]:
+        """What is typed on the host."""
+        return self.polder(
+            "agent", "join", "-", f"--controller={self.url}", f"--dir={self.home / node}", said=token
+        )
+
+
+@pytest.fixture(scope="module")
+def site(
+    pki: Directory, secured_etcd: EtcdServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """A controller with the certificates of `polder pki init`, at an etcd that asks for rights."""
+    home = tmp_path_factory.mktemp("site")
+    (home / "tokens").write_text(TOKEN)
+    (port,) = free_ports(1)
+    argv = [sys.executable, "-P", "-m", "controller", f"--pki={pki.path}", f"--etcd={secured_etcd.url}"]
+    argv += [f"--listen=127.0.0.1:{port}", f"--token-file={home / 'tokens'}"]
+    made = Site(f"https://127.0.0.1:{port}", pki.ca, home)
+    with (home / "controller.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        answers = lambda: made.polder("node", "list").returncode == 0  # noqa: E731
+        wait_until(
+            lambda: process.poll() is not None or answers(), SOON_S, "the controller to answer", good=bool
+        )
+        assert process.poll() is None, (home / "controller.log").read_text()
+        for number in (1, 2, 10):
+            made.did("node", "create", f"node-{number}", f"--asn={64510 + number}")
+        yield made
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def as_node(site: Site) -> Iterator[Callable[[str], EtcdStore]]:
+    """Opens etcd as the programs of a node do, with the file that joining wrote."""
+    opened: list[EtcdStore] = []
+
+    def open_as(node: str) -> EtcdStore:
+        config = site.home / node / "node.conf"
+        opened.append(
+            open_store(options_file.parse(command.arguments("test", "", ""), [f"--config={config}"]))
+        )
+        return opened[-1]
+
+    yield open_as
+    for store in opened:
+        store.close()
+
+
+def test_a_node_that_joined_may_do_its_part_and_nothing_else(
+    site: Site, as_node: Callable[[str], EtcdStore]
+) -> None:
+    joined = site.join(site.token("node-1"), "node-1")
+    assert joined.returncode == 0, joined.stderr
+    assert "this host is node node-1" in joined.stdout
+    place = site.home / "node-1"
+    assert {each.stat().st_mode & 0o777 for each in place.iterdir()} == {0o600}
+    store = as_node("node-1")
+
+    own = [
+        keys.ATTACHMENTS.key("node-1", "web"),
+        keys.READY.key("node-1", "10.0.0.1/32"),
+        keys.SESSIONS.key("node-1", "tor"),
+    ]
+    store.txn([], [Put(key, b"{}") for key in own])
+    store.txn([], [Put(keys.ALIVE.key("node-1", "agent"), b"{}", store.grant(10))])
+    feed = Feed(store, watched("node-1"))
+    assert any(isinstance(item, InSync) for item in next(feed.batches()))
+    feed.close()
+
+    others = [
+        keys.ATTACHMENTS.key("node-2", "web"),
+        keys.ATTACHMENTS.key("node-10", "web"),
+        keys.SESSIONS.key("node-10", "tor"),
+        keys.ALIVE.key("node-2", "agent"),
+        keys.POOLS.key("default"),
+        keys.NODES.key("node-1"),
+        keys.PEERS.key("tor"),
+        keys.ENDPOINTS.key("web"),
+        keys.TOKENS.key("mine"),
+        keys.JOINS.key("node-2"),
+        keys.leader("release"),
+    ]
+    for key in others:
+        with pytest.raises(PermissionDenied):
+            store.txn([], [Put(key, b"{}")])
+    for prefix in (
+        keys.TOKENS.prefix(),
+        keys.JOINS.prefix(),
+        keys.ENDPOINTS.prefix(),
+        keys.ADDRESSES.prefix(),
+        keys.node_prefix("node-2"),
+        keys.ROOT,
+    ):
+        with pytest.raises(PermissionDenied):
+            store.range(prefix)
+
+
+def test_a_join_whose_answer_was_lost_is_asked_again(site: Site) -> None:
+    token = site.token("node-2")
+    assert site.join(token, "node-2").returncode == 0
+    key = (site.home / "node-2" / "node.key").read_bytes()
+    (site.home / "node-2" / "node.conf").unlink()
+    assert site.join(token, "node-2").returncode == 0
+    assert (site.home / "node-2" / "node.key").read_bytes() == key
+    thief = site.join(token, "thief")
+    assert (thief.returncode, "used already" in thief.stderr) == (1, True)
+    assert not (site.home / "thief" / "node.conf").exists()
+
+
+def test_the_secret_is_not_shown_to_another_authority(site: Site, tmp_path: Path) -> None:
+    init(tmp_path / "pki", [])
+    name, node, secret, _ = site.token("node-10").split(":")
+    other = Directory.open(tmp_path / "pki").authority.cert
+    refused = site.join(":".join((name, node, secret, fingerprint(other))), "node-10")
+    assert (refused.returncode, "its authority is another" in refused.stderr) == (1, True)
+    assert secret not in refused.stderr + (site.home / "controller.log").read_text()
+
+
+def test_a_host_is_not_made_another_node_by_mistake(site: Site) -> None:
+    assert site.join(site.token("node-10"), "twice").returncode == 0
+    refused = site.join(site.token("node-2"), "twice")
+    assert (refused.returncode, "of another node" in refused.stderr) == (4, True)
+
+
+def test_a_certificate_is_renewed_for_the_same_key(site: Site, as_node: Callable[[str], EtcdStore]) -> None:
+    assert site.join(site.token("node-1"), "renewed").returncode == 0
+    place = site.home / "renewed"
+    before = (place / "node.pem").read_bytes()
+    kept = site.did("agent", "renew", f"--dir={place}", "--within-days=30")
+    assert ("good for 364 days more" in kept, (place / "node.pem").read_bytes() == before) == (True, True)
+    marker = place / "restarted"
+    site.did("agent", "renew", f"--dir={place}", f"--then=touch {marker}")
+    after = (place / "node.pem").read_bytes()
+    assert (marker.exists(), load_cert(before).public_key()) == (True, load_cert(after).public_key())
+    assert load_cert(after).serial_number != load_cert(before).serial_number
+    as_node("renewed").range(keys.node_prefix("node-1"))
+
+
+def test_its_speaker_runs_until_the_node_is_removed(site: Site) -> None:
+    site.did("node", "create", "leaf", "--asn=64599")
+    assert site.join(site.token("leaf"), "leaf").returncode == 0
+    argv = [
+        *POLDER,
+        "speaker",
+        f"--config={site.home / 'leaf' / 'node.conf'}",
+        f"--run-dir={site.home / 'run'}",
+    ]
+
+    def speaks() -> bool:
+        return bool(json.loads(site.did("node", "get", "leaf", "-o", "json"))["programs"]["speaker"]["alive"])
+
+    with (site.home / "speaker.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+    try:
+        wait_until(speaks, SOON_S, "the speaker to be alive", good=bool, poll_s=0.3)
+    finally:
+        process.terminate()
+        process.wait(10)
+    site.did("node", "delete", "leaf")
+    refused = subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    assert refused.returncode == 1
+    assert re.search(r"refuses this client: .*; next: .*join", refused.stderr)
+    assert "Traceback" not in refused.stderr

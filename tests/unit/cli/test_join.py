@@ -1,0 +1,73 @@
+"""`polder node join-token`, `polder agent join` and `renew`: what is asked, and what is refused before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pki.certificate import Authority, cert_pem
+from pki.join_token import JoinToken
+from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.conftest import Polder
+
+TOKEN = JoinToken.make("node-1", "A" * 43)
+MADE = {"node": "node-1", "expires": "2026-01-01T00:00:00Z", "token": TOKEN.text}
+
+
+def test_join_token_prints_the_token_alone(polder: Polder) -> None:
+    with serving(Reply(201, MADE)) as canned:
+        ran = polder("node", "join-token", "node-1", "--ttl-s", "86400", "--server", canned.url)
+    assert (ran.code, ran.out) == (0, f"{TOKEN.text}\n")
+    (asked,) = canned.asked
+    assert (asked.method, asked.target, asked.body) == (
+        "POST",
+        "/v1/nodes/node-1:join-token",
+        {"ttl_s": 86400},
+    )
+
+
+def test_join_token_of_no_node_says_where_to_look(polder: Polder) -> None:
+    with serving(problem(404, "There is no such thing", "there is no node 'x'")) as canned:
+        ran = polder("node", "join-token", "x", "--server", canned.url)
+    assert (ran.code, "polder node list" in ran.err) == (3, True)
+
+
+def test_what_is_no_token_is_not_sent(polder: Polder, tmp_path: Path) -> None:
+    ran = polder("agent", "join", "secret", "--controller=http://127.0.0.1:1", f"--dir={tmp_path}")
+    assert (ran.code, "no join token" in ran.err, "secret" in ran.err) == (1, True, False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_secret_goes_to_no_other_host_in_the_clear(polder: Polder, tmp_path: Path) -> None:
+    ran = polder("agent", "join", TOKEN.text, "--controller=http://192.0.2.1:8080", f"--dir={tmp_path}")
+    assert (ran.code, "unencrypted" in ran.err, TOKEN.secret in ran.err) == (2, True, False)
+
+
+def test_an_authority_that_the_token_does_not_name_gets_no_secret(polder: Polder, tmp_path: Path) -> None:
+    ca = cert_pem(Authority.create().cert).decode()
+    with serving(Reply(200, {"ca": ca})) as canned:
+        ran = polder("agent", "join", TOKEN.text, f"--controller={canned.url}", f"--dir={tmp_path}")
+    assert (ran.code, "its authority is another" in ran.err) == (1, True)
+    assert [(asked.method, asked.target, asked.body) for asked in canned.asked] == [("GET", "/v1/join", None)]
+    assert [each.name for each in tmp_path.iterdir()] == ["node.key"]
+
+
+@pytest.mark.parametrize("answer", [{}, {"ca": 7}, {"ca": "no certificate"}])
+def test_an_answer_that_is_not_ours_is_a_clear_failure(
+    polder: Polder, tmp_path: Path, answer: object
+) -> None:
+    with serving(Reply(200, answer)) as canned:
+        ran = polder("agent", "join", TOKEN.text, f"--controller={canned.url}", f"--dir={tmp_path}")
+    assert ran.code == 1
+    assert ran.err.startswith("polder: ")
+
+
+def test_there_is_nothing_to_renew_before_a_join(polder: Polder, tmp_path: Path) -> None:
+    ran = polder("agent", "renew", f"--dir={tmp_path}")
+    assert (ran.code, "polder agent join" in ran.err) == (1, True)
+
+
+def test_the_tools_of_the_agent_have_their_help(polder: Polder) -> None:
+    assert "TOKEN is what" in polder("agent", "join", "--help").out
+    assert "--within-days" in polder("agent", "renew", "--help").out
