@@ -16,11 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from controller.election import Duty, Election
+from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.reclaim import Reclaimer
 from controller.ipam.release import Releaser
+from controller.ipam.together import Together
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
 from controller.services import Services
+from controller.tidying import Tidying
 from store import keys
 from store.client import Change, Changed, Store, Watch
 from store.errors import Corrupt, StoreError
@@ -32,6 +35,7 @@ RELEASING = b'"state":"releasing"'
 
 RELEASE = "release"
 RECLAIM = "reclaim"
+TIDY = "tidy"
 RELIST_S = 60.0
 RETRY_S = 0.5
 AT_ONCE = 16
@@ -46,6 +50,9 @@ class Duties:
         duties: dict[str, Callable[[], Duty]] = {
             RELEASE: lambda: Finaliser(store, parts.releaser),
             RECLAIM: lambda: reclaiming(store, parts),
+            TIDY: lambda: Tidying(
+                Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer)
+            ),
         }
         self._elections = [
             Election(store, name, identity, take_up, partial(parts.metrics.leads, name))

@@ -31,6 +31,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "pool-full": (409, "The pool has no free address"),
     "over-quota": (409, "The tenant's quota is used up"),
     "not-set-up": (409, "The controllers are not set up for this"),
+    "undone": (409, "Another request of the batch was refused"),
     "releasing": (409, "The endpoint is being deleted"),
     "stale": (412, "It is not what the precondition demands"),
     "expired": (410, "It is too old to go on from"),

@@ -9,6 +9,7 @@
     nodes/<name>                        Node
     peers/<name>                        Peer
     endpoints/<id>                      Endpoint, the record
+    pending/<id>                        Pending, while many endpoints are made together or not at all
     blocks/<pool>/<cidr>                Block, the claim
     addresses/<pool>/<block>/<address>  Address, one key for each address that is not free
     node/<node>/endpoints/<id>          Endpoint, the node's copy, written in the same transaction
@@ -45,6 +46,7 @@ from store.model import (
     Lost,
     Node,
     Peer,
+    Pending,
     Pool,
     Ready,
     Session,
@@ -109,6 +111,7 @@ EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
+PENDING = Kind(Pending, "pending/{}")
 BLOCKS = Kind(Block, "blocks/{}/{}")
 ADDRESSES = Kind(Address, "addresses/{}/{}/{}")
 NODE_ENDPOINTS = Kind(Endpoint, "node/{}/endpoints/{}")
@@ -131,6 +134,7 @@ KINDS: Sequence[Kind[Value]] = (
     NODES,
     PEERS,
     ENDPOINTS,
+    PENDING,
     BLOCKS,
     ADDRESSES,
     NODE_ENDPOINTS,

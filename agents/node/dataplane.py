@@ -1,7 +1,8 @@
 """The pass of the node agent: makes kernel, switch and reports equal to what should be, in order.
 
 Up: link and port, neighbour, route, flow, readiness. Down: readiness, the wait for the withdrawal, flow,
-route, neighbour, port and link, attachment. The same pass serves an event, a restart and a resync.
+route, neighbour, port and link, attachment; and of a block readiness, the wait, blackhole. The same pass
+serves an event, a restart and a resync.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from agents.delta import puts
+from agents.node.leaving import LeavingBlocks
 from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged, identity
 from agents.node.wants import Refused, Want, Wants
@@ -79,6 +81,7 @@ class Dataplane:
         self._boot_id = boot_id
         self._clock = clock
         self._memory = Memory()
+        self._leaving = LeavingBlocks()
         self._held: dict[str, Held] = {}
         self._alive: set[Want] = set()
         self._done: tuple[object, ...] | None = None
@@ -111,9 +114,10 @@ class Dataplane:
             return None
         self._done = None
         self._busy = set()
+        leaving = self._leaving.look(snapshot, self._memory.advertised, self._clock())
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
         held = self._plug_in(todo, wants, plugged)
-        desired = _desired(snapshot, held.values())
+        desired = _desired(replace(snapshot, blocks={**leaving, **snapshot.blocks}), held.values())
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
         self._confirm(snapshot, {name: one for name, one in held.items() if name in todo.up}, all(done))
         self._report(snapshot)
@@ -124,7 +128,7 @@ class Dataplane:
         self._report_attachments(snapshot)
         if self._busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
-        if todo.draining:
+        if todo.draining or leaving:
             return DRAIN_POLL_S
         # With what this pass changed itself, and without what came meanwhile: that is still to be done.
         self._done = _inputs(snapshot, wants, plugged)

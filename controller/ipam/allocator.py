@@ -8,7 +8,8 @@ both families gets both addresses in that transaction or none.
 One request and a thousand go the same way. In rounds, each request that has no answer yet is drafted: its
 addresses are picked and its unit is made. Units are queued as they come and share transactions. What was
 lost, or refused on hints, goes into the next round, which reads everything anew. A request is looked up
-by its id only after it failed: the transaction itself tells whether the id is taken.
+by its id only after it failed: the transaction itself tells whether the id is taken. How many are made all
+or none is in `controller.ipam.together`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from controller.ipam.drafting import Clock, Draft, Drafter
 from controller.ipam.known import Known
 from controller.ipam.request import Request
 from controller.ipam.tally import OverQuota
+from controller.ipam.together import Together
 from controller.problem import Problem
-from controller.reading import read
+from controller.reading import Found
 from controller.waiting import wait
-from store import keys
 from store.client import Compare, Store
 from store.errors import Corrupt, StoreError, Unavailable
-from store.model import Endpoint, EndpointState
+from store.model import Endpoint, EndpointState, Pending
 
 ATTEMPTS = 24
 CHUNK = 40
@@ -53,6 +54,8 @@ class _Job:
     answer: Answer | None = None
     refused: Problem | None = None
     lost: Draft | None = None
+    tried: bool = False
+    """Something was queued for it, so that it may be there."""
 
 
 class Allocator:
@@ -63,6 +66,7 @@ class Allocator:
         self._committer = committer
         self._known = Known(store)
         self._drafter = Drafter(store, committer, clock)
+        self._together = Together(store, committer, clock)
 
     def assign(self, request: Request) -> tuple[Endpoint, bool]:
         """The endpoint of a request, and whether it is new. Blocking.
@@ -77,33 +81,74 @@ class Allocator:
             raise answer
         return answer
 
-    def assign_many(self, requests: Sequence[Request]) -> list[Answer]:
+    def assign_many(self, requests: Sequence[Request], *, atomic: bool = False) -> list[Answer]:
         """The answer to each of up to `MAX_MANY` requests, in their order. Blocking.
 
-        Each succeeds or fails on its own account. Idempotent, as `assign` is, for requests with an id.
+        Idempotent, as `assign` is, for requests with an id.
+
+        Args:
+            requests: what is asked for.
+            atomic: all or none. When one is refused, those that could have been served are answered
+                `undone`, and nothing of this call is left.
         """
         jobs = [_Job(request, request.id or uuid4().hex, uuid4().hex) for request in requests]
+        if atomic:
+            self._run_together(jobs)
+        else:
+            self._run(jobs)
+        return [job.answer or _busy(job.request) for job in jobs]
+
+    def _run(self, jobs: Sequence[_Job], pending: Found[Pending] | None = None) -> None:
+        """Find an answer for each job; with `pending` only while every one is served."""
         known = self._known
         for _ in range(ATTEMPTS):
             left = [job for job in jobs if job.answer is None]
-            if not left:
-                break
-            self._round(left, known)
+            if not left or (pending is not None and _refused(jobs)):
+                return
+            self._round(left, known, pending)
             known = Known(self._store)
-        return [job.answer or _busy(job.request) for job in jobs]
 
-    def _round(self, jobs: Sequence[_Job], known: Known, guards: Sequence[Compare] = ()) -> None:
+    def _run_together(self, jobs: Sequence[_Job]) -> None:
+        try:
+            pending = self._together.begin([(job.id, job.uid) for job in jobs])
+        except StoreError as fault:
+            for job in jobs:
+                job.answer = _failed(job, fault)
+            return
+        self._run(jobs, pending)
+        for job in jobs:
+            job.answer = job.answer or (None if _refused(jobs) else _busy(job.request))
+        try:
+            if not _refused(jobs):
+                if not self._together.decide(pending):
+                    _answer_rest(jobs, Problem("busy", "it took too long, nothing is made", retry_after_s=1))
+                return
+            self._together.undo(pending, perhaps_made=[(job.id, job.uid) for job in jobs if job.tried])
+        except StoreError as fault:
+            for job in jobs:
+                if not isinstance(job.answer, Problem):
+                    job.answer = _failed(job, Unavailable(str(fault), outcome_unknown=True))
+        _answer_rest(jobs, Problem("undone", "another request of the batch was refused; nothing is made"))
+
+    def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
         """Try once for each job. A refusal on what was read before the request came does not count."""
         under_way: list[tuple[_Job, Draft, Future[int]]] = []
         refusals: dict[object, Problem] = {}
-        for start in range(0, len(jobs), CHUNK):
-            drafted = self._draft(jobs[start : start + CHUNK], known, refusals, guards)
-            under_way += self._submit(drafted)
+        guards = () if pending is None else (pending.unchanged(),)
+        # All or none: what cannot be should be found before anything is written.
+        chunk = CHUNK if pending is None else len(jobs)
+        for start in range(0, len(jobs), chunk):
+            drafted = self._draft(jobs[start : start + chunk], known, refusals, guards)
+            if pending is not None and len(drafted) < len(jobs):
+                for _, draft in drafted:
+                    draft.put_back()
+            else:
+                under_way += self._submit(drafted)
         for job, draft, future in under_way:
             self._collect(job, draft, future)
         for job in jobs:
             if job.answer is None:
-                self._look_up(job, final=known is not self._known)
+                self._look_up(job, known is not self._known, pending)
 
     def _draft(
         self, jobs: Sequence[_Job], known: Known, refusals: dict[object, Problem], guards: Sequence[Compare]
@@ -127,6 +172,8 @@ class Allocator:
         return drafted
 
     def _submit(self, drafted: Sequence[tuple[_Job, Draft]]) -> list[tuple[_Job, Draft, Future[int]]]:
+        for job, _ in drafted:
+            job.tried = True
         try:
             futures = self._committer.submit_all([draft.unit for _, draft in drafted])
         except Unavailable as fault:
@@ -155,11 +202,11 @@ class Allocator:
             else:
                 job.lost = draft
 
-    def _look_up(self, job: _Job, *, final: bool) -> None:
+    def _look_up(self, job: _Job, final: bool, pending: Found[Pending] | None) -> None:
         """A job got nothing in this round: it was served before, or is refused, or goes on."""
         draft, job.lost = job.lost, None
         try:
-            existing = self._existing(job.request, job.id) if job.request.id is not None else None
+            existing = self._existing(job, pending) if job.request.id is not None else None
             if existing is not None:
                 job.answer = (existing, False)
             elif job.refused is not None and final:
@@ -176,16 +223,16 @@ class Allocator:
             if draft is not None:
                 draft.settle()
 
-    def _existing(self, request: Request, endpoint_id: str) -> Endpoint | None:
-        found = read(self._store, keys.ENDPOINTS, endpoint_id)
+    def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
+        found = self._together.find(job.id, but=pending.value.id if pending else None)
         if found is None:
             return None
-        if not request.scope.has(found.value):
-            raise Problem("conflict", f"id {endpoint_id} is taken; use another id")
+        if not job.request.scope.has(found.value):
+            raise Problem("conflict", f"id {job.id} is taken; use another id")
         if found.value.state is EndpointState.RELEASING:
-            detail = f"endpoint {endpoint_id} is being deleted; repeat when it is gone, or use another id"
+            detail = f"endpoint {job.id} is being deleted; repeat when it is gone, or use another id"
             raise Problem("releasing", detail, retry_after_s=1)
-        if not _is_answer(found.value, request):
+        if not _is_answer(found.value, job.request):
             raise _taken(found.value)
         return found.value
 
@@ -199,6 +246,16 @@ class Allocator:
             f"tenant {tenant} holds {over.charge.excess(usage)}; delete endpoints of it, or raise its quota"
         )
         return Problem("over-quota", detail, tenant=tenant)
+
+
+def _refused(jobs: Sequence[_Job]) -> bool:
+    return any(isinstance(job.answer, Problem) for job in jobs)
+
+
+def _answer_rest(jobs: Sequence[_Job], problem: Problem) -> None:
+    for job in jobs:
+        if not isinstance(job.answer, Problem):
+            job.answer = problem
 
 
 def _alike(request: Request) -> object:

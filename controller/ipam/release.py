@@ -74,6 +74,8 @@ class Releaser:
         match: Match = WHATEVER,
         uid: str | None = None,
         scope: Scope = EVERYTHING,
+        *,
+        cooldown: bool = True,
     ) -> Endpoint | None:
         """End an endpoint: None when it is gone, else the record while its node cleans up.
 
@@ -81,7 +83,9 @@ class Releaser:
 
         Args:
             endpoint_id: the endpoint.
+            match: what the caller demands of it.
             uid: of the assignment that is meant: one made later under the same id is left alone.
+            cooldown: whether its addresses cool down when it ends now.
 
         Raises:
             Problem: there is no such endpoint in `scope`, or it is not the one that `match` or `uid` demands.
@@ -96,7 +100,7 @@ class Releaser:
             if found is None or found.value.uid != uid or not scope.has(found.value):
                 return None
             match.demand(f"endpoint {endpoint_id}", found.mod_revision)
-            if self.finalise(found):
+            if self.finalise(found, cooldown=cooldown):
                 return None
             if found.value.state is EndpointState.RELEASING:
                 return found.value
@@ -105,7 +109,7 @@ class Releaser:
             found = read(self._store, keys.ENDPOINTS, endpoint_id)
         raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
-    def finalise(self, found: Found[Endpoint]) -> bool:
+    def finalise(self, found: Found[Endpoint], *, cooldown: bool = True) -> bool:
         """End the endpoint if no node holds anything of it; False when one does, or the record has changed.
 
         A node that is no longer known holds nothing.
@@ -120,19 +124,19 @@ class Releaser:
             return False
         for _ in range(2):
             try:
-                return bool(self._committer.commit(units.release(found, gone, self._cooling(held))))
+                return bool(self._committer.commit(units.release(found, gone, self._cooling(held, cooldown))))
             except LeaseExpired:
                 self._cooldowns.forget()
         return False
 
-    def _cooling(self, held: Iterable[Holding]) -> list[Cooling]:
+    def _cooling(self, held: Iterable[Holding], cooldown: bool) -> list[Cooling]:
         """Each address cools down as its own pool says."""
         now = self._clock()
         return [
             Cooling(
                 each.block.value,
                 units.cooling(each.address.value, now),
-                self._cooldowns.lease(each.pool.value.cooldown_s),
+                self._cooldowns.lease(each.pool.value.cooldown_s if cooldown else 0),
             )
             for each in held
             if each.address.value.state is AddressState.ASSIGNED

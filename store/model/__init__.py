@@ -14,6 +14,7 @@ from store.model.endpoint import (
 )
 from store.model.event import Event, Severity
 from store.model.node import Alive, Lost, Node, Peer, Program, Session, SessionState
+from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.value import IPAddress, IPNetwork, Value
 
@@ -35,6 +36,8 @@ __all__ = [
     "Lost",
     "Node",
     "Peer",
+    "Pending",
+    "PendingState",
     "Pool",
     "Program",
     "Ready",

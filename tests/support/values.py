@@ -23,6 +23,8 @@ from store.model import (
     Lost,
     Node,
     Peer,
+    Pending,
+    PendingState,
     Pool,
     Program,
     Ready,
@@ -146,6 +148,13 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
     Endpoint: endpoints(),
     Token: tokens(),
     Tenant: st.builds(Tenant, name=names, max_ipv4=counts, max_ipv6=counts, labels=labels),
+    Pending: st.builds(
+        Pending,
+        id=hashes.map(lambda text: text[:32]),
+        endpoints=st.lists(st.tuples(identifiers, hashes.map(lambda text: text[:32])), max_size=3).map(tuple),
+        deadline=times,
+        state=st.sampled_from(PendingState),
+    ),
     Usage: st.builds(Usage, tenant=names, ipv4=st.integers(0, 2**31 - 1), ipv6=st.integers(0, 2**31 - 1)),
     Join: st.builds(Join, name=names, sha256=hashes, expires=times),
     Event: st.builds(

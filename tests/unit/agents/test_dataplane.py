@@ -12,7 +12,7 @@ import pytest
 from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.dataplane import Dataplane, Devices
-from agents.node.plan import SETTLE_S
+from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S
 from agents.node.plug import identity
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
@@ -150,6 +150,42 @@ def test_a_moved_endpoint_is_delivered_until_it_is_withdrawn_though_it_is_gone_f
     node.dataplane.step()
     assert node.touched() == ["delete ready"]
     assert node.said.says["attachments"] == {"web"}
+
+
+def test_the_blackhole_of_a_block_that_was_given_back_stays_until_the_block_is_withdrawn() -> None:
+    node = Node()
+    node.know(advertised(BLOCK))
+    node.dataplane.step()
+    node.touched()
+    for seconds in (0.0, 1.0):
+        node.now += seconds
+        node.snapshot = snapshot(pool(), advertised(BLOCK))
+        assert node.dataplane.step() is not None
+        assert node.said.says["ready"] == set()
+        assert "delete routes" not in node.touched()
+    node.snapshot = snapshot(pool())
+    assert node.dataplane.step() is not None
+    assert node.touched() == [], "routers need a moment to act on it"
+    node.now += SETTLE_S
+    assert node.dataplane.step() is None
+    assert node.touched() == ["delete routes"]
+
+
+def test_a_dead_speaker_keeps_no_blackhole_for_ever_and_a_block_that_comes_back_stays() -> None:
+    node = Node()
+    node.know(advertised(BLOCK))
+    node.dataplane.step()
+    node.snapshot = snapshot(pool(), advertised(BLOCK))
+    node.dataplane.step()
+    node.know(advertised(BLOCK))
+    node.touched()
+    assert node.dataplane.step() is None
+    assert node.touched() == ["put ready"]
+    node.snapshot = snapshot(pool(), advertised(BLOCK))
+    assert node.dataplane.step() is not None
+    node.now += WITHDRAW_WAIT_S
+    assert node.dataplane.step() is None
+    assert node.touched() == ["delete ready", "delete routes"]
 
 
 def test_a_restarted_agent_finds_all_right_and_writes_nothing() -> None:

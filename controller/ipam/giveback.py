@@ -1,0 +1,73 @@
+"""Blocks that have become empty go back to their pool, so that other nodes can claim them.
+
+A block is given back only when it was found empty for minutes, so that a node whose endpoints come and go
+does not claim and give back in turn; in a pool that has no other block left, when it was found empty twice.
+The transaction compares that the claim is the one that was looked at and that no address of the block has
+a key, none that cools down either; an assignment compares the claim. So of the two that meet, one fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from controller.ipam import blocks, units
+from controller.ipam.committer import Committer
+from controller.ipam.window import Window
+from controller.reading import scan
+from store import keys
+from store.client import Store
+from store.model import Block, Pool
+
+IDLE_S = 300.0
+"""Seconds for which a block has to be empty while its pool has others."""
+
+
+class EmptyBlocks:
+    """Gives empty blocks back. One thread at a time; many controllers at once do no harm."""
+
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        *,
+        idle_s: float = IDLE_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._idle_s = idle_s
+        self._monotonic = monotonic
+        self._since: dict[tuple[str, int], float] = {}
+        """Since when each claim was found empty at every look."""
+
+    def give_back(self) -> list[Block]:
+        """Look at every claim once; returns those that were given back. Blocking, one read for a claim."""
+        claims = scan(self._store, keys.BLOCKS).items
+        short = self._short(found.value for found in claims)
+        now = self._monotonic()
+        before, self._since = self._since, {}
+        window: Window[Block] = Window(self._committer)
+        for claim in claims:
+            if not self._is_empty(claim.value):
+                continue
+            known = (claim.key, claim.mod_revision)
+            since = self._since[known] = before.get(known, now)
+            if now - since >= self._idle_s or (known in before and claim.value.pool in short):
+                window.submit(units.give_back([claim]), claim.value)
+        return window.drain()
+
+    def _is_empty(self, block: Block) -> bool:
+        return not self._store.range(keys.ADDRESSES.prefix(block.pool, block.cidr), limit=1).items
+
+    def _short(self, claims: Iterable[Block]) -> set[str]:
+        """The pools without an unclaimed block."""
+        pools: dict[str, Pool] = {pool.name: pool for pool in scan(self._store, keys.POOLS).values}
+        claimed: dict[str, set[int]] = {name: set() for name in pools}
+        for block in claims:
+            if block.pool in pools:
+                index = blocks.block_index(pools[block.pool], block.cidr.network_address)
+                claimed[block.pool].add(index)
+        return {
+            name for name, pool in pools.items() if next(blocks.unclaimed(pool, claimed[name]), None) is None
+        }

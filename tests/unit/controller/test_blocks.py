@@ -1,0 +1,121 @@
+"""Blocks over time: what is free is used in turn, and what is empty goes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from controller.ipam.allocator import Allocator
+from controller.ipam.giveback import EmptyBlocks
+from controller.ipam.request import Request
+from controller.reading import scan
+from store import keys
+from store.memory import MemoryStore
+from store.model import Node, Pool
+from tests.support.ipam import Controller, FlakyStore, check
+
+
+@dataclass
+class Plant:
+    """Two controllers, and the duty of one of them, by a clock of their own."""
+
+    time_s: float = 0.0
+    first: Controller = field(init=False)
+    second: Controller = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = MemoryStore(lambda: self.time_s)
+        self.store = FlakyStore(self.memory)
+        self.first, self.second = Controller.over(self.store), Controller.over(FlakyStore(self.memory))
+        for name in ("n1", "n2"):
+            self.first.registry.create_node(Node(name=name, asn=64512))
+        self.empty = EmptyBlocks(self.store, self.first.committer, idle_s=100, monotonic=lambda: self.time_s)
+
+    def pool(self, **fields: object) -> None:
+        wanted = {"name": "p", "cidr": "10.0.0.0/28", "block_prefixlen": 30, "cooldown_s": 5, **fields}
+        self.first.registry.create_pool(Pool(**wanted))
+
+    def claims(self) -> list[str]:
+        return [str(claim.cidr) for claim in scan(self.memory, keys.BLOCKS).values]
+
+    def look(self, after_s: float) -> list[str]:
+        self.time_s += after_s
+        self.memory.expire()
+        return [str(block.cidr) for block in self.empty.give_back()]
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    plant = Plant()
+    yield plant
+    plant.first.committer.close()
+    plant.second.committer.close()
+    check(plant.memory)
+
+
+def last_digits(allocator: Allocator, count: int) -> list[int]:
+    made = [allocator.assign(Request("n1"))[0] for _ in range(count)]
+    return [int(str(endpoint.addresses[0]).split(".")[-1]) for endpoint in made]
+
+
+def test_a_freed_address_is_the_last_to_be_used_again_also_after_a_restart(plant: Plant) -> None:
+    plant.pool(cidr="10.0.0.0/28", block_prefixlen=28, cooldown_s=1)
+    assert last_digits(plant.first.allocator, 3) == [1, 2, 3]
+    for endpoint in scan(plant.memory, keys.ENDPOINTS).values:
+        if not endpoint.addresses[0].packed.endswith(b"\3"):
+            plant.first.releaser.release(endpoint.id)
+    plant.time_s += 60
+    plant.memory.expire()
+    assert last_digits(plant.second.allocator, 13) == [4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 1, 2]
+
+
+def test_a_block_that_was_empty_for_long_goes_back(plant: Plant) -> None:
+    plant.pool()
+    plant.first.allocator.assign(Request("n1", "a"))
+    plant.first.allocator.assign(Request("n2", "b"))
+    plant.first.releaser.release("a")
+    assert plant.look(0) == [], "an address cools down in it"
+    assert plant.look(10) == []
+    assert plant.look(99) == []
+    assert plant.look(1) == ["10.0.0.0/30"]
+    assert plant.claims() == ["10.0.0.4/30"]
+    assert last_digits(plant.first.allocator, 1) == [8], "it goes on with a block that nobody had"
+
+
+def test_a_block_that_was_used_in_between_stays(plant: Plant) -> None:
+    plant.pool(cidr="10.0.0.0/24", block_prefixlen=28, cooldown_s=0)
+    for seconds in (0, 90, 90, 90):
+        plant.first.allocator.assign(Request("n1", "a"))
+        assert plant.look(seconds) == []
+        plant.first.releaser.release("a")
+        assert plant.look(seconds / 2) == []
+
+
+def test_where_blocks_are_short_an_empty_one_goes_back_at_the_second_look(plant: Plant) -> None:
+    plant.pool(cidr="10.0.0.0/29", cooldown_s=0)
+    plant.first.allocator.assign(Request("n1", "a"))
+    plant.first.allocator.assign(Request("n2", "b"))
+    plant.first.releaser.release("a")
+    assert plant.look(0) == []
+    assert plant.look(20) == ["10.0.0.0/30"]
+
+
+def test_an_address_is_assigned_while_its_block_goes_back(plant: Plant) -> None:
+    plant.pool(cooldown_s=0)
+    plant.first.allocator.assign(Request("n1", "a"))
+    plant.first.releaser.release("a")
+    plant.look(0)
+    plant.store.meets.append(lambda: plant.second.allocator.assign(Request("n1", "b")))
+    assert plant.look(200) == []
+
+
+def test_a_block_goes_back_while_an_address_of_it_is_assigned(plant: Plant) -> None:
+    plant.pool(cooldown_s=0)
+    plant.first.allocator.assign(Request("n1", "a"))
+    plant.first.releaser.release("a")
+    plant.look(0)
+    duty = EmptyBlocks(plant.memory, plant.second.committer, idle_s=0, monotonic=lambda: plant.time_s)
+    plant.store.meets.append(lambda: duty.give_back())
+    assert plant.first.allocator.assign(Request("n1", "b"))[0].addresses

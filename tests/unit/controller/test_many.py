@@ -1,0 +1,157 @@
+"""Many endpoints in one call: each on its own account, or all or none whatever happens in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from controller.ipam.allocator import Allocator
+from controller.ipam.committer import Committer
+from controller.ipam.request import Request
+from controller.ipam.together import PATIENCE, Together
+from controller.problem import Problem
+from controller.reading import scan
+from controller.registry import Registry
+from store import keys
+from store.memory import MemoryStore
+from store.model import Endpoint, Node, Pool, Tenant
+from tests.support.ipam import LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore, check
+
+
+@dataclass
+class Plant:
+    """A controller that makes many at a time, and another that tidies up."""
+
+    memory: MemoryStore = field(default_factory=MemoryStore)
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __post_init__(self) -> None:
+        self.store = FlakyStore(self.memory)
+        self.committer = Committer(self.store, pauses_s=(0, 0, 0))
+        self.committer.start()
+        self.allocator = Allocator(self.store, self.committer, lambda: self.now)
+        registry = Registry(self.store, self.committer)
+        registry.create_pool(Pool(name="p", cidr="10.0.0.0/23", block_prefixlen=28))
+        registry.create_pool(Pool(name="six", cidr="2001:db8::/64", priority=0))
+        registry.create_tenant(Tenant(name="red", max_ipv4=30))
+        for name in ("n1", "n2"):
+            registry.create_node(Node(name=name, asn=64512))
+
+    def ids(self) -> set[str]:
+        return {endpoint.id for endpoint in scan(self.memory, keys.ENDPOINTS).values}
+
+    def tidy(self) -> None:
+        """What the duty of another controller does after the deadline."""
+        self.now += PATIENCE
+        other = Committer(self.memory, pauses_s=(0,))
+        other.start()
+        Together(self.memory, other, lambda: self.now).undo_overdue()
+        other.close()
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    plant = Plant()
+    yield plant
+    plant.committer.close()
+    check(plant.memory)
+    assert not scan(plant.memory, keys.PENDING).items
+
+
+def many(count: int, node: str = "n1", **others: object) -> list[Request]:
+    return [Request(node, f"e{number}", **others) for number in range(count)]  # type: ignore[arg-type]
+
+
+def kinds(answers: list[tuple[Endpoint, bool] | Problem]) -> list[str]:
+    return [
+        answer.kind if isinstance(answer, Problem) else "new" if answer[1] else "old" for answer in answers
+    ]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_each_gets_an_address_of_its_own(plant: Plant, atomic: bool) -> None:
+    requests = many(100) + [Request("n2", families=(4, 6)) for _ in range(50)]
+    answers = plant.allocator.assign_many(requests, atomic=atomic)
+    assert kinds(answers) == ["new"] * 150
+    given = [address for answer in answers if isinstance(answer, tuple) for address in answer[0].addresses]
+    assert len(set(given)) == len(given) == 200
+    again = plant.allocator.assign_many(requests[:100], atomic=atomic)
+    assert kinds(again) == ["old"] * 100
+    assert [a[0] for a in again if isinstance(a, tuple)] == [
+        a[0] for a in answers[:100] if isinstance(a, tuple)
+    ]
+
+
+def test_each_fails_on_its_own_account(plant: Plant) -> None:
+    wanted = Request("n1", addresses=(ip_address("10.0.1.9"),))
+    requests = [*many(40, tenant="red"), Request("n3"), Request("n1", pools=("q",)), wanted, wanted]
+    answers = plant.allocator.assign_many(requests)
+    assert sorted(kinds(answers[:40])) == ["new"] * 30 + ["over-quota"] * 10
+    assert kinds(answers[40:]) == ["invalid", "invalid", "new", "address-in-use"]
+
+
+@pytest.mark.parametrize(
+    "culprit",
+    [
+        Request("n3"),
+        Request("n1", addresses=(ip_address("10.0.0.0"),)),
+        Request("n1", "e7", addresses=(ip_address("10.0.0.99"),)),
+        Request("n1", tenant="red", pools=("p",)),
+    ],
+)
+def test_all_or_none_is_none_when_one_is_refused(plant: Plant, culprit: Request) -> None:
+    plant.allocator.assign_many([Request("n2", tenant="red") for _ in range(30)])
+    before = plant.ids()
+    answers = plant.allocator.assign_many([*many(60), culprit], atomic=True)
+    assert kinds(answers)[:60].count("undone") >= 59
+    assert kinds(answers)[-1] not in {"new", "old", "undone"} or "conflict" in kinds(answers)
+    assert plant.ids() == before
+    assert all(each.state == "assigned" for each in scan(plant.memory, keys.ADDRESSES).values)
+    assert kinds(plant.allocator.assign_many(many(60), atomic=True)) == ["new"] * 60
+
+
+@pytest.mark.parametrize("when", range(6))
+@pytest.mark.parametrize("fault", [REFUSED, LOST_AFTER, LOST_BEFORE])
+def test_who_dies_in_the_middle_leaves_nothing_half_made(plant: Plant, when: int, fault: str) -> None:
+    """From the transaction `when` on the store is away for this controller."""
+    plant.allocator.assign(Request("n1", "first"))
+    plant.store.meets.extend([None] * when + [fault] + [REFUSED] * 60)
+    answers = plant.allocator.assign_many(many(90), atomic=True)
+    plant.store.meets.clear()
+    plant.tidy()
+    made = plant.ids() - {"first"}
+    assert made in (set(), {f"e{number}" for number in range(90)}), "all or none"
+    if "new" in kinds(answers):
+        assert kinds(answers) == ["new"] * 90
+        assert made
+
+
+def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant) -> None:
+    told: list[str] = []
+
+    def ask() -> None:
+        other = Committer(plant.memory, pauses_s=(0,))
+        other.start()
+        try:
+            told.append(Allocator(plant.memory, other, lambda: plant.now).assign(Request("n1", "e0"))[0].id)
+        except Problem as problem:
+            told.append(problem.kind)
+        other.close()
+
+    plant.allocator.assign(Request("n1"))
+    plant.store.meets.extend([None] * 8 + [ask])
+    answers = plant.allocator.assign_many(many(90), atomic=True)
+    assert (told, kinds(answers)) == (["busy"], ["new"] * 90)
+
+
+def test_who_takes_too_long_is_undone(plant: Plant) -> None:
+    plant.allocator.assign(Request("n1", "first"))
+    plant.store.meets.extend([None] * 8 + [plant.tidy])
+    answers = plant.allocator.assign_many(many(90), atomic=True)
+    assert set(kinds(answers)) <= {"busy", "undone"}
+    assert plant.ids() == {"first"}
+    assert plant.now - datetime(2026, 1, 1, tzinfo=UTC) == PATIENCE < timedelta(minutes=1)
