@@ -52,16 +52,16 @@ class Noun(Form):
 
     def create(self, session: Session, body: Json) -> None:
         """Create one and print it. Fields that are None are left out: the server has the defaults."""
-        session.print_item(self.created(session, body), self)
+        given = {key: value for key, value in body.items() if value is not None}
+        session.print_item(self.created(session, given), self)
 
     def created(self, session: Session, body: Json) -> Json:
         """Create one. Idempotent, by the name in the body: sent again when an answer is lost."""
-        given = {key: value for key, value in body.items() if value is not None}
         advice = {
             409: f"see what there is: polder {self.singular} list; "
             f"what of it can be changed: polder {self.singular} set --help"
         }
-        return session.item("POST", place(self.plural), given, advice=advice, repeatable=self.key in given)
+        return session.item("POST", place(self.plural), body, advice=advice, repeatable=self.key in body)
 
 
 def name_argument(noun: Noun) -> Callable[[F], F]:

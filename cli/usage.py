@@ -21,6 +21,8 @@ from cli.times import lasted
 
 UNLIMITED = 100
 """The width of what is not a terminal."""
+LEAST_PERCENT = 0.01
+UNREADABLE = 10**12
 FEWEST_CELLS = 4
 MOST_CELLS = 16
 """Of one block."""
@@ -54,9 +56,11 @@ def lines(pool: Json, usage: Json, now: datetime) -> Iterator[str]:
     yield f"pool {shown(pool['name'])}  {shown(pool['cidr'])}, blocks of /{pool['block_prefixlen']}, " + (
         f"announced by {pool['advertise']}" + (", disabled" if pool.get("disabled") else "")
     )
-    counted = ", ".join(f"{usage[state.field]} {state.word}" for state in STATES)
-    yield f"{usage['size']} addresses: {counted} ({_share(usage)} of those that can be assigned are used)"
-    yield f"{blocks['total']} blocks: {blocks['claimed']} claimed, {blocks['total'] - blocks['claimed']} not"
+    counted = ", ".join(f"{_number(usage[state.field])} {state.word}" for state in STATES)
+    share = f"{_share(usage)} of those that can be assigned are used"
+    yield f"{_number(usage['size'])} addresses: {counted} ({share})"
+    unclaimed = _number(blocks["total"] - blocks["claimed"])
+    yield f"{_number(blocks['total'])} blocks: {blocks['claimed']} claimed, {unclaimed} not"
     if usage["nodes"]:
         yield ""
         yield from _nodes(usage["nodes"])
@@ -134,7 +138,14 @@ def _sum(node: Json, field: str) -> int:
 def _share(usage: Json) -> str:
     used, assignable = usage["assigned"] + usage["cooling"], usage["assignable"]
     percent = 100 * used / assignable if assignable else 100.0
+    if 0 < percent < LEAST_PERCENT:
+        return f"under {LEAST_PERCENT} %"
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1g} %"
+
+
+def _number(count: int) -> str:
+    """Whole, or `1.8e+19` where nobody would read the digits."""
+    return f"{count:.2g}" if count >= UNREADABLE else str(count)
 
 
 def _forecast(forecast: Json, now: datetime) -> str:

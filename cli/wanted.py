@@ -21,6 +21,7 @@ from cli.failure import Exit, Failure
 from cli.noun import Noun
 
 KINDS: Mapping[str, str] = {
+    "tenant": "cli.tenant:TENANT",
     "pool": "cli.pool:POOL",
     "node": "cli.node:NODE",
     "peer": "cli.peer:PEER",

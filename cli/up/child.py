@@ -80,10 +80,13 @@ class Child:
 
     def last_words(self) -> str:
         """The last line that it has written since its start, safe to print."""
-        with self.program.log.open("rb") as log:
-            end = log.seek(0, os.SEEK_END)
-            log.seek(max(min(self._log_start, end), end - TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()
+        try:
+            with self.program.log.open("rb") as log:
+                end = log.seek(0, os.SEEK_END)
+                log.seek(max(min(self._log_start, end), end - TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            return f"unknown: somebody removed {self.program.log}"
         return printable(next((line.strip() for line in reversed(lines) if line.strip()), "nothing"))[:300]
 
     def bound_log(self) -> None:

@@ -29,6 +29,8 @@ ELSEWHERE = {
 SITE = Path(__file__).parents[2] / "examples" / "site.yaml"
 
 WORLD = """
+{kind: tenant, name: shop, max_ipv4: null}
+---
 {kind: pool, name: default, cidr: 10.64.0.0/16, cooldown_s: 0, disabled: false, reserved: []}
 ---
 {kind: pool, name: default6, cidr: "2001:db8::/60", cooldown_s: 0}
@@ -43,8 +45,8 @@ INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [defa
 
 TREE = sorted(
     ((words, command) for words, command in commands() if {words[0], " ".join(words)}.isdisjoint(ELSEWHERE)),
-    # What is deleted has to be unused: that comes before anything uses it.
-    key=lambda each: ("delete" not in each[0], each[0]),
+    # What is deleted has to be unused: that comes before anything uses it. A token is not of the world below.
+    key=lambda each: (1 if "delete" not in each[0] else 2 if each[0][0] == "token" else 0, each[0]),
 )
 
 

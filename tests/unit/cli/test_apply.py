@@ -46,6 +46,14 @@ def test_all_is_read_and_checked_before_the_first_write(polder: Polder, site: Pa
     assert canned.asked[4].body == {"name": "n", "asn": 7}
 
 
+def test_null_is_sent_as_it_is(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "n.yaml"
+    path.write_text("kind: node\nname: n\nasn: 7\nreclaim_after_s: null\n")
+    with serving(ABSENT, FINE, Reply(201, {"name": "n"})) as canned:
+        polder("apply", "-f", str(path), "--server", canned.url)
+    assert canned.asked[2].body == {"name": "n", "asn": 7, "reclaim_after_s": None}
+
+
 def test_what_is_so_already_is_left_alone(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"kind": "pool", "name": "a", "reserved": ["10.9.9.9", "10.0.0.0/28"]}')
@@ -102,8 +110,8 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
     assert (ran.code, ran.out, canned.asked) == (2, "", [])
     assert [line.partition(f"{path}, ")[2] for line in ran.err.splitlines()[1:-1]] == [
         "document 1, line 3: unknown field coldown_s; did you mean cooldown_s?",
-        "document 2, line 5: unknown kind; there are pool, node, peer, endpoint",
-        "document 3, line 7: there is no `kind`; it is one of pool, node, peer, endpoint",
+        "document 2, line 5: unknown kind; there are tenant, pool, node, peer, endpoint",
+        "document 3, line 7: there is no `kind`; it is one of tenant, pool, node, peer, endpoint",
         "document 4, line 9: a node needs `name`",
         "document 5, line 12: is no text; write it in quotes",
         "document 6, line 15: pool/a stands in " + f"{path}, document 1, line 1 already",
@@ -169,9 +177,23 @@ def test_canonical_takes_anything_and_twice_is_once(value: list[object]) -> None
 
 
 def test_an_order_in_which_each_comes_after_what_it_names() -> None:
-    texts = ("endpoint\nid: a", "peer\nname: a", "pool\nname: b", "node\nname: a", "pool\nname: a")
+    texts = (
+        "endpoint\nid: a",
+        "tenant\nname: z",
+        "peer\nname: a",
+        "pool\nname: b",
+        "node\nname: a",
+        "pool\nname: a",
+    )
     found = wanted(parse("\n---\n".join(f"kind: {each}" for each in texts), "x"))
-    assert [each.title for each in found] == ["pool/b", "pool/a", "node/a", "peer/a", "endpoint/a"]
+    assert [each.title for each in found] == [
+        "tenant/z",
+        "pool/b",
+        "pool/a",
+        "node/a",
+        "peer/a",
+        "endpoint/a",
+    ]
 
 
 def test_a_document_that_is_no_mapping() -> None:

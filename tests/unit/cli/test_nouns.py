@@ -179,7 +179,8 @@ def test_a_misspelt_command_is_answered_with_the_right_one(
 ) -> None:
     ran = polder(*typed)
     assert ran.code == 2
-    assert f"Did you mean '{meant}'?" in ran.err
+    assert "Did you mean" in ran.err
+    assert f"'{meant}'" in ran.err
 
 
 def test_list_reads_every_page(polder: Polder) -> None:

@@ -192,3 +192,8 @@ def test_a_log_does_not_grow_for_ever(tmp_path: Path, signals: Signals) -> None:
     child.bound_log()
     assert log.stat().st_size == 0
     assert (tmp_path / "etcd.log.1").stat().st_size == MAX_LOG_BYTES + 1
+
+
+def test_last_words_of_a_program_whose_log_was_removed(tmp_path: Path, signals: Signals) -> None:
+    child = Child(program(tmp_path, "etcd", "exit 0"), signals.before)
+    assert child.last_words() == f"unknown: somebody removed {child.program.log}"

@@ -89,6 +89,18 @@ def test_a_pool_without_blocks(polder: Polder) -> None:
     assert (ran.code, len(ran.out.splitlines())) == (0, 5)
 
 
+def test_numbers_that_nobody_would_read(polder: Polder) -> None:
+    of = usage([block(1)]) | {"size": 2**64, "free": 2**64 - 1, "assignable": 2**64}
+    of["blocks"] = {"total": 2**58, "claimed": 1}
+    with serving(Reply(200, of), Reply(200, POOL)) as canned:
+        ran = polder("pool", "show", "a", "--server", canned.url)
+    addresses, blocks = ran.out.splitlines()[1:3]
+    assert addresses.startswith(
+        "1.8e+19 addresses: 1 used, 0 cooling, 0 reserved, 1.8e+19 free (under 0.01 %"
+    )
+    assert blocks == "2.9e+17 blocks: 1 claimed, 2.9e+17 not"
+
+
 @pytest.mark.parametrize(
     ("forecast", "words"),
     [

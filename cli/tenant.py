@@ -1,0 +1,64 @@
+"""`polder tenant`: whose endpoints are counted and kept apart, and how many addresses each may hold."""
+
+from __future__ import annotations
+
+import click
+
+from cli.change import add_create, add_set
+from cli.noun import Noun, add_delete, add_get, add_list
+from cli.output import field
+from cli.setting import Labelling, Setting
+
+SETTINGS = (
+    Setting("max_ipv4", "NUMBER", "How many IPv4 addresses it may hold.", click.INT, default="no limit"),
+    Setting("max_ipv6", "NUMBER", "How many IPv6 addresses it may hold.", click.INT, default="no limit"),
+    Labelling(),
+)
+
+TENANT = Noun(
+    "tenant",
+    "tenants",
+    "name",
+    (
+        field("name"),
+        field("used_ipv4", "USED IPV4"),
+        field("max_ipv4", "MAX IPV4"),
+        field("used_ipv6", "USED IPV6"),
+        field("max_ipv6", "MAX IPV6"),
+        field("labels"),
+    ),
+    document=("name", *(each.field for each in SETTINGS)),
+    labelled=True,
+    watched=False,
+    used_by="polder endpoint list --tenant NAME; polder pool list --tenant NAME; polder token list",
+    example="shop",
+)
+
+
+@click.group()
+def command() -> None:
+    """Whose endpoints are counted, with quotas."""
+
+
+add_create(
+    command,
+    TENANT,
+    SETTINGS,
+    "Create a tenant.",
+    "polder tenant create lab",
+    "polder tenant create bank --max-ipv4 1000 --max-ipv6 1000 --label team=payments",
+)
+add_set(
+    command,
+    TENANT,
+    SETTINGS,
+    """Change a tenant's quotas or labels.
+
+    What is not given stays; an empty value ("") takes a quota out. A quota is never less than what the tenant
+    holds.""",
+    "polder tenant set shop --max-ipv4 2000",
+    'polder tenant set shop --max-ipv4 ""',
+)
+add_get(command, TENANT)
+add_list(command, TENANT)
+add_delete(command, TENANT)
