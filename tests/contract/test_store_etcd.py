@@ -193,6 +193,25 @@ def test_a_member_that_hangs_is_passed_over(
     assert told(items) == ["/f/1", "/f/2"]
 
 
+def test_a_write_that_was_under_way_when_the_leader_hung_is_given_up_soon(
+    cluster: EtcdCluster, open_store: OpenStore
+) -> None:
+    """Its member goes on and never answers it: whoever waits must not wait for all of the deadline."""
+    leader = cluster.leader()
+    assert leader is not None
+    others = [member.url for member in cluster if member is not leader]
+    store = open_store(*others, leader.url, deadline_s=9.0)
+    put(store, "/a")
+    leader.pause()
+    start = time.monotonic()
+    with pytest.raises(Unavailable) as caught:
+        put(store, "/b")
+    assert caught.value.outcome_unknown
+    assert time.monotonic() - start < 5.0
+    took_until(lambda: put(store, "/c"), HANG_NOTICED_S)
+    leader.resume()
+
+
 def test_a_member_without_its_cluster_refuses_writes_at_once(
     cluster: EtcdCluster, open_store: OpenStore
 ) -> None:

@@ -51,10 +51,14 @@ class _Track:
 
 
 class Checker:
-    """Looks at a history operation by operation. `faults` is what is wrong with it."""
+    """Looks at a history operation by operation. `faults` is what is wrong with it.
+
+    `late` are the endpoints that are there at the end because of an attempt that its client had given up.
+    """
 
     def __init__(self, history: Iterable[Op]) -> None:
         self.faults: list[str] = []
+        self.late: list[str] = []
         self.holds: list[Hold] = []
         self._tracks: defaultdict[str, _Track] = defaultdict(_Track)
         for op in sorted(history, key=lambda op: op.begun):
@@ -113,6 +117,8 @@ class Checker:
     def _last(self, name: str, track: _Track, seen: Seen | None) -> None:
         for difference in _differences(track, seen):
             self.faults.append(f"{name} at the end: {difference}")
+        if seen is not None and track.holds is None and track.coming:
+            self.late.append(name)
 
     def _close(self, name: str, track: _Track, until: float) -> None:
         assert track.holds is not None

@@ -23,6 +23,7 @@ def lines(result: Result) -> Iterator[str]:
         yield _kind(kind, [op for op in ops if op.kind is kind])
     for fault in result.faults:
         yield _fault(fault, result)
+    yield f"made at last by attempts that their clients had given up: {len(result.late)}"
     yield f"wrong: {len(result.wrong)}"
     yield from result.wrong[:SHOWN]
 

@@ -44,6 +44,8 @@ class Result:
     faults: Sequence[Fault]
     seconds: float
     wrong: Sequence[str]
+    late: Sequence[str]
+    """Endpoints that an attempt made which its client had given up."""
 
 
 def run(site: Site, plan: Plan, path: Path) -> Result:
@@ -51,8 +53,9 @@ def run(site: Site, plan: Plan, path: Path) -> Result:
     history = History(path)
     nemesis, seconds = _work(site, plan, history)
     history.close()
-    wrong = _judge(site, history, plan.patience_s)
-    return Result(plan, history, nemesis.faults, seconds, wrong)
+    checker = Checker(history.ops)
+    wrong = _judge(site, checker, history.ops, plan.patience_s)
+    return Result(plan, history, nemesis.faults, seconds, wrong, checker.late)
 
 
 def _work(site: Site, plan: Plan, history: History) -> tuple[Nemesis, float]:
@@ -82,14 +85,13 @@ def _work(site: Site, plan: Plan, history: History) -> tuple[Nemesis, float]:
     return nemesis, time.monotonic() - begun
 
 
-def _judge(site: Site, history: History, patience_s: float) -> list[str]:
-    checker = Checker(history.ops)
+def _judge(site: Site, checker: Checker, ops: Sequence[Op], patience_s: float) -> list[str]:
     left = site.settle()
     checker.end(time.monotonic(), left)
     plan = site.witness("plan", patience_s)
     site.empty()
     rest = site.witness("left", patience_s)
-    return [*checker.faults, *plan["faults"], *_unwitnessed(history.ops, plan["assigned"]), *rest["faults"]]
+    return [*checker.faults, *plan["faults"], *_unwitnessed(ops, plan["assigned"]), *rest["faults"]]
 
 
 def _unwitnessed(ops: Sequence[Op], assigned: Sequence[tuple[str, str, list[str]]]) -> list[str]:

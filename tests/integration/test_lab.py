@@ -16,6 +16,7 @@ from lab import netns
 from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import CommandFailed, LabError
 from lab.lab import Lab
+from lab.partition import HOST, REQUESTS, cut
 from lab.topology import METAL_ADDRESS, MGMT_ADDRESS
 from lab.wait import wait_until
 from tests.support.report import sections
@@ -166,6 +167,19 @@ def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
     assert METAL_NET in shown["tor-b: routes"]
     assert METAL_NET in shown["tor-a: show bgp json"]
     assert {"tor-a: bgpd.log", "node-1: ovs-vswitchd.log"} <= set(shown)
+
+
+@pytest.mark.needs("nft")
+def test_a_cut_drops_what_it_names_and_nothing_else_until_it_ends(fabric: Lab) -> None:
+    node = fabric.hosts["node-1"]
+    with cut(node, HOST):
+        assert node.ping(MGMT_ADDRESS).received == 0
+        assert node.ping("127.0.0.1").ok
+        assert fabric.hosts["node-2"].ping(MGMT_ADDRESS).ok
+    with cut(node, REQUESTS):
+        assert node.ping(MGMT_ADDRESS).ok
+    assert node.ping(MGMT_ADDRESS).ok
+    assert node.run("nft", "list", "tables").stdout == ""
 
 
 # with Polder

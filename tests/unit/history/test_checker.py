@@ -147,6 +147,12 @@ def test_what_must_not_happen_is_found(case: str) -> None:
     assert any(words in fault for fault in found), found
 
 
+def test_what_came_late_is_counted() -> None:
+    checker = Checker([LOOSE_ASSIGN, RELEASE])
+    checker.end(END, {"web": AGAIN})
+    assert (checker.faults, checker.late) == ([], ["web"])
+
+
 def test_a_line_of_the_history_is_read_as_it_was_written() -> None:
     for each in (
         ASSIGN,
