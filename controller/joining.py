@@ -84,7 +84,8 @@ class Joining:
         Raises:
             Problem: there is no such node, or this controller cannot sign.
         """
-        issuer = self._demanding()
+        issuer = self._ready()
+        _demand_rights(issuer)
         for _ in range(ATTEMPTS):
             registered = find(self._store, keys.NODES, node)
             token = JoinToken.make(node, fingerprint(issuer.authority.cert))
@@ -105,8 +106,9 @@ class Joining:
         Raises:
             Problem: the token is not good, was used by another key, or the request is not valid.
         """
-        issuer = self._demanding()
+        issuer = self._ready()
         self._claimed(node, secret)
+        _demand_rights(issuer)
         key = _requested(request)
         self._claim(node, secret, key_hash(key))
         name = rights.admit(issuer.users, node, key_hash(key))
@@ -124,7 +126,7 @@ class Joining:
         Raises:
             Problem: it is no certificate of a node, has ended, or the node was removed or joined anew.
         """
-        issuer = self._demanding()
+        issuer = self._ready()
         key = _requested(request)
         try:
             old = load_cert(certificate.encode())
@@ -133,6 +135,7 @@ class Joining:
         name = common_name(old)
         if not issuer.authority.issued(old) or old.public_key() != key or not rights.is_node_user(name):
             raise _refused("this is no certificate of a node, with a request for the same key")
+        _demand_rights(issuer)
         if old.not_valid_after_utc <= self._clock() or name not in issuer.users.names():
             raise _refused("the certificate has ended, or its node was removed or has joined anew")
         return cert_pem(issuer.authority.issue(key, name)).decode()
@@ -178,13 +181,12 @@ class Joining:
             raise Problem("not-set-up", "this controller has no authority to sign with: start it with --pki")
         return self._issuer
 
-    def _demanding(self) -> Issuer:
-        """The issuer. Raises `Problem` while etcd lets every certificate do everything."""
-        issuer = self._ready()
-        if not issuer.users.enforced():
-            detail = "etcd asks nobody for rights, so a node could do all; run polder etcd secure first"
-            raise Problem("not-set-up", detail)
-        return issuer
+
+def _demand_rights(issuer: Issuer) -> None:
+    """Refuse while etcd lets every certificate do everything. Asked of etcd, so after all else is checked."""
+    if not issuer.users.enforced():
+        detail = "etcd asks nobody for rights, so a node could do all; run polder etcd secure first"
+        raise Problem("not-set-up", detail)
 
 
 def _requested(request: str) -> PublicKey:

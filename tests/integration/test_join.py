@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,51 +20,10 @@ from store.errors import PermissionDenied
 from store.etcd import EtcdStore
 from store.feed import Feed, InSync
 from store.options import open_store
-from tests.support.polder_up import POLDER, environment
+from tests.support.site import SOON_S, Site, end
 
 pytest_plugins = ["tests.support.pki"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
-
-SOON_S = 30.0
-TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-@dataclass(frozen=True)
-class Site:
-    """A controller, and the `polder` command of its operator."""
-
-    url: str
-    ca: Path
-    home: Path
-
-    def polder(self, *arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        """Run `polder` as the operator."""
-        env = {"POLDER_SERVER": self.url, "POLDER_CA": str(self.ca), "POLDER_TOKEN": TOKEN}
-        return subprocess.run(
-            [*POLDER, *arguments],
-            input=said,
-            capture_output=True,
-            text=True,
-            env=environment(env),
-            timeout=60,
-            check=False,
-        )
-
-    def did(self, *arguments: str, said: str = "") -> str:
-        """Run `polder`, which has to succeed; what it printed."""
-        ran = self.polder(*arguments, said=said)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
-
-    def token(self, node: str) -> str:
-        """A join token."""
-        return str(json.loads(self.did("node", "join-token", node, "-o", "json"))["token"])
-
-    def join(self, token: str, node: str) -> subprocess.CompletedProcess[str]:
-        """What is typed on the host."""
-        return self.polder(
-            "agent", "join", "-", f"--controller={self.url}", f"--dir={self.home / node}", said=token
-        )
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +31,11 @@ def site(
     pki: Directory, secured_etcd: EtcdServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     """A controller with the certificates of `polder pki init`, at an etcd that asks for rights."""
-    home = tmp_path_factory.mktemp("site")
-    (home / "tokens").write_text(TOKEN)
     (port,) = free_ports(1)
-    argv = [sys.executable, "-P", "-m", "controller", f"--pki={pki.path}", f"--etcd={secured_etcd.url}"]
-    argv += [f"--listen=127.0.0.1:{port}", f"--token-file={home / 'tokens'}"]
-    made = Site(f"https://127.0.0.1:{port}", pki.ca, home)
-    with (home / "controller.log").open("wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        answers = lambda: made.polder("node", "list").returncode == 0  # noqa: E731
-        wait_until(
-            lambda: process.poll() is not None or answers(), SOON_S, "the controller to answer", good=bool
-        )
-        assert process.poll() is None, (home / "controller.log").read_text()
+    with Site(pki.path, tmp_path_factory.mktemp("site"), secured_etcd.url, port) as made:
         for number in (1, 2, 10):
             made.did("node", "create", f"node-{number}", f"--asn={64510 + number}")
         yield made
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture
@@ -182,7 +122,7 @@ def test_the_secret_is_not_shown_to_another_authority(site: Site, tmp_path: Path
     other = Directory.open(tmp_path / "pki").authority.cert
     refused = site.join(":".join((name, node, secret, fingerprint(other))), "node-10")
     assert (refused.returncode, "its authority is another" in refused.stderr) == (1, True)
-    assert secret not in refused.stderr + (site.home / "controller.log").read_text()
+    assert secret not in refused.stderr + site.log.read_text()
 
 
 def test_a_host_is_not_made_another_node_by_mistake(site: Site) -> None:
@@ -208,25 +148,17 @@ def test_a_certificate_is_renewed_for_the_same_key(site: Site, as_node: Callable
 def test_its_speaker_runs_until_the_node_is_removed(site: Site) -> None:
     site.did("node", "create", "leaf", "--asn=64599")
     assert site.join(site.token("leaf"), "leaf").returncode == 0
-    argv = [
-        *POLDER,
-        "speaker",
-        f"--config={site.home / 'leaf' / 'node.conf'}",
-        f"--run-dir={site.home / 'run'}",
-    ]
-
-    def speaks() -> bool:
-        return bool(json.loads(site.did("node", "get", "leaf", "-o", "json"))["programs"]["speaker"]["alive"])
-
-    with (site.home / "speaker.log").open("wb") as log:
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+    argv = ["speaker", f"--config={site.home / 'leaf' / 'node.conf'}", f"--run-dir={site.home / 'run'}"]
+    process = site.start(*argv, log=site.home / "speaker.log")
     try:
-        wait_until(speaks, SOON_S, "the speaker to be alive", good=bool, poll_s=0.3)
+        alive = lambda node: node["programs"]["speaker"]["alive"]  # noqa: E731
+        wait_until(
+            lambda: site.get("node", "leaf"), SOON_S, "the speaker to be alive", good=alive, poll_s=0.3
+        )
     finally:
-        process.terminate()
-        process.wait(10)
+        end(process)
     site.did("node", "delete", "leaf")
-    refused = subprocess.run(argv, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    refused = site.polder(*argv)
     assert refused.returncode == 1
     assert re.search(r"refuses this client: .*; next: .*join", refused.stderr)
     assert "Traceback" not in refused.stderr
