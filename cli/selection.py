@@ -34,7 +34,12 @@ class Filter:
     @property
     def example(self) -> str:
         """As it is typed."""
-        return f"--{self.name} {self.value}"
+        return f"{self.option} {self.value}"
+
+    @property
+    def option(self) -> str:
+        """The option."""
+        return f"--{self.name.replace('_', '-')}"
 
 
 OF_NODE = Filter("node", "Only those of this node.", "node-1", "nodes")
@@ -67,8 +72,8 @@ def listing_options(form: Form, filters: tuple[Filter, ...]) -> Callable[..., An
         for each in reversed(filters):
             complete = names_of(each.of) if each.of else None
             wrapped = click.option(
-                f"--{each.name}",
-                metavar=None if each.choices else "NAME",
+                each.option,
+                metavar=None if each.choices else "SECONDS" if each.name.endswith("_s") else "NAME",
                 type=click.Choice(each.choices) if each.choices else None,
                 help=each.text,
                 shell_complete=complete,

@@ -29,7 +29,6 @@ TENANT = Noun(
     ),
     document=("name", *(each.field for each in SETTINGS)),
     labelled=True,
-    watched=False,
     used_by="polder endpoint list --tenant NAME; polder pool list --tenant NAME; polder token list",
     example="shop",
 )
