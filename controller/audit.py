@@ -34,6 +34,10 @@ LONGEST_LINE = 2000
 """Characters of the changes in the log; a batch changes a thousand things."""
 
 LONGEST_PATH = 256
+LINE = (
+    "event=write who=%(who)s role=%(role)s from=%(from)s request=%(request)s method=%(method)s path=%(path)s "
+    "status=%(status)d changes=%(changes)s"
+)
 HASHED = (keys.TOKENS.prefix(), keys.JOINS.prefix())
 
 _PLAIN = re.compile(rb"[ -~]*")
@@ -107,45 +111,39 @@ class Auditor:
         app.teardown_request(lambda fault: trail.end())
 
     def _begin(self) -> None:
-        g.request_id = request_id(request.headers.get(HEADER))
+        g.request_id = request_id(request.environ.get("HTTP_X_REQUEST_ID"))
         if request.method not in READS:
             trail.begin()
 
     def _finish(self, response: Response) -> Response:
-        response.headers[HEADER] = g.request_id
+        response.headers.add(HEADER, g.request_id)
         if request.method not in READS:
             self._write(response.status_code)
         return response
 
     def _write(self, status: int) -> None:
+        logged = log.isEnabledFor(logging.INFO)
+        if not logged and self._file is None:
+            return
         who: Principal | None = g.get("principal")
         found = trail.current()
         changes = found.changes() if found is not None else {}
-        name, role = (who.name, who.role.value) if who else ("-", "-")
+        line = {
+            "time": "",
+            "who": who.name if who else "-",
+            "role": who.role.value if who else "-",
+            "from": request.remote_addr,
+            "request": g.request_id,
+            "method": request.method,
+            "path": request.path[:LONGEST_PATH],
+            "status": status,
+        }
         told = _changes(changes)
-        if log.isEnabledFor(logging.INFO):
-            log.info(
-                "event=write who=%s role=%s from=%s request=%s method=%s path=%s status=%d changes=%s",
-                name,
-                role,
-                request.remote_addr,
-                g.request_id,
-                request.method,
-                json.dumps(request.path[:LONGEST_PATH]),
-                status,
-                told if len(told) <= LONGEST_LINE else f"{told[:LONGEST_LINE]}... ({len(changes)} in all)",
-            )
+        if logged:
+            cut = told if len(told) <= LONGEST_LINE else f"{told[:LONGEST_LINE]}... ({len(changes)} in all)"
+            log.info(LINE, {**line, "path": json.dumps(line["path"]), "changes": cut})
         if self._file is not None:
-            line: dict[str, Any] = {
-                "time": self._clock().isoformat(),
-                "who": name,
-                "role": role,
-                "from": request.remote_addr,
-                "request": g.request_id,
-                "method": request.method,
-                "path": request.path[:LONGEST_PATH],
-                "status": status,
-            }
+            line["time"] = self._clock().isoformat()
             self._file.append(f'{json.dumps(line)[:-1]}, "changes": {told}}}')
 
 

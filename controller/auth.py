@@ -22,7 +22,7 @@ from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
 from controller.rate import RateLimit
 from controller.roles import OPEN, allowed, named
-from store.model import Role, Token
+from store.model import Role
 
 MIN_LENGTH = 16
 MAX_LENGTH = 1024
@@ -140,7 +140,14 @@ class Gate:
         # Only who has the secret learns that it has expired.
         if found[0].expires is not None and found[0].expires <= self._clock():
             raise _unauthorized("this token has expired; ask for a new one", error="invalid_token")
-        return _principal(token)
+        return Principal(
+            token.name, token.role, token.tenant, token.node, lambda: self._is_good(token.name, digest)
+        )
+
+    def _is_good(self, name: str, digest: str) -> bool:
+        token = self._bearers.find(name)
+        good = (each for each in token.secrets if secret.same(each.sha256, digest)) if token else ()
+        return any(each.expires is None or each.expires > self._clock() for each in good)
 
     def _enter(self) -> None:
         if request.path in OPEN:
@@ -192,10 +199,6 @@ def _refuse_other_names() -> None:
             f"without a token the controller answers to its address and to localhost, not to {host[:64]!r}"
         )
         raise Problem("forbidden", detail) from None
-
-
-def _principal(token: Token) -> Principal:
-    return Principal(token.name, token.role, token.tenant, token.node)
 
 
 def _wrong() -> Problem:

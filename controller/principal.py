@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import g
@@ -21,6 +22,8 @@ class Principal:
     """With role tenant: the only tenant whose things exist for it."""
     node: str | None = None
     """With role node: the only node whose things exist for it."""
+    lasts: Callable[[], bool] = field(default=lambda: True, compare=False, repr=False)
+    """Whether its token is good still: for answers that go on for long."""
 
     @property
     def scope(self) -> Scope:

@@ -59,9 +59,11 @@ class Retirer:
             self._refuse_used_node(name)
             peers = scan(self._store, keys.PEERS)
             _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
+            tokens = scan(self._store, keys.TOKENS)
+            _refuse_tokens(name, [token.name for token in tokens.values if token.node == name])
             claims = self._give_back_node(name)
             if all(map(self._committer.commit, claims)) and self._committer.commit(
-                _end_node(node, peers.revision)
+                _end_node(node, peers.revision, tokens.revision)
             ):
                 return
         raise _busy(name)
@@ -153,13 +155,14 @@ def _end_pool(pool: Found[Pool]) -> Unit:
     return Unit((pool.unchanged(), *empty), (Delete(pool.key),))
 
 
-def _end_node(node: Found[Node], peers_revision: int) -> Unit:
+def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> Unit:
     name = node.value.name
     compares = (
         node.unchanged(),
         PrefixEmpty(keys.NODE_ENDPOINTS.prefix(name)),
         PrefixEmpty(keys.NODE_BLOCKS.prefix(name)),
         PrefixUnwritten(keys.PEERS.prefix(), peers_revision),
+        PrefixUnwritten(keys.TOKENS.prefix(), tokens_revision),
     )
     leavings = (
         Delete(keys.JOINS.key(name)),
@@ -186,6 +189,13 @@ def _refuse_peers(name: str, peers: Sequence[str]) -> None:
     if peers:
         detail = f"node {name} has peers {', '.join(peers[:SHOWN])}; delete them first"
         raise Problem("in-use", detail, peers=list(peers[:SHOWN]))
+
+
+def _refuse_tokens(name: str, tokens: Sequence[str]) -> None:
+    """A node of the same name later must not be theirs."""
+    if tokens:
+        detail = f"node {name} has tokens {', '.join(tokens[:SHOWN])}; delete them first"
+        raise Problem("in-use", detail, tokens=list(tokens[:SHOWN]))
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from controller import secret
 from controller.bearers import Bearers
 from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
+from controller.precondition import WHATEVER, Match
 from controller.principal import ANYBODY
 from controller.problem import Problem, invalid, unknown_reference
 from controller.reading import Found, find, put, read, scan
@@ -65,25 +66,30 @@ class Tokens:
                 return token, text
         raise _busy(name)
 
-    def rotate(self, name: str, overlap_s: int, ttl_s: int | None) -> tuple[Token, str]:
+    def rotate(
+        self, name: str, overlap_s: int, ttl_s: int | None, match: Match = WHATEVER
+    ) -> tuple[Token, str]:
         """A new secret for a token; those it has end after `overlap_s` seconds, unless they end before.
 
         Raises:
-            Problem: there is no such token, or too many of its secrets are still good.
+            Problem: there is no such token, it is not the one that `match` demands, or too many of its
+                secrets are still good.
         """
         text = secret.make(name)
         for _ in range(ATTEMPTS):
             found = find(self._store, keys.TOKENS, name)
+            match.demand(f"token {name}", found.mod_revision)
             token = self._rotated(found.value, text, overlap_s, ttl_s)
             if self._committer.commit(Unit((found.unchanged(),), (put(keys.TOKENS, token, name),))):
                 self._bearers.settle(name, token)
                 return token, text
         raise _busy(name)
 
-    def revoke(self, name: str) -> None:
-        """End a token with all its secrets. Raises `Problem` when there is none."""
+    def revoke(self, name: str, match: Match = WHATEVER) -> None:
+        """End a token with all its secrets. Raises `Problem` when there is none, or not that of `match`."""
         for _ in range(ATTEMPTS):
             found: Found[Token] = find(self._store, keys.TOKENS, name)
+            match.demand(f"token {name}", found.mod_revision)
             if self._committer.commit(Unit((found.unchanged(),), (Delete(found.key),))):
                 self._bearers.settle(name, None)
                 return

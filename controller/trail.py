@@ -53,7 +53,7 @@ class Trail:
         """What was changed, by key: what stood there at first, and what does at last."""
         found: dict[str, Change] = {}
         for applied, key, (before, after) in self._writes:
-            if applied.done() and applied.exception() is None and applied.result():
+            if applied.done() and not applied.exception() and applied.result():
                 found[key] = (found[key][0] if key in found else before, after)
         return found
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from controller.api import listing
 from controller.api.noun import Answer, Noun, Operation
+from controller.precondition import match
 from controller.reading import find
 from controller.services import services
 from controller.validation import validate
@@ -91,10 +92,13 @@ def list_tokens() -> Answer:
     return listing.render(shown, found)
 
 
-@tokens.operation(Operation("GET", "/v1/tokens/{name}", "Read a token", {200: TokenView}, refuses=(404,)))
+@tokens.operation(
+    Operation("GET", "/v1/tokens/{name}", "Read a token", {200: TokenView, 304: None}, refuses=(404,))
+)
 def get_token(name: str) -> Answer:
     """One token."""
-    return Answer(_view(find(services().store, keys.TOKENS, name).value))
+    found = find(services().store, keys.TOKENS, name)
+    return Answer(_view(found.value), revision=found.mod_revision)
 
 
 @tokens.operation(
@@ -105,18 +109,21 @@ def get_token(name: str) -> Answer:
         {200: GivenToken},
         body=Rotation,
         refuses=(404, 409),
+        matches=True,
     )
 )
 def rotate_token(name: str, wanted: Rotation) -> Answer:
     """The answer holds the new secret, this once."""
-    token, text = services().tokens.rotate(name, wanted.overlap_s, wanted.ttl_s)
+    token, text = services().tokens.rotate(name, wanted.overlap_s, wanted.ttl_s, match())
     return Answer(_given(token, text))
 
 
-@tokens.operation(Operation("DELETE", "/v1/tokens/{name}", "Revoke a token", {204: None}, refuses=(404,)))
+@tokens.operation(
+    Operation("DELETE", "/v1/tokens/{name}", "Revoke a token", {204: None}, refuses=(404,), matches=True)
+)
 def revoke_token(name: str) -> Answer:
     """All of its secrets end now."""
-    services().tokens.revoke(name)
+    services().tokens.revoke(name, match())
     return Answer(status=204)
 
 

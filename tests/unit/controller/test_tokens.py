@@ -9,6 +9,7 @@ import pytest
 
 from controller import secret
 from controller.app import Doors, create_app
+from controller.auth import Gate
 from controller.services import Services
 from lab.wait import wait_until
 from store import keys
@@ -245,3 +246,40 @@ def test_an_answer_with_a_secret_is_not_kept_on_the_way(closed: Guarded) -> None
     assert answer.headers["Cache-Control"] == "no-store"
     rotated = closed.send(ROOT, "POST", "/v1/tokens/ops:rotate", {})
     assert rotated.headers["Cache-Control"] == "no-store"
+
+
+def test_a_token_that_was_changed_since_is_left_alone(closed: Guarded) -> None:
+    closed.made("/v1/tokens", OPS)
+    read = closed.send(ROOT, "GET", "/v1/tokens/ops").headers["ETag"]
+    closed.send(ROOT, "POST", "/v1/tokens/ops:rotate", {}, **{"If-Match": read})
+    before = closed.stored()
+    for method, path in (("DELETE", ""), ("POST", ":rotate")):
+        body = {} if method == "POST" else None
+        answer = closed.send(ROOT, method, f"/v1/tokens/ops{path}", body, **{"If-Match": read})
+        assert answer.status_code == 412, answer.text
+    assert closed.stored() == before
+
+
+def test_a_node_with_a_token_is_not_deleted(closed: Guarded) -> None:
+    closed.made("/v1/nodes", {"name": "n", "asn": 64512})
+    closed.made("/v1/tokens", {"name": "t", "role": "node", "node": "n"})
+    refused = closed.send(ROOT, "DELETE", "/v1/nodes/n")
+    assert (refused.status_code, refused.json["type"]) == (409, "/problems/in-use")
+    closed.send(ROOT, "DELETE", "/v1/tokens/t")
+    assert closed.send(ROOT, "DELETE", "/v1/nodes/n").status_code == 204
+
+
+def test_an_answer_that_goes_on_knows_when_its_token_ends(closed: Guarded) -> None:
+    gate = Gate(closed.parts.bearers, lambda: closed.now[0], tokens=(ROOT.encode(),))
+    old = closed.made("/v1/tokens", OPS | {"ttl_s": 100})["token"]
+    whose = gate.identify(f"Bearer {old}")
+    assert whose.lasts()
+    new = closed.send(ROOT, "POST", "/v1/tokens/ops:rotate", {"overlap_s": 10}).json["token"]
+    assert whose.lasts()
+    closed.pass_time(10)
+    assert not whose.lasts()
+    whose = gate.identify(f"Bearer {new}")
+    assert whose.lasts()
+    closed.send(ROOT, "DELETE", "/v1/tokens/ops")
+    assert not whose.lasts()
+    assert gate.identify(f"Bearer {ROOT}").lasts()
