@@ -150,7 +150,7 @@ class Gate:
         return any(each.expires is None or each.expires > self._clock() for each in good)
 
     def _enter(self) -> None:
-        if request.path in OPEN:
+        if request.url_rule is not None and request.url_rule.rule in OPEN:
             return
         who = g.principal = self.identify(request.headers.get("Authorization"))
         if who is ANYBODY and request.url_rule is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ from store.client import Store
 EVENT_STREAM = "text/event-stream"
 HEARTBEAT_S = 15.0
 STREAM_S = 1800.0
-"""A stream ends then, and its client comes back: with a token that may have been revoked since."""
+"""A stream ends then, and its client comes back."""
 
 STREAM_BYTES = 8 << 20
 """Likewise after so much behind the list: what a client that reads nothing costs at the most."""
@@ -115,6 +115,8 @@ def _poll(watch: _Watch) -> Response:
         raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
     subscription = watch.hub.subscribe(watch.place, watch.wanted)
     told = subscription.take(wait_s)
+    if not principal().lasts():
+        raise Problem("unauthorized", "this token ended while it waited")
     watch.hub.leave(subscription)
     if not told and subscription.ended is End.EXPIRED:
         raise Problem("expired", ENDS[End.EXPIRED])
@@ -131,16 +133,19 @@ def _stream(watch: _Watch, undo: ExitStack) -> Response:
     listed, place = ("", watch.place) if watch.place else watch.hubs.read(lambda store: _listed(store, watch))
     subscription = watch.hub.subscribe(place, watch.wanted)
     undo.callback(watch.hub.leave, subscription)
-    response = Response(_events(listed, subscription), mimetype=EVENT_STREAM)
+    response = Response(_events(listed, subscription, principal().lasts), mimetype=EVENT_STREAM)
     response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
     return response
 
 
-def _events(listed: str, subscription: Subscription) -> Iterator[str]:
+def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) -> Iterator[str]:
     until, left = time.monotonic() + STREAM_S, STREAM_BYTES
     yield f"retry: 1000\n\n{listed}"
     while time.monotonic() < until and left > 0:
-        if told := subscription.take(HEARTBEAT_S):
+        told = subscription.take(HEARTBEAT_S)
+        if not lasts():  # whoever comes back is told why
+            break
+        if told:
             text = "".join(map(_event, told))
             left -= len(text)
             yield text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from store.model import Role
+from controller.reading import put
+from store import keys
+from store.model import Attachment, Role, Severity
 from tests.unit.controller.guarded import ROOT, Guarded, guarded
 
 SECRETS = ("rival", "theirs", "10.65.", "node-2", "10.64.0.2")
@@ -161,10 +164,6 @@ def test_an_endpoint_that_others_are_deleting_is_just_taken(closed: Guarded) -> 
 
 def attach(closed: Guarded, endpoint: str, node: str) -> None:
     """The node's agent holds the endpoint."""
-    from controller.reading import put
-    from store import keys
-    from store.model import Attachment
-
     held = Attachment(
         endpoint=endpoint, node=node, addresses=(), netns="/run/netns/x", ifname="eth0", boot_id="b"
     )
@@ -228,3 +227,45 @@ def test_a_tenant_with_a_token_is_not_deleted(closed: Guarded) -> None:
     assert closed.send(ROOT, "DELETE", "/v1/tenants/empty").status_code == 409
     closed.send(ROOT, "DELETE", "/v1/tokens/t")
     assert closed.send(ROOT, "DELETE", "/v1/tenants/empty").status_code == 204
+
+
+def events(answer: Any) -> Iterator[tuple[str, Any]]:
+    """Type and data of each event of a stream that has some."""
+    for piece in answer.iter_encoded():
+        for block in piece.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+            if "data" in fields:
+                yield fields["event"], json.loads(fields["data"])
+
+
+@pytest.mark.parametrize("who", ["shop", "node-1"])
+def test_a_watch_tells_its_own_only_and_ends_with_its_token(closed: Guarded, who: str) -> None:
+    headers = {"Authorization": f"Bearer {closed.texts[who]}"}
+    answer = closed.client.get("/v1/endpoints?watch=sse", headers=headers, buffered=False)
+    told = events(answer)
+    kind, item = next(told)
+    assert (kind, item["id"]) == ("put", "mine")
+    assert next(told)[0] == "sync"
+    for tenant, node in (("rival", "node-2"), ("shop", "node-1")):
+        closed.made("/v1/endpoints", {"id": f"{tenant}-new", "node": node, "tenant": tenant})
+    closed.send("rival", "DELETE", "/v1/endpoints/theirs")
+    closed.send(ROOT, "DELETE", "/v1/endpoints/shop-new")
+    assert [(kind, item["id"]) for kind, item in (next(told), next(told))] == [
+        ("put", "shop-new"),
+        ("delete", "shop-new"),
+    ]
+    assert closed.send(ROOT, "DELETE", f"/v1/tokens/{who}").status_code == 204
+    closed.made("/v1/endpoints", {"id": "later", "node": "node-1", "tenant": "shop"})
+    assert [kind for kind, _ in told] == ["closing"]
+    answer.close()
+
+
+def test_an_event_about_others_is_not_there(closed: Guarded) -> None:
+    for tenant, node in (("shop", "node-1"), ("rival", "node-2"), (None, None)):
+        closed.parts.events.record(
+            Severity.INFO, "pool-full", "pool", "default", "for a test", tenant=tenant, node=node
+        )
+    for who in ("shop", "node-1"):
+        told = closed.send(who, "GET", "/v1/events").json["items"]
+        assert [(event["tenant"], event["node"]) for event in told] == [("shop", "node-1")]
+    assert len(closed.send(ROOT, "GET", "/v1/events").json["items"]) >= 3
