@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, TypeVar
 
 from store.model import (
@@ -70,10 +71,10 @@ class Kind(Generic[V]):
 
     def key(self, *parts: object) -> str:
         """The key of one value. Takes exactly as many parts as the template has places."""
-        texts = [_part(part) for part in parts]
-        if len(texts) != self.template.count("{}"):
-            raise ValueError(f"{self.template} takes {self.template.count('{}')} parts, not {len(texts)}")
-        return ROOT + self.template.format(*texts)
+        shape, places = _shape(self.template)
+        if len(parts) != places:
+            raise ValueError(f"{self.template} takes {places} parts, not {len(parts)}")
+        return shape % tuple(map(_part, parts))
 
     def prefix(self, *parts: object) -> str:
         """What the keys begin with that have these first parts: `BLOCKS.prefix("default")`."""
@@ -93,6 +94,12 @@ class Kind(Generic[V]):
             return None
         found = [given for place, given in zip(want, have, strict=True) if place == "{}"]
         return tuple(found) if ROOT + self.template.format(*found) == key else None
+
+
+@cache
+def _shape(template: str) -> tuple[str, int]:
+    """A template for `%`, and how many places it has."""
+    return ROOT + template.replace("{}", "%s"), template.count("{}")
 
 
 def _part(part: object) -> str:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from uuid import uuid4
+from secrets import token_hex
 
 from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
@@ -91,7 +91,7 @@ class Allocator:
             atomic: all or none. When one is refused, those that could have been served are answered
                 `undone`, and nothing of this call is left.
         """
-        jobs = [_Job(request, request.id or uuid4().hex, uuid4().hex) for request in requests]
+        jobs = [_Job(request, request.id or token_hex(16), token_hex(16)) for request in requests]
         if atomic:
             self._run_together(jobs)
         else:
@@ -155,7 +155,7 @@ class Allocator:
     ) -> list[tuple[_Job, Draft]]:
         drafted = []
         for job in jobs:
-            alike = _alike(job.request)
+            alike = None if job.request.addresses else job.request.kind
             if alike in refusals:  # finding out that a pool is full is dear
                 job.refused = refusals[alike]
                 continue
@@ -256,13 +256,6 @@ def _answer_rest(jobs: Sequence[_Job], problem: Problem) -> None:
     for job in jobs:
         if not isinstance(job.answer, Problem):
             job.answer = problem
-
-
-def _alike(request: Request) -> object:
-    """What requests have in common of which one is refused as the other; None for one of its own kind."""
-    if request.addresses:
-        return None
-    return request.node, request.families, request.pools, request.tenant, request.scope, request.pointers
 
 
 def _is_answer(endpoint: Endpoint, request: Request) -> bool:

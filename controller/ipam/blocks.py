@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from store.model import IPAddress, IPNetwork, Pool
 
@@ -103,11 +103,11 @@ def _ends(pool: Pool) -> tuple[IPAddress, ...]:
 
 
 def _address(number: int, version: int) -> IPAddress:
-    # 1 is an IPv4 address to ip_address() and ::1 here, so the family is said by the width
-    return ip_address(number.to_bytes(4 if version == 4 else 16, "big"))
+    # 1 is an IPv4 address to ip_address() and ::1 here, so the family is said
+    return IPv4Address(number) if version == 4 else IPv6Address(number)
 
 
 def mac_of(address: IPAddress) -> str:
     """The MAC address of the endpoint that holds `address`: always the same for the same address."""
     last = address.packed if address.version == 4 else hashlib.blake2s(address.packed, digest_size=4).digest()
-    return ":".join(f"{byte:02x}" for byte in MAC_PREFIX + last)
+    return (MAC_PREFIX + last).hex(":")

@@ -59,7 +59,7 @@ class Committer:
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
         self._tally = Tally(store)
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._waiting: list[_Item] = []
         self._entry = threading.Lock()
         self._stopping = threading.Event()
@@ -100,8 +100,7 @@ class Committer:
         with self._entry:  # so that nothing is queued behind the mark that ends the thread
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
-            for item in items:
-                self._queue.put(item)
+            self._queue.put(items)
         if (request := trail.current()) is not None:
             for unit, future in items:
                 request.writes(unit.ops, future)
@@ -124,10 +123,10 @@ class Committer:
     def _collect(self) -> bool:
         """Take in all that is queued, waiting only when there is nothing to do; False ends the thread."""
         while not self._waiting or not self._queue.empty():
-            item = self._queue.get()
-            if item is None:
+            items = self._queue.get()
+            if items is None:
                 return False
-            self._waiting.append(item)
+            self._waiting += items
         return True
 
     def _next_batch(self) -> list[_Item]:

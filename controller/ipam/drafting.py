@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.ipam import blocks, units
-from controller.ipam.choosing import Want, listed, wants
+from controller.ipam.choosing import Want, listed
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
 from controller.ipam.known import Known
@@ -19,7 +19,7 @@ from controller.reading import Found, read, scan
 from controller.scope import Scope
 from store import keys
 from store.client import Compare, Store
-from store.model import Address, AddressState, Endpoint, Node, Pool
+from store.model import Address, AddressState, Endpoint, EndpointState, Node, Pool
 
 Clock = Callable[[], datetime]
 
@@ -77,36 +77,44 @@ class Drafter:
             Stale: something was not what it was believed to be.
             StoreError: the store does not answer.
         """
-        node, tenant = known.node(request), known.tenant(request)
-        asked = wants(request, node.value, known.pools())
-        picked = self._pick(asked, node, request.scope)
+        plan = known.plan(request)
+        picked = self._pick(plan.asked, plan.node, request.scope)
         addresses = tuple(each.spot.address for each in picked)
-        endpoint = Endpoint(
+        pools = tuple(each.pool.value.name for each in picked)
+        # Each part was checked where it came in; a thousand of these are made at a time.
+        endpoint = Endpoint.model_construct(
             id=endpoint_id,
             uid=uid,
             node=request.node,
             tenant=request.tenant,
-            pools=tuple(each.pool.value.name for each in picked),
+            pools=pools,
             addresses=addresses,
             mac=blocks.mac_of(addresses[0]),
-            mtu_bytes=node.value.mtu_bytes,
+            mtu_bytes=plan.node.value.mtu_bytes,
             labels=dict(request.labels),
+            state=EndpointState.ASSIGNED,
         )
-        held = Address(
-            address=addresses[0],
-            pool=endpoint.pools[0],
-            endpoint=endpoint_id,
-            node=request.node,
-            since=self._clock(),
-            tenant=request.tenant,
-            by=request.by,
-            request=request.request,
-        )
-        compares = [compare for want in asked for compare in want.compares]
+        now = self._clock()
+        held = [
+            Address.model_construct(
+                address=address,
+                pool=pool,
+                endpoint=endpoint_id,
+                node=request.node,
+                state=AddressState.ASSIGNED,
+                since=now,
+                tenant=request.tenant,
+                by=request.by,
+                request=request.request,
+                left=(),
+            )
+            for address, pool in endpoint.placed
+        ]
+        compares = [compare for want in plan.asked for compare in want.compares]
         compares += (each.pool.unchanged() for each in picked)
-        compares += (node.unchanged(), *guards)
-        found = [each.spot.block for each in picked]
-        return Draft(endpoint, units.assign(endpoint, compares, found, tenant, held), tuple(picked))
+        compares += (plan.node.unchanged(), *guards)
+        spots = [each.spot.block for each in picked]
+        return Draft(endpoint, units.assign(endpoint, compares, spots, plan.tenant, held), tuple(picked))
 
     def mistrust(self, draft: Draft) -> None:
         """The draft was lost: read its blocks again before anything else is picked from them."""

@@ -6,12 +6,24 @@ not. Whoever refuses a request does it on what was read after the request came: 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from controller.ipam.choosing import Want, wants
 from controller.ipam.request import Request
 from controller.problem import unknown_reference
 from controller.reading import Found, Listing, read, scan
 from store import keys
 from store.client import Store
 from store.model import Node, Pool, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request comes to."""
+
+    node: Found[Node]
+    tenant: Found[Tenant] | None
+    asked: tuple[Want, ...]
 
 
 class Known:
@@ -22,12 +34,25 @@ class Known:
         self._pools: Listing[Pool] | None = None
         self._nodes: dict[str, Found[Node]] = {}
         self._tenants: dict[str, Found[Tenant]] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def forget(self) -> None:
         """Read everything again when it is next asked for."""
         self._pools = None
         self._nodes = {}
         self._tenants = {}
+        self._plans = {}
+
+    def plan(self, request: Request) -> Plan:
+        """What a request comes to; kept for others of its kind. Raises `Problem` when it cannot be met."""
+        plans = self._plans  # first: what is forgotten while this reads is not remembered
+        plan = None if request.addresses else plans.get(request.kind)
+        if plan is None:
+            node, tenant = self.node(request), self.tenant(request)
+            plan = Plan(node, tenant, wants(request, node.value, self.pools()))
+            if not request.addresses:
+                plans[request.kind] = plan
+        return plan
 
     def pools(self) -> Listing[Pool]:
         """Every pool."""

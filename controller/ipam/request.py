@@ -32,6 +32,11 @@ class Request:
     pointers: tuple[str, str] = ("/pools/{}", "/addresses/{}")
     """Where the pools and addresses stand in the body, for a problem that names one."""
 
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What decides which pools may serve it: requests of one kind are alike in that, save `addresses`."""
+        return self.node, self.families, self.pools, self.tenant, self.scope, self.pointers
+
     def pool_at(self, index: int) -> str:
         """The JSON pointer of a pool."""
         return self.pointers[0].format(index)

@@ -64,7 +64,7 @@ def assign(
     compares: Sequence[Compare],
     spots: Sequence[Found[Block]],
     tenant: Found[Tenant] | None,
-    held: Address,
+    held: Sequence[Address],
 ) -> Unit:
     """A new endpoint gets its addresses: all of them or none.
 
@@ -74,18 +74,17 @@ def assign(
             read, and likewise the node.
         spots: the block of each address, which may be claimed by another node.
         tenant: the endpoint's, which must still be as it was read, limits included.
-        held: what the address keys say, save which address of which pool.
+        held: what the key of each address says.
     """
     record, copy = _record(endpoint)
     ops: list[Op] = [record, copy]
     checks: list[Compare] = [*compares, Absent(record.key)]
-    for (address, pool), block in zip(endpoint.placed, spots, strict=True):
-        one = held.model_copy(update={"address": address, "pool": pool})
-        taken = put(keys.ADDRESSES, one, pool, block.value.cidr, address)
+    for one, block in zip(held, spots, strict=True):
+        taken = put(keys.ADDRESSES, one, one.pool, block.value.cidr, one.address)
         checks += (block.unchanged(), Absent(taken.key))
         ops.append(taken)
         if block.value.node != endpoint.node:
-            ops.extend(_displace(block.value, endpoint, address))
+            ops.extend(_displace(block.value, endpoint, one.address))
     if tenant is None:
         return Unit(tuple(checks), tuple(ops))
     charge = _charge(endpoint, 1, tenant.value.max_ipv4, tenant.value.max_ipv6)

@@ -81,6 +81,11 @@ def _asn(asn: int) -> int:
     return asn
 
 
+def _in_order(labels: dict[str, str]) -> dict[str, str]:
+    # Equal labels are written the same way, whatever order they were given in.
+    return dict(sorted(labels.items()))
+
+
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -115,7 +120,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.
 
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64)]
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64), AfterValidator(_in_order)]
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True), AfterValidator(_asn)]
 Mac = Annotated[str, AfterValidator(_mac)]
 MtuBytes = Annotated[int, Field(ge=1280, le=9216, strict=True)]
