@@ -52,22 +52,23 @@ def complete(options: argparse.Namespace, name: str) -> None:
 
 
 def issuer(options: argparse.Namespace, etcd: AuthService) -> Issuer | None:
-    """What it takes to let nodes join; None without the authority's key, or where etcd knows no certificates.
+    """What it takes to let nodes in and out; None where etcd does not know this controller by a certificate.
+
+    Without the authority's key in the `--pki` directory no node joins here.
 
     Raises:
         OptionError: `--node-etcd` is not the URL of an etcd.
         PkiError: the key is there and cannot be used.
     """
-    if options.pki is None or options.etcd_ca is None or not pair(options.pki, CA).key.exists():
+    if options.etcd_cert is None or options.etcd_ca is None:
         return None
+    users = EtcdUsers(etcd)
+    if options.pki is None or not pair(options.pki, CA).key.exists():
+        return Issuer(users)
     urls = options.node_etcd or options.etcd
     settings = config(argparse.Namespace(**{**vars(options), "etcd": urls}))
-    return Issuer(
-        Directory.open(options.pki).authority,
-        EtcdUsers(etcd),
-        settings.endpoints,
-        options.etcd_ca.read_text(),
-    )
+    authority = Directory.open(options.pki).authority
+    return Issuer(users, authority, settings.endpoints, options.etcd_ca.read_text())
 
 
 def _fill(options: argparse.Namespace, **paths: Path) -> None:

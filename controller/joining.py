@@ -9,6 +9,7 @@ between, the same holds.
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,22 +32,25 @@ from pki.join_token import JoinToken, digest
 from store import keys
 from store.client import Exists, Store
 from store.codec import decode
-from store.errors import LeaseExpired
+from store.errors import LeaseExpired, PermissionDenied
 from store.etcd_users import Users
 from store.model import Join
 
 ATTEMPTS = 8
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What it takes to let nodes in."""
+    """What it takes to let nodes in and out."""
 
-    authority: Authority
     users: Users
-    etcd: tuple[str, ...]
+    authority: Authority | None = None
+    """None where this controller cannot sign: then nobody joins here, but nodes can still be removed."""
+    etcd: tuple[str, ...] = ()
     """The URLs under which nodes reach etcd."""
-    etcd_ca: str
+    etcd_ca: str = ""
     """What etcd's certificates are checked against, PEM."""
 
 
@@ -66,7 +70,7 @@ class Joining:
     Args:
         store: where the tokens are.
         clock: the time of day.
-        issuer: None when this controller cannot sign: everything but `expel_if_gone` is refused then.
+        issuer: None where etcd knows no users.
     """
 
     def __init__(self, store: Store, clock: Callable[[], datetime], issuer: Issuer | None) -> None:
@@ -76,7 +80,7 @@ class Joining:
 
     def authority(self) -> str:
         """The certificate of the controllers' authority, PEM. Raises `Problem`."""
-        return cert_pem(self._ready().authority.cert).decode()
+        return cert_pem(self._ready()[1].cert).decode()
 
     def invite(self, node: str, ttl_s: int) -> tuple[JoinToken, Join]:
         """A join token for a node, good for so many seconds; one that it had before is good no more.
@@ -84,11 +88,11 @@ class Joining:
         Raises:
             Problem: there is no such node, or this controller cannot sign.
         """
-        issuer = self._ready()
+        issuer, authority = self._ready()
         _demand_rights(issuer)
         for _ in range(ATTEMPTS):
             registered = find(self._store, keys.NODES, node)
-            token = JoinToken.make(node, fingerprint(issuer.authority.cert))
+            token = JoinToken.make(node, fingerprint(authority.cert))
             expires = self._clock() + timedelta(seconds=ttl_s)
             join = Join(name=node, sha256=digest(token.secret), expires=expires)
             written = put(keys.JOINS, join, node, lease_id=self._store.grant(ttl_s))
@@ -106,7 +110,7 @@ class Joining:
         Raises:
             Problem: the token is not good, was used by another key, or the request is not valid.
         """
-        issuer = self._ready()
+        issuer, authority = self._ready()
         self._claimed(node, secret)
         _demand_rights(issuer)
         key = _requested(request)
@@ -114,7 +118,7 @@ class Joining:
         name = rights.admit(issuer.users, node, key_hash(key))
         if self.expel_if_gone(node):
             raise _refused()
-        certificate = cert_pem(issuer.authority.issue(key, name)).decode()
+        certificate = cert_pem(authority.issue(key, name)).decode()
         return Joined(node, issuer.etcd, issuer.etcd_ca, certificate)
 
     def renew(self, certificate: str, request: str) -> str:
@@ -126,26 +130,33 @@ class Joining:
         Raises:
             Problem: it is no certificate of a node, has ended, or the node was removed or joined anew.
         """
-        issuer = self._ready()
+        issuer, authority = self._ready()
         key = _requested(request)
         try:
             old = load_cert(certificate.encode())
         except (PkiError, UnicodeEncodeError):
             raise invalid("/certificate", "expected a certificate in PEM") from None
         name = common_name(old)
-        if not issuer.authority.issued(old) or old.public_key() != key or not rights.is_node_user(name):
+        if not authority.issued(old) or old.public_key() != key or not rights.is_node_user(name):
             raise _refused("this is no certificate of a node, with a request for the same key")
         _demand_rights(issuer)
         if old.not_valid_after_utc <= self._clock() or name not in issuer.users.names():
             raise _refused("the certificate has ended, or its node was removed or has joined anew")
-        return cert_pem(issuer.authority.issue(key, name)).decode()
+        return cert_pem(authority.issue(key, name)).decode()
 
     def expel_if_gone(self, node: str) -> bool:
         """Take the rights of a node that does not exist; whether it does not. Idempotent."""
         if read(self._store, keys.NODES, node) is not None:
             return False
-        if self._issuer is not None:
+        if self._issuer is None:
+            return True
+        try:
             rights.expel(self._issuer.users, node)
+        except PermissionDenied as fault:
+            # Who cannot sign need not be allowed to change users either; who let the node in is.
+            if self._issuer.authority is not None:
+                raise
+            log.warning("event=rights-kept node=%s why=%r", node, str(fault))
         return True
 
     def _claim(self, node: str, secret: str, holder: str) -> None:
@@ -176,10 +187,10 @@ class Joining:
             raise _refused()
         return Found(join, item.key, item.mod_revision), item.lease_id
 
-    def _ready(self) -> Issuer:
-        if self._issuer is None:
+    def _ready(self) -> tuple[Issuer, Authority]:
+        if self._issuer is None or self._issuer.authority is None:
             raise Problem("not-set-up", "this controller has no authority to sign with: start it with --pki")
-        return self._issuer
+        return self._issuer, self._issuer.authority
 
 
 def _demand_rights(issuer: Issuer) -> None:

@@ -11,9 +11,11 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from controller import credentials
+from controller import credentials, rights
+from controller.reading import scan
 from pki.certificate import PkiError
 from pki.directory import CONTROLLER, ROOT
+from store import keys
 from store.errors import PermissionDenied, StoreError, WrongState
 from store.etcd import EtcdStore
 from store.etcd_users import EtcdUsers, secure
@@ -54,7 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(fault, USAGE)
     store = EtcdStore(settings)
     try:
-        secure(EtcdUsers(store), options.user or [CONTROLLER])
+        users = EtcdUsers(store)
+        secure(users, options.user or [CONTROLLER])
+        # A newer version may read or write other keys than that with which a node joined.
+        for node in scan(store, keys.NODES).values:
+            users.ensure_role(rights.role(node.name), rights.permissions(node.name))
     except (PermissionDenied, WrongState) as fault:
         return _say(f"{fault}; show the certificate of etcd's user {ROOT}: --pki, or --etcd-cert", FAILED)
     except StoreError as fault:

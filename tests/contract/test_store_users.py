@@ -8,13 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from controller import rights
+from controller.reading import put
 from controller.secure import main
 from lab.etcd import EtcdServer
 from pki.directory import ROOT, Directory
+from store import keys
 from store.client import Put
 from store.errors import PermissionDenied, WrongState
 from store.etcd import EtcdStore
 from store.etcd_users import EtcdUsers, Permission, secure
+from store.model import Node
 
 pytest_plugins = ["tests.support.pki"]
 As = Callable[[str], EtcdStore]
@@ -119,11 +123,18 @@ def test_requests_go_on_while_others_users_change(secured_etcd: EtcdServer, etcd
 
 
 def test_polder_etcd_secure(
-    pki: Directory, secured_etcd: EtcdServer, capsys: pytest.CaptureFixture[str]
+    pki: Directory, secured_etcd: EtcdServer, etcd_as: As, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"--etcd={secured_etcd.url}"
+    root = etcd_as(ROOT)
+    root.txn([], [put(keys.NODES, Node(name="old", asn=64511), "old")])
+    EtcdUsers(root).ensure_role(rights.role("old"), [Permission("/before/")])
+    EtcdUsers(root).ensure_user("old", rights.role("old"))
     assert main([url, f"--pki={pki.path}", "--user=controller", "--user=other"]) == 0
     assert "root and controller and other may do everything" in capsys.readouterr().out
+    etcd_as("old").range(keys.POOLS.prefix())
+    with pytest.raises(PermissionDenied):
+        etcd_as("old").range("/before/")
     stranger = pki.issue("stranger")
     options = [url, f"--etcd-ca={pki.ca}", f"--etcd-cert={stranger.cert}", f"--etcd-key={stranger.key}"]
     assert main(options) == 1

@@ -53,7 +53,7 @@ def domain() -> Iterator[Domain]:
     users, clock = MemoryUsers(), Clock()
     store = MemoryStore(clock)
     ca = cert_pem(AUTHORITY.cert).decode()
-    parts = Services.build(store, lambda: NOW, issuer=Issuer(AUTHORITY, users, URLS, ca))
+    parts = Services.build(store, lambda: NOW, issuer=Issuer(users, AUTHORITY, URLS, ca))
     made = Domain(create_app(store, parts=parts).test_client(), store, parts, clock, users)
     for number in (1, 2):
         made.made("/v1/nodes", {"name": f"node-{number}", "asn": 64511})
@@ -227,3 +227,15 @@ def test_a_nodes_rights_are_not_those_of_one_whose_name_begins_alike() -> None:
     assert (first in users.users, other in users.users) == (False, True)
     rights.expel(users, "node-1")
     assert users.names() == [other]
+
+
+def test_a_controller_that_cannot_sign_takes_rights_all_the_same(domain: Domain) -> None:
+    domain.join(domain.token(), request(new_key()))
+    unsigned = Services.build(domain.store, lambda: NOW, issuer=Issuer(domain.users))
+    try:
+        client = create_app(domain.store, parts=unsigned).test_client()
+        assert client.get("/v1/join").status_code == 409
+        assert client.delete("/v1/nodes/node-1").status_code == 204
+    finally:
+        unsigned.close()
+    assert domain.users.users == {}
