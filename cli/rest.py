@@ -10,6 +10,7 @@ was sent, and after that only when sending it twice is the same as once.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 MAX_ANSWER_BYTES = 64 << 20
+TOO_MANY = 429
+TURN_S = 30
+"""How long to wait in all, when the server has too much to do and says when to come back."""
 NOT_NOW = frozenset({502, 503, 504})
 """Answers of a controller that is cut off: another one may do it."""
 
@@ -90,7 +94,16 @@ def call(
         fields,
         method != "POST" if repeatable is None else repeatable,
     )
-    return _ask(link.ways(), request, link)
+    answer = _ask(link.ways(), request, link)
+    waited_s = 0
+    # Refused because there were too many, so not done: it can be sent again, whatever it is.
+    while answer.status == TOO_MANY and answer.retry_after.isdecimal():
+        waited_s += int(answer.retry_after)
+        if waited_s > TURN_S:
+            break
+        time.sleep(int(answer.retry_after))
+        answer = _ask(link.ways(), request, link)
+    return answer
 
 
 def place(*parts: str) -> str:

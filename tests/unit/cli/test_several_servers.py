@@ -105,3 +105,12 @@ def test_the_one_that_answered_is_asked_first(dead: str) -> None:
         f"{canned.url}:",
         f"{dead}:",
     ]
+
+
+@pytest.mark.parametrize(("retry_after", "code", "asked"), [("0", 0, 3), ("31", 5, 1), ("soon", 5, 1)])
+def test_who_is_told_to_come_back_comes_back(polder: Polder, retry_after: str, code: int, asked: int) -> None:
+    many = problem(429, "Too many requests")
+    later = Reply(429, many.body, {"Retry-After": retry_after})
+    with serving(later, later, Reply(201, {"name": "a"})) as canned:
+        ran = polder("pool", "create", "a", "--cidr", "x", "--server", canned.url)
+    assert (ran.code, len(canned.asked)) == (code, asked)
