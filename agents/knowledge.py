@@ -1,6 +1,7 @@
 """What a program of a node knows of the store: a feed in a thread of its own, collected in a view.
 
-With the store away, what was known stays: nothing is flushed because nobody answers.
+With the store away, what was known stays: nothing is flushed because nobody answers. The same while a
+restored backup is not completed yet: it is older than what the node holds, and must not undo it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ class Knowledge:
         self._feed = Feed(store, watched(node))
         self._view = View(node)
         self._on_change = on_change
+        self._store = store
         self._in_sync = False
+        self._told: Snapshot | None = None
+        self._cluster_id = ""
+        self._waits_for: str | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -43,14 +48,25 @@ class Knowledge:
         self._thread.join(timeout=2)
 
     def snapshot(self) -> Snapshot | None:
-        """What is known; None as long as the store has not been read whole once."""
+        """What is known; None as long as the store has not been read whole once, and can be believed."""
         with self._changed:
-            return self._view.snapshot if self._in_sync else None
+            return self._told
+
+    @property
+    def waits_for(self) -> str:
+        """The nonce of a restored store that is not completed yet; empty when what is read is believed."""
+        with self._changed:
+            return self._waits_for or ""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the store answered when it was last heard of."""
+        return self._feed.connected
 
     def wait_for(self, told: Callable[[Snapshot], bool], timeout_s: float) -> bool:
         """Wait until the snapshot satisfies `told`; false when that takes longer than `timeout_s` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._in_sync and told(self._view.snapshot), timeout_s)
+            return self._changed.wait_for(lambda: self._told is not None and told(self._told), timeout_s)
 
     def _run(self) -> None:
         for batch in decoded_batches(self._feed):
@@ -58,9 +74,27 @@ class Knowledge:
                 for item in batch:
                     self._take(item)
                 in_sync = self._in_sync
+                if in_sync and not self._is_restored():
+                    self._told = self._view.snapshot
                 self._changed.notify_all()
             if in_sync:
                 self._on_change()
+
+    def _is_restored(self) -> bool:
+        """Whether the store is a restored backup that is not completed.
+
+        It says that it is of another cluster than it is; or it became another while we looked, and has not
+        been completed since.
+        """
+        says, actual = self._view.snapshot.cluster, self._store.cluster_id()
+        before, self._cluster_id = self._cluster_id, actual
+        if says is None:
+            return False
+        if before not in {"", actual} or says.id != actual.partition(".")[0]:
+            self._waits_for = says.nonce
+        elif self._waits_for != says.nonce:
+            self._waits_for = None
+        return self._waits_for is not None
 
     def _take(self, item: DecodedItem) -> None:
         match item:

@@ -18,6 +18,10 @@ COMMANDS = {
     "endpoint": ("cli.endpoint:command", "Workloads' interfaces, each with an address of its own."),
     "block": ("cli.address:block", "Parts of pools that nodes have claimed."),
     "address": ("cli.address:command", "Addresses of pools, and who has them."),
+    "restore": (
+        "cli.restore:command",
+        "After a backup of etcd was restored: what nodes hold is adopted first.",
+    ),
     "apply": ("cli.apply:apply", "Make it so as documents say."),
     "delete": ("cli.apply:delete", "Delete what documents name."),
     "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),

@@ -24,6 +24,7 @@ from controller.api.nodes import nodes
 from controller.api.noun import MAX_BODY_BYTES, too_large
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.restore import restore
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
@@ -35,7 +36,7 @@ from controller.problem import Problem
 from controller.rate import RateLimit
 from controller.services import EXTENSION, Services, utc_now
 from store.client import Store
-from store.errors import Corrupt, StoreError
+from store.errors import Corrupt, Restored, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ NOUNS = (
     bgp,
     events,
     tokens,
+    restore,
     health,
 )
 RETRY_AFTER_S = 2
@@ -155,6 +157,8 @@ def _store_problem(fault: StoreError) -> Problem:
     if isinstance(fault, Corrupt):
         log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
         return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
+    if isinstance(fault, Restored):
+        return Problem("restoring", str(fault), retry_after_s=RETRY_AFTER_S)
     log.warning("event=store-failed method=%s path=%s why=%r", request.method, request.path, str(fault))
     return Problem("unavailable", f"etcd: {fault}", retry_after_s=RETRY_AFTER_S)
 

@@ -22,6 +22,7 @@ from controller.ipam.release import Releaser
 from controller.ipam.together import Together
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
+from controller.restoring import Restoring
 from controller.services import Services
 from controller.tidying import Tidying
 from store import keys
@@ -36,6 +37,7 @@ RELEASING = b'"state":"releasing"'
 RELEASE = "release"
 RECLAIM = "reclaim"
 TIDY = "tidy"
+RESTORE = "restore"
 RELIST_S = 60.0
 RETRY_S = 0.5
 AT_ONCE = 16
@@ -53,6 +55,7 @@ class Duties:
             TIDY: lambda: Tidying(
                 Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer)
             ),
+            RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
         self._elections = [
             Election(store, name, identity, take_up, partial(parts.metrics.leads, name))
@@ -75,7 +78,7 @@ class Duties:
 def reclaiming(store: Store, parts: Services) -> Reclaiming:
     """A term of the duty of reclaim."""
     reclaimer = Reclaimer(store, parts.committer, parts.clock)
-    return Reclaiming(store, reclaimer, parts.clock, parts.events, parts.metrics)
+    return Reclaiming(store, reclaimer, parts.clock, parts.events, parts.metrics, guard=parts.epoch.check)
 
 
 class Finaliser:

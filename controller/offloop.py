@@ -41,5 +41,8 @@ class OffLoop:
     def compact(self, revision: int) -> None:
         aside(self._store.compact, revision)
 
+    def cluster_id(self) -> str:
+        return aside(self._store.cluster_id)
+
     def close(self) -> None:
         self._store.close()

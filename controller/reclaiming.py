@@ -40,6 +40,7 @@ class Reclaiming:
         events: Events,
         metrics: Metrics,
         *,
+        guard: Callable[[], None] = lambda: None,
         period_s: float = PERIOD_S,
         settle_s: float = SETTLE_S,
     ) -> None:
@@ -47,6 +48,7 @@ class Reclaiming:
         self._reclaimer = reclaimer
         self._events = events
         self._metrics = metrics
+        self._guard = guard
         self._period_s = period_s
         self._settle_s = settle_s
         self._stopping = threading.Event()
@@ -56,11 +58,13 @@ class Reclaiming:
         settled_at = time.monotonic() + self._settle_s
         while not self._stopping.is_set():
             try:
+                self._guard()
                 gone = self._roll.call()
                 if time.monotonic() >= settled_at:
                     self.reclaim(gone)
             except StoreError as fault:
                 log.warning("event=reclaim-put-off why=%r", str(fault))
+                settled_at = time.monotonic() + self._settle_s
             self._stopping.wait(self._period_s)
 
     def stop(self) -> None:

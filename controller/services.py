@@ -10,6 +10,7 @@ from typing import cast
 from flask import current_app
 
 from controller.bearers import Bearers
+from controller.epoch import Epoch
 from controller.events import Events
 from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
@@ -41,6 +42,7 @@ class Services:
     metrics: Metrics
     events: Events
     hubs: Hubs
+    epoch: Epoch
     committer: Committer
     registry: Registry
     allocator: Allocator
@@ -57,7 +59,8 @@ class Services:
     ) -> Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
-        committer = Committer(store, observe=metrics.committed)
+        epoch = Epoch(store)
+        committer = Committer(store, observe=metrics.committed, guard=epoch.check)
         direct, store = store, OffLoop(store)
         committer.start()
         bearers = Bearers(store)
@@ -68,6 +71,7 @@ class Services:
             metrics=metrics,
             events=Events(store, clock),
             hubs=Hubs(direct),
+            epoch=epoch,
             committer=committer,
             registry=Registry(store, committer),
             allocator=Allocator(store, committer, clock),

@@ -16,6 +16,7 @@ from store.model import (
     Advertised,
     Attachment,
     Block,
+    Cluster,
     Displaced,
     Endpoint,
     IPAddress,
@@ -44,6 +45,8 @@ class Snapshot:
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
     advertised: Mapping[IPNetwork, Advertised] = field(default_factory=dict)
+    cluster: Cluster | None = None
+    """Of which etcd cluster the store says that it is."""
 
     def own_block(self, address: IPAddress) -> Block | None:
         """The block of this node that the address lies in; None when it has none."""
@@ -52,7 +55,13 @@ class Snapshot:
 
 def watched(node: str) -> tuple[str, ...]:
     """The prefixes a program of this node watches."""
-    return (keys.node_prefix(node), keys.POOLS.prefix(), keys.PEERS.prefix(), keys.NODES.key(node))
+    return (
+        keys.node_prefix(node),
+        keys.POOLS.prefix(),
+        keys.PEERS.prefix(),
+        keys.NODES.key(node),
+        keys.CLUSTER.key(),
+    )
 
 
 class View:
@@ -94,6 +103,8 @@ class View:
     def _take(self, model: type[Value]) -> object:
         """One field of the snapshot; see its type there."""
         mine = self._node
+        if model is Cluster:
+            return next(iter(self._of(Cluster)), None)
         if model is Node:
             return next((node for node in self._of(Node) if node.name == mine), None)
         takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
@@ -122,5 +133,6 @@ _FIELDS: Mapping[type[Value], str] = {
     Attachment: "attachments",
     Ready: "ready",
     Advertised: "advertised",
+    Cluster: "cluster",
 }
 """The field of the snapshot that values of a model make."""

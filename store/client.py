@@ -203,6 +203,14 @@ class Store(Protocol):
         """Forget the history before `revision`."""
         ...
 
+    def cluster_id(self) -> str:
+        """The id of the cluster that gave the last answer; asks when there was none yet.
+
+        It is another one when a backup was restored, as far as this process can see that: etcd has a new id,
+        or, where it was restored under the old one, its revision went back; then `.1` is added, and so on.
+        """
+        ...
+
     def close(self) -> None:
         """Close connections and end open watches. Idempotent."""
         ...

@@ -48,6 +48,10 @@ class WrongState(Invalid):
     """A user or role of the store exists already, or does not: what is asked cannot be done, or is."""
 
 
+class Restored(StoreError):
+    """The store is not the one that it was: a backup was restored. Wait until what nodes hold is adopted."""
+
+
 class Corrupt(StoreError):
     """A stored value does not decode. Treat it as absent and report the key; never write over it unasked."""
 

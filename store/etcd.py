@@ -68,6 +68,9 @@ AUTH_REQUESTS = {
 NO_PASSWORD = b"\x1a\x02\x08\x01"
 """`options { no_password: true }` of an AuthUserAddRequest, a field that the client's messages lack."""
 
+LINEARIZABLE = frozenset({"range", "txn"})
+"""Requests whose answers tell the revision of the cluster, not of one member that may lag."""
+
 log = logging.getLogger(__name__)
 
 
@@ -137,6 +140,9 @@ class EtcdStore:
         self._current = 0
         self._strides = Strides()
         self._closed = False
+        self._cluster_id = 0
+        self._went_back = 0
+        self._reached = 0
         self._watches: weakref.WeakSet[EtcdWatch] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -222,6 +228,11 @@ class EtcdStore:
             request.MergeFromString(NO_PASSWORD)
         return self._call(name, request)
 
+    def cluster_id(self) -> str:
+        if not self._cluster_id:
+            self.get("/")
+        return f"{self._cluster_id:x}" + (f".{self._went_back}" if self._went_back else "")
+
     def close(self) -> None:
         with self._lock:
             self._closed = True
@@ -246,18 +257,34 @@ class EtcdStore:
         """Ask each endpoint at most once."""
         first, count = self._current, len(self._members)
         fault: StoreError = Unavailable("no etcd endpoint")
+        reached = self._reached
         for tried in range(count):
             member = self._members[(first + tried) % count]
             # A part of what is left for each, writes too: those that were under way when the leader died are
             # never answered, and whoever waits for one keeps all that wait behind it.
             timeout_s = max(0.001, until - time.monotonic()) / (count - tried)
             try:
-                return member.method(name)(request, timeout=timeout_s, metadata=HAS_LEADER)
+                answer = member.method(name)(request, timeout=timeout_s, metadata=HAS_LEADER)
+                self._note(name, answer.header, reached)
+                return answer
             except (grpc.RpcError, ValueError) as error:
                 fault = self._fault(error, member, write=write, revision=revision)
             if not isinstance(fault, Unavailable) or fault.outcome_unknown:
                 break
         raise fault
+
+    def _note(self, name: str, header: Any, reached: int) -> None:
+        """Remember which cluster answered, and how far it was; `reached` is what was known before asking."""
+        with self._lock:
+            moved = header.cluster_id != self._cluster_id
+            self._cluster_id = header.cluster_id
+            if name not in LINEARIZABLE:
+                return
+            # Nothing but a restored backup makes the revision of a cluster go back.
+            if header.revision < reached == self._reached and not moved:
+                self._went_back += 1
+                self._reached = header.revision
+            self._reached = header.revision if moved else max(self._reached, header.revision)
 
     def _fault(self, error: Exception, member: _Member, *, write: bool, revision: int = 0) -> StoreError:
         """Translate, and prefer the next endpoint from now on when this one does not answer."""

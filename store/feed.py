@@ -90,6 +90,7 @@ class Feed:
         self._relist_s = relist_s
         self._backoff_s = backoff_s
         self._clock = clock
+        self._cluster_id = ""
         self._known: dict[str, int] = {}
         self._reached: dict[str, int] = {}
         self._list_due = clock()
@@ -159,7 +160,19 @@ class Feed:
         else:
             self._store.get(self._prefixes[0])  # an answer at all, from an endpoint that works
             self._found()
+            if self._is_another():
+                self._list_due = self._clock()
+                return
         yield from self._follow()
+
+    def _is_another(self) -> bool:
+        """Whether a backup was restored since the last look: then all counts as new."""
+        before, self._cluster_id = self._cluster_id, self._store.cluster_id()
+        if before in {"", self._cluster_id}:
+            return False
+        log.warning("feed lists again why=restored cluster=%s", self._cluster_id)
+        self._known = dict.fromkeys(self._known, 0)
+        return True
 
     def _list(self) -> tuple[Item, ...]:
         """What differs from what was told. All of it is read before any of it counts."""
@@ -168,6 +181,7 @@ class Feed:
         for prefix in self._prefixes:
             revision, items = self._read(prefix, revision)
             listed.update({item.key: item for item in items})
+        self._is_another()
         gone = [Delete(key, revision) for key in self._known if key not in listed]
         new = [_put(item) for item in listed.values() if self._known.get(item.key) != item.mod_revision]
         self._known = {key: item.mod_revision for key, item in listed.items()}

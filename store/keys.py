@@ -21,6 +21,9 @@
     sessions/<node>/<peer>              Session, written by the node's speaker
     alive/<node>/<program>              Alive, under the program's lease
     lost/<node>                         Lost, while none of the node's programs lives
+    cluster                             Cluster, the id of the etcd cluster that all this is of
+    restore                             Restore, how the last restored backup was completed
+    node/<node>/holding                 Holding, what the node's agent reads from its switch
     leader/<duty>                       who has an elected duty, under its lease
 
 All below `/polder/v1/`. What one node needs of its own is below `node/<node>/`, so that one watch
@@ -40,9 +43,11 @@ from store.model import (
     Alive,
     Attachment,
     Block,
+    Cluster,
     Displaced,
     Endpoint,
     Event,
+    Holding,
     Join,
     Lost,
     Node,
@@ -50,6 +55,7 @@ from store.model import (
     Pending,
     Pool,
     Ready,
+    Restore,
     Session,
     Tenant,
     Token,
@@ -130,6 +136,9 @@ ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
 LOST = Kind(Lost, "lost/{}")
+CLUSTER = Kind(Cluster, "cluster")
+RESTORE = Kind(Restore, "restore")
+HOLDING = Kind(Holding, "node/{}/holding")
 
 KINDS: Sequence[Kind[Value]] = (
     POOLS,
@@ -153,12 +162,19 @@ KINDS: Sequence[Kind[Value]] = (
     SESSIONS,
     ALIVE,
     LOST,
+    CLUSTER,
+    RESTORE,
+    HOLDING,
 )
 
 
 def kind_of(key: str) -> Kind[Value] | None:
     """The family a key belongs to; None for a key that is not Polder's or holds no value (an election)."""
     return next((kind for kind in KINDS if kind.parts(key) is not None), None)
+
+
+FINISH = f"{ROOT}restore-finish"
+"""The nonce of the restored backup that an operator has told to complete now."""
 
 
 def leader(duty: str) -> str:

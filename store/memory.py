@@ -58,6 +58,7 @@ class MemoryStore:
         self._outages = 0
         self._lose_answer = False
         self._closed = False
+        self._cluster_id = "1"
         self._changed = threading.Condition(threading.RLock())
 
     def get(self, key: str) -> KeyValue | None:
@@ -129,6 +130,9 @@ class MemoryStore:
             self._history.compact(revision)
             self._changed.notify_all()
 
+    def cluster_id(self) -> str:
+        return self._cluster_id
+
     def close(self) -> None:
         with self._changed:
             self._closed = True
@@ -146,6 +150,13 @@ class MemoryStore:
         with self._changed:
             self._outages += self._available and not available
             self._available = available
+            self._changed.notify_all()
+
+    def set_cluster_id(self, cluster_id: str) -> None:
+        """Be another cluster, as after a backup was restored; open watches break."""
+        with self._changed:
+            self._cluster_id = cluster_id
+            self._outages += 1
             self._changed.notify_all()
 
     def lose_answer(self) -> None:

@@ -28,6 +28,7 @@ from agents.node.api import ApiServer
 from agents.node.attachments import Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.flow_driver import FlowDriver
+from agents.node.holding import HoldingReport
 from agents.node.plug import Busy, Plug
 from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
@@ -74,6 +75,7 @@ class Agent:
         self._plug = Plug(self._links, self._bridge)
         self._monitor = Monitor(lambda _what: self._loop.mark_resync())
         self._publisher = self._make_publisher()
+        self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
@@ -145,7 +147,18 @@ class Agent:
     def _step(self) -> float | None:
         if self._ground_why is not None and not self._lay_ground():
             return RETRY_S
-        return self._dataplane.step()
+        pause_s = self._dataplane.step()
+        told_s = self._tell_holding()
+        return min((each for each in (pause_s, told_s) if each is not None), default=None)
+
+    def _tell_holding(self) -> float | None:
+        """Also while the store is not believed: it is what a restored backup is completed with."""
+        if not self._knowledge.connected:
+            return None
+        try:
+            return self._holding.say(self._plug.read(), self._knowledge.waits_for)
+        except Busy:
+            return RETRY_S
 
     def _resync(self) -> None:
         self._ground_why = self._ground_why or "read again"
@@ -189,6 +202,7 @@ class Agent:
         return Publisher(
             {
                 "ready": StoreDriver(self._store, keys.READY, node),
+                "holding": StoreDriver(self._store, keys.HOLDING, node),
                 "attachments": StoreDriver(
                     self._store, keys.ATTACHMENTS, node, guard=still_here, keep=is_wanted
                 ),

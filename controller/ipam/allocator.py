@@ -30,7 +30,7 @@ from controller.problem import Problem
 from controller.reading import Found
 from controller.waiting import wait
 from store.client import Compare, Store
-from store.errors import Corrupt, StoreError, Unavailable
+from store.errors import Corrupt, Restored, StoreError, Unavailable
 from store.model import Endpoint, EndpointState, Pending
 
 ATTEMPTS = 24
@@ -290,6 +290,8 @@ def _failed(job: _Job, fault: StoreError) -> Problem:
     """The store's failure as the answer to a request."""
     if isinstance(fault, Corrupt):
         return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
+    if isinstance(fault, Restored):
+        return Problem("restoring", str(fault), retry_after_s=1)
     if not isinstance(fault, Unavailable) or not fault.outcome_unknown:
         return Problem("unavailable", f"etcd: {fault}", retry_after_s=1)
     # The caller may not know the id that we made up: without it nobody could ask again.

@@ -27,7 +27,7 @@ from controller.ipam.tally import Account, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, merged
 from controller.waiting import wait
 from store.client import Store
-from store.errors import Invalid, LeaseExpired, StoreError, Unavailable
+from store.errors import Invalid, LeaseExpired, Restored, StoreError, Unavailable
 from store.model import Usage
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,14 @@ class Committer:
         store: Store,
         *,
         observe: Observe = lambda size: None,
+        guard: Callable[[], None] = lambda: None,
         pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
-        """`observe` is told the number of units of each transaction that was applied."""
+        """`observe` is told the number of units of each transaction that was applied.
+
+        `guard` raises where the store cannot be believed: asked before each transaction and after it.
+        """
+        self._guard = guard
         self._store = store
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
@@ -187,7 +192,9 @@ class Committer:
         for pause_s in self._pauses_s:
             self._stopping.wait(pause_s)
             try:
+                self._guard()
                 answer = self._store.txn(compares, ops)
+                self._guard()
                 if answer.succeeded:
                     self._tally.applied(account, answer.revision)
                     return answer.revision, unsure
@@ -201,6 +208,9 @@ class Committer:
                 if not unsure:
                     raise
                 log.warning("event=answer-lost why=%r", str(fault))
+            except Restored:
+                self._tally.forget(account)
+                raise
         self._tally.forget(account)
         raise _unsure(fault)
 

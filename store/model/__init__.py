@@ -16,6 +16,7 @@ from store.model.event import Event, Severity
 from store.model.node import Alive, Lost, Node, Peer, Program, Session, SessionState
 from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
+from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.value import IPAddress, IPNetwork, Value
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "Alive",
     "Attachment",
     "Block",
+    "Cluster",
     "Displaced",
     "Endpoint",
     "EndpointState",
     "Event",
+    "HeldEndpoint",
+    "Holding",
     "IPAddress",
     "IPNetwork",
     "Join",
@@ -41,6 +45,7 @@ __all__ = [
     "Pool",
     "Program",
     "Ready",
+    "Restore",
     "Role",
     "Secret",
     "Session",

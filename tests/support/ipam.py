@@ -93,6 +93,9 @@ class FlakyStore:
     def compact(self, revision: int) -> None:
         self.inner.compact(revision)
 
+    def cluster_id(self) -> str:
+        return self.inner.cluster_id()
+
     def close(self) -> None:
         """The store behind it belongs to the test."""
 

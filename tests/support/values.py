@@ -15,10 +15,13 @@ from store.model import (
     Alive,
     Attachment,
     Block,
+    Cluster,
     Displaced,
     Endpoint,
     EndpointState,
     Event,
+    HeldEndpoint,
+    Holding,
     Join,
     Lost,
     Node,
@@ -28,6 +31,7 @@ from store.model import (
     Pool,
     Program,
     Ready,
+    Restore,
     Role,
     Secret,
     Session,
@@ -61,6 +65,7 @@ hashes = st.binary(min_size=32, max_size=32).map(bytes.hex)
 counts = st.none() | st.integers(0, 2**31 - 1)
 secrets = st.builds(Secret, sha256=hashes, expires=st.none() | times)
 communities = st.builds("{}:{}".format, st.integers(0, 65535), st.integers(0, 65535))
+clusters = st.integers(1, 2**64 - 1).map("{:x}".format)
 several = {"min_size": 1, "max_size": 2}
 
 
@@ -207,5 +212,36 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         advertised=st.integers(0, 10**6),
     ),
     Lost: st.builds(Lost, node=names, since=times),
+    Cluster: st.builds(Cluster, id=clusters, nonce=hashes.map(lambda text: text[:16])),
+    Holding: st.builds(
+        Holding,
+        node=names,
+        waits_for=texts,
+        boot_id=texts,
+        endpoints=st.lists(
+            st.builds(
+                HeldEndpoint,
+                endpoint=identifiers,
+                mac=macs,
+                addresses=st.lists(addresses, **several).map(tuple),
+                netns=texts,
+                ifname=texts,
+                mtu_bytes=mtus,
+            ),
+            max_size=2,
+        ).map(tuple),
+    ),
+    Restore: st.builds(
+        Restore,
+        cluster=clusters,
+        at=times,
+        heard=st.lists(names, max_size=2).map(tuple),
+        unheard=st.lists(names, max_size=2).map(tuple),
+        confirmed=st.integers(0, 10**6),
+        adopted=st.lists(texts, max_size=2).map(tuple),
+        ended=st.lists(texts, max_size=2).map(tuple),
+        refused=st.lists(texts, max_size=2).map(tuple),
+        idle=st.integers(0, 10**6),
+    ),
     Alive: st.builds(Alive, node=names, program=st.sampled_from(Program), boot_id=texts, started=times),
 }

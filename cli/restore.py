@@ -1,0 +1,40 @@
+"""`polder restore`: how far a restored backup of etcd is completed with what nodes hold."""
+
+from __future__ import annotations
+
+import click
+
+from cli.example import examples
+from cli.output import Form
+from cli.rest import place
+from cli.session import Session, takes_session
+
+RESTORE = Form("restore", "restore", "cluster", ())
+
+
+@click.group()
+def command() -> None:
+    """After a restored backup of etcd: adopt what nodes hold."""
+
+
+@command.command(
+    short_help="Show whether a restored backup is being completed, and how the last one was.",
+    epilog=examples("polder restore status", "polder restore status -o json"),
+)
+@takes_session
+def status(session: Session) -> None:
+    """Show whether a backup was restored, which nodes have said what they hold, and the last report."""
+    session.print_item(session.item("GET", place("restore")), RESTORE)
+
+
+@command.command(
+    short_help="Complete a restored backup now, without waiting for more nodes.",
+    epilog=examples("polder restore finish"),
+)
+@takes_session
+def finish(session: Session) -> None:
+    """Complete a restored backup now.
+
+    Addresses that nodes hold which were not heard of may then be assigned again.
+    """
+    session.print_item(session.item("POST", place("restore:finish")), RESTORE)

@@ -1,0 +1,74 @@
+"""/v1/restore: whether a backup was restored, how far it is completed, and how the last one was."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from controller.api.noun import Answer, Noun, Operation
+from controller.reading import read
+from controller.restoring import progress
+from controller.services import services
+from store import keys
+from store.client import Put
+from store.errors import Restored
+from store.model import Restore
+
+restore = Noun("restore")
+
+
+class RestoreView(BaseModel):
+    """Whether the store can be believed."""
+
+    restoring: bool
+    """A backup was restored: nothing is assigned or freed until what nodes hold is adopted."""
+    cluster: str
+    """The id of the etcd cluster."""
+    heard: list[str] = []
+    """While restoring: the nodes that have said what they hold."""
+    waiting_for: list[str] = []
+    """While restoring: the nodes whose agents live and have not."""
+    report: Restore | None = None
+    """How the last restored backup was completed."""
+
+
+@restore.operation(
+    Operation("GET", "/v1/restore", "Is a restored backup being completed?", {200: RestoreView})
+)
+def get_restore() -> Answer:
+    """And how the last one was."""
+    return Answer(_view())
+
+
+@restore.operation(
+    Operation(
+        "POST",
+        "/v1/restore:finish",
+        "Complete a restored backup now, without waiting for more nodes",
+        {200: RestoreView},
+    )
+)
+def finish_restore() -> Answer:
+    """What nodes hold that were not heard of is then known only as far as the backup does. Idempotent."""
+    view = _view()
+    if view.restoring:
+        nonce = progress(services().store).nonce
+        services().store.txn((), (Put(keys.FINISH, nonce.encode()),))
+    return Answer(view)
+
+
+def _view() -> RestoreView:
+    parts = services()
+    done = read(parts.store, keys.RESTORE)
+    report = done.value if done else None
+    try:
+        parts.epoch.check()
+    except Restored:
+        now = progress(parts.store)
+        return RestoreView(
+            restoring=True,
+            cluster=now.cluster,
+            heard=list(now.heard),
+            waiting_for=list(now.silent),
+            report=report,
+        )
+    return RestoreView(restoring=False, cluster=parts.store.cluster_id(), report=report)

@@ -1,0 +1,194 @@
+"""Completing a restored backup with what nodes really hold: who holds an address has it. Pure.
+
+For each endpoint that is plugged in somewhere the keys are made that a store needs which knows of it: record,
+node's copy, addresses, claims, exceptions. What stands in the way in the backup, and is held nowhere, ends.
+What is there already is left alone, so that doing it twice is doing it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controller.ipam import blocks
+from controller.reading import put
+from store import keys
+from store.client import Delete, Put
+from store.model import (
+    Address,
+    AddressState,
+    Block,
+    Displaced,
+    Endpoint,
+    HeldEndpoint,
+    Holding,
+    IPAddress,
+    IPNetwork,
+    Pool,
+    Usage,
+)
+
+
+@dataclass(slots=True)
+class Backup:
+    """What the restored store says. Changed by the adoption, step by step."""
+
+    pools: Sequence[Pool]
+    endpoints: dict[str, Endpoint]
+    addresses: dict[IPAddress, Address]
+    claims: dict[tuple[str, IPNetwork], Block]
+
+
+@dataclass(slots=True)
+class Adoption:
+    """What to write, in groups that belong together, and what to tell people."""
+
+    groups: list[list[Put | Delete]] = field(default_factory=list)
+    confirmed: int = 0
+    adopted: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    idle: int = 0
+
+
+def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Adoption:
+    """What completes the backup.
+
+    Args:
+        holdings: what each node that was heard of holds.
+        now: becomes the `since` of the addresses that are adopted.
+    """
+    made = Adoption()
+    held = {(node, one.endpoint): one for node, each in holdings.items() for one in each.endpoints}
+    for (node, name), one in sorted(held.items()):
+        record = backup.endpoints.get(name)
+        if record is not None and record.node != node and (record.node, name) in held:
+            made.confirmed += 1  # it is on its way: its former node takes it down when it is believed again
+        elif record is not None and record.node == node and _same(record, one):
+            made.confirmed += 1
+        else:
+            _take(backup, held, node, one, now, made)
+    made.idle = sum((record.node, record.id) not in held for record in backup.endpoints.values())
+    return made
+
+
+def usage_ops(backup: Backup, before: Sequence[Usage]) -> list[Put | Delete]:
+    """What each tenant holds, counted anew."""
+    counts = Counter(
+        (each.tenant, each.address.version)
+        for each in backup.addresses.values()
+        if each.tenant is not None and each.state is AddressState.ASSIGNED
+    )
+    tenants = {tenant for tenant, _ in counts if tenant} | {usage.tenant for usage in before}
+    made = (Usage(tenant=name, ipv4=counts[name, 4], ipv6=counts[name, 6]) for name in sorted(tenants))
+    return [
+        put(keys.USAGE, each, each.tenant) if each.ipv4 or each.ipv6 else Delete(keys.USAGE.key(each.tenant))
+        for each in made
+    ]
+
+
+def _same(record: Endpoint, one: HeldEndpoint) -> bool:
+    return set(record.addresses) == set(one.addresses)
+
+
+def _take(
+    backup: Backup,
+    held: Mapping[tuple[str, str], HeldEndpoint],
+    node: str,
+    one: HeldEndpoint,
+    now: datetime,
+    made: Adoption,
+) -> None:
+    placed = [(address, pool) for address in one.addresses if (pool := _pool(backup, address))]
+    what = f"endpoint {one.endpoint} ({', '.join(map(str, one.addresses))}) on node {node}"
+    if len(placed) < len(one.addresses):
+        made.refused.append(f"{what}: no pool has its address; create the pool, and the endpoint again")
+        return
+    rivals = [
+        each
+        for address, _ in placed
+        if (each := backup.addresses.get(address))
+        and each.state is AddressState.ASSIGNED
+        and each.endpoint != one.endpoint
+    ]
+    twice = [each for each in rivals if _holds(held, each)]
+    if twice:
+        by = f"endpoint {twice[0].endpoint} on node {twice[0].node}"
+        made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
+        return
+    ops: dict[str, Put | Delete] = {}
+    for rival in {each.endpoint for each in rivals} | ({one.endpoint} & backup.endpoints.keys()):
+        for op in _end(backup, rival):
+            ops[op.key] = op  # the last one of a key counts
+        if rival != one.endpoint:
+            made.ended.append(f"endpoint {rival}: {what} really holds its address")
+    for op in _begin(backup, node, one, placed, now):
+        ops[op.key] = op  # the last one of a key counts
+    made.groups.append(list(ops.values()))
+    made.adopted.append(what)
+
+
+def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:
+    one = held.get((address.node, address.endpoint))
+    return one is not None and address.address in one.addresses
+
+
+def _end(backup: Backup, name: str) -> Iterator[Put | Delete]:
+    """An endpoint that the backup knows ends, and its addresses are free at once."""
+    record = backup.endpoints.pop(name, None)
+    if record is None:
+        return
+    yield Delete(keys.ENDPOINTS.key(name))
+    yield Delete(keys.NODE_ENDPOINTS.key(record.node, name))
+    for address, pool_name in record.placed:
+        there = backup.addresses.get(address)
+        pool = next((each for each in backup.pools if each.name == pool_name), None)
+        if pool is None or there is None or there.endpoint != name:
+            continue
+        del backup.addresses[address]
+        cidr = blocks.block_of(pool, address)
+        yield Delete(keys.ADDRESSES.key(pool_name, cidr, address))
+        claim = backup.claims.get((pool_name, cidr))
+        if claim is not None and claim.node != record.node:
+            yield Delete(keys.DISPLACED.key(claim.node, address))
+
+
+def _begin(
+    backup: Backup, node: str, one: HeldEndpoint, placed: Sequence[tuple[IPAddress, Pool]], now: datetime
+) -> Iterator[Put | Delete]:
+    """The keys of an endpoint that a node holds."""
+    seed = f"{node} {one.endpoint} {one.mac} {one.addresses}"
+    record = Endpoint(
+        id=one.endpoint,
+        uid=hashlib.sha256(seed.encode()).hexdigest()[:32],  # so that whoever repeats this makes the same
+        node=node,
+        pools=tuple(pool.name for _, pool in placed),
+        addresses=one.addresses,
+        mac=one.mac,
+        mtu_bytes=one.mtu_bytes,
+    )
+    backup.endpoints[record.id] = record
+    yield put(keys.ENDPOINTS, record, record.id)
+    yield put(keys.NODE_ENDPOINTS, record, node, record.id)
+    for address, pool in placed:
+        cidr = blocks.block_of(pool, address)
+        claim = backup.claims.get((pool.name, cidr))
+        if claim is None:
+            claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=node)
+            yield put(keys.BLOCKS, claim, pool.name, cidr)
+            yield put(keys.NODE_BLOCKS, claim, node, cidr)
+        taken = Address(
+            address=address, pool=pool.name, endpoint=record.id, node=node, since=now, by="restore"
+        )
+        backup.addresses[address] = taken
+        yield put(keys.ADDRESSES, taken, pool.name, cidr, address)
+        if claim.node != node:
+            exception = Displaced(address=address, endpoint=record.id, node=node)
+            yield put(keys.DISPLACED, exception, claim.node, address)
+
+
+def _pool(backup: Backup, address: IPAddress) -> Pool | None:
+    return next((pool for pool in backup.pools if address in pool.cidr), None)

@@ -1,0 +1,192 @@
+"""The duty of restore: a backup that was restored is completed with what the nodes hold, then believed again.
+
+Agents see that the store is another, take nothing down, and say what their switches hold. When every agent
+that lives has said so (or the time is up, or an operator says so) the keys of what is held are made
+(`controller.ipam.adopt`), then the report, and last the id of the new cluster, which lets everybody go on.
+A controller that dies in the middle is followed by one that does the same again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
+from controller.events import Events
+from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
+from controller.reading import put, read, scan
+from store import keys
+from store.client import Compare, Op, Store
+from store.errors import Restored, StoreError
+from store.model import Holding, Program, Restore, Severity
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 1.0
+SETTLE_S = 15.0
+"""For as long agents may need to come back: the lease of one, and the time to reach the store again."""
+PATIENCE_S = 120.0
+"""An agent that lives and says nothing is waited for so long."""
+TXN = 100
+TOLD = 1000
+"""Lines of the report, of each kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who has said what it holds since the backup was restored."""
+
+    cluster: str
+    nonce: str
+    heard: dict[str, Holding]
+    silent: tuple[str, ...]
+    """Agents that live and have not."""
+
+
+def progress(store: Store) -> Progress:
+    """As the store tells it now."""
+    living = {each.node for each in scan(store, keys.ALIVE).values if each.program is Program.AGENT}
+    nodes = living | {node.name for node in scan(store, keys.NODES).values}
+    stored = read(store, keys.CLUSTER)
+    nonce = stored.value.nonce if stored else ""
+    found = {name: read(store, keys.HOLDING, name) for name in sorted(nodes)}
+    heard = {name: one.value for name, one in found.items() if one and one.value.waits_for == nonce}
+    return Progress(store.cluster_id(), nonce, heard, tuple(sorted(living - heard.keys())))
+
+
+class Restoring:
+    """Completes a restored backup whenever there is one. One `run`, ended by `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        epoch: Epoch,
+        clock: Callable[[], datetime],
+        events: Events,
+        *,
+        settle_s: float = SETTLE_S,
+        patience_s: float = PATIENCE_S,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._epoch = epoch
+        self._clock = clock
+        self._events = events
+        self._settle_s = settle_s
+        self._patience_s = patience_s
+        self._monotonic = monotonic
+        self._since: float | None = None
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look again and again. Blocking, until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                self.turn()
+            except StoreError as fault:
+                log.debug("event=restore-put-off why=%r", str(fault))
+            self._stopping.wait(PERIOD_S)
+
+    def stop(self) -> None:
+        """End `run`. Idempotent."""
+        self._stopping.set()
+
+    def turn(self) -> None:
+        """Look once, and complete the backup when it is time."""
+        self._doubt()
+        try:
+            self._epoch.check()
+        except Restored:
+            if self._since is None:
+                self._since = self._monotonic()
+                detail = "a backup of etcd was restored; nothing is assigned until what nodes hold is adopted"
+                self._events.record(Severity.ALARM, "store-restored", "store", "etcd", detail)
+            self._complete_when_due(self._monotonic() - self._since)
+        else:
+            self._since = None
+
+    def _doubt(self) -> None:
+        """An agent may have seen a restore that no controller was there to see: tell all of them."""
+        stored = read(self._store, keys.CLUSTER)
+        if stored is None or stored.value.id == NOT_COMPLETED:
+            return
+        nonce = stored.value.nonce
+        names = [node.name for node in scan(self._store, keys.NODES).values]
+        said = (read(self._store, keys.HOLDING, name) for name in names)
+        if any(each is not None and each.value.waits_for == nonce for each in said):
+            doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
+            self._store.txn((stored.unchanged(),), (doubted,))
+
+    def _complete_when_due(self, waited_s: float) -> None:
+        now = progress(self._store)
+        asked = self._store.get(keys.FINISH)
+        told_to = asked is not None and asked.value == now.nonce.encode()
+        patient = waited_s < self._settle_s or (now.silent and waited_s < self._patience_s)
+        if told_to or not patient:
+            self._complete(now)
+
+    def _complete(self, now: Progress) -> None:
+        cluster = read(self._store, keys.CLUSTER)
+        if cluster is None:
+            return
+        nodes = tuple(node.name for node in scan(self._store, keys.NODES).values)
+        backup = _backup(self._store)
+        made = adopt(backup, now.heard, self._clock())
+        usage = usage_ops(backup, scan(self._store, keys.USAGE).values)
+        for ops in _transactions([*made.groups, *([op] for op in usage)]):
+            if not self._write((cluster.unchanged(),), ops):
+                return  # another controller has completed it
+        report = _report(now, nodes, made, self._clock())
+        last = (put(keys.RESTORE, report), put(keys.CLUSTER, fresh_cluster(self._store)))
+        if self._write((cluster.unchanged(),), last):
+            self._tell(report)
+
+    def _write(self, compares: Sequence[Compare], ops: Sequence[Op]) -> bool:
+        return self._store.txn(compares, ops).succeeded
+
+    def _tell(self, report: Restore) -> None:
+        severity = Severity.ALARM if report.refused or report.unheard else Severity.WARNING
+        detail = (
+            f"the restored backup is completed: {report.confirmed} endpoints are held as it says, "
+            f"{len(report.adopted)} were adopted, {len(report.ended)} ended, {len(report.refused)} cannot be "
+            f"adopted, {len(report.unheard)} nodes were not heard of; see polder restore status"
+        )
+        self._events.record(severity, "store-completed", "store", "etcd", detail)
+
+
+def _backup(store: Store) -> Backup:
+    return Backup(
+        pools=scan(store, keys.POOLS).values,
+        endpoints={each.id: each for each in scan(store, keys.ENDPOINTS).values},
+        addresses={each.address: each for each in scan(store, keys.ADDRESSES).values},
+        claims={(each.pool, each.cidr): each for each in scan(store, keys.BLOCKS).values},
+    )
+
+
+def _transactions(groups: Sequence[Sequence[Op]]) -> list[list[Op]]:
+    """The groups, whole, in as few transactions as they fit in."""
+    made: list[list[Op]] = []
+    for group in groups:
+        if made and len(made[-1]) + len(group) <= TXN:
+            made[-1].extend(group)
+        else:
+            made.append(list(group))
+    return made
+
+
+def _report(now: Progress, nodes: Sequence[str], made: Adoption, at: datetime) -> Restore:
+    return Restore(
+        cluster=now.cluster.partition(".")[0],
+        at=at,
+        heard=tuple(now.heard),
+        unheard=tuple(name for name in nodes if name not in now.heard),
+        confirmed=made.confirmed,
+        adopted=tuple(made.adopted[:TOLD]),
+        ended=tuple(made.ended[:TOLD]),
+        refused=tuple(made.refused[:TOLD]),
+        idle=made.idle,
+    )

@@ -1,0 +1,208 @@
+"""A backup of a real etcd is restored while nodes hold what it does not know: nothing is doubled or lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from agents.knowledge import Knowledge
+from agents.node.holding import HoldingReport
+from agents.node.plug import Plugged
+from agents.node.wants import Want
+from agents.publisher import Publisher
+from agents.report import StoreDriver
+from controller.app import create_app
+from controller.reading import put, read, scan
+from controller.restoring import Restoring
+from controller.services import Services
+from lab.etcd import EtcdServer
+from lab.wait import wait_until
+from store import keys
+from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
+from store.model import Alive, Endpoint, Program
+from tests.support.gone import attach
+from tests.support.ipam import check, now
+
+pytestmark = pytest.mark.needs("etcd", "etcdctl")
+SOON_S = 30
+BOOT = "b"
+
+
+class Node:
+    """A node's agent as far as the store sees it: what it knows, what it says, and what is plugged in."""
+
+    def __init__(self, name: str, server: EtcdServer) -> None:
+        self.name = name
+        self.store = EtcdStore(EtcdConfig(server.endpoints))
+        self.knowledge = Knowledge(self.store, name, lambda: None)
+        self.publisher = Publisher({"holding": StoreDriver(self.store, keys.HOLDING, name)})
+        self.report = HoldingReport(name, BOOT, self.publisher)
+        self.plugged: dict[str, Plugged] = {}
+        self.publisher.recheck = lambda _name: None  # type: ignore[method-assign]
+
+    def start(self) -> None:
+        self.live()
+        self.knowledge.start()
+        self.publisher.start()
+
+    def live(self) -> None:
+        alive = Alive(node=self.name, program=Program.AGENT, boot_id=BOOT, started=now())
+        self.store.txn([], [put(keys.ALIVE, alive, self.name, Program.AGENT.value)])
+
+    def plug(self, endpoint: Endpoint) -> None:
+        want = Want(endpoint.id, f"/run/netns/{endpoint.id}", "1", "eth0")
+        identity = " ".join([endpoint.mac, *map(str, endpoint.addresses)])
+        self.plugged[endpoint.id] = Plugged(want, "pl0", 1, identity, "1500")
+        attach(self.store, endpoint, self.name)
+
+    def say(self) -> None:
+        self.report.say(self.plugged, self.knowledge.waits_for)
+
+    def knows(self) -> set[str]:
+        snapshot = self.knowledge.snapshot()
+        return set(snapshot.endpoints) if snapshot else set()
+
+    def stop(self) -> None:
+        self.knowledge.stop()
+        self.publisher.stop()
+        self.store.close()
+
+
+class Site:
+    """An etcd, a controller, and two nodes."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.etcd = stack.enter_context(EtcdServer(directory / "etcd"))
+        self.backup = directory / "backup"
+        self.store = EtcdStore(EtcdConfig(self.etcd.endpoints))
+        stack.callback(self.store.close)
+        self.parts = Services.build(self.store)
+        stack.callback(self.parts.close)
+        self.client = create_app(self.store, parts=self.parts).test_client()
+        self.made("/v1/pools", {"name": "p", "cidr": "10.64.0.0/24", "block_prefixlen": 28, "cooldown_s": 0})
+        for name in ("n1", "n2"):
+            self.made("/v1/nodes", {"name": name, "asn": 64512})
+        self.nodes = {name: Node(name, self.etcd) for name in ("n1", "n2")}
+        for node in self.nodes.values():
+            node.start()
+            stack.callback(node.stop)
+
+    def made(self, path: str, body: object) -> dict[str, object]:
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, object] = answer.json
+        return found
+
+    def held(self, name: str, node: str) -> Endpoint:
+        """An endpoint that is created and plugged in."""
+        self.made("/v1/endpoints", {"id": name, "node": node})
+        found = read(self.store, keys.ENDPOINTS, name)
+        assert found is not None
+        self.nodes[node].plug(found.value)
+        wait_until(lambda: name in self.nodes[node].knows(), SOON_S, f"{node} to know {name}")
+        return found.value
+
+    def save(self) -> None:
+        self.etcdctl("--endpoints", self.etcd.url, "snapshot", "save", str(self.backup))
+
+    def restore(self, *flags: str) -> None:
+        """Bring the backup back, in place of what there is."""
+        self.etcd.stop()
+        data = self.etcd.directory / "data"
+        shutil.rmtree(data)
+        own = ["--name", self.etcd.name, "--initial-cluster", self.etcd.initial_cluster]
+        own += ["--initial-advertise-peer-urls", self.etcd.peer_url, "--data-dir", str(data)]
+        self.etcdctl("snapshot", "restore", str(self.backup), *own, *flags)
+        self.etcd.start()
+
+    @staticmethod
+    def etcdctl(*arguments: str) -> None:
+        environment = {**os.environ, "ETCDCTL_API": "3"}
+        subprocess.run(["etcdctl", *arguments], check=True, capture_output=True, env=environment)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(tmp_path, stack)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(("--initial-cluster-token", "after-the-fire"), id="as another cluster"),
+        pytest.param((), id="under the same cluster id"),
+    ],
+)
+def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, flags: tuple[str, ...]) -> None:
+    site.held("old", "n1")
+    site.held("moved-on", "n1")
+    site.save()
+    young = site.held("young", "n1")
+    other = site.held("other", "n2")
+    del site.nodes["n1"].plugged["moved-on"]
+    assert site.client.delete("/v1/endpoints/moved-on").status_code in {202, 204}
+
+    site.restore(*flags)
+
+    duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events, settle_s=0)
+    for node in site.nodes.values():
+        wait_until(lambda each=node: each.knowledge.waits_for, SOON_S, f"{node.name} to see it")  # type: ignore[misc]
+        node.live()
+    refused = site.client.post("/v1/endpoints", json={"id": "new", "node": "n2"})
+    assert (refused.status_code, refused.json["type"]) == (503, "/problems/restoring"), refused.text
+    assert site.client.get("/v1/restore").json["waiting_for"] == ["n1", "n2"]
+    duty.turn()
+    assert site.client.get("/v1/restore").json["restoring"]
+    assert site.nodes["n1"].knows() >= {"old", "young"}, "nobody tells it to take anything down"
+    assert site.nodes["n2"].knows() == {"other"}
+
+    for node in site.nodes.values():
+        node.say()
+        wait_until(lambda each=node: _heard(site, each.name), SOON_S, f"{node.name} to be heard")  # type: ignore[misc]
+    duty.turn()
+
+    view = site.client.get("/v1/restore").json
+    assert not view["restoring"], view
+    assert (view["report"]["heard"], view["report"]["confirmed"]) == (["n1", "n2"], 1)
+    assert len(view["report"]["adopted"]) == 2
+    check(site.store)
+    records = {each.id: each for each in scan(site.store, keys.ENDPOINTS).values}
+    assert records["young"].addresses == young.addresses
+    assert records["other"].addresses == other.addresses
+    for node, names in {"n1": {"old", "young"}, "n2": {"other"}}.items():
+        wait_until(lambda each=node: not site.nodes[each].knowledge.waits_for, SOON_S, f"{node} to believe")  # type: ignore[misc]
+        assert site.nodes[node].knows() >= names
+    made = site.made("/v1/endpoints", {"id": "new", "node": "n2"})
+    taken = {str(address) for each in records.values() for address in each.addresses}
+    assert not taken & set(made["addresses"])  # type: ignore[call-overload]
+    check(site.store)
+
+
+def test_an_operator_does_not_have_to_wait_for_a_node_that_says_nothing(site: Site) -> None:
+    site.held("old", "n1")
+    site.save()
+    site.held("young", "n1")
+    site.restore("--initial-cluster-token", "after-the-fire")
+    for node in site.nodes.values():
+        node.live()
+    duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events)
+    duty.turn()
+    duty.turn()
+    assert site.client.get("/v1/restore").json["restoring"]
+    assert site.client.post("/v1/restore:finish").status_code == 200
+    duty.turn()
+    view = site.client.get("/v1/restore").json
+    assert (view["restoring"], view["report"]["unheard"]) == (False, ["n1", "n2"])
+    site.made("/v1/endpoints", {"id": "new", "node": "n2"})
+
+
+def _heard(site: Site, name: str) -> bool:
+    return name in site.client.get("/v1/restore").json["heard"]
