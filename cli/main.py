@@ -20,7 +20,7 @@ COMMANDS = {
     "address": ("cli.address:command", "Addresses of pools, and who has them."),
     "restore": (
         "cli.restore:command",
-        "After a backup of etcd was restored: what nodes hold is adopted first.",
+        "Complete a restored backup of etcd with what nodes hold.",
     ),
     "apply": ("cli.apply:apply", "Make it so as documents say."),
     "delete": ("cli.apply:delete", "Delete what documents name."),

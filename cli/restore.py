@@ -14,7 +14,7 @@ RESTORE = Form("restore", "restore", "cluster", ())
 
 @click.group()
 def command() -> None:
-    """After a restored backup of etcd: adopt what nodes hold."""
+    """Complete a restored backup of etcd with what nodes hold."""
 
 
 @command.command(
