@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -136,9 +137,13 @@ def _doors(host: str, options: argparse.Namespace) -> Doors:
         raise OptionError(
             f"--rate-limit: expected writes per second, or 0 for no limit, not {options.rate_limit}"
         )
+    lines = read_tokens(options.token_file) if options.token_file else ()
+    if lines and options.token_file.stat().st_mode & stat.S_IROTH:
+        log.warning("event=insecure file=%s everybody on this host can read the tokens", options.token_file)
     doors = Doors(
-        token_lines=read_tokens(options.token_file) if options.token_file else (),
+        token_lines=lines,
         token_demanded=options.require_token or not (_is_loopback(host) or options.insecure),
+        any_host=options.insecure,
         writes_per_s=options.rate_limit,
         audit_file=AuditFile(options.audit_file) if options.audit_file else None,
     )

@@ -66,6 +66,8 @@ class Doors:
     """Tokens of role admin, beside those that are stored."""
     token_demanded: bool = False
     """Whether each request must carry a token; also so when there are `token_lines`."""
+    any_host: bool = False
+    """Whether a request without a token may name the controller by any name, not only by its address."""
     writes_per_s: int = 0
     """How many writes each token may make in a second; 0 is no limit."""
     audit_file: AuditFile | None = None
@@ -119,9 +121,15 @@ def create_app(
     Auditor(shared.clock, doors.audit_file).guard(app)
     Admission(max_in_hand).guard(app)
     limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
-    Gate(shared.bearers, shared.clock, tokens=doors.token_lines, demanded=doors.closed, limit=limit).guard(
-        app
+    gate = Gate(
+        shared.bearers,
+        shared.clock,
+        tokens=doors.token_lines,
+        demanded=doors.closed,
+        any_host=doors.any_host,
+        limit=limit,
     )
+    gate.guard(app)
     _translate_errors(app)
     return app
 

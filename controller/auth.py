@@ -73,6 +73,7 @@ class Gate:
         clock: the time of day.
         tokens: those of the token file.
         demanded: whether a request must carry a token.
+        any_host: whether one without a token may name the controller as it likes.
         limit: how many writes each token may make; None for no limit.
     """
 
@@ -83,11 +84,13 @@ class Gate:
         *,
         tokens: Sequence[bytes] = (),
         demanded: bool = False,
+        any_host: bool = False,
         limit: RateLimit | None = None,
     ) -> None:
         self._bearers = bearers
         self._clock = clock
         self._demanded = demanded
+        self._any_host = any_host
         self._limit = limit
         # The colon keeps the name apart from those of stored tokens.
         self._lines = [
@@ -153,7 +156,7 @@ class Gate:
         if request.url_rule is not None and request.url_rule.rule in OPEN:
             return
         who = g.principal = self.identify(request.headers.get("Authorization"))
-        if who is ANYBODY and request.url_rule is not None:
+        if who is ANYBODY and request.url_rule is not None and not self._any_host:
             _refuse_other_names()
         _refuse_role(who)
         if self._limit is not None and who is not ANYBODY and request.method not in READS:

@@ -92,3 +92,15 @@ def test_the_port_can_be_any_free_one() -> None:
     with listen("127.0.0.1", 0) as bound:
         assert bound.getsockname()[1] > 0
         assert not bound.getblocking()
+
+
+def test_tokens_that_everybody_can_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(TOKEN)
+    for mode, warned in ((0o600, False), (0o640, False), (0o644, True)):
+        caplog.clear()
+        tokens.chmod(mode)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            where = f"127.0.0.1:{taken.getsockname()[1]}"
+            assert main(["--listen", where, "--token-file", str(tokens)]) == 1
+        assert ("can read the tokens" in caplog.text) is warned

@@ -283,3 +283,10 @@ def test_an_answer_that_goes_on_knows_when_its_token_ends(closed: Guarded) -> No
     closed.send(ROOT, "DELETE", "/v1/tokens/ops")
     assert not whose.lasts()
     assert gate.identify(f"Bearer {ROOT}").lasts()
+
+
+def test_told_insecure_it_answers_to_any_name() -> None:
+    parts = Services.build(MemoryStore())
+    client = create_app(parts.store, parts=parts, doors=Doors(any_host=True)).test_client()
+    assert client.get("/v1/pools", headers={"Host": "lab.example"}).status_code == 200
+    parts.close()
