@@ -18,6 +18,7 @@ from bench import (
     ipam_reclaim,
     ipam_scale,
     ipam_single,
+    watch_fanout,
 )
 from bench.row import Row, progress
 from lab.errors import LabError
@@ -43,6 +44,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "ipam.reclaim": ipam_reclaim.measure,
     "ipam.fill": ipam_fill.measure,
     "ipam.scale": ipam_scale.measure,
+    "watch.fanout": watch_fanout.measure,
 }
 
 
