@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -30,7 +29,7 @@ from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
 from controller.audit import AuditFile, Auditor
 from controller.auth import Gate
-from controller.gateway import Reply
+from controller.gateway import Application
 from controller.openapi import document
 from controller.problem import Problem
 from controller.rate import RateLimit
@@ -82,14 +81,6 @@ class Doors:
 OPEN_DOORS = Doors()
 
 
-class _Application(Flask):
-    """Flask, whose handlers and hooks are plain functions: it need not look at each of them every time."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function itself."""
-        return func
-
-
 def create_app(
     store: Store,
     clock: Callable[[], datetime] = utc_now,
@@ -107,8 +98,7 @@ def create_app(
         parts: what the handlers work with; made from store and clock when not given.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
-    app = _Application("controller", static_folder=None)
-    app.response_class = Reply
+    app = Application("controller", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = parts or Services.build(store, clock)

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+from werkzeug.routing import MapAdapter
 
 from controller.api.noun import MAX_BODY_BYTES
 from controller.waiting import Stacks, complete
@@ -53,6 +54,28 @@ class Reply(Response):
             return super().__call__(environ, start_response)
         take(self)
         return ()
+
+
+class Application(Flask):
+    """Flask without what costs time in each request and has no use here."""
+
+    response_class = Reply
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Nothing is a coroutine; Flask would look again at each call."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """No route depends on the host."""
+        if request is None:
+            return super().create_url_adapter(request)
+        return self.url_map.bind(
+            "controller",
+            url_scheme=request.scheme,
+            default_method=request.method,
+            path_info=request.path,
+            query_args=request.query_string.decode("latin-1"),
+        )
 
 
 class Gateway:

@@ -54,7 +54,7 @@ class Answer:
         if self.body is None:
             return Response(status=self.status, headers=headers, mimetype=JSON)
         text = self.body if isinstance(self.body, str) else self.body.model_dump_json()
-        return Response(text + "\n", status=self.status, headers=headers, mimetype=JSON)
+        return Response(text + "\n", status=self.status, headers=headers, content_type=JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _view(declared: Operation, handler: Handler) -> Callable[..., Response]:
 
 def _read_body(wanted: type[BaseModel] | Patch) -> Any:
     types = (MERGE_PATCH, JSON) if isinstance(wanted, Patch) else (JSON,)
-    if request.mimetype not in types:
+    if request.content_type not in types and request.mimetype not in types:
         given = request.mimetype or "no Content-Type"
         raise Problem("media-type", f"expected {' or '.join(types)}, not {given}")
     data = request.get_data(cache=False)
