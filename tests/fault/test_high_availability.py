@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from lab.lab import Lab
-from lab.partition import ANSWERS, HOST, MEMBER, Cut, cut
+from lab.partition import ANSWERS, HOST, MEMBER
 from lab.rest import Rest
 from lab.topology import MGMT_ADDRESSES
 from lab.wait import wait_until
@@ -23,6 +23,15 @@ from tests.history.op import Outcome
 from tests.history.recorder import History
 from tests.history.site import Site, site
 from tests.history.workload import Workload
+from tests.support.breaking import (
+    Break,
+    both_killed,
+    controller_killed,
+    controller_paused,
+    cutting,
+    member_killed,
+    member_paused,
+)
 from tests.support.containers import attach, delete, make, undisturbed
 from tests.support.labs import TIMES
 
@@ -34,51 +43,6 @@ WELL_S = 60.0
 RECONNECT_S = 60.0
 """An agent notices after 13 s that a member hangs (the keepalive of its connection), at a busy time later."""
 CLIENTS = 4
-
-Break = Callable[[Lab, str], AbstractContextManager[None]]
-
-
-@contextmanager
-def controller_killed(lab: Lab, host: str) -> Iterator[None]:
-    controller = lab.polder.controllers[list(MGMT_ADDRESSES).index(host)]
-    controller.kill()
-    yield
-    controller.start(WELL_S)
-
-
-@contextmanager
-def controller_paused(lab: Lab, host: str) -> Iterator[None]:
-    controller = lab.polder.controllers[list(MGMT_ADDRESSES).index(host)]
-    controller.pause()
-    yield
-    controller.resume()
-
-
-@contextmanager
-def member_killed(lab: Lab, host: str) -> Iterator[None]:
-    member = lab.polder.etcd.members[list(MGMT_ADDRESSES).index(host)]
-    member.kill()
-    yield
-    member.start(deadline_s=WELL_S)
-
-
-@contextmanager
-def member_paused(lab: Lab, host: str) -> Iterator[None]:
-    member = lab.polder.etcd.members[list(MGMT_ADDRESSES).index(host)]
-    member.pause()
-    yield
-    member.resume()
-
-
-@contextmanager
-def both_killed(lab: Lab, host: str) -> Iterator[None]:
-    with member_killed(lab, host), controller_killed(lab, host):
-        yield
-
-
-def cutting(what: Cut) -> Break:
-    return lambda lab, host: cut(lab.hosts[host], what)
-
 
 OF_CONTROLLERS: dict[str, Break] = {
     "killed": controller_killed,
