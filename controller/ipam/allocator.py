@@ -14,9 +14,10 @@ or none is in `controller.ipam.together`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 
 from controller.ipam.claims import Stale
@@ -56,6 +57,18 @@ class _Job:
     lost: Draft | None = None
     tried: bool = False
     """Something was queued for it, so that it may be there."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What the jobs of one round share."""
+
+    known: Known
+    guards: tuple[Compare, ...]
+    more: Counter[tuple[object, ...]]
+    """Requests of each kind that are still to be drafted."""
+    refusals: dict[object, Problem] = field(default_factory=dict)
+    """By kind of request."""
 
 
 class Allocator:
@@ -133,12 +146,12 @@ class Allocator:
     def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
         """Try once for each job. A refusal on what was read before the request came does not count."""
         under_way: list[tuple[_Job, Draft, Future[int]]] = []
-        refusals: dict[object, Problem] = {}
         guards = () if pending is None else (pending.unchanged(),)
+        turn = _Round(known, guards, Counter(job.request.kind for job in jobs))
         # All or none: what cannot be should be found before anything is written.
         chunk = CHUNK if pending is None else len(jobs)
         for start in range(0, len(jobs), chunk):
-            drafted = self._draft(jobs[start : start + chunk], known, refusals, guards)
+            drafted = self._draft(jobs[start : start + chunk], turn)
             if pending is not None and len(drafted) < len(jobs):
                 for _, draft in drafted:
                     draft.put_back()
@@ -150,21 +163,24 @@ class Allocator:
             if job.answer is None:
                 self._look_up(job, known is not self._known, pending)
 
-    def _draft(
-        self, jobs: Sequence[_Job], known: Known, refusals: dict[object, Problem], guards: Sequence[Compare]
-    ) -> list[tuple[_Job, Draft]]:
+    def _draft(self, jobs: Sequence[_Job], turn: _Round) -> list[tuple[_Job, Draft]]:
         drafted = []
         for job in jobs:
-            alike = None if job.request.addresses else job.request.kind
-            if alike in refusals:  # finding out that a pool is full is dear
-                job.refused = refusals[alike]
+            kind = job.request.kind
+            alike = None if job.request.addresses else kind
+            if alike in turn.refusals:  # finding out that a pool is full is dear
+                job.refused = turn.refusals[alike]
                 continue
+            turn.more[kind] -= 1
             try:
-                drafted.append((job, self._drafter.draft(job.request, job.id, job.uid, known, guards)))
+                draft = self._drafter.draft(
+                    job.request, job.id, job.uid, turn.known, turn.guards, turn.more[kind]
+                )
+                drafted.append((job, draft))
             except Problem as problem:
                 job.refused = problem
                 if alike is not None:
-                    refusals[alike] = problem
+                    turn.refusals[alike] = problem
             except Stale:
                 self._known.forget()
             except StoreError as fault:

@@ -14,6 +14,7 @@ from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
 from controller.reading import Found, scan
 from controller.turn import Turn
+from controller.waiting import wait
 from store import keys
 from store.client import Store
 from store.model import Block, IPNetwork, Node, Pool
@@ -36,7 +37,7 @@ class _Hint:
 
 
 class Claims:
-    """Claims blocks, one at a time for each pool. Safe to call from many threads."""
+    """Claims blocks, for one caller at a time in each pool. Safe to call from many threads."""
 
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
@@ -44,35 +45,42 @@ class Claims:
         self._turns: dict[str, Turn] = {}
         self._hints: dict[str, _Hint] = {}
 
-    def claim_next(self, pool: Found[Pool], node: Found[Node]) -> IPNetwork | None:
-        """Claim the lowest unclaimed block for a node; None when there is none.
+    def claim_next(self, pool: Found[Pool], node: Found[Node], wanted: int = 1) -> list[Found[Block]]:
+        """Claim up to `wanted` of the lowest unclaimed blocks for a node; an empty list when there is none.
 
         Raises:
             Stale: the pool or the node has changed or gone, or others keep winning.
         """
         with self._turns.setdefault(pool.value.name, Turn()):
-            spread = 1
+            spread = wanted
             for _ in range(ATTEMPTS):
                 candidates = self._candidates(pool, spread)
                 if not candidates:
-                    return None
-                cidr = random.choice(candidates)  # noqa: S311
-                if self.claim(pool, node, cidr):
-                    return cidr
+                    return []
+                chosen = random.sample(candidates, min(wanted, len(candidates)))
+                if claimed := self.claim(pool, node, *sorted(chosen)):
+                    return claimed
                 self._check(pool, node)
                 self._hints.pop(pool.value.name, None)
-                spread = SPREAD
+                spread = SPREAD * wanted
         raise Stale
 
-    def claim(self, pool: Found[Pool], node: Found[Node], cidr: IPNetwork) -> bool:
-        """Claim this block for a node; False when it is claimed, or pool or node is not what it was."""
-        block = Block(cidr=cidr, pool=pool.value.name, node=node.value.name)
-        if not self._committer.commit(units.claim(pool, node, block)):
-            return False
+    def claim(self, pool: Found[Pool], node: Found[Node], *cidrs: IPNetwork) -> list[Found[Block]]:
+        """Claim these blocks for a node; those that nobody had. None if pool or node is not as it was read.
+
+        What is returned are the node's copies, as they were written.
+        """
+        made = [Block(cidr=cidr, pool=pool.value.name, node=node.value.name) for cidr in cidrs]
+        futures = self._committer.submit_all([units.claim(pool, node, block) for block in made])
+        claimed = []
+        for block, future in zip(made, futures, strict=True):
+            if revision := wait(future):
+                claimed.append(Found(block, keys.NODE_BLOCKS.key(block.node, block.cidr), revision))
         hint = self._hints.get(pool.value.name)
         if hint is not None:
-            hint.claimed.add(blocks.block_index(pool.value, cidr.network_address))
-        return True
+            first = (found.value.cidr.network_address for found in claimed)
+            hint.claimed.update(blocks.block_index(pool.value, address) for address in first)
+        return claimed
 
     def _candidates(self, pool: Found[Pool], count: int) -> list[IPNetwork]:
         hint = self._hints.get(pool.value.name)

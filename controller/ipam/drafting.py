@@ -10,7 +10,7 @@ from controller.ipam import blocks, units
 from controller.ipam.choosing import Want, listed
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
-from controller.ipam.known import Known
+from controller.ipam.known import Known, Plan
 from controller.ipam.request import Request
 from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
@@ -62,7 +62,13 @@ class Drafter:
         self._spaces: dict[tuple[str, str], Space] = {}
 
     def draft(
-        self, request: Request, endpoint_id: str, uid: str, known: Known, guards: Sequence[Compare] = ()
+        self,
+        request: Request,
+        endpoint_id: str,
+        uid: str,
+        known: Known,
+        guards: Sequence[Compare] = (),
+        more: int = 0,
     ) -> Draft:
         """Pick addresses for a request, claiming blocks where that is needed. Blocking.
 
@@ -71,6 +77,7 @@ class Drafter:
             uid: of this assignment.
             known: what is believed of pools, node and tenant; the unit compares it.
             guards: what the unit has to compare beside that.
+            more: so many drafts of the same kind follow.
 
         Raises:
             Problem: the request cannot be met, if what is believed is true.
@@ -78,7 +85,7 @@ class Drafter:
             StoreError: the store does not answer.
         """
         plan = known.plan(request)
-        picked = self._pick(plan.asked, plan.node, request.scope)
+        picked = self._pick(plan, request.scope, more)
         addresses = tuple(each.spot.address for each in picked)
         pools = tuple(each.pool.value.name for each in picked)
         # Each part was checked where it came in; a thousand of these are made at a time.
@@ -124,26 +131,29 @@ class Drafter:
                 key = keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address)
                 each.space.mistrust(contended=self._store.get(key) is not None)
 
-    def _pick(self, asked: Sequence[Want], node: Found[Node], scope: Scope) -> list[Picked]:
+    def _pick(self, plan: Plan, scope: Scope, more: int) -> list[Picked]:
         picked: list[Picked] = []
         complete = False
         try:
-            for want in asked:
-                pick = self._requested if want.address else self._free
-                picked.append(pick(want, node, scope))
+            for want in plan.asked:
+                picked.append(
+                    self._requested(want, plan.node, scope)
+                    if want.address
+                    else self._free(want, plan.node, scope, more)
+                )
             complete = True
         finally:
             if not complete:
                 put_back(picked)
         return picked
 
-    def _free(self, want: Want, node: Found[Node], scope: Scope) -> Picked:
+    def _free(self, want: Want, node: Found[Node], scope: Scope, more: int) -> Picked:
         """A free address of the best pool that has one."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
             for pool in want.pools:
                 space = self._space(pool.value.name, node.value.name)
-                spot = space.take(pool, node, thorough=thorough)
+                spot = space.take(pool, node, thorough=thorough, more=more)
                 if spot is not None:
                     return Picked(pool, spot, space)
         raise self._full(want, node.value.name, scope)

@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from controller.ipam import blocks
-from controller.ipam.claims import Claims, Stale
-from controller.reading import Found, read, scan
+from controller.ipam.claims import Claims
+from controller.reading import Found, scan
 from controller.turn import Turn
 from store import keys
 from store.client import KeyValue, Store
@@ -36,6 +36,9 @@ from store.model import Block, IPAddress, IPNetwork, Node, Pool
 
 PASS_S = 10.0
 """Seconds between two passes, unless the pool has no block left."""
+
+CLAIMED_AT_ONCE = 32
+"""Blocks; a transaction has room for so many claims and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +83,23 @@ class Space:
         self._unused: list[Spot] = []
         self._lost = self._contended = False
 
-    def take(self, pool: Found[Pool], node: Found[Node], *, thorough: bool = True) -> Spot | None:
+    def take(
+        self, pool: Found[Pool], node: Found[Node], *, thorough: bool = True, more: int = 0
+    ) -> Spot | None:
         """A free address, kept for the caller until `settle` or `put_back`; None when there is none.
 
         Blocking: it reads the store, and claims a block, when nothing that it knows of is free.
 
         Args:
             thorough: look again though there was none some seconds ago.
+            more: so many will be taken after this one, so that blocks are claimed for all of them at once.
 
         Raises:
             Stale: the pool or the node is not what it was.
         """
         with self._turn:
             self._start_over_if_lost()
-            spot = self._take_unused() or self._next(pool, node, thorough=thorough)
+            spot = self._take_unused() or self._next(pool, node, thorough, more)
             if spot is not None:
                 with self._lock:
                     self._pending.add(spot.address)
@@ -136,7 +142,7 @@ class Space:
         with self._lock:
             return self._unused.pop() if self._unused else None
 
-    def _next(self, pool: Found[Pool], node: Found[Node], *, thorough: bool) -> Spot | None:
+    def _next(self, pool: Found[Pool], node: Found[Node], thorough: bool, more: int) -> Spot | None:
         due = self._monotonic() - self._pass_began >= PASS_S
         if due and self._borrowing:
             self._start_over()  # what is near comes first
@@ -147,8 +153,10 @@ class Space:
         if due and (spot := self._pass(pool.value)):
             return spot
         # A block that was given back may be full of addresses that cool down: then the next one.
-        while cidr := self._claims.claim_next(pool, node):
-            self._append(cidr)
+        wanted = 1 + more // (1 << (pool.value.cidr.max_prefixlen - pool.value.block_prefixlen))
+        while claimed := self._claims.claim_next(pool, node, min(wanted, CLAIMED_AT_ONCE)):
+            self._ahead.extend(claimed)
+            self._spread = False  # nobody else fills them yet
             if spot := self._pick(pool.value):
                 return spot
         if (spot := self._pass(pool.value)) or (pool.value.borrow and (spot := self._borrow(pool.value))):
@@ -185,14 +193,6 @@ class Space:
 
     def _is_foreign(self, block: Found[Block]) -> bool:
         return block.value.node != self._node
-
-    def _append(self, cidr: IPNetwork) -> None:
-        """A block was claimed, which nobody else fills yet."""
-        self._spread = False
-        found = read(self._store, keys.NODE_BLOCKS, self._node, cidr)
-        if found is None:
-            raise Stale
-        self._ahead.append(found)
 
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells

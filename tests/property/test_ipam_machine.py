@@ -115,6 +115,8 @@ class Plan(RuleBasedStateMachine):
         self.controllers = [Controller.over(store) for store in self.stores]
         self.told: dict[str, tuple[IPAddress, ...]] = {}
         """What callers were told they have and did not ask to delete since."""
+        self.ended: set[str] = set()
+        """What others asked to delete while this step was under way."""
 
     def teardown(self) -> None:
         for controller in self.controllers:
@@ -147,6 +149,7 @@ class Plan(RuleBasedStateMachine):
                     self.told[endpoint.id] = endpoint.addresses
                 case "release":
                     self.told.pop(endpoint_id, None)
+                    self.ended.add(endpoint_id)
                     controller.releaser.release(endpoint_id)
                 case "move":
                     controller.mover.change(endpoint_id, _to(node))
@@ -285,6 +288,7 @@ class Plan(RuleBasedStateMachine):
         self, side: int, several: list[tuple[str, str, str | None]], atomic: bool, meets: Meets
     ) -> None:
         before = self.stored_ids()
+        self.ended.clear()
         self.meet(side, meets, id=several[0][0], node=several[0][1])
         try:
             requests = [Request(node, name, tenant=tenant) for name, node, tenant in several]
@@ -299,7 +303,7 @@ class Plan(RuleBasedStateMachine):
             if not any(meets):
                 assert self.stored_ids() == before, "and nothing is left"
         for answer in answers:
-            if not isinstance(answer, Problem):
+            if not isinstance(answer, Problem) and answer[0].id not in self.ended:
                 self.told[answer[0].id] = answer[0].addresses
 
     def stored_ids(self) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -43,6 +43,17 @@ class Plant:
 
     def ids(self) -> set[str]:
         return {endpoint.id for endpoint in scan(self.memory, keys.ENDPOINTS).values}
+
+    def once_there(self, endpoint_id: str, act: Callable[[], None]) -> None:
+        """Have something happen just before the first transaction that follows the one that makes it."""
+
+        def look() -> None:
+            if endpoint_id in self.ids():
+                act()
+            else:
+                self.store.meets.append(look)
+
+        self.store.meets.append(look)
 
     def tidy(self) -> None:
         """What the duty of another controller does after the deadline."""
@@ -143,14 +154,14 @@ def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant) -> None:
         other.close()
 
     plant.allocator.assign(Request("n1"))
-    plant.store.meets.extend([None] * 8 + [ask])
+    plant.once_there("e0", ask)
     answers = plant.allocator.assign_many(many(90), atomic=True)
     assert (told, kinds(answers)) == (["busy"], ["new"] * 90)
 
 
 def test_who_takes_too_long_is_undone(plant: Plant) -> None:
     plant.allocator.assign(Request("n1", "first"))
-    plant.store.meets.extend([None] * 8 + [plant.tidy])
+    plant.once_there("e0", plant.tidy)
     answers = plant.allocator.assign_many(many(90), atomic=True)
     assert set(kinds(answers)) <= {"busy", "undone"}
     assert plant.ids() == {"first"}
