@@ -1,0 +1,70 @@
+"""apply and delete -f against a real controller: what is printed is taken back as it is."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.polder_up import POLDER, Up, environment
+
+pytestmark = pytest.mark.needs("etcd")
+
+SITE = """
+{kind: tenant, name: shop, max_ipv4: 10, labels: {team: a}}
+---
+{kind: pool, name: four, cidr: 10.64.0.0/16, cooldown_s: 0, reserved: [10.64.0.9, 10.64.1.0/28],
+ communities: ["64500:10"]}
+---
+{kind: pool, name: six, cidr: "2001:DB8:0::/64", cooldown_s: 0, node_selector: {rack: "7"}, borrow: true}
+---
+{kind: node, name: node-1, asn: 64511, labels: {rack: "7"}}
+---
+{kind: peer, name: tor, address: "192.0.2.1", asn: 64501, node: node-1, hold_time_s: 9}
+---
+{kind: endpoint, id: web, node: node-1, tenant: shop, families: [ipv4, ipv6], labels: {app: web}}
+"""
+NOUNS = ("tenant", "pool", "node", "peer", "endpoint")
+
+
+def test_a_site_goes_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(SITE)
+    with Up(tmp_path / "up", "--no-agent") as up:
+        assert up.polder("apply", "-f", str(path), "--dry-run", "--exit-code").returncode == 6
+        assert up.polder("pool", "list", "-o", "name").stdout == ""
+        made = up.polder("apply", "-f", str(path))
+        assert made.stdout.split()[1::2] == ["created"] * 6, made.stderr
+        again = up.polder("apply", "-f", str(path))
+        assert again.stdout.split()[1::2] == ["unchanged"] * 6, again.stderr
+
+        printed = "---\n".join(up.polder(noun, "list", "-o", "yaml").stdout for noun in NOUNS)
+        back = apply(up, printed, "--dry-run", "--exit-code")
+        assert (back.returncode, back.stderr) == (0, "")
+        assert back.stdout.splitlines() == [
+            f"{line.split()[0]} unchanged (dry run)" for line in made.stdout.splitlines()
+        ]
+
+        wrong = apply(up, "{kind: node, name: node-1, asn: 7}\n---\n{kind: pool, name: four, cooldown_s: -1}")
+        assert (wrong.returncode, wrong.stdout) == (2, "")
+        assert "standard input, document 2, line 3: cooldown_s: expected at least 0" in wrong.stderr
+        assert '"asn": 64511' in up.polder("node", "get", "node-1", "-o", "json").stdout
+
+        changed = apply(up, "{kind: pool, name: four, reserved: [], disabled: true}")
+        assert changed.stdout == "pool/four changed\n"
+        gone = up.polder("delete", "-f", str(path))
+        assert gone.stdout.split()[1::2] == ["deleted"] * 6, gone.stderr
+        assert up.polder("delete", "-f", str(path)).stdout.split()[1::2] == ["absent"] * 6
+
+
+def apply(up: Up, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`polder apply -f -` with this text."""
+    return subprocess.run(
+        [*POLDER, "apply", "-f", "-", *arguments],
+        input=text,
+        env=environment({"POLDER_SERVER": up.url}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
