@@ -9,6 +9,7 @@ import click
 from cli.example import examples
 from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, Form, field
+from cli.rest import Json, place
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.text import printable
@@ -36,6 +37,8 @@ ADDRESS = Noun(
     watched=False,
     example="10.64.0.1",
 )
+
+CHECK = Form("check", "checks", "endpoints", ())
 
 BLOCK = Form("block", "blocks", "cidr", (field("cidr"), field("pool"), field("node")))
 
@@ -72,6 +75,38 @@ def explain(session: Session, name: str) -> None:
         return
     for sentence in found.get("sentences", ()):
         click.echo(printable(sentence))
+
+
+@command.command(
+    short_help="Compare what is stored with what the nodes really hold.",
+    epilog=examples("polder address check", "polder address check -o json"),
+)
+@takes_session
+def check(session: Session) -> None:
+    """Compare what is stored with its rules, and with what the nodes really hold. Changes nothing.
+
+    What changes meanwhile may look wrong: what is found twice is. Exit code 1 when something is found.
+    """
+    found = session.item("GET", place("addresses:check"))
+    if session.output not in {"table", "wide"}:
+        session.print_item(found, CHECK)
+    else:
+        _tell(found)
+    if found.get("findings"):
+        raise click.exceptions.Exit(1)
+
+
+def _tell(found: Json) -> None:
+    for each in found["findings"]:
+        click.echo(printable(f"{each['severity']}: {each['detail']}"))
+        for name in ("cause", "cure"):
+            click.echo(printable(f"  {name}: {each[name]}"))
+        click.echo(printable(f"  keys: {' '.join(each['keys'])}"))
+    silent = f"; not heard of: {', '.join(found['unheard'])}" if found["unheard"] else ""
+    counted = (
+        f"{found['endpoints']} endpoints, {found['addresses']} addresses, {len(found['heard'])} nodes heard"
+    )
+    click.echo(printable(f"{len(found['findings'])} findings in {counted}{silent}"))
 
 
 @click.group()

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from controller.admission import MAX_IN_HAND, Admission
 from controller.api.addresses import addresses
 from controller.api.bgp import bgp
+from controller.api.check import checks
 from controller.api.endpoints import endpoints
 from controller.api.events import events
 from controller.api.health import health
@@ -48,6 +49,7 @@ NOUNS = (
     tenants,
     endpoints,
     addresses,
+    checks,
     bgp,
     events,
     tokens,

@@ -26,6 +26,8 @@ PERIOD_S = 5.0
 SETTLE_S = 45.0
 """More than the lease of a program and the time that it may take to reach the store again."""
 
+SWEEP_S = 300.0
+
 NAMED = 5
 
 
@@ -51,6 +53,7 @@ class Reclaiming:
         self._guard = guard
         self._period_s = period_s
         self._settle_s = settle_s
+        self._sweep_at = 0.0
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -62,6 +65,7 @@ class Reclaiming:
                 gone = self._roll.call()
                 if time.monotonic() >= settled_at:
                     self.reclaim(gone)
+                    self._sweep()
             except StoreError as fault:
                 log.warning("event=reclaim-put-off why=%r", str(fault))
                 settled_at = time.monotonic() + self._settle_s
@@ -75,6 +79,18 @@ class Reclaiming:
         """Take back what each of these nodes held."""
         for each, ended in self._reclaimer.reclaim_all(gone):
             self._tell(each, ended)
+
+    def _sweep(self) -> None:
+        """Free addresses of endpoints that do not exist, every few minutes: all of the store is looked at."""
+        if time.monotonic() < self._sweep_at:
+            return
+        for address in self._reclaimer.free_orphans():
+            self._metrics.reclaimed("no-endpoint", 1)
+            detail = f"{address.address} was assigned to endpoint {address.endpoint}, which does not exist"
+            self._events.record(
+                Severity.WARNING, "reclaimed", "address", str(address.address), detail, node=address.node
+            )
+        self._sweep_at = time.monotonic() + SWEEP_S
 
     def _tell(self, gone: Gone, ended: list[Endpoint]) -> None:
         name = gone.name

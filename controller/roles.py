@@ -61,6 +61,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
     "/v1/addresses": {"GET": EVERY_ROLE},
     "/v1/events": {"GET": EVERY_ROLE},
+    "/v1/addresses:check": {"GET": READERS},
     "/v1/addresses/{address}": {"GET": EVERY_ROLE},
 }
 """Path, method, roles. A path is written as in the OpenAPI document."""

@@ -193,7 +193,7 @@ def _frees(facts: Facts, state: Held) -> str:
 def _frees_assigned(facts: Facts, held: Address) -> str:
     cooldown = f", then {facts.pool.cooldown_s} s of cooldown" if facts.pool.cooldown_s else ""
     if facts.endpoint is None:
-        return f"The reclaim of addresses without an endpoint, within minutes{cooldown}."
+        return "The reclaim of addresses without an endpoint, within minutes."
     if facts.lost is not None and facts.node is not None:
         return _frees_lost(facts.lost, facts.node, facts.endpoint) + cooldown + "."
     if facts.endpoint.state is EndpointState.RELEASING:

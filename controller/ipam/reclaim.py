@@ -20,6 +20,7 @@ from controller.ipam import units
 from controller.ipam.committer import Committer
 from controller.ipam.gone import Gone
 from controller.ipam.holdings import Holdings
+from controller.ipam.orphans import free_orphans
 from controller.ipam.release import Cooldowns, let_go
 from controller.ipam.unit import Unit
 from controller.ipam.units import Cooling
@@ -49,6 +50,10 @@ class Reclaimer:
         self._committer = committer
         self._clock = clock
         self._cooldowns = Cooldowns(store)
+
+    def free_orphans(self) -> list[Address]:
+        """Free addresses of endpoints that do not exist; returns those that were freed. Blocking."""
+        return free_orphans(self._store, self._committer)
 
     def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Endpoint]]]:
         """`reclaim` for each of the nodes, some at a time; yields those that lost something. Blocking."""

@@ -1,16 +1,20 @@
 """Many units through the committer: merged into large ones, of which some are under way at a time.
 
 So a hundred thousand units cost a few thousand transactions, and a request of somebody else is in one of the
-next. When a merged unit does not hold, its parts are committed one by one: each is lost on its own account.
+next. Units are merged with those of the same tenant, so that a merged one has one charge. When it does not
+hold, its parts are committed one by one: each is lost on its own account.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from controller.ipam.committer import Committer
+from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit, merged
 from store.client import Compare
 from store.errors import LeaseExpired
@@ -22,14 +26,30 @@ FULL = 96
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Load(Generic[T]):
+    """Units that will be one."""
+
+    parts: list[tuple[Unit, T]] = field(default_factory=list)
+    ops: int = 0
+    compares: set[Compare] = field(default_factory=set)
+
+    def has_room(self, unit: Unit) -> bool:
+        new = sum(compare not in self.compares for compare in unit.compares)
+        return max(self.ops + len(unit.ops), len(self.compares) + new) <= FULL
+
+    def add(self, unit: Unit, stands_for: T) -> None:
+        self.parts.append((unit, stands_for))
+        self.ops += len(unit.ops)
+        self.compares.update(unit.compares)
+
+
 class Window(Generic[T]):
     """Commits units that do not meet, and remembers what the applied ones stood for. One thread at a time."""
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._next: list[tuple[Unit, T]] = []
-        self._ops = 0
-        self._compares: set[Compare] = set()
+        self._loads: dict[str | None, _Load[T]] = {}
         self._under_way: deque[tuple[Future[int], list[tuple[Unit, T]]]] = deque()
         self._applied: list[T] = []
         self.lease_expired = False
@@ -37,29 +57,29 @@ class Window(Generic[T]):
 
     def submit(self, unit: Unit, stands_for: T) -> None:
         """Queue a unit. Blocking while too many are under way. Raises what the committer does."""
-        compares = self._compares
-        new = sum(compare not in compares for compare in unit.compares)
-        if max(self._ops + len(unit.ops), len(compares) + new) > FULL:
-            self._send()
-        self._next.append((unit, stands_for))
-        self._ops += len(unit.ops)
-        self._compares.update(unit.compares)
+        tenant = unit.charge.tenant if unit.charge else None
+        load = self._loads.setdefault(tenant, _Load())
+        if load.parts and not load.has_room(unit):
+            self._send(load)
+            load = self._loads[tenant] = _Load()
+        load.add(unit, stands_for)
 
     def drain(self) -> list[T]:
         """Wait for all; returns what was applied since the last time. Raises what the committer does."""
-        self._send()
+        for load in self._loads.values():
+            self._send(load)
+        self._loads = {}
         while self._under_way:
             self._settle()
         applied, self._applied = self._applied, []
         return applied
 
-    def _send(self) -> None:
-        if not self._next:
-            return
+    def _send(self, load: _Load[T]) -> None:
         if len(self._under_way) >= UNDER_WAY:
             self._settle()
-        parts, self._next, self._ops, self._compares = self._next, [], 0, set()
-        self._under_way.append((self._committer.submit(merged([unit for unit, _ in parts])), parts))
+        units = [unit for unit, _ in load.parts]
+        whole = replace(merged(units), charge=_total(units))
+        self._under_way.append((self._committer.submit(whole), load.parts))
 
     def _settle(self) -> None:
         future, parts = self._under_way.popleft()
@@ -75,3 +95,12 @@ class Window(Generic[T]):
         except LeaseExpired:
             self.lease_expired = True
             return False
+
+
+def _total(units: Sequence[Unit]) -> Charge | None:
+    """What units of one tenant add to its use together."""
+    charges = [unit.charge for unit in units if unit.charge]
+    if not charges:
+        return None
+    ipv4, ipv6 = sum(each.ipv4 for each in charges), sum(each.ipv6 for each in charges)
+    return Charge(charges[0].tenant, ipv4, ipv6)

@@ -17,7 +17,17 @@ from lab.wait import wait_until
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
-from store.model import AddressState, Endpoint, EndpointState, Node, Pool, Program, Ready, host_prefix
+from store.model import (
+    AddressState,
+    Endpoint,
+    EndpointState,
+    Node,
+    Pool,
+    Program,
+    Ready,
+    Tenant,
+    host_prefix,
+)
 from tests.support.gone import DAY, Duty, Time, attach, fall, rise
 from tests.support.ipam import Controller, FlakyStore, check
 
@@ -258,3 +268,18 @@ def running(duty: Reclaiming, until: Callable[[], bool]) -> None:
     duty.stop()
     thread.join(SOON_S)
     assert not thread.is_alive()
+
+
+def test_what_tenants_hold_is_counted_down(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time
+) -> None:
+    for name in ("blue", "red"):
+        store.txn([], [put(keys.TENANTS, Tenant(name=name), name)])
+    for number in range(60):
+        node = "n2" if number < 6 else "n1"
+        request = Request(node, f"e{number}", tenant=("blue", "red", None)[number % 3])
+        attach(store, controller.allocator.assign(request)[0], node)
+    lose(duty, store, clock, "n1")
+    assert len(duty.turn()) == 54
+    assert {each.tenant: each.ipv4 for each in scan(store, keys.USAGE).values} == {"blue": 2, "red": 2}
+    check(store)

@@ -1,0 +1,187 @@
+"""The store against its own rules (`controller.ipam.units`), and against what the nodes really hold. Pure.
+
+What is found is told, with its likely cause and its cure; nothing is changed. The parts were read one after
+the other, so what changes meanwhile may look wrong: what is found twice is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from controller.ipam import blocks
+from store import keys
+from store.model import (
+    Address,
+    AddressState,
+    Block,
+    Displaced,
+    Endpoint,
+    Holding,
+    IPAddress,
+    IPNetwork,
+    Pool,
+    Severity,
+)
+
+BY_HAND = "somebody wrote to etcd by hand, or brought back a part of a backup"
+ANEW = "polder endpoint delete {0}, and create it again"
+
+
+class Finding(BaseModel):
+    """One thing that is not as it should be."""
+
+    kind: str
+    severity: Severity
+    keys: list[str]
+    """What it is about, in etcd."""
+    detail: str
+    cause: str
+    """The likely one."""
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was read."""
+
+    pools: Mapping[str, Pool]
+    endpoints: Mapping[str, Endpoint]
+    copies: Sequence[tuple[str, Endpoint]]
+    """Each with the node that it is below."""
+    addresses: Sequence[Address]
+    claims: Mapping[tuple[str, IPNetwork], Block]
+    displaced: Sequence[tuple[str, Displaced]]
+    """Each with the node that it is below."""
+    holdings: Mapping[str, Holding]
+    """Of the nodes whose agents live."""
+    attached: frozenset[tuple[str, str]]
+    """Node and endpoint of each attachment."""
+
+
+def check(state: State) -> list[Finding]:
+    """Everything that is not as it should be, by kind."""
+    return [*_addresses(state), *_copies(state), *_exceptions(state), *_held(state), *_not_held(state)]
+
+
+def _addresses(state: State) -> Iterator[Finding]:
+    assigned = {each.address: each for each in state.addresses if each.state is AddressState.ASSIGNED}
+    for each in assigned.values():
+        record = state.endpoints.get(each.endpoint)
+        if record is None or each.address not in record.addresses:
+            yield Finding(
+                kind="address-without-endpoint",
+                severity=Severity.WARNING,
+                keys=[_key(state, each)],
+                detail=f"{each.address} is assigned to endpoint {each.endpoint}, which does not have it",
+                cause=BY_HAND,
+                cure="it is freed within minutes, if there is no such endpoint; else delete the key",
+            )
+    for record in state.endpoints.values():
+        for address, pool_name in record.placed:
+            held = assigned.get(address)
+            if held is None or held.endpoint != record.id:
+                yield Finding(
+                    kind="endpoint-without-address",
+                    severity=Severity.ALARM,
+                    keys=[keys.ENDPOINTS.key(record.id)],
+                    detail=f"endpoint {record.id} has {address}, which is not assigned to it",
+                    cause=BY_HAND,
+                    cure=ANEW.format(record.id),
+                )
+            if (pool := state.pools.get(pool_name)) is None or _claim(state, pool, address) is None:
+                yield Finding(
+                    kind="block-not-claimed",
+                    severity=Severity.ALARM,
+                    keys=[keys.ENDPOINTS.key(record.id)],
+                    detail=f"{address} of endpoint {record.id} is in no claimed block of pool {pool_name}",
+                    cause=BY_HAND,
+                    cure=ANEW.format(record.id),
+                )
+
+
+def _copies(state: State) -> Iterator[Finding]:
+    below = {(node, copy.id): copy for node, copy in state.copies}
+    wanted = {(record.node, record.id): record for record in state.endpoints.values()}
+    for node, name in sorted(below.keys() | wanted.keys()):
+        if below.get((node, name)) != wanted.get((node, name)):
+            yield Finding(
+                kind="copy-differs",
+                severity=Severity.ALARM,
+                keys=[keys.ENDPOINTS.key(name), keys.NODE_ENDPOINTS.key(node, name)],
+                detail=f"what node {node} is told of endpoint {name} is not what its record says",
+                cause=BY_HAND,
+                cure=ANEW.format(name),
+            )
+
+
+def _exceptions(state: State) -> Iterator[Finding]:
+    wanted = {}
+    for record in state.endpoints.values():
+        for address, pool_name in record.placed:
+            pool = state.pools.get(pool_name)
+            claim = _claim(state, pool, address) if pool else None
+            if claim is not None and claim.node != record.node:
+                wanted[claim.node, address] = (record.id, record.node)
+    there = {(owner, each.address): (each.endpoint, each.node) for owner, each in state.displaced}
+    for owner, address in sorted(wanted.keys() | there.keys(), key=str):
+        if wanted.get((owner, address)) != there.get((owner, address)):
+            yield Finding(
+                kind="exception-differs",
+                severity=Severity.ALARM,
+                keys=[keys.DISPLACED.key(owner, address)],
+                detail=f"what node {owner} is told of who holds {address} of its block is not so",
+                cause=BY_HAND,
+                cure="move the endpoint to another node and back: polder endpoint move",
+            )
+
+
+def _held(state: State) -> Iterator[Finding]:
+    """What nodes hold and the store does not say."""
+    owner = {each.address: each for each in state.addresses if each.state is AddressState.ASSIGNED}
+    for node, holding in sorted(state.holdings.items()):
+        for one in holding.endpoints:
+            record = state.endpoints.get(one.endpoint)
+            if record is not None and record.node == node and set(record.addresses) == set(one.addresses):
+                continue
+            rival = next((owner[each] for each in one.addresses if each in owner), None)
+            doubled = rival is not None and (rival.endpoint, rival.node) != (one.endpoint, node)
+            shown = ", ".join(map(str, one.addresses))
+            yield Finding(
+                kind="held-twice" if doubled else "held-unknown",
+                severity=Severity.ALARM if doubled else Severity.WARNING,
+                keys=[keys.HOLDING.key(node), keys.ENDPOINTS.key(one.endpoint)],
+                detail=f"node {node} holds {shown} for endpoint {one.endpoint}, not there by the store"
+                + (f"; {rival.address} is assigned to {rival.endpoint} on {rival.node}" if rival else ""),
+                cause="it was moved or deleted and the agent has not taken it down yet, or cannot",
+                cure=f"see the log of the agent of {node}; on it: polder detach {one.endpoint}",
+            )
+
+
+def _not_held(state: State) -> Iterator[Finding]:
+    """What the store says is attached, and a node that lives does not hold."""
+    for record in state.endpoints.values():
+        holding = state.holdings.get(record.node)
+        if holding is None or (record.node, record.id) not in state.attached:
+            continue
+        if all(one.endpoint != record.id for one in holding.endpoints):
+            yield Finding(
+                kind="not-held",
+                severity=Severity.WARNING,
+                keys=[keys.ATTACHMENTS.key(record.node, record.id), keys.HOLDING.key(record.node)],
+                detail=f"endpoint {record.id} is attached, but the switch of {record.node} has no port of it",
+                cause="it is being attached now, or somebody took the port out of the switch",
+                cure=f"on {record.node}: polder detach {record.id}, then polder attach",
+            )
+
+
+def _claim(state: State, pool: Pool, address: IPAddress) -> Block | None:
+    return state.claims.get((pool.name, blocks.block_of(pool, address)))
+
+
+def _key(state: State, each: Address) -> str:
+    pool = state.pools.get(each.pool)
+    block = blocks.block_of(pool, each.address) if pool else "?"
+    return keys.ADDRESSES.key(each.pool, block, each.address)

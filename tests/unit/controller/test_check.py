@@ -1,0 +1,101 @@
+"""What is not as it should be is found, named with its keys, and left alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from controller.ipam.orphans import free_orphans
+from controller.reading import put, read
+from store import keys
+from store.client import Delete, Op
+from store.model import Address, Alive, Endpoint, HeldEndpoint, Holding, Program
+from tests.support.gone import attach
+from tests.unit.controller.conftest import NOW, Api
+
+STRAY = Address(address="10.64.0.5", pool="default", endpoint="ghost", node="node-2", since=NOW)
+
+
+def kinds(api: Api) -> list[str]:
+    before = api.stored()
+    found = api.get("/v1/addresses:check")
+    assert api.stored() == before, "nothing is changed"
+    for each in found["findings"]:
+        assert each["keys"], each
+        assert each["cause"], each
+        assert each["cure"], each
+    return sorted({each["kind"] for each in found["findings"]})
+
+
+def says(api: Api, node: str, *held: tuple[str, str]) -> None:
+    """A node's agent lives and reads this from its switch."""
+    one = [
+        HeldEndpoint(endpoint=name, mac="02:70:0a:40:00:01", addresses=(address,), netns="/x", ifname="eth0")
+        for name, address in held
+    ]
+    alive = Alive(node=node, program=Program.AGENT, boot_id="b", started=datetime(2026, 1, 1, tzinfo=UTC))
+    holding = Holding(node=node, boot_id="b", endpoints=tuple(one))
+    api.store.txn([], [put(keys.ALIVE, alive, node, "agent"), put(keys.HOLDING, holding, node)])
+
+
+def record(api: Api, name: str) -> Endpoint:
+    found = read(api.store, keys.ENDPOINTS, name)
+    assert found is not None
+    return found.value
+
+
+@pytest.fixture
+def whole(plant: Api) -> Api:
+    """Endpoint a on node-1, attached and held; and one whose address is in another node's block."""
+    plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
+    plant.made("/v1/endpoints", {"id": "b", "node": "node-2", "address": "10.64.0.2"})
+    attach(plant.store, record(plant, "a"), "node-1")
+    says(plant, "node-1", ("a", "10.64.0.1"))
+    return plant
+
+
+def test_a_store_that_is_whole_has_no_finding(whole: Api) -> None:
+    assert kinds(whole) == []
+    found = whole.get("/v1/addresses:check")
+    assert (found["endpoints"], found["addresses"]) == (2, 2)
+    assert (found["heard"], found["unheard"]) == (["node-1"], ["node-2", "node-3"])
+
+
+@pytest.mark.parametrize(
+    ("gone", "found"),
+    [
+        (keys.ENDPOINTS.key("a"), ["address-without-endpoint", "copy-differs", "held-twice"]),
+        (keys.NODE_ENDPOINTS.key("node-1", "a"), ["copy-differs"]),
+        (keys.ADDRESSES.key("default", "10.64.0.0/30", "10.64.0.1"), ["endpoint-without-address"]),
+        (keys.DISPLACED.key("node-1", "10.64.0.2"), ["exception-differs"]),
+        (keys.BLOCKS.key("default", "10.64.0.0/30"), ["block-not-claimed", "exception-differs"]),
+    ],
+)
+def test_a_key_that_is_gone_is_missed(whole: Api, gone: str, found: list[str]) -> None:
+    assert whole.store.get(gone) is not None
+    whole.store.txn([], [Delete(gone)])
+    told = kinds(whole)
+    assert set(told) <= set(found) | {"held-unknown"}
+    assert found[0] in told
+
+
+def test_what_nodes_hold_is_compared_in_both_directions(whole: Api) -> None:
+    says(whole, "node-1")
+    assert kinds(whole) == ["not-held"]
+    says(whole, "node-1", ("a", "10.64.0.1"), ("old", "10.64.0.3"))
+    assert kinds(whole) == ["held-unknown"]
+    says(whole, "node-1", ("a", "10.64.0.1"), ("old", "10.64.0.2"))
+    assert kinds(whole) == ["held-twice"]
+
+
+def test_an_address_of_no_endpoint_is_freed_unless_a_node_holds_it(whole: Api) -> None:
+    stray: list[Op] = [put(keys.ADDRESSES, STRAY, "default", "10.64.0.4/30", STRAY.address)]
+    whole.store.txn([], stray)
+    assert kinds(whole) == ["address-without-endpoint"]
+    ghost = record(whole, "a").model_copy(update={"id": "ghost"})
+    attach(whole.store, ghost, "node-2")
+    assert free_orphans(whole.store, whole.parts.committer) == []
+    whole.store.txn([], [Delete(keys.ATTACHMENTS.key("node-2", "ghost"))])
+    assert free_orphans(whole.store, whole.parts.committer) == [STRAY]
+    assert kinds(whole) == []
