@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import queue
 import signal
 import sys
 import threading
@@ -94,19 +93,23 @@ def refuse(name: str, why: str) -> int:
 def _stop_on_signals(program: NodeProgram) -> None:
     """SIGTERM and SIGINT stop the program, in a thread of their own.
 
-    A handler runs in the main thread between any two of its steps, also between "shall I stop?" and the
-    wait that `stop` has to end; a thread waits for the lock that makes the two one. A SimpleQueue's put is
-    reentrant, so the handler may interrupt itself.
+    A handler in Python runs in the main thread between any two of its steps, also between "shall I stop?"
+    and the wait that `stop` has to end, and not at all while that thread is about to block. The byte that
+    the interpreter's own handler writes reaches the thread in any case.
     """
-    asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    wanted = (signal.SIGTERM, signal.SIGINT)
+    for number in wanted:
+        signal.signal(number, lambda *_: None)
 
     def stop() -> None:
-        asked.get()
+        while not set(os.read(reading, 4096)).intersection(wanted):
+            pass  # a signal that somebody else handles
         program.stop()
 
     threading.Thread(target=stop, name="stop", daemon=True).start()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.put(None))
 
 
 def _start(program: NodeProgram) -> None:

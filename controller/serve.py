@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
-import queue
+import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,27 +69,35 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Interrupt:
-    """What the main thread waits for, and a signal handler sets.
+    """What the main thread waits for, and a signal ends. To be made in the main thread.
 
-    Not a `threading.Event`: its lock is not reentrant, so that a signal between "is it set?" and the wait,
-    whose handler runs in the very thread that holds the lock, would stop the program for good.
+    Not a `threading.Event`: its lock is not reentrant, so that a handler which sets it while the main thread
+    holds that lock stops the program for good. And a handler in Python is not run when the signal comes just
+    before the main thread blocks; a byte that the interpreter's own handler writes is there all the same.
     """
 
     def __init__(self) -> None:
-        self._marks: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put is reentrant
+        self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)
+        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
 
     def set(self) -> None:
-        """End one wait. From any thread, and from a signal handler."""
-        self._marks.put(None)
+        """End one wait. From any thread."""
+        with suppress(BlockingIOError):  # it is full: the wait ends anyway
+            os.write(self._writing, b"\0")
 
     def wait(self) -> None:
-        """Blocking until `set`."""
-        self._marks.get()
+        """Blocking until `set` or a signal, whose handler has run then."""
+        os.read(self._reading, 4096)
 
     def clear(self) -> None:
-        """Forget what was set."""
-        while not self._marks.empty():
-            self._marks.get()
+        """Nothing: a wait forgets what ended it."""
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._reading)
+        os.close(self._writing)
 
 
 class Server(MTServer):
