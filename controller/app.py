@@ -12,8 +12,10 @@ from datetime import datetime
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from controller import page
 from controller.admission import MAX_IN_HAND, Admission
 from controller.api.addresses import addresses
+from controller.api.batch import batches
 from controller.api.bgp import bgp
 from controller.api.check import checks
 from controller.api.endpoints import endpoints
@@ -48,6 +50,7 @@ NOUNS = (
     peers,
     tenants,
     endpoints,
+    batches,
     addresses,
     checks,
     bgp,
@@ -106,8 +109,7 @@ def create_app(
     app.extensions[EXTENSION] = parts or Services.build(store, clock)
     for noun in NOUNS:
         app.register_blueprint(noun)
-    described = json.dumps(document(each for noun in NOUNS for each in noun.operations))
-    app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(described, mimetype="application/json"))
+    _describe(app)
     _measure(app)
     shared: Services = app.extensions[EXTENSION]
     Auditor(shared.clock, doors.audit_file).guard(app)
@@ -124,6 +126,16 @@ def create_app(
     gate.guard(app)
     _translate_errors(app)
     return app
+
+
+def _describe(app: Flask) -> None:
+    """The document of the API, for machines and for people; both are the same for everybody."""
+    described = document(each for noun in NOUNS for each in noun.operations)
+    text, shown = json.dumps(described), page.page(described)
+    app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(text, mimetype="application/json"))
+    app.add_url_rule(
+        "/docs", "docs", lambda: Response(shown, headers=dict(page.HEADERS), mimetype="text/html")
+    )
 
 
 def _measure(app: Flask) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from controller.api import idempotency
+from controller.api.examples import EXAMPLES, Example
 from controller.api.noun import JSON, MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
 from controller.problem import MEDIA_TYPE, TITLES
+from store.model.value import Identifier, Name
 
 REF = "#/components/schemas/{model}"
 VERSION = "1"
@@ -42,6 +45,26 @@ PROBLEM_SCHEMA = {
 
 Document = dict[str, Any]
 
+RETRY = ("Retry-After", "seconds after which a repetition may succeed")
+HEADERS_OF = {
+    401: ("WWW-Authenticate", "Bearer"),
+    412: ("ETag", "of what is there now, if anything is"),
+    429: RETRY,
+    503: RETRY,
+}
+
+PLACES: Mapping[str, Document] = {
+    "name": TypeAdapter(Name).json_schema(),
+    "id": TypeAdapter(Identifier).json_schema(),
+    "address": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+}
+"""What the parts of a path look like."""
+
+CONDITIONS = {
+    "If-Match": "only while it has one of these entity tags; `*` for whatever is there",
+    "If-None-Match": "only while it has none of these entity tags; `*` while nothing is there",
+}
+
 
 def document(operations: Iterable[Operation]) -> Document:
     """The document that describes these operations."""
@@ -62,35 +85,52 @@ def document(operations: Iterable[Operation]) -> Document:
 
 
 def _operation(operation: Operation) -> Document:
+    example = EXAMPLES.get((operation.method, operation.path), Example())
     described: Document = {
         "operationId": f"{operation.method.lower()}{re.sub('[^a-z0-9]+', '_', operation.path)}".rstrip("_"),
         "summary": operation.summary,
-        "parameters": [*_path_parameters(operation.path), *_query_parameters(operation.parameters)],
+        "tags": [operation.path.removeprefix("/v1").strip("/").partition("/")[0].partition(":")[0]],
+        "parameters": [
+            *_path_parameters(operation.path, example),
+            *_query_parameters(operation.parameters, example),
+            *_header_parameters(operation, example),
+        ],
         "responses": {str(status): _answer(operation, status) for status in operation.answers},
     }
-    for status in sorted({*_always(operation), *_preconditions(operation), *operation.refuses}):
+    for status in sorted({*_always(operation), *_of_conditions(operation), *operation.refuses}):
         described["responses"].setdefault(str(status), _problem(status))
     if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _body(operation.body)}
+        content = _body(operation.body)
+        for each in content.values():
+            each["example"] = example.body
+        described["requestBody"] = {"required": True, "content": content}
     return described
 
 
 def _always(operation: Operation) -> tuple[int, ...]:
     of_write = () if operation.method == "GET" else (429,)
+    of_path = (404,) if "{" in operation.path else ()
+    return (401, 403, 422, 500, 503, *of_write, *of_path, *((400, 413, 415) if operation.body else ()))
+
+
+def _of_conditions(operation: Operation) -> tuple[int, ...]:
+    """What the preconditions of an operation, or its cursor, can lead to."""
+    of_pages = (400, 410) if any(each.name == "cursor" for each in operation.query) else ()
     of_watch = (410,) if operation.topic else ()
-    return (401, 403, 422, 503, *of_write, *of_watch, *((400, 413, 415) if operation.body else ()))
-
-
-def _preconditions(operation: Operation) -> tuple[int, ...]:
-    if not operation.matches:
-        return ()
-    return (412, 428) if operation.method == "PUT" else (412,)
+    of_match = (412,) if operation.matches else ()
+    return (
+        *of_pages,
+        *of_watch,
+        *of_match,
+        *((428,) if operation.matches and operation.method == "PUT" else ()),
+    )
 
 
 def _answer(operation: Operation, status: int) -> Document:
     model = operation.answers[status]
     if model is None:
-        return {"description": "Not modified" if status == NOT_MODIFIED else "No content"}
+        described = "Not modified" if status == NOT_MODIFIED else "No content"
+        return {"description": described, **_answer_headers(operation, status)}
     schema: Document = {"$ref": REF.format(model=model.__name__)}
     if operation.summary.startswith("List "):
         schema = {
@@ -102,13 +142,34 @@ def _answer(operation: Operation, status: int) -> Document:
                 "next": {"type": "string", "description": "`cursor` of the next page; absent on the last"},
             },
         }
-    return {"description": operation.summary, "content": {JSON: {"schema": schema}}}
+    return {
+        "description": operation.summary,
+        "content": {JSON: {"schema": schema}},
+        **_answer_headers(operation, status),
+    }
+
+
+def _answer_headers(operation: Operation, status: int) -> Document:
+    headers: Document = {}
+    if operation.tagged and status in {200, 201, NOT_MODIFIED}:
+        headers["ETag"] = _header("the revision at which it was last written, for If-Match")
+    if status == 201:
+        headers["Location"] = _header("where what was made is")
+    return {"headers": headers} if headers else {}
+
+
+def _header(text: str) -> Document:
+    return {"description": text, "schema": {"type": "string"}}
 
 
 def _problem(status: int) -> Document:
     titles = [title for of_status, title in TITLES.values() if of_status == status]
     schema = {"schema": {"$ref": REF.format(model="Problem")}}
-    return {"description": "; ".join(titles), "content": {MEDIA_TYPE: schema}}
+    described: Document = {"description": "; ".join(titles), "content": {MEDIA_TYPE: schema}}
+    if status in HEADERS_OF:
+        name, text = HEADERS_OF[status]
+        described["headers"] = {name: _header(text)}
+    return described
 
 
 def _body(body: type[BaseModel] | Patch) -> Document:
@@ -132,21 +193,48 @@ def _schemas(operations: Iterable[Operation]) -> Document:
     return dict(schema["$defs"])
 
 
-def _path_parameters(path: str) -> list[Document]:
+def _path_parameters(path: str, example: Example) -> list[Document]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        _parameter(name, "path", PLACES.get(name, PLACES["name"]), example.path.get(name), required=True)
         for name in re.findall(r"{(\w+)}", path)
     ]
 
 
-def _query_parameters(query: Iterable[Parameter]) -> list[Document]:
-    return [_query_parameter(each) for each in query]
+def _query_parameters(query: Iterable[Parameter], example: Example) -> list[Document]:
+    return [
+        _parameter(
+            each.name,
+            "query",
+            {"type": "array", "items": each.schema} if each.many else each.schema,
+            [each.example] if each.many else example.query.get(each.name, each.example),
+            text=each.text,
+        )
+        for each in query
+    ]
 
 
-def _query_parameter(parameter: Parameter) -> Document:
-    schema = dict(parameter.schema)
-    if parameter.example:
-        schema["examples"] = [parameter.example]
-    if parameter.many:
-        schema = {"type": "array", "items": schema}
-    return {"name": parameter.name, "in": "query", "description": parameter.text, "schema": schema}
+def _header_parameters(operation: Operation, example: Example) -> list[Document]:
+    taken = dict(CONDITIONS) if operation.matches else {}
+    if NOT_MODIFIED in operation.answers:
+        taken["If-None-Match"] = "304 while it has one of these entity tags"
+    found = [
+        _parameter(name, "header", {"type": "string"}, example.headers.get(name), text=text)
+        for name, text in taken.items()
+    ]
+    if operation.keyed:
+        text = "makes it safe to repeat a request that names no id: the replay makes nothing new"
+        schema = {"type": "string", "pattern": idempotency.PATTERN}
+        example_key = example.headers.get(idempotency.HEADER)
+        found.append(_parameter(idempotency.HEADER, "header", schema, example_key, text=text))
+    return found
+
+
+def _parameter(
+    name: str, place: str, schema: Any, example: Any, *, text: str = "", required: bool = False
+) -> Document:
+    described: Document = {"name": name, "in": place, "required": required, "schema": dict(schema)}
+    if text:
+        described["description"] = text
+    if example:
+        described["example"] = example
+    return described

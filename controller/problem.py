@@ -38,6 +38,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "too-large": (413, "The body is too large"),
     "media-type": (415, "The body is of the wrong type"),
     "invalid": (422, "The request is not valid"),
+    "key-reused": (422, "The Idempotency-Key came with another request"),
     "precondition-required": (428, "A precondition is needed"),
     "rate-limited": (429, "Too many writes with this token"),
     "corrupt": (500, "A stored value cannot be read"),

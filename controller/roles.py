@@ -26,6 +26,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/healthz": {"GET": EVERY_ROLE},
     "/readyz": {"GET": EVERY_ROLE},
     "/metrics": {"GET": READERS},
+    "/docs": {"GET": EVERY_ROLE},
     "/v1/openapi.json": {"GET": EVERY_ROLE},
     "/v1/tokens": {"GET": ADMINS, "POST": ADMINS},
     "/v1/tokens/{name}": {"GET": ADMINS, "DELETE": ADMINS},
@@ -58,6 +59,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/join": {"GET": EVERY_ROLE, "POST": EVERY_ROLE},
     "/v1/join:renew": {"POST": EVERY_ROLE},
     "/v1/endpoints": {"GET": EVERY_ROLE, "POST": CLIENTS},
+    "/v1/endpoints:batch": {"POST": CLIENTS},
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
     "/v1/addresses": {"GET": EVERY_ROLE},
     "/v1/events": {"GET": EVERY_ROLE},
@@ -66,7 +68,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
 }
 """Path, method, roles. A path is written as in the OpenAPI document."""
 
-OPEN = frozenset({"/healthz", "/readyz", "/v1/join", "/v1/join:renew"})
+OPEN = frozenset({"/healthz", "/readyz", "/docs", "/v1/join", "/v1/join:renew"})
 """What needs no token at all: a load balancer has none, and a host that joins shows a secret in the body."""
 
 _BY_RULE: Mapping[tuple[str, str], Roles] = {

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -18,6 +18,9 @@ from pydantic_core import ErrorDetails, from_json
 from controller.problem import Fault, Problem
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_FAULTS = 100
+"""More of them help nobody."""
 
 SHAPES: Mapping[str, str] = {
     r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$": (
@@ -43,12 +46,14 @@ WORDS: Mapping[str, Words] = {
     "string_type": lambda ctx: "expected text",
     "bool_type": lambda ctx: "expected true or false",
     "dict_type": lambda ctx: "expected an object",
+    "tuple_type": lambda ctx: "expected an array",
     "model_type": lambda ctx: "expected an object",
     "greater_than_equal": lambda ctx: f"expected at least {ctx['ge']}",
     "less_than_equal": lambda ctx: f"expected at most {ctx['le']}",
     "string_pattern_mismatch": lambda ctx: f"expected {SHAPES.get(ctx['pattern'], ctx['pattern'])}",
     "ip_v4_address": lambda ctx: "expected an IPv4 address as text, such as 192.0.2.1",
     "enum": lambda ctx: f"expected {ctx['expected']}",
+    "too_short": lambda ctx: f"expected at least {ctx['min_length']} of them",
     "too_long": lambda ctx: f"expected at most {ctx['max_length']} of them, not {ctx['actual_length']}",
     "value_error": lambda ctx: str(ctx["error"]),
 }
@@ -83,7 +88,7 @@ def validate(model: type[M], given: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = [_fault(model, each) for each in error.errors(include_url=False)]
+        faults = [_fault(model, each) for each in error.errors(include_url=False)[:MAX_FAULTS]]
     raise Problem("invalid", _summary(faults), errors=faults)
 
 
@@ -136,12 +141,25 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
     path = [part for part in error["loc"] if part != "[key]"]
     context = error.get("ctx", {})
     if error["type"] == "extra_forbidden":
-        return Fault(_unknown_field(model, str(path[-1])), pointer(path))
+        return Fault(_unknown_field(_part_of(model, path[:-1]), str(path[-1])), pointer(path))
     known = WORDS.get(error["type"])
     words = known(context) if known else error["msg"]
-    if not path and (about := re.match(r"[a-z_]+", words)) and about[0] in model.model_fields:
-        path = [about[0]]
+    about = re.match(r"[a-z_]+", words)
+    whole = not path or isinstance(path[-1], int)
+    if whole and about and about[0] in _part_of(model, path).model_fields:
+        path = [*path, about[0]]
     return Fault(words, pointer(path))
+
+
+def _part_of(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The model that stands at a path: of a field, or of the elements of a list."""
+    for part in path:
+        known = model.model_fields.get(str(part))
+        inner = [known.annotation, *get_args(known.annotation)] if known else []
+        model = next(
+            (each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model
+        )
+    return model
 
 
 def _unknown_field(model: type[BaseModel], name: str) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 from flask import request
 from pydantic import TypeAdapter
 
-from controller.api import listing
+from controller.api import idempotency, listing
 from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, view, views
 from controller.api.noun import Answer, Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
-from controller.problem import not_found, unknown_reference
+from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Listing, read
-from controller.services import services
+from controller.services import Services, services
 from controller.validation import merge
 from controller.watching.hub import Topic
 from store import keys
@@ -53,18 +53,30 @@ FILTERS = (
         {201: EndpointView, 200: EndpointView},
         body=NewEndpoint,
         refuses=(409,),
+        keyed=True,
     )
 )
 def create_endpoint(wanted: NewEndpoint) -> Answer:
     """201 when new; 200 when the same request was answered before."""
-    parts = services()
-    made, new = parts.allocator.assign(asked(wanted))
+    parts, key = services(), idempotency.key()
+    asked_for = asked(wanted)
+    if key is None or wanted.id is not None:
+        made, new = parts.allocator.assign(asked_for)
+    else:
+        made, new = _assign_keyed(parts, replace(asked_for, id=idempotency.derived(key)))
     location = f"/v1/endpoints/{made.id}"
     if not new:
         return Answer(view(parts.store, made), 200, location)
     for pool in made.pools:
         parts.metrics.assigned(pool)
     return Answer(new_view(made), 201, location)
+
+
+def _assign_keyed(parts: Services, wanted: Request) -> tuple[Endpoint, bool]:
+    try:
+        return parts.allocator.assign(wanted)
+    except Problem as problem:
+        raise idempotency.reused(problem) from None
 
 
 def asked(wanted: NewEndpoint) -> Request:

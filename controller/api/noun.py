@@ -72,6 +72,8 @@ class Operation:
     """The statuses of problems, beside those that any request can get."""
     matches: bool = False
     """It heeds If-Match and If-None-Match."""
+    keyed: bool = False
+    """It heeds Idempotency-Key."""
     topic: Topic | None = None
     """What can be watched at this path."""
 
@@ -79,6 +81,12 @@ class Operation:
     def parameters(self) -> Sequence[Parameter]:
         """Those of the query."""
         return (*self.query, *(watching.PARAMETERS if self.topic else ()))
+
+    @property
+    def tagged(self) -> bool:
+        """Whether what it answers is one thing with an entity tag."""
+        single = self.method == "GET" and self.path.endswith(("{name}", "{id}"))
+        return single or self.matches or NOT_MODIFIED in self.answers
 
 
 Handler = Callable[..., Answer]

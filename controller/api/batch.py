@@ -1,0 +1,153 @@
+"""POST /v1/endpoints:batch: up to 1,000 endpoints in one request, each on its own account or all or none.
+
+What is wrong with the body refuses all of it. What the store decides (no such node, a full pool) is told of
+each item, and with `atomic` one that is refused leaves none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+
+from controller.api import idempotency
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, views
+from controller.api.endpoints import asked
+from controller.api.noun import Answer, Noun, Operation
+from controller.ipam.allocator import MAX_MANY
+from controller.ipam.request import Request
+from controller.problem import Fault, Problem
+from controller.services import Services, services
+from store.model import Endpoint
+
+batches = Noun("batches")
+
+SHOWN = 100
+
+Outcome = tuple[Endpoint, bool] | Problem
+
+
+class NewEndpoints(BaseModel):
+    """Many endpoints that are asked for together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: Annotated[tuple[NewEndpoint, ...], Field(min_length=1, max_length=MAX_MANY)]
+    atomic: Annotated[bool, Field(strict=True)] = False
+    """All or none of them."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> NewEndpoints:
+        seen: dict[str, int] = {}
+        for index, item in enumerate(self.items):
+            if item.id is not None and seen.setdefault(item.id, index) != index:
+                raise ValueError(f"items {seen[item.id]} and {index} have the same id {item.id}")
+        return self
+
+
+class ItemAnswer(BaseModel):
+    """What became of one item: the status that a request of its own would have had, and its body."""
+
+    status: int
+    endpoint: EndpointView | None = None
+    problem: Annotated[dict[str, Any], WithJsonSchema({"$ref": "#/components/schemas/Problem"})] | None = None
+
+
+class BatchAnswer(BaseModel):
+    """What became of each item, in their order."""
+
+    items: list[ItemAnswer]
+    refused: int
+    """How many of them have a problem."""
+
+
+@batches.operation(
+    Operation(
+        "POST",
+        "/v1/endpoints:batch",
+        "Create many endpoints",
+        {200: BatchAnswer},
+        body=NewEndpoints,
+        refuses=(409,),
+        keyed=True,
+    )
+)
+def create_endpoints(wanted: NewEndpoints) -> Answer:
+    """200 with the outcome of each; an atomic batch of which one is refused is refused whole."""
+    parts, key = services(), idempotency.key()
+    requests = [_asked(item, index, key) for index, item in enumerate(wanted.items)]
+    made = parts.allocator.assign_many(requests, atomic=wanted.atomic)
+    outcomes = [
+        _placed(index, each, keyed=key is not None and item.id is None)
+        for index, (item, each) in enumerate(zip(wanted.items, made, strict=True))
+    ]
+    if wanted.atomic:
+        _refuse_any(outcomes)
+    return Answer(_rendered(parts, outcomes))
+
+
+def _asked(item: NewEndpoint, index: int, key: str | None) -> Request:
+    try:
+        made = asked(item)
+    except Problem as problem:
+        raise _at(index, problem) from None
+    return replace(made, id=idempotency.derived(key, index)) if key and item.id is None else made
+
+
+def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:
+    if not isinstance(outcome, Problem):
+        return outcome
+    return _at(index, idempotency.reused(outcome) if keyed else outcome)
+
+
+def _at(index: int, problem: Problem) -> Problem:
+    """The problem of an item, with the places of its faults in the whole body."""
+    faults = [
+        Fault(fault.detail, f"/items/{index}{fault.pointer or ''}", fault.parameter)
+        for fault in problem.errors
+    ]
+    return Problem(
+        problem.kind,
+        problem.detail,
+        errors=faults,
+        retry_after_s=problem.retry_after_s,
+        **problem.members,
+    )
+
+
+def _refuse_any(outcomes: Sequence[Outcome]) -> None:
+    """Refuse a batch of which one is refused, with the first reason and every place. Raises `Problem`."""
+    refused = [
+        (index, each)
+        for index, each in enumerate(outcomes)
+        if isinstance(each, Problem) and each.kind != "undone"
+    ]
+    if not refused:
+        return
+    first_index, first = refused[0]
+    faults = [
+        fault
+        for index, each in refused[:SHOWN]
+        for fault in each.errors or (Fault(each.detail, f"/items/{index}"),)
+    ]
+    detail = f"nothing was made, as item {first_index} is refused: {first.detail}"
+    raise Problem(first.kind, detail, errors=faults, retry_after_s=first.retry_after_s, **first.members)
+
+
+def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
+    old = [each[0] for each in outcomes if not isinstance(each, Problem) and not each[1]]
+    shown = dict(zip((each.id for each in old), views(parts.store, old), strict=True)) if old else {}
+    texts = []
+    for each in outcomes:
+        if isinstance(each, Problem):
+            texts.append(f'{{"status":{each.status},"problem":{each.body().rstrip()}}}')
+            continue
+        endpoint, new = each
+        view = new_view(endpoint) if new else shown[endpoint.id]
+        texts.append(f'{{"status":{201 if new else 200},"endpoint":{view.model_dump_json()}}}')
+        for pool in endpoint.pools if new else ():
+            parts.metrics.assigned(pool)
+    refused = sum(isinstance(each, Problem) for each in outcomes)
+    return f'{{"items":[{",".join(texts)}],"refused":{refused}}}'

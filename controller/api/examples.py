@@ -1,0 +1,99 @@
+"""One example of each operation, as the document shows it and a test sends it: in this order, from nothing.
+
+Each can be sent after those before it and is answered with the status that stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One request, and the status of its answer."""
+
+    status: int = 200
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Fields | None = None
+
+
+CREATE = {"If-None-Match": "*"}
+PEM = "-----BEGIN CERTIFICATE REQUEST-----\nMIH...\n-----END CERTIFICATE REQUEST-----\n"
+
+POOL, NODE, PEER, TENANT = ({"name": name} for name in ("default", "node-1", "tor-a", "shop"))
+SPARE_POOL, SPARE_NODE, SPARE_PEER, SPARE_TENANT = (
+    {"name": name} for name in ("lab", "node-2", "tor-b", "bank")
+)
+ENDPOINT = {"id": "web-1"}
+
+EXAMPLES: Mapping[tuple[str, str], Example] = {
+    ("GET", "/healthz"): Example(),
+    ("GET", "/readyz"): Example(),
+    ("POST", "/v1/pools"): Example(
+        201, body={**POOL, "cidr": "10.64.0.0/16", "reserved": ["10.64.0.0/28"], "communities": ["64500:100"]}
+    ),
+    ("GET", "/v1/pools"): Example(query={"limit": "500"}),
+    ("GET", "/v1/pools/{name}"): Example(path=POOL),
+    ("PUT", "/v1/pools/{name}"): Example(
+        201, SPARE_POOL, headers=CREATE, body={**SPARE_POOL, "cidr": "2001:db8:64::/112", "priority": 10}
+    ),
+    ("PATCH", "/v1/pools/{name}"): Example(path=POOL, body={"cooldown_s": 30, "borrow": True}),
+    ("GET", "/v1/pools/{name}/usage"): Example(path=POOL),
+    ("DELETE", "/v1/pools/{name}"): Example(204, SPARE_POOL),
+    ("POST", "/v1/tenants"): Example(201, body={**TENANT, "max_ipv4": 1000, "labels": {"unit": "retail"}}),
+    ("GET", "/v1/tenants"): Example(query={"label": "unit=retail"}),
+    ("GET", "/v1/tenants/{name}"): Example(path=TENANT),
+    ("PUT", "/v1/tenants/{name}"): Example(201, SPARE_TENANT, headers=CREATE, body=SPARE_TENANT),
+    ("PATCH", "/v1/tenants/{name}"): Example(path=TENANT, body={"max_ipv4": 2000}),
+    ("DELETE", "/v1/tenants/{name}"): Example(204, SPARE_TENANT),
+    ("POST", "/v1/nodes"): Example(201, body={**NODE, "asn": 64511, "labels": {"rack": "a"}}),
+    ("GET", "/v1/nodes"): Example(query={"label": "rack=a"}),
+    ("GET", "/v1/nodes/{name}"): Example(path=NODE),
+    ("PUT", "/v1/nodes/{name}"): Example(
+        201, SPARE_NODE, headers=CREATE, body={**SPARE_NODE, "asn": 64512, "mtu_bytes": 9000}
+    ),
+    ("PATCH", "/v1/nodes/{name}"): Example(path=NODE, body={"labels": {"rack": "b"}}),
+    ("POST", "/v1/nodes/{name}:join-token"): Example(409, NODE, body={"ttl_s": 3600}),
+    ("GET", "/v1/join"): Example(409),
+    ("POST", "/v1/join"): Example(409, body={"node": "node-1", "secret": "given-once", "request": PEM}),
+    ("POST", "/v1/join:renew"): Example(409, body={"certificate": PEM, "request": PEM}),
+    ("DELETE", "/v1/nodes/{name}"): Example(204, SPARE_NODE),
+    ("POST", "/v1/peers"): Example(201, body={**PEER, "address": "192.0.2.1", "asn": 64501}),
+    ("GET", "/v1/peers"): Example(query={"node": "node-1"}),
+    ("GET", "/v1/peers/{name}"): Example(path=PEER),
+    ("PUT", "/v1/peers/{name}"): Example(
+        201, SPARE_PEER, headers=CREATE, body={**SPARE_PEER, "address": "192.0.2.2", "asn": 64502}
+    ),
+    ("PATCH", "/v1/peers/{name}"): Example(path=PEER, body={"hold_time_s": 30}),
+    ("DELETE", "/v1/peers/{name}"): Example(204, SPARE_PEER),
+    ("POST", "/v1/endpoints"): Example(
+        201, body={**ENDPOINT, "node": "node-1", "tenant": "shop", "labels": {"app": "web"}}
+    ),
+    ("POST", "/v1/endpoints:batch"): Example(
+        headers={"Idempotency-Key": "8c1f6a52-3d0b-4a57-9a40-1a8f1f1d6c9e"},
+        body={"items": [{"node": "node-1"}, {"node": "node-1", "address": "10.64.0.99"}], "atomic": True},
+    ),
+    ("GET", "/v1/endpoints"): Example(query={"node": "node-1", "label": "app=web", "limit": "100"}),
+    ("GET", "/v1/endpoints/{id}"): Example(path=ENDPOINT),
+    ("PATCH", "/v1/endpoints/{id}"): Example(path=ENDPOINT, body={"labels": {"app": None, "tier": "front"}}),
+    ("GET", "/v1/blocks"): Example(query={"pool": "default"}),
+    ("GET", "/v1/addresses"): Example(query={"state": "assigned"}),
+    ("GET", "/v1/addresses/{address}"): Example(path={"address": "10.64.0.99"}),
+    ("DELETE", "/v1/endpoints/{id}"): Example(204, ENDPOINT),
+    ("GET", "/v1/restore"): Example(),
+    ("POST", "/v1/restore:finish"): Example(),
+    ("GET", "/v1/bgp/sessions"): Example(query={"node": "node-1"}),
+    ("GET", "/v1/bgp/routes"): Example(query={"node": "node-1"}),
+    ("GET", "/v1/events"): Example(query={"severity": "warning", "max_age_s": "3600"}),
+    ("POST", "/v1/tokens"): Example(201, body={"name": "ci", "role": "platform", "ttl_s": 2592000}),
+    ("GET", "/v1/tokens"): Example(),
+    ("GET", "/v1/tokens/{name}"): Example(path={"name": "ci"}),
+    ("POST", "/v1/tokens/{name}:rotate"): Example(path={"name": "ci"}, body={"overlap_s": 3600}),
+    ("DELETE", "/v1/tokens/{name}"): Example(204, {"name": "ci"}),
+}
