@@ -78,9 +78,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status: 0 ended, 1 failed, 2 wrong options."""
     options = parser().parse_args(arguments)
-    logging._srcfile = (
-        None  # no line says where in the code it is from: finding out takes longer than the line
-    )
+    logging._srcfile = None  # no line tells where in the code it is from, and finding out is dear
     logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT, datefmt=LOG_TIME)
     try:
         credentials.complete(options, CONTROLLER)
