@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    cli_help,
     dataplane_ready,
     dataplane_throughput,
     e2e_latency,
@@ -38,6 +39,7 @@ def _in_lab(measure: Callable[[Lab], Row]) -> Callable[[], Row]:
 
 
 ROWS: dict[str, Callable[[], Row]] = {
+    "cli.help": cli_help.measure,
     "e2e.latency": _in_lab(e2e_latency.measure),
     "dataplane.ready": _in_lab(dataplane_ready.measure),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
