@@ -13,6 +13,7 @@ from cli.output import field
 from cli.selection import OF_TENANT
 from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting, Several, Switch
+from cli.text import printable
 
 SETTINGS = (
     Setting("cidr", "CIDR", "The range, such as 10.64.0.0/16. It can only grow.", required=True),
@@ -125,6 +126,27 @@ def show(session: Session, name: str) -> None:
         return
     pool = session.item("GET", POOL.path(name), advice=POOL.missing())
     click.echo("\n".join(lines(pool, usage, datetime.now(UTC))))
+
+
+@command.command(epilog=examples("polder pool plan default", "polder pool plan default -o json"))
+@name_argument(POOL)
+@takes_session
+def plan(session: Session, name: str) -> None:
+    """List the commands that would make a pool less fragmented.
+
+    Nothing is done. A move keeps the address; an endpoint that is made anew gets another one.
+    """
+    found = session.item("GET", f"{POOL.path(name)}/plan", advice=POOL.missing())
+    if session.output not in {"table", "wide"}:
+        session.print_item(found, POOL)
+        return
+    for move in found["moves"]:
+        click.echo(printable(move["command"]))
+    for block in found["sparse"]:
+        click.echo(printable(f"# {block['block']} of node {block['node']} would go back:"))
+        for line in block["commands"]:
+            click.echo(printable(line))
+    click.echo(printable(f"# {found['summary']}"))
 
 
 add_get(command, POOL)

@@ -34,6 +34,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/pools": {"GET": TENANT_READERS, "POST": NETWORK},
     "/v1/pools/{name}": {"GET": TENANT_READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
     "/v1/pools/{name}/usage": {"GET": READERS},
+    "/v1/pools/{name}/plan": {"GET": READERS},
     "/v1/restore": {"GET": READERS},
     "/v1/restore:finish": {"POST": ADMINS},
     "/v1/peers": {"GET": READERS, "POST": NETWORK},

@@ -1,8 +1,9 @@
-"""/v1/pools/{name}/usage: what a pool's addresses are used for. Read only."""
+"""/v1/pools/{name}/usage and /plan: what a pool's addresses are used for, and how it could be compacted."""
 
 from __future__ import annotations
 
 from controller.api.noun import Answer, Noun, Operation
+from controller.ipam.plan import Plan, plan
 from controller.ipam.usage import PoolUsage, usage
 from controller.reading import find, scan
 from controller.services import services
@@ -27,3 +28,21 @@ def get_usage(name: str) -> Answer:
     held = scan(parts.store, keys.ADDRESSES, name).values
     claims = scan(parts.store, keys.BLOCKS, name).values
     return Answer(usage(pool, claims, held, parts.clock()))
+
+
+@pool_usage.operation(
+    Operation(
+        "GET",
+        "/v1/pools/{name}/plan",
+        "List what would make a pool less fragmented",
+        {200: Plan},
+        refuses=(404,),
+    )
+)
+def get_plan(name: str) -> Answer:
+    """Nothing is changed: the moves are for people to make, or not."""
+    parts = services()
+    pool = find(parts.store, keys.POOLS, name).value
+    held = scan(parts.store, keys.ADDRESSES, name).values
+    claims = scan(parts.store, keys.BLOCKS, name).values
+    return Answer(plan(usage(pool, claims, held, parts.clock()), claims, held))
