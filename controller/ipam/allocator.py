@@ -230,6 +230,8 @@ class Allocator:
             elif draft is not None:
                 self._known.forget()
                 self._drafter.mistrust(draft)
+                draft.settle()
+                draft = None
         except Problem as problem:
             job.answer = problem
         except StoreError as fault:
@@ -237,7 +239,7 @@ class Allocator:
         finally:
             job.refused = None
             if draft is not None:
-                draft.settle()
+                draft.put_back()  # its addresses were not what stood in the way
 
     def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
         found = self._together.find(job.id, but=pending.value.id if pending else None)

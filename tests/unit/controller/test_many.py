@@ -97,6 +97,14 @@ def test_each_gets_an_address_of_its_own(plant: Plant, atomic: bool) -> None:
     ]
 
 
+def test_a_storm_of_repeated_requests_takes_nothing(plant: Plant) -> None:
+    plant.allocator.assign_many(many(10))
+    before = plant.memory.range("").items
+    for request in many(10) * 5:
+        assert not plant.allocator.assign(request)[1]
+    assert plant.memory.range("").items == before, "no block was claimed for them"
+
+
 def test_each_fails_on_its_own_account(plant: Plant) -> None:
     wanted = Request("n1", addresses=(ip_address("10.0.1.9"),))
     requests = [*many(40, tenant="red"), Request("n3"), Request("n1", pools=("q",)), wanted, wanted]
