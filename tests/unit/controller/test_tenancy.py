@@ -256,7 +256,7 @@ def test_a_watch_tells_its_own_only_and_ends_with_its_token(closed: Guarded, who
     ]
     assert closed.send(ROOT, "DELETE", f"/v1/tokens/{who}").status_code == 204
     closed.made("/v1/endpoints", {"id": "later", "node": "node-1", "tenant": "shop"})
-    assert [kind for kind, _ in told] == ["closing"]
+    assert next(told)[0] == "closing"
     answer.close()
 
 
@@ -269,3 +269,27 @@ def test_an_event_about_others_is_not_there(closed: Guarded) -> None:
         told = closed.send(who, "GET", "/v1/events").json["items"]
         assert [(event["tenant"], event["node"]) for event in told] == [("shop", "node-1")]
     assert len(closed.send(ROOT, "GET", "/v1/events").json["items"]) >= 3
+
+
+def test_a_batch_tells_a_tenant_nothing_of_others(closed: Guarded) -> None:
+    items = [
+        {"id": "new", "node": "node-1"},
+        {"id": "theirs", "node": "node-1"},
+        {"id": "x", "node": "node-1", "pool": "theirs-pool"},
+    ]
+    answer = closed.send("shop", "POST", "/v1/endpoints:batch", {"items": items})
+    assert [item["status"] for item in answer.json["items"]] == [201, 409, 422]
+    said = answer.text.replace("theirs-pool", "").replace("theirs", "")
+    assert [each for each in ("rival", "10.65.", "node-2", "10.64.0.2") if f"{each}" in said] == []
+    assert answer.json["items"][0]["endpoint"]["tenant"] == "shop"
+
+
+def test_the_same_idempotency_key_of_two_tenants_makes_two_things(closed: Guarded) -> None:
+    key = {"Idempotency-Key": "the-same"}
+    one, other = (
+        closed.send(who, "POST", "/v1/endpoints", {"node": "node-1"}, **key) for who in ("shop", "rival")
+    )
+    assert (one.status_code, other.status_code) == (201, 201)
+    assert one.json["id"] != other.json["id"]
+    again = closed.send("shop", "POST", "/v1/endpoints", {"node": "node-1"}, **key)
+    assert (again.status_code, again.json["id"]) == (200, one.json["id"])
