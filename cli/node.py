@@ -27,7 +27,7 @@ SETTINGS = (
     Setting(
         "reclaim_after_s",
         "SECONDS",
-        "For how long none of its programs lives until its endpoints end.",
+        "For how long none of its programs lives until its endpoints end; 0 is never.",
         click.INT,
         default="86400",
     ),

@@ -206,8 +206,8 @@ def _frees_lost(lost: Lost, node: Node, endpoint: Endpoint) -> str:
     delete = (
         "" if endpoint.state is EndpointState.RELEASING else f"polder endpoint delete {endpoint.id}, and "
     )
-    if node.reclaim_after_s is None:
-        return f"{delete}that node {node.name} comes back and lets go of it (its reclaim_after_s is null)"
+    if not node.reclaim_after_s:
+        return f"{delete}that node {node.name} comes back and lets go of it (its reclaim_after_s is 0)"
     until = lost.since + timedelta(seconds=node.reclaim_after_s)
     return f"{delete}that node {node.name} comes back and lets go of it, or stays away until {_when(until)}"
 

@@ -68,7 +68,7 @@ class RollCall:
         key = keys.LOST.key(name)
         mark = put(keys.LOST, Lost(node=name, since=self._clock()), name)
         if self._store.txn((Absent(key), node.unchanged(), *_silent(name)), (mark,)).succeeded:
-            then = "its endpoints stay" if grace_s is None else f"its endpoints end in {grace_s} s"
+            then = "its endpoints stay" if not grace_s else f"its endpoints end in {grace_s} s"
             detail = f"no program of node {name} lives; {then} unless it comes back"
             self._events.record(Severity.WARNING, "node-lost", "node", name, detail, node=name)
 
@@ -84,4 +84,4 @@ def _silent(node: str) -> tuple[Absent, ...]:
 
 
 def _is_over(node: Node, lost: Lost, now: datetime) -> bool:
-    return node.reclaim_after_s is not None and now - lost.since >= timedelta(seconds=node.reclaim_after_s)
+    return node.reclaim_after_s > 0 and now - lost.since >= timedelta(seconds=node.reclaim_after_s)

@@ -9,6 +9,8 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from store.model.value import Asn, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
+MIN_RECLAIM_S = 60
+
 
 class Node(Value):
     """A host that runs workloads: its AS number, and the MTU its endpoints get."""
@@ -19,9 +21,15 @@ class Node(Value):
     """The BGP identifier (RFC 4271 §4.2); the session's own IPv4 address when not given."""
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}
-    reclaim_after_s: Annotated[int, Field(strict=True, ge=60, le=31_536_000)] | None = 86400
-    """Seconds for which none of its programs lives until its endpoints end and their addresses are free; null
-    is never."""
+    reclaim_after_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] = 86400
+    """Seconds for which none of its programs lives until its endpoints end and their addresses are free; 0 is
+    never."""
+
+    @model_validator(mode="after")
+    def _patient(self) -> Node:
+        if 0 < self.reclaim_after_s < MIN_RECLAIM_S:
+            raise ValueError(f"reclaim_after_s is 0 (never) or at least {MIN_RECLAIM_S}")
+        return self
 
 
 class Peer(Value):

@@ -148,7 +148,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         router_id=st.none() | st.ip_addresses(v=4),
         mtu_bytes=mtus,
         labels=labels,
-        reclaim_after_s=st.none() | st.integers(60, 31_536_000),
+        reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
     ),
     Endpoint: endpoints(),
     Token: tokens(),

@@ -48,10 +48,10 @@ def test_all_is_read_and_checked_before_the_first_write(polder: Polder, site: Pa
 
 def test_null_is_sent_as_it_is(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "n.yaml"
-    path.write_text("kind: node\nname: n\nasn: 7\nreclaim_after_s: null\n")
+    path.write_text("kind: node\nname: n\nasn: 7\nrouter_id: null\n")
     with serving(ABSENT, FINE, Reply(201, {"name": "n"})) as canned:
         polder("apply", "-f", str(path), "--server", canned.url)
-    assert canned.asked[2].body == {"name": "n", "asn": 7, "reclaim_after_s": None}
+    assert canned.asked[2].body == {"name": "n", "asn": 7, "router_id": None}
 
 
 def test_what_is_so_already_is_left_alone(polder: Polder, tmp_path: Path) -> None:

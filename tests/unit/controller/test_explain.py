@@ -66,10 +66,10 @@ def facts(address: str = "10.0.0.7", **given: object) -> Facts:
             id="its node is lost",
         ),
         pytest.param(
-            facts(held=HELD, endpoint=WEB, node=Node(name="n1", asn=1, reclaim_after_s=None), lost=LOST),
+            facts(held=HELD, endpoint=WEB, node=Node(name="n1", asn=1, reclaim_after_s=0), lost=LOST),
             "assigned",
             "No program of node n1 lives",
-            "(its reclaim_after_s is null)",
+            "(its reclaim_after_s is 0)",
             id="its node is never reclaimed",
         ),
         pytest.param(

@@ -137,9 +137,7 @@ def test_a_node_that_was_back_for_a_moment_begins_anew(
 def test_a_node_that_never_is_to_be_reclaimed_is_not(
     store: FlakyStore, controller: Controller, duty: Duty, clock: Time
 ) -> None:
-    controller.registry.change(
-        keys.NODES, "n1", lambda node: node.model_copy(update={"reclaim_after_s": None})
-    )
+    controller.registry.change(keys.NODES, "n1", lambda node: node.model_copy(update={"reclaim_after_s": 0}))
     held(controller, "e")
     lose(duty, store, clock, "n1")
     clock.now += 1000 * DAY
@@ -158,7 +156,7 @@ def test_a_node_that_comes_back_in_the_middle_is_not_robbed(
         if change == "back":
             rise(store.inner, "n1")
         else:
-            never = Node(name="n1", asn=64512, reclaim_after_s=None)
+            never = Node(name="n1", asn=64512, reclaim_after_s=0)
             store.inner.txn([], [put(keys.NODES, never, "n1")])
 
     gone = duty.roll.call()
