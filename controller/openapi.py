@@ -132,7 +132,7 @@ def _answer(operation: Operation, status: int) -> Document:
         described = "Not modified" if status == NOT_MODIFIED else "No content"
         return {"description": described, **_answer_headers(operation, status)}
     schema: Document = {"$ref": REF.format(model=model.__name__)}
-    if operation.summary.startswith("List "):
+    if any(each.name == "cursor" for each in operation.query):
         schema = {
             "type": "object",
             "required": ["items", "revision"],
