@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
@@ -129,13 +130,23 @@ def create_app(
 
 
 def _describe(app: Flask) -> None:
-    """The document of the API, for machines and for people; both are the same for everybody."""
+    """The document of the API, for machines and for people; made when somebody first asks for it."""
+
+    def openapi() -> Response:
+        return Response(_described()[0], mimetype="application/json")
+
+    def docs() -> Response:
+        return Response(_described()[1], headers=dict(page.HEADERS), mimetype="text/html")
+
+    app.add_url_rule("/v1/openapi.json", view_func=openapi)
+    app.add_url_rule("/docs", view_func=docs)
+
+
+@cache
+def _described() -> tuple[str, str]:
+    """The OpenAPI document and the page made from it: the same for everybody."""
     described = document(each for noun in NOUNS for each in noun.operations)
-    text, shown = json.dumps(described), page.page(described)
-    app.add_url_rule("/v1/openapi.json", "openapi", lambda: Response(text, mimetype="application/json"))
-    app.add_url_rule(
-        "/docs", "docs", lambda: Response(shown, headers=dict(page.HEADERS), mimetype="text/html")
-    )
+    return json.dumps(described), page.page(described)
 
 
 def _measure(app: Flask) -> None:
