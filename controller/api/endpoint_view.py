@@ -47,7 +47,7 @@ class NewEndpoint(BaseModel):
     pools: tuple[Name, ...] = OneOfEach
     address: UnicastAddress | None = None
     addresses: tuple[UnicastAddress, ...] = OneOfEach
-    labels: Labels = Field(default={})
+    labels: Labels = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _said_once(self) -> NewEndpoint:

@@ -12,6 +12,9 @@ has to have a compare that its own success makes false.
 The sums of what tenants hold are written beside the units that change them; see `controller.ipam.tally`.
 When only a sum has moved, because another controller wrote it, the same units are tried again on the new
 one. A unit that would break a limit is left out and told so.
+
+What has waited for too long is not tried at all: a controller that was stopped for a while and goes on must
+not do now what its clients have given up.
 """
 
 from __future__ import annotations
@@ -19,8 +22,11 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 
 from controller import trail
 from controller.ipam.tally import Account, OverQuota, Tally, usage_of
@@ -38,10 +44,22 @@ PAUSES_S = (0.0, 0.1, 0.4)
 SUM_ATTEMPTS = 64
 """How often units are tried again because somebody else has written the sum of a tenant."""
 
+PATIENCE_S = 5.0
+"""How long a unit may wait before its transaction is sent."""
+
 CLOSE_S = 1.5
 
 Observe = Callable[[int], None]
-_Item = tuple[Unit, "Future[int]"]
+
+
+@dataclass(slots=True)
+class _Item:
+    """A unit that is to be applied."""
+
+    unit: Unit
+    future: Future[int]
+    since: float
+    """When it was queued."""
 
 
 class Committer:
@@ -54,18 +72,20 @@ class Committer:
         observe: Observe = lambda size: None,
         guard: Callable[[], None] = lambda: None,
         pauses_s: Sequence[float] = PAUSES_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`observe` is told the number of units of each transaction that was applied.
 
         `guard` raises where the store cannot be believed: asked before each transaction and after it.
         """
+        self._monotonic = monotonic
         self._guard = guard
         self._store = store
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
         self._tally = Tally(store)
         self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
-        self._waiting: list[_Item] = []
+        self._waiting: deque[_Item] = deque()
         self._entry = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -97,19 +117,21 @@ class Committer:
             The revision at which it is applied; 0 when a compare of this unit did not hold.
 
         Raises:
-            Unavailable: no answer; with `outcome_unknown` when it may have been applied all the same.
+            Unavailable: no answer, or it waited for too long; with `outcome_unknown` when it may have been
+                applied all the same.
             LeaseExpired: a lease that the unit names is gone.
             OverQuota: it would break a limit of its charge, as far as is known here; see `confirm`.
         """
-        items = [(unit, Future[int]()) for unit in units]
+        now = self._monotonic()
+        items = [_Item(unit, Future(), now) for unit in units]
         with self._entry:  # so that nothing is queued behind the mark that ends the thread
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")
             self._queue.put(items)
         if (request := trail.current()) is not None:
-            for unit, future in items:
-                request.writes(unit.ops, future)
-        return [future for _, future in items]
+            for item in items:
+                request.writes(item.unit.ops, item.future)
+        return [item.future for item in items]
 
     def confirm(self, over: OverQuota) -> Usage | None:
         """What a tenant holds that stands in the way of a unit, read now; None when it does no longer."""
@@ -135,22 +157,24 @@ class Committer:
         return True
 
     def _next_batch(self) -> list[_Item]:
+        """The units at the head of the queue that fit into one transaction and do not meet."""
         batch = Batch()
         taken: list[_Item] = []
-        left: list[_Item] = []
-        for item in self._waiting:
-            (taken if batch.add(item[0]) else left).append(item)
-        self._waiting = left
+        met: list[_Item] = []
+        while self._waiting and batch.has_room(self._waiting[0].unit):
+            item = self._waiting.popleft()
+            (taken if batch.add(item.unit) else met).append(item)
+        self._waiting.extendleft(reversed(met))
         return taken
 
     def _commit(self, items: list[_Item], *, unsure: bool = False) -> None:
         """Settle every item. `unsure`: a transaction that held these units may still be applied."""
         for _ in range(SUM_ATTEMPTS):
             try:
-                items, account = self._admit(items, unsure=unsure)
+                items, account = self._admit(self._in_time(items, unsure), unsure=unsure)
                 if not items:
                     return
-                applied, unsure = self._attempt(merged([unit for unit, _ in items]), account, unsure=unsure)
+                applied, unsure = self._attempt(merged([item.unit for item in items]), account, unsure=unsure)
                 again = not applied and bool(account.before) and self._tally.has_moved(account.before)
             except (LeaseExpired, Invalid) as fault:
                 if len(items) == 1:
@@ -169,19 +193,29 @@ class Committer:
         self._commit(items[:middle], unsure=unsure)
         self._commit(items[middle:], unsure=unsure)
 
+    def _in_time(self, items: list[_Item], unsure: bool) -> list[_Item]:
+        """The items that have not waited for too long; the others are settled, unless they may be applied."""
+        oldest = self._monotonic() - PATIENCE_S
+        if unsure or all(item.since >= oldest for item in items):
+            return items
+        fault = Unavailable(f"it waited for more than {PATIENCE_S:g} s and was not tried")
+        _fail([item for item in items if item.since < oldest], fault)
+        return [item for item in items if item.since >= oldest]
+
     def _admit(self, items: list[_Item], *, unsure: bool) -> tuple[list[_Item], Account]:
         """The items that no limit stands against, and the account of them; the others are settled."""
-        account = self._tally.open(unit.charge for unit, _ in items if unit.charge is not None)
+        account = self._tally.open(item.unit.charge for item in items if item.unit.charge is not None)
         if not account.before:
             return items, account
         admitted = []
-        for unit, future in items:
-            if unit.charge is None or account.add(unit.charge):
-                admitted.append((unit, future))
-            elif unsure and (revision := applied_at(self._store, unit)):
-                future.set_result(revision)  # what stands in its way is itself
+        for item in items:
+            charge = item.unit.charge
+            if charge is None or account.add(charge):
+                admitted.append(item)
+            elif unsure and (revision := applied_at(self._store, item.unit)):
+                item.future.set_result(revision)  # what stands in its way is itself
             else:
-                future.set_exception(OverQuota(unit.charge))
+                item.future.set_exception(OverQuota(charge))
         return admitted, account
 
     def _attempt(self, whole: Unit, account: Account, *, unsure: bool) -> tuple[int, bool]:
@@ -217,8 +251,8 @@ class Committer:
     def _settle(self, items: list[_Item], applied: int) -> None:
         if applied:
             self._observe(len(items))
-        for _, future in items:
-            future.set_result(applied)
+        for item in items:
+            item.future.set_result(applied)
 
 
 def _unsure(fault: StoreError) -> Unavailable:
@@ -226,5 +260,5 @@ def _unsure(fault: StoreError) -> Unavailable:
 
 
 def _fail(items: list[_Item], fault: StoreError) -> None:
-    for _, future in items:
-        future.set_exception(fault)
+    for item in items:
+        item.future.set_exception(fault)

@@ -64,9 +64,22 @@ class Batch:
         self._tenants: set[str] = set()
         self._ops = 0
 
+    def has_room(self, unit: Unit) -> bool:
+        """Whether the transaction would not be too large with this unit. A lone unit always has room."""
+        if not self.units:
+            return True
+        # Each tenant's sum takes one of either.
+        sums = len(self._tenants) + (unit.charge is not None and unit.charge.tenant not in self._tenants)
+        room = MAX_TXN_OPS - sums
+        if self._ops + len(unit.ops) > room:
+            return False
+        if len(self._compares) + len(unit.compares) <= room:  # however few of them are shared
+            return True
+        return len(self._compares.union(unit.compares)) <= room
+
     def add(self, unit: Unit) -> bool:
         """Take the unit in; False when it meets one that is in, or the transaction would be too large."""
-        if self.units and (not self._has_room(unit) or self._meets(unit)):
+        if self.units and (not self.has_room(unit) or self._meets(unit)):
             return False
         self.units.append(unit)
         self._written |= unit.written
@@ -77,12 +90,6 @@ class Batch:
         if unit.charge is not None:
             self._tenants.add(unit.charge.tenant)
         return True
-
-    def _has_room(self, unit: Unit) -> bool:
-        compares = len(self._compares) + sum(compare not in self._compares for compare in unit.compares)
-        # Each tenant's sum takes one of either.
-        sums = len(self._tenants) + (unit.charge is not None and unit.charge.tenant not in self._tenants)
-        return max(self._ops + len(unit.ops), compares) + sums <= MAX_TXN_OPS
 
     def _meets(self, unit: Unit) -> bool:
         return not (

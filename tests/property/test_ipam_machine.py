@@ -237,7 +237,8 @@ class Plan(RuleBasedStateMachine):
         except Unavailable:
             assert any(meets)
         except Problem as problem:
-            expect(problem, "not-found", "in-use", "invalid")
+            # "conflict": a tenant that is made again was made by a lost attempt, and changed since.
+            expect(problem, "not-found", "in-use", "invalid", "conflict")
         finally:
             self.settle(side)
             for tenant in TENANTS:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from controller.ipam.committer import Committer
+from controller.ipam.committer import PATIENCE_S, Committer
 from controller.ipam.unit import Batch, Unit
 from lab.wait import wait_until
 from store.client import (
@@ -161,6 +161,44 @@ def test_closing_commits_what_is_queued_and_refuses_the_rest(store: GatedStore, 
         assert second.result(10)
     with pytest.raises(Unavailable, match="stopping"):
         committer.commit(new("k2"))
+
+
+def test_what_waited_for_too_long_is_not_tried(store: GatedStore) -> None:
+    now = 0.0
+    committer = Committer(store, monotonic=lambda: now)
+    committer.start()
+    try:
+        first = committer.submit(new("first"))
+        assert store.entered.wait(10)
+        late = committer.submit(new("late"))
+        now = PATIENCE_S - 1
+        fresh = committer.submit(new("fresh"))
+        now = PATIENCE_S + 1
+        store.gate.set()
+        assert first.result(10)
+        fault = late.exception(10)
+        assert isinstance(fault, Unavailable)
+        assert not fault.outcome_unknown
+        assert fresh.result(10)
+    finally:
+        store.gate.set()
+        committer.close()
+    assert store.inner.get("late") is None
+    assert store.sizes == [1, 1]
+
+
+def test_what_may_be_applied_already_is_seen_to_the_end(store: GatedStore) -> None:
+    committer = Committer(store, pauses_s=(0, 0, 0), monotonic=lambda: 2 * PATIENCE_S if store.sizes else 0.0)
+    store.inner.txn([], [Put("taken", b"0")])
+    store.meets.append(LOST_AFTER)
+    store.gate.set()
+    committer.start()
+    try:
+        free, taken = committer.submit_all([new("free"), new("taken")])
+        assert free.result(10)
+        assert not taken.result(10)
+    finally:
+        committer.close()
 
 
 @pytest.mark.parametrize(
