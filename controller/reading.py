@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 1000
 
+T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 Named = TypeVar("Named", Pool, Node, Peer, Tenant, Token)
 
@@ -71,7 +72,7 @@ def read_many(store: Store, kind: Kind[V], parts: Sequence[tuple[str, ...]]) -> 
     """The values that exist of those with these parts, in few requests."""
     wanted = {kind.key(*each): each for each in parts}
     items = store.get_many(list(wanted)).values()
-    return {wanted[found.key]: found.value for found in _decodable(kind, items)}
+    return {wanted[found.key]: found.value for found in decodable(kind, items)}
 
 
 def find(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) -> Found[Named]:
@@ -86,19 +87,28 @@ def find(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) 
 def scan(store: Store, kind: Kind[V], *parts: object) -> Listing[V]:
     """Every value of a kind whose key begins with these parts."""
     prefix = kind.prefix(*parts)
-    for _ in range(3):
-        try:
-            return scan_at(store, kind, prefix)
-        except Compacted:
-            continue  # between two pages; the next try starts at the new revision
-    return scan_at(store, kind, prefix)
+    return _in_one_go(lambda: scan_at(store, kind, prefix))
 
 
 def scan_at(store: Store, kind: Kind[V], prefix: str, revision: int = 0) -> Listing[V]:
     """Every value below a prefix as of a revision; 0 is now. Raises `Compacted`."""
     walk = _Walk(store, (prefix,), PAGE, "", revision)
-    items = _decodable(kind, walk)
+    items = decodable(kind, walk)
     return Listing(items, walk.revision)
+
+
+def scan_all(store: Store, prefix: str) -> list[KeyValue]:
+    """Every key below a prefix, of whatever kind, as stored; see `decodable`."""
+    return _in_one_go(lambda: list(_Walk(store, (prefix,), PAGE, "", 0)))
+
+
+def _in_one_go(read_pages: Callable[[], T]) -> T:
+    for _ in range(3):
+        try:
+            return read_pages()
+        except Compacted:
+            continue  # between two pages; the next try starts at the new revision
+    return read_pages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +148,7 @@ def page(
     for item in walk:
         if all(mark in item.value for each in where for mark in each.marks):
             found += [
-                each
-                for each in _decodable(kind, (item,))
-                if all(wanted.holds(each.value) for wanted in where)
+                each for each in decodable(kind, (item,)) if all(wanted.holds(each.value) for wanted in where)
             ]
         if len(found) > limit:
             return Listing(tuple(found[:limit]), walk.revision, found[limit - 1].key)
@@ -178,7 +186,8 @@ def _found(kind: Kind[V], item: KeyValue) -> Found[V]:
     return Found(decode(kind.model, item.value, key=item.key), item.key, item.mod_revision)
 
 
-def _decodable(kind: Kind[V], items: Iterable[KeyValue]) -> tuple[Found[V], ...]:
+def decodable(kind: Kind[V], items: Iterable[KeyValue]) -> tuple[Found[V], ...]:
+    """The values of one kind among these keys. One that does not decode is left out, and logged."""
     found = []
     for item in items:
         if kind.parts(item.key) is None:

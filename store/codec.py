@@ -9,6 +9,7 @@ import json
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from store.errors import Corrupt
 from store.model import Value
@@ -32,7 +33,7 @@ def decode(model: type[V], data: bytes, *, key: str = "") -> V:
         Corrupt: not JSON, another schema version, or not a valid value of the model; names `key`.
     """
     try:
-        body = json.loads(data)
+        body = from_json(data)
         if not isinstance(body, dict) or body.pop("v", None) != SCHEMA_VERSION:
             raise Corrupt(key, f"not a {model.__name__} of schema version {SCHEMA_VERSION}")
         return model.model_validate(body)

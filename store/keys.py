@@ -32,6 +32,7 @@ brings it and nobody else's. A prefix is written with `-` in place of `/`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -94,18 +95,19 @@ class Kind(Generic[V]):
 
     def parts(self, key: str) -> tuple[str, ...] | None:
         """The parts of a key of this family; None when the key is of another."""
-        want = (ROOT + self.template).split("/")
-        have = key.split("/")
-        if len(want) != len(have):
-            return None
-        found = [given for place, given in zip(want, have, strict=True) if place == "{}"]
-        return tuple(found) if ROOT + self.template.format(*found) == key else None
+        match = _pattern(self.template).fullmatch(key)
+        return match and match.groups()
 
 
 @cache
 def _shape(template: str) -> tuple[str, int]:
     """A template for `%`, and how many places it has."""
     return ROOT + template.replace("{}", "%s"), template.count("{}")
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(re.escape(ROOT + template).replace(r"\{\}", "([^/]*)"))
 
 
 def _part(part: object) -> str:

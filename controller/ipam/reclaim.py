@@ -17,29 +17,26 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from controller.ipam import units
+from controller.ipam.below import SAID, Below
 from controller.ipam.committer import Committer
 from controller.ipam.gone import Gone
-from controller.ipam.holdings import Holdings
+from controller.ipam.holdings import Held, Holdings
 from controller.ipam.orphans import free_orphans
 from controller.ipam.release import Cooldowns, let_go
 from controller.ipam.unit import Unit
-from controller.ipam.units import Cooling
 from controller.ipam.window import Window
-from controller.reading import Found, scan
+from controller.reading import Found
 from store import keys
 from store.client import Compare, DeletePrefix, Store
-from store.model import Address, AddressState, Block, Endpoint, EndpointState
+from store.model import Address, AddressState, Endpoint, EndpointState
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Nodes: while one is read, the endpoints of others end."""
 
 LOGGED = 50
 """Endpoints named in one line of the log."""
-
-SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
-"""What the programs of a node say of it."""
 
 
 class Reclaimer:
@@ -68,17 +65,19 @@ class Reclaimer:
         Args:
             others: all nodes that are gone, this one included.
         """
-        holdings = Holdings(self._store)
-        window: Window[Endpoint | None] = Window(self._committer)
-        proof = gone.proof()
-        for found in scan(self._store, keys.NODE_ENDPOINTS, gone.name).items:
-            unit, ends = self._plan(found, holdings, proof, gone.name, others)
+        below = Below.read(self._store, gone.name)
+        holdings = Holdings(self._store, below.blocks)
+        window: Window[Endpoint | None] = Window(self._committer, gone.proof())
+        for found in below.endpoints:
+            unit, ends = self._plan(found, holdings, gone.name, others)
             if unit is not None:
                 window.submit(unit, found.value if ends else None)
         ended = [endpoint for endpoint in window.drain() if endpoint is not None]
         if window.lease_expired:
             self._cooldowns.forget()
-        self._sweep(gone)
+        if below.said:
+            # Nobody is there to take back what the node said.
+            self._store.txn(gone.proof(), tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID))
         _tell(gone.name, ended)
         return ended
 
@@ -86,7 +85,6 @@ class Reclaimer:
         self,
         copy: Found[Endpoint],
         holdings: Holdings,
-        proof: tuple[Compare, ...],
         node: str,
         others: Mapping[str, Gone],
     ) -> tuple[Unit | None, bool]:
@@ -95,13 +93,13 @@ class Reclaimer:
         # Written with the copy, in the same transaction: the same value at the same revision.
         record = Found(endpoint, keys.ENDPOINTS.key(endpoint.id), copy.mod_revision)
         held = holdings.of(endpoint)
-        for former in sorted({left for _, address in held for left in address.left} - {node}):
+        proof: tuple[Compare, ...] = ()
+        for former in sorted({left for each in held for left in each.address.value.left} - {node}):
             also = self._proof_of(former, endpoint.id, others)
             if also is None:
                 if endpoint.state is EndpointState.RELEASING:
                     return None, False
-                marked = units.mark_releasing(record)
-                return Unit((*marked.compares, *proof), marked.ops), False
+                return units.mark_releasing(record), False
             proof = (*proof, *also)
         return self._end(record, held, proof, holdings), True
 
@@ -114,24 +112,19 @@ class Reclaimer:
     def _end(
         self,
         record: Found[Endpoint],
-        held: list[tuple[Block, Address]],
+        held: list[Held],
         proof: tuple[Compare, ...],
         holdings: Holdings,
     ) -> Unit:
         now = self._clock()
         cooling = []
-        for block, address in held:
+        for each in held:
+            address = each.address.value
             if address.state is AddressState.ASSIGNED:
-                pool = holdings.pool(block.pool)
+                pool = holdings.pool(address.pool)
                 lease_id = self._cooldowns.lease(pool.cooldown_s if pool else 0)
-                cooling.append(Cooling(block, units.cooling(address, now), lease_id))
+                cooling.append(units.cooling(each.address, each.owner, now, lease_id))
         return units.release(record, proof, cooling)
-
-    def _sweep(self, gone: Gone) -> None:
-        """Remove what the node said: nobody is there to take it back."""
-        prefixes = [kind.prefix(gone.name) for kind in SAID]
-        if any(self._store.range(prefix, limit=1).items for prefix in prefixes):
-            self._store.txn(gone.proof(), tuple(DeletePrefix(prefix) for prefix in prefixes))
 
 
 def _tell(node: str, ended: list[Endpoint]) -> None:

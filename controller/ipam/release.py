@@ -133,9 +133,10 @@ class Releaser:
         """Each address cools down as its own pool says."""
         now = self._clock()
         return [
-            Cooling(
-                each.block.value,
-                units.cooling(each.address.value, now),
+            units.cooling(
+                each.address,
+                each.block.value.node,
+                now,
                 self._cooldowns.lease(each.pool.value.cooldown_s if cooldown else 0),
             )
             for each in held

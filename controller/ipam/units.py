@@ -21,6 +21,7 @@ from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
 from store.client import Absent, Compare, Delete, Op, PrefixEmpty, Put
+from store.codec import encode
 from store.model import (
     Address,
     AddressState,
@@ -39,8 +40,11 @@ from store.model import (
 class Cooling:
     """What becomes of an address whose endpoint ends: a key under a lease, or none when that is 0."""
 
-    block: Block
+    key: str
+    owner: str
+    """The node that has the block."""
     address: Address
+    """What it becomes."""
     lease_id: int
 
 
@@ -111,14 +115,9 @@ def release(endpoint: Found[Endpoint], gone: Sequence[Compare], cooling: Sequenc
         Delete(keys.NODE_ENDPOINTS.key(value.node, value.id)),
     ]
     for each in cooling:
-        block, address = each.block, each.address.address
-        ops.append(
-            put(keys.ADDRESSES, each.address, block.pool, block.cidr, address, lease_id=each.lease_id)
-            if each.lease_id
-            else Delete(keys.ADDRESSES.key(block.pool, block.cidr, address))
-        )
-        if block.node != value.node:
-            ops.append(Delete(keys.DISPLACED.key(block.node, address)))
+        ops.append(Put(each.key, encode(each.address), each.lease_id) if each.lease_id else Delete(each.key))
+        if each.owner != value.node:
+            ops.append(Delete(keys.DISPLACED.key(each.owner, each.address.address)))
     return Unit((endpoint.unchanged(), *gone), tuple(ops), _charge(value, -1))
 
 
@@ -160,9 +159,10 @@ def move(
     return Unit(tuple(compares), tuple(ops))
 
 
-def cooling(address: Address, since: datetime) -> Address:
-    """What an address key becomes when its endpoint is gone."""
-    return address.model_copy(update={"state": AddressState.COOLDOWN, "since": since, "left": ()})
+def cooling(held: Found[Address], owner: str, since: datetime, lease_id: int) -> Cooling:
+    """What an address key becomes when its endpoint is gone; `owner` is the node that has the block."""
+    after = held.value.model_copy(update={"state": AddressState.COOLDOWN, "since": since, "left": ()})
+    return Cooling(held.key, owner, after, lease_id)
 
 
 def give_back(claims: Sequence[Found[Block]]) -> Unit:

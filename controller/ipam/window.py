@@ -1,8 +1,9 @@
 """Many units through the committer: merged into large ones, of which some are under way at a time.
 
 So a hundred thousand units cost a few thousand transactions, and a request of somebody else is in one of the
-next. Units are merged with those of the same tenant, so that a merged one has one charge. When it does not
-hold, its parts are committed one by one: each is lost on its own account.
+next. Units are merged with those of the same tenant, so that a merged one has one charge. What all of them
+rest on is compared once in each. When a merged one does not hold, its parts are committed one by one: each
+is lost on its own account.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 from controller.ipam.committer import Committer
 from controller.ipam.tally import Charge
-from controller.ipam.unit import Unit, merged
+from controller.ipam.unit import Unit
 from store.client import Compare
 from store.errors import LeaseExpired
 
 UNDER_WAY = 2
-FULL = 96
+FULL = 120
 """Operations, or compares, of a merged unit: the committer may have to add some of its own."""
 
 T = TypeVar("T")
@@ -32,23 +34,21 @@ class _Load(Generic[T]):
 
     parts: list[tuple[Unit, T]] = field(default_factory=list)
     ops: int = 0
-    compares: set[Compare] = field(default_factory=set)
-
-    def has_room(self, unit: Unit) -> bool:
-        new = sum(compare not in self.compares for compare in unit.compares)
-        return max(self.ops + len(unit.ops), len(self.compares) + new) <= FULL
+    compares: int = 0
 
     def add(self, unit: Unit, stands_for: T) -> None:
         self.parts.append((unit, stands_for))
         self.ops += len(unit.ops)
-        self.compares.update(unit.compares)
+        self.compares += len(unit.compares)
 
 
 class Window(Generic[T]):
     """Commits units that do not meet, and remembers what the applied ones stood for. One thread at a time."""
 
-    def __init__(self, committer: Committer) -> None:
+    def __init__(self, committer: Committer, proof: tuple[Compare, ...] = ()) -> None:
+        """`proof` is what must hold for each of the units, beside what it compares itself."""
         self._committer = committer
+        self._proof = proof
         self._loads: dict[str | None, _Load[T]] = {}
         self._under_way: deque[tuple[Future[int], list[tuple[Unit, T]]]] = deque()
         self._applied: list[T] = []
@@ -59,7 +59,7 @@ class Window(Generic[T]):
         """Queue a unit. Blocking while too many are under way. Raises what the committer does."""
         tenant = unit.charge.tenant if unit.charge else None
         load = self._loads.setdefault(tenant, _Load())
-        if load.parts and not load.has_room(unit):
+        if load.parts and not self._has_room(load, unit):
             self._send(load)
             load = self._loads[tenant] = _Load()
         load.add(unit, stands_for)
@@ -74,19 +74,27 @@ class Window(Generic[T]):
         applied, self._applied = self._applied, []
         return applied
 
+    def _has_room(self, load: _Load[T], unit: Unit) -> bool:
+        compares = len(self._proof) + load.compares + len(unit.compares)
+        return max(load.ops + len(unit.ops), compares) <= FULL
+
     def _send(self, load: _Load[T]) -> None:
         if len(self._under_way) >= UNDER_WAY:
             self._settle()
-        units = [unit for unit, _ in load.parts]
-        whole = replace(merged(units), charge=_total(units))
+        whole = self._whole([unit for unit, _ in load.parts])
         self._under_way.append((self._committer.submit(whole), load.parts))
+
+    def _whole(self, units: Sequence[Unit]) -> Unit:
+        """One unit that does what all of these do. A compare that is made twice does no harm."""
+        compares = chain(self._proof, *(unit.compares for unit in units))
+        return Unit(tuple(compares), tuple(chain(*(unit.ops for unit in units))), _total(units))
 
     def _settle(self) -> None:
         future, parts = self._under_way.popleft()
         if self._holds(future):
             self._applied.extend(stands_for for _, stands_for in parts)
         elif len(parts) > 1:
-            alone = [(self._committer.submit(unit), stands_for) for unit, stands_for in parts]
+            alone = [(self._committer.submit(self._whole([unit])), stands_for) for unit, stands_for in parts]
             self._applied.extend(stands_for for each, stands_for in alone if self._holds(each))
 
     def _holds(self, future: Future[int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ def parse_address(given: Any) -> IPAddress:
     if not isinstance(given, str):
         raise ValueError("expected an IPv4 or IPv6 address as text, such as 10.64.0.7")
     try:
-        address = ip_address(given)
+        address = _parsed(given)
     except ValueError:
         raise ValueError(
             f"{given[:64]!r} is not an IPv4 or IPv6 address; expected one such as 10.64.0.7"
@@ -41,6 +42,12 @@ def parse_address(given: Any) -> IPAddress:
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise ValueError(f"{given[:64]!r} carries a zone; leave out the part from the percent sign on")
     return address
+
+
+@lru_cache(maxsize=1 << 12)
+def _parsed(given: str) -> IPAddress:
+    """Costs more than the rest of a value; the same address is in several values, read together."""
+    return ip_address(given)
 
 
 def parse_ipv4_address(given: Any) -> IPv4Address:
