@@ -108,7 +108,7 @@ class Finaliser:
 
     def _follow(self) -> None:
         """List, then watch until the watch breaks or it is time to list again."""
-        listing = scan(self._store, keys.ENDPOINTS)
+        listing = scan(self._store, keys.ENDPOINTS, mark=RELEASING)
         releasing = [each.id for each in listing.values if each.state is EndpointState.RELEASING]
         with ThreadPoolExecutor(AT_ONCE, "finaliser") as pool:
             self._end_all(pool, releasing)

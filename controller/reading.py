@@ -84,16 +84,16 @@ def find(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) 
     return found
 
 
-def scan(store: Store, kind: Kind[V], *parts: object) -> Listing[V]:
-    """Every value of a kind whose key begins with these parts."""
+def scan(store: Store, kind: Kind[V], *parts: object, mark: bytes = b"") -> Listing[V]:
+    """Every value of a kind whose key begins with these parts, and in whose stored form `mark` occurs."""
     prefix = kind.prefix(*parts)
-    return _in_one_go(lambda: scan_at(store, kind, prefix))
+    return _in_one_go(lambda: scan_at(store, kind, prefix, mark=mark))
 
 
-def scan_at(store: Store, kind: Kind[V], prefix: str, revision: int = 0) -> Listing[V]:
-    """Every value below a prefix as of a revision; 0 is now. Raises `Compacted`."""
+def scan_at(store: Store, kind: Kind[V], prefix: str, revision: int = 0, *, mark: bytes = b"") -> Listing[V]:
+    """Likewise below a prefix, as of a revision; 0 is now. Raises `Compacted`."""
     walk = _Walk(store, (prefix,), PAGE, "", revision)
-    items = decodable(kind, walk)
+    items = decodable(kind, (item for item in walk if mark in item.value))
     return Listing(items, walk.revision)
 
 
