@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from store.errors import Corrupt
 from store.model import Value
@@ -33,12 +34,29 @@ def decode(model: type[V], data: bytes, *, key: str = "") -> V:
         Corrupt: not JSON, another schema version, or not a valid value of the model; names `key`.
     """
     try:
-        body = from_json(data)
-        if not isinstance(body, dict) or body.pop("v", None) != SCHEMA_VERSION:
-            raise Corrupt(key, f"not a {model.__name__} of schema version {SCHEMA_VERSION}")
-        return model.model_validate(body)
-    except (ValueError, ValidationError) as fault:
+        return model.model_validate(fields(data, key=key))
+    except ValidationError as fault:
         raise Corrupt(key, f"not a valid {model.__name__}: {fault}") from fault
+
+
+def fields(data: bytes, *, key: str = "") -> dict[str, Any]:
+    """The fields of what `encode` made, in its order, unchecked: a fifth of the cost of `decode`.
+
+    Raises:
+        Corrupt: not JSON, or another schema version; names `key`.
+    """
+    try:
+        body = from_json(data)
+    except ValueError as fault:
+        raise Corrupt(key, f"not JSON: {fault}") from fault
+    if not isinstance(body, dict) or body.pop("v", None) != SCHEMA_VERSION:
+        raise Corrupt(key, f"not a value of schema version {SCHEMA_VERSION}")
+    return body
+
+
+def encode_fields(given: Mapping[str, Any]) -> bytes:
+    """The bytes that `encode` makes of the value with these fields."""
+    return _OPENING + to_json(given)[1:]
 
 
 def field(data: bytes, name: str) -> str | None:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from controller.ipam import blocks
-from controller.reading import Found, read, scan
+from controller.reading import Found, read, scan_all
 from store import keys
 from store.client import Store
-from store.model import Address, Block, Endpoint, IPAddress, IPNetwork, Pool
+from store.codec import fields
+from store.errors import Corrupt
+from store.model import Block, Endpoint, IPAddress, IPNetwork, Pool
+
+log = logging.getLogger(__name__)
+
+NEEDED = frozenset({"address", "pool", "endpoint", "state"})
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """An address key, and whose block the address is in."""
 
-    address: Found[Address]
+    key: str
+    address: Mapping[str, Any]
+    """The fields of the `Address`, as stored."""
     owner: str
 
 
@@ -29,12 +39,12 @@ class Holdings:
         self._claims = {(found.value.pool, found.value.cidr): found.value for found in claims}
         self._pools: dict[str, Pool | None] = {}
         self._known: set[tuple[str, IPNetwork]] = set()
-        self._held: dict[tuple[str, IPAddress], Held] = {}
+        self._held: dict[tuple[str, str], Held] = {}
 
     def of(self, endpoint: Endpoint) -> list[Held]:
         """The address keys that an endpoint holds."""
         there = (self._at(name, address) for address, name in endpoint.placed)
-        return [held for held in there if held is not None and held.address.value.endpoint == endpoint.id]
+        return [held for held in there if held is not None and held.address.get("endpoint") == endpoint.id]
 
     def pool(self, name: str) -> Pool | None:
         """A pool; None when there is none."""
@@ -44,11 +54,10 @@ class Holdings:
         return self._pools[name]
 
     def _at(self, pool_name: str, address: IPAddress) -> Held | None:
-        held = self._held.get((pool_name, address))
-        if held is None and (pool := self.pool(pool_name)) is not None:
+        place = pool_name, str(address)
+        if place not in self._held and (pool := self.pool(pool_name)) is not None:
             self._learn(pool.name, blocks.block_of(pool, address))
-            held = self._held.get((pool_name, address))
-        return held
+        return self._held.get(place)
 
     def _learn(self, pool: str, cidr: IPNetwork) -> None:
         if (pool, cidr) in self._known:
@@ -56,8 +65,18 @@ class Holdings:
         self._known.add((pool, cidr))
         owner = self._owner(pool, cidr)
         if owner is not None:
-            for found in scan(self._store, keys.ADDRESSES, pool, cidr).items:
-                self._held[pool, found.value.address] = Held(found, owner)
+            for key, address in self._addresses(pool, cidr):
+                self._held[pool, key.rsplit("/", 1)[1]] = Held(key, address, owner)
+
+    def _addresses(self, pool: str, cidr: IPNetwork) -> Iterator[tuple[str, dict[str, Any]]]:
+        for item in scan_all(self._store, keys.ADDRESSES.prefix(pool, cidr)):
+            try:
+                found = fields(item.value, key=item.key)
+                if not found.keys() >= NEEDED:
+                    raise Corrupt(item.key, "not a valid Address")
+                yield item.key, found
+            except Corrupt as fault:
+                log.error("event=corrupt-value key=%s why=%r", item.key, str(fault))
 
     def _owner(self, pool: str, cidr: IPNetwork) -> str | None:
         if (pool, cidr) in self._claims:

@@ -77,7 +77,8 @@ class Reclaimer:
             self._cooldowns.forget()
         if below.said:
             # Nobody is there to take back what the node said.
-            self._store.txn(gone.proof(), tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID))
+            sweep = tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID)
+            self._committer.commit(Unit(gone.proof(), sweep))
         _tell(gone.name, ended)
         return ended
 
@@ -94,7 +95,7 @@ class Reclaimer:
         record = Found(endpoint, keys.ENDPOINTS.key(endpoint.id), copy.mod_revision)
         held = holdings.of(endpoint)
         proof: tuple[Compare, ...] = ()
-        for former in sorted({left for each in held for left in each.address.value.left} - {node}):
+        for former in sorted({left for each in held for left in each.address.get("left", ())} - {node}):
             also = self._proof_of(former, endpoint.id, others)
             if also is None:
                 if endpoint.state is EndpointState.RELEASING:
@@ -119,11 +120,10 @@ class Reclaimer:
         now = self._clock()
         cooling = []
         for each in held:
-            address = each.address.value
-            if address.state is AddressState.ASSIGNED:
-                pool = holdings.pool(address.pool)
+            if each.address["state"] == AddressState.ASSIGNED:
+                pool = holdings.pool(each.address["pool"])
                 lease_id = self._cooldowns.lease(pool.cooldown_s if pool else 0)
-                cooling.append(units.cooling(each.address, each.owner, now, lease_id))
+                cooling.append(units.cooling(each.key, each.address, each.owner, now, lease_id))
         return units.release(record, proof, cooling)
 
 

@@ -134,7 +134,8 @@ class Releaser:
         now = self._clock()
         return [
             units.cooling(
-                each.address,
+                each.address.key,
+                each.address.value.model_dump(),
                 each.block.value.node,
                 now,
                 self._cooldowns.lease(each.pool.value.cooldown_s if cooldown else 0),

@@ -12,16 +12,17 @@ After each of them, and so after a crash between any two, the store obeys these 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
 from store.client import Absent, Compare, Delete, Op, PrefixEmpty, Put
-from store.codec import encode
+from store.codec import encode_fields
 from store.model import (
     Address,
     AddressState,
@@ -43,8 +44,8 @@ class Cooling:
     key: str
     owner: str
     """The node that has the block."""
-    address: Address
-    """What it becomes."""
+    address: IPAddress | str
+    becomes: bytes
     lease_id: int
 
 
@@ -115,9 +116,9 @@ def release(endpoint: Found[Endpoint], gone: Sequence[Compare], cooling: Sequenc
         Delete(keys.NODE_ENDPOINTS.key(value.node, value.id)),
     ]
     for each in cooling:
-        ops.append(Put(each.key, encode(each.address), each.lease_id) if each.lease_id else Delete(each.key))
+        ops.append(Put(each.key, each.becomes, each.lease_id) if each.lease_id else Delete(each.key))
         if each.owner != value.node:
-            ops.append(Delete(keys.DISPLACED.key(each.owner, each.address.address)))
+            ops.append(Delete(keys.DISPLACED.key(each.owner, each.address)))
     return Unit((endpoint.unchanged(), *gone), tuple(ops), _charge(value, -1))
 
 
@@ -159,10 +160,18 @@ def move(
     return Unit(tuple(compares), tuple(ops))
 
 
-def cooling(held: Found[Address], owner: str, since: datetime, lease_id: int) -> Cooling:
-    """What an address key becomes when its endpoint is gone; `owner` is the node that has the block."""
-    after = held.value.model_copy(update={"state": AddressState.COOLDOWN, "since": since, "left": ()})
-    return Cooling(held.key, owner, after, lease_id)
+def cooling(key: str, address: Mapping[str, Any], owner: str, since: datetime, lease_id: int) -> Cooling:
+    """What an address key becomes when its endpoint is gone.
+
+    Args:
+        key: of the address.
+        address: the fields of its `Address`.
+        owner: the node that has the block.
+        since: now.
+        lease_id: the lease that ends the cooldown; 0 for none.
+    """
+    after = {**address, "state": AddressState.COOLDOWN.value, "since": since, "left": ()}
+    return Cooling(key, owner, address["address"], encode_fields(after), lease_id)
 
 
 def give_back(claims: Sequence[Found[Block]]) -> Unit:
