@@ -81,7 +81,7 @@ class Reclaiming:
             self._tell(each, ended)
 
     def _sweep(self) -> None:
-        """Free addresses of endpoints that do not exist, every few minutes: all of the store is looked at."""
+        """Free and remove what stands for nothing, every few minutes: all of the store is looked at."""
         if time.monotonic() < self._sweep_at:
             return
         for address in self._reclaimer.free_orphans():
@@ -90,6 +90,8 @@ class Reclaiming:
             self._events.record(
                 Severity.WARNING, "reclaimed", "address", str(address.address), detail, node=address.node
             )
+        for key in self._reclaimer.remove_leftovers():
+            log.warning("event=leftover-removed key=%s", key)
         self._sweep_at = time.monotonic() + SWEEP_S
 
     def _tell(self, gone: Gone, ended: list[Endpoint]) -> None:

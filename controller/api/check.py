@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from controller.api.noun import Answer, Noun, Operation
 from controller.ipam.check import Finding, State, check
+from controller.ipam.leftovers import names_below, registered
 from controller.reading import read, scan
 from controller.services import services
 from store import keys
@@ -65,4 +66,5 @@ def _read(store: Store, nodes: list[str]) -> State:
         attached=frozenset(
             (node, each.endpoint) for node in nodes for each in scan(store, keys.ATTACHMENTS, node).values
         ),
+        strangers=sorted(set(names_below(store)) - registered(store)),
     )

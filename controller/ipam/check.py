@@ -59,11 +59,20 @@ class State:
     """Of the nodes whose agents live."""
     attached: frozenset[tuple[str, str]]
     """Node and endpoint of each attachment."""
+    strangers: Sequence[str]
+    """Nodes that are not registered, and have keys of their own."""
 
 
 def check(state: State) -> list[Finding]:
     """Everything that is not as it should be, by kind."""
-    return [*_addresses(state), *_copies(state), *_exceptions(state), *_held(state), *_not_held(state)]
+    return [
+        *_addresses(state),
+        *_copies(state),
+        *_exceptions(state),
+        *_strangers(state),
+        *_held(state),
+        *_not_held(state),
+    ]
 
 
 def _addresses(state: State) -> Iterator[Finding]:
@@ -134,8 +143,22 @@ def _exceptions(state: State) -> Iterator[Finding]:
                 keys=[keys.DISPLACED.key(owner, address)],
                 detail=f"what node {owner} is told of who holds {address} of its block is not so",
                 cause=BY_HAND,
-                cure="move the endpoint to another node and back: polder endpoint move",
+                cure="move the endpoint to another node and back: polder endpoint move"
+                if (owner, address) in wanted
+                else "it is removed within minutes, if the endpoint does not hold the address there",
             )
+
+
+def _strangers(state: State) -> Iterator[Finding]:
+    for node in state.strangers:
+        yield Finding(
+            kind="keys-without-node",
+            severity=Severity.WARNING,
+            keys=[keys.node_prefix(node)],
+            detail=f"there are keys of node {node}, which is not registered",
+            cause="one of its programs wrote once more after it was deleted, or somebody did by hand",
+            cure=f"stop its programs, and they are removed within minutes; or create node {node} again",
+        )
 
 
 def _held(state: State) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from controller.ipam.below import SAID, Below
 from controller.ipam.committer import Committer
 from controller.ipam.gone import Gone
 from controller.ipam.holdings import Held, Holdings
+from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
 from controller.ipam.release import Cooldowns, let_go
 from controller.ipam.unit import Unit
@@ -51,6 +52,10 @@ class Reclaimer:
     def free_orphans(self) -> list[Address]:
         """Free addresses of endpoints that do not exist; returns those that were freed. Blocking."""
         return free_orphans(self._store, self._committer)
+
+    def remove_leftovers(self) -> list[str]:
+        """Remove keys below nodes that stand for nothing; returns those that are gone. Blocking."""
+        return remove_leftovers(self._store, self._committer)
 
     def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Endpoint]]]:
         """`reclaim` for each of the nodes, some at a time; yields those that lost something. Blocking."""

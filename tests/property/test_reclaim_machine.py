@@ -156,6 +156,14 @@ class Plan(RuleBasedStateMachine):
         self._attempt(lambda: self.duty.take(gone))
         self.store.meets.clear()
 
+    @rule(met=meets)
+    def remove_leftovers(self, met: list[str | None]) -> None:
+        """There are none: whatever happens meanwhile, nothing that is needed goes."""
+        for each in met:
+            self.store.meets.append(partial(rise, self.judge, each) if each in NODES else each)
+        self._attempt(self.duty.reclaimer.remove_leftovers)
+        self.store.meets.clear()
+
     @rule(endpoint_id=ids, node=nodes, met=meets)
     def is_reclaimed_while_it_comes_back(self, endpoint_id: str, node: str, met: list[str | None]) -> None:
         """The sequence that matters most."""

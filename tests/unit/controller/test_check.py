@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
 from controller.reading import put, read
 from store import keys
 from store.client import Delete, Op
-from store.model import Address, Alive, Endpoint, HeldEndpoint, Holding, Program
+from store.model import Address, Alive, Displaced, Endpoint, HeldEndpoint, Holding, Program
 from tests.support.gone import attach
 from tests.unit.controller.conftest import NOW, Api
 
@@ -99,3 +100,39 @@ def test_an_address_of_no_endpoint_is_freed_unless_a_node_holds_it(whole: Api) -
     whole.store.txn([], [Delete(keys.ATTACHMENTS.key("node-2", "ghost"))])
     assert free_orphans(whole.store, whole.parts.committer) == [STRAY]
     assert kinds(whole) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "endpoint", "address"),
+    [("node-1", "ghost", "10.64.0.3"), ("node-1", "a", "10.64.0.1"), ("node-3", "b", "10.64.0.3")],
+)
+def test_an_exception_that_stands_for_nothing_goes(
+    whole: Api, owner: str, endpoint: str, address: str
+) -> None:
+    before = whole.stored()
+    stray = put(keys.DISPLACED, Displaced(address=address, endpoint=endpoint, node="node-2"), owner, address)
+    whole.store.txn([], [stray])
+    assert kinds(whole) == ["exception-differs"]
+    assert remove_leftovers(whole.store, whole.parts.committer) == [stray.key]
+    assert whole.stored() == before, "and the exception that is needed stays"
+
+
+def test_keys_below_no_node_go_once_none_of_its_programs_lives(whole: Api) -> None:
+    before = whole.stored()
+    attach(whole.store, record(whole, "a"), "ghost")
+    says(whole, "ghost", ("a", "10.64.0.1"))
+    assert "keys-without-node" in kinds(whole)
+    assert remove_leftovers(whole.store, whole.parts.committer) == []
+    whole.store.txn([], [Delete(keys.ALIVE.key("ghost", "agent"))])
+    assert kinds(whole) == ["keys-without-node"]
+    assert remove_leftovers(whole.store, whole.parts.committer) == [keys.node_prefix("ghost")]
+    assert whole.stored() == before
+
+
+@pytest.mark.parametrize("kind", [keys.NODE_ENDPOINTS, keys.NODE_BLOCKS])
+def test_keys_below_no_node_stay_while_something_is_said_to_be_there(
+    whole: Api, kind: keys.Kind[Endpoint]
+) -> None:
+    attach(whole.store, record(whole, "a"), "ghost")
+    whole.store.txn([], [put(kind, record(whole, "a"), "ghost", "a")])
+    assert remove_leftovers(whole.store, whole.parts.committer) == []
