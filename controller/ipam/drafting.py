@@ -86,37 +86,8 @@ class Drafter:
         """
         plan = known.plan(request)
         picked = self._pick(plan, request.scope, more)
-        addresses = tuple(each.spot.address for each in picked)
-        pools = tuple(each.pool.value.name for each in picked)
-        # Each part was checked where it came in; a thousand of these are made at a time.
-        endpoint = Endpoint.model_construct(
-            id=endpoint_id,
-            uid=uid,
-            node=request.node,
-            tenant=request.tenant,
-            pools=pools,
-            addresses=addresses,
-            mac=blocks.mac_of(addresses[0]),
-            mtu_bytes=plan.node.value.mtu_bytes,
-            labels=dict(request.labels),
-            state=EndpointState.ASSIGNED,
-        )
-        now = self._clock()
-        held = [
-            Address.model_construct(
-                address=address,
-                pool=pool,
-                endpoint=endpoint_id,
-                node=request.node,
-                state=AddressState.ASSIGNED,
-                since=now,
-                tenant=request.tenant,
-                by=request.by,
-                request=request.request,
-                left=(),
-            )
-            for address, pool in endpoint.placed
-        ]
+        endpoint = _endpoint(request, endpoint_id, uid, plan, picked)
+        held = _held(request, endpoint, self._clock())
         compares = [compare for want in plan.asked for compare in want.compares]
         compares += (each.pool.unchanged() for each in picked)
         compares += (plan.node.unchanged(), *guards)
@@ -234,3 +205,40 @@ def _in_use(held: Address, scope: Scope) -> Problem:
         else f"{held.address} cools down after endpoint {held.endpoint}; it is free some seconds later"
     )
     return Problem("address-in-use", f"{why}; ask for another, or leave address out")
+
+
+# Each part of these two was checked where it came in; a thousand of them are made at a time.
+
+
+def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
+    addresses = tuple(each.spot.address for each in picked)
+    return Endpoint.model_construct(
+        id=endpoint_id,
+        uid=uid,
+        node=request.node,
+        tenant=request.tenant,
+        pools=tuple(each.pool.value.name for each in picked),
+        addresses=addresses,
+        mac=blocks.mac_of(addresses[0]),
+        mtu_bytes=plan.node.value.mtu_bytes,
+        labels=dict(request.labels),
+        state=EndpointState.ASSIGNED,
+    )
+
+
+def _held(request: Request, endpoint: Endpoint, since: datetime) -> list[Address]:
+    return [
+        Address.model_construct(
+            address=address,
+            pool=pool,
+            endpoint=endpoint.id,
+            node=request.node,
+            state=AddressState.ASSIGNED,
+            since=since,
+            tenant=request.tenant,
+            by=request.by,
+            request=request.request,
+            left=(),
+        )
+        for address, pool in endpoint.placed
+    ]
