@@ -47,8 +47,9 @@ class Replay:
             self._address(parts[-1], decode(Address, value, key=key) if value else None)
         elif (parts := keys.ENDPOINTS.parts(key)) is not None:
             self._record(parts[0], decode(Endpoint, value, key=key) if value else None)
-        elif (parts := keys.USAGE.parts(key)) is not None and value:
-            self._told[parts[0]] = decode(Usage, value, key=key)
+        elif (parts := keys.USAGE.parts(key)) is not None:
+            # A tenant that holds nothing has no key.
+            self._told[parts[0]] = decode(Usage, value, key=key) if value else Usage(tenant=parts[0])
             self._counted.add(parts[0])
         elif (parts := keys.TENANTS.parts(key)) is not None and value:
             self._limits[parts[0]] = decode(Tenant, value, key=key)

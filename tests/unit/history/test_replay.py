@@ -67,6 +67,11 @@ GOOD: dict[str, list[list[Op]]] = {
     "cooled down, then another's": [ASSIGNED, COOLED, [gone(held(WEB))], [record(DB), held(DB)]],
     "freed, then another's": [ASSIGNED, FREED, [record(DB), held(DB)]],
     "counted": [[QUOTA], [record(RED), held(RED), used(1)], [*FREED, used(0)]],
+    "the last one goes, and the sum with it": [
+        [QUOTA],
+        [record(RED), held(RED), used(1)],
+        [*FREED, gone(used(1))],
+    ],
 }
 BAD: dict[str, list[list[Op]]] = {
     "taken over for a moment": [ASSIGNED, [record(DB), held(DB)], [gone(record(DB)), held(WEB)]],
@@ -77,6 +82,7 @@ BAD: dict[str, list[list[Op]]] = {
     "counted too late": [[QUOTA], [record(RED), held(RED)], [used(1)]],
     "counted and not there": [[QUOTA], [used(1)]],
     "freed and still counted": [[QUOTA], [record(RED), held(RED), used(1)], FREED],
+    "the sum goes and one is held": [[QUOTA], [record(RED), held(RED), used(1)], [gone(used(1))]],
     "more than the quota": [
         [QUOTA],
         [record(RED), held(RED), used(1)],
