@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import json
-import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Self
 
 import pytest
 
@@ -25,150 +20,37 @@ from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from pki.directory import Directory
 from store import keys
-from store.client import Delete, DeletePrefix
+from store.client import Delete
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import Attachment
+from tests.support.controllers import SOON_S, TOKEN, Controller, Start, exchange, plant
 from tests.support.ipam import check
 
+pytest_plugins = ["tests.support.etcd", "tests.support.serving"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 
-SOON_S = 20
 CALLERS = MAX_IN_HAND + 24
-TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-class Controller:
-    """`python -m controller` on a free port of loopback. A context manager: alive on entry, ended on exit."""
-
-    def __init__(self, log: Path, *options: str, cafile: Path | None = None, host: str = "127.0.0.1") -> None:
-        self._log = log
-        self._argv = [sys.executable, "-m", "controller", "--listen", f"{host}:0", *options]
-        self._context = ssl.create_default_context(cafile=str(cafile)) if cafile else None
-        self.process: subprocess.Popen[bytes] | None = None
-        self.port = 0
-
-    def connect(self) -> http.client.HTTPConnection:
-        if self._context:
-            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self._context)
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-
-    def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """One request on a connection of its own: status and decoded body."""
-        connection = self.connect()
-        try:
-            return exchange(connection, method, path, body, **headers)
-        finally:
-            connection.close()
-
-    def ready(self) -> bool:
-        return self.send("GET", "/readyz")[0] == 200
-
-    def end(self, number: int = signal.SIGTERM, deadline_s: float = 10) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(deadline_s)
-
-    def said(self) -> str:
-        return self._log.read_text()
-
-    def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        line = wait_until(
-            lambda: re.search(r"event=listening address=\S+:(\d+)", self.said()) or self.process.poll(),  # type: ignore[union-attr]
-            SOON_S,
-            "the controller to listen",
-        )
-        assert isinstance(line, re.Match), self.said()
-        self.port = int(line[1])
-        wait_until(self._answers, SOON_S, "the controller to answer")
-        return self
-
-    def _answers(self) -> bool:
-        try:
-            return self.send("GET", "/healthz")[0] == 200
-        except OSError:
-            return False
-
-    def __exit__(self, *_: object) -> None:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-def exchange(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None, **headers: str
-) -> tuple[int, Any]:
-    text = None if body is None else json.dumps(body)
-    sent = {"Content-Type": "application/json"} if body is not None else {}
-    connection.request(method, path, text, {**sent, **headers})
-    answer = connection.getresponse()
-    data = answer.read()
-    return answer.status, json.loads(data) if data else None
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    with EtcdServer(tmp_path_factory.mktemp("etcd")) as server:
-        yield server
-
-
-@pytest.fixture
-def store(etcd: EtcdServer) -> Iterator[EtcdStore]:
-    """Direct access to an etcd that holds nothing of Polder."""
-    opened = EtcdStore(EtcdConfig(etcd.endpoints))
-    opened.txn([], [DeletePrefix(keys.ROOT)])
-    yield opened
-    check(opened)
-    opened.close()
-
-
-Start = Callable[..., Controller]
-
-
-@pytest.fixture
-def start(etcd: EtcdServer, tmp_path: Path) -> Iterator[Start]:
-    """Starts controllers on the etcd; all are ended with the test."""
-    started: list[Controller] = []
-
-    def run(*options: str, **more: Any) -> Controller:
-        log = tmp_path / f"controller-{len(started)}.log"
-        started.append(Controller(log, "--etcd", etcd.url, *options, **more).__enter__())
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.__exit__()
-
-
-def plant(controller: Controller, nodes: int = 2, **pool: Any) -> None:
-    """A pool and some nodes."""
-    assert controller.send("POST", "/v1/pools", {"name": "p", "cidr": "10.64.0.0/20", **pool})[0] == 201
-    for number in range(nodes):
-        assert controller.send("POST", "/v1/nodes", {"name": f"n{number}", "asn": 64512})[0] == 201
 
 
 def test_an_endpoint_lives_from_its_request_to_the_end_of_its_cooldown(
-    store: EtcdStore, start: Start
+    truth: EtcdStore, start: Start
 ) -> None:
     api = start()
-    wait_until(api.ready, SOON_S, "etcd")
     plant(api, cooldown_s=1)
     status, made = api.send("POST", "/v1/endpoints", {"id": "a", "node": "n0"})
     assert (status, made["addresses"]) == (201, ["10.64.0.1"])
     assert api.send("POST", "/v1/endpoints", {"id": "a", "node": "n0"}) == (200, made)
     assert api.send("PATCH", "/v1/endpoints/a", {"node": "n1"})[1]["node"] == "n1"
     assert api.send("GET", "/v1/endpoints")[1]["items"][0]["node"] == "n1"
-    check(store)
+    check(truth)
     attachment = Attachment(
         endpoint="a", node="n1", addresses=("10.64.0.1",), netns="/run/netns/x", ifname="eth0", boot_id="b"
     )
-    store.txn([], [put(keys.ATTACHMENTS, attachment, "n1", "a")])
+    truth.txn([], [put(keys.ATTACHMENTS, attachment, "n1", "a")])
     status, releasing = api.send("DELETE", "/v1/endpoints/a")
     assert (status, releasing["state"], releasing["attached"]) == (202, "releasing", True)
-    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
+    truth.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
     wait_until(lambda: api.send("GET", "/v1/endpoints/a")[0] == 404, SOON_S, "the endpoint to end")
     assert api.send("GET", "/v1/addresses/10.64.0.1")[1]["state"] == "cooldown"
     assert api.send("DELETE", "/v1/pools/p")[0] == 409
@@ -178,12 +60,12 @@ def test_an_endpoint_lives_from_its_request_to_the_end_of_its_cooldown(
     assert api.send("DELETE", "/v1/pools/p")[0] == 204
     for number in range(2):
         assert api.send("DELETE", f"/v1/nodes/n{number}")[0] == 204
-    left = {item.key for item in store.range(keys.ROOT).items if "/leader/" not in item.key}
+    left = {item.key for item in truth.range(keys.ROOT).items if "/leader/" not in item.key}
     assert left <= {keys.ROOT + "cluster"}
 
 
 def test_threads_of_callers_at_two_controllers_all_get_addresses_of_their_own(
-    store: EtcdStore, start: Start
+    truth: EtcdStore, start: Start
 ) -> None:
     pair = [start(), start()]
     plant(pair[0])
@@ -201,11 +83,11 @@ def test_threads_of_callers_at_two_controllers_all_get_addresses_of_their_own(
     with ThreadPoolExecutor(16) as pool:
         given = [address for each in pool.map(call, range(16)) for address in each]
     assert len(set(given)) == len(given) == 320
-    assert len(scan(store, keys.ENDPOINTS).items) == 320
-    check(store)
+    assert len(scan(truth, keys.ENDPOINTS).items) == 320
+    check(truth)
 
 
-def test_callers_with_one_id_get_one_endpoint(store: EtcdStore, start: Start) -> None:
+def test_callers_with_one_id_get_one_endpoint(truth: EtcdStore, start: Start) -> None:
     pair = [start(), start()]
     plant(pair[0])
     with ThreadPoolExecutor(16) as pool:
@@ -217,15 +99,15 @@ def test_callers_with_one_id_get_one_endpoint(store: EtcdStore, start: Start) ->
         )
     assert sorted(status for status, _ in answers) == [200] * 15 + [201]
     assert len({tuple(made["addresses"]) for _, made in answers}) == 1
-    assert len(scan(store, keys.ADDRESSES).items) == 1
+    assert len(scan(truth, keys.ADDRESSES).items) == 1
 
 
 def test_another_controller_ends_endpoints_when_the_elected_one_is_killed(
-    store: EtcdStore, start: Start
+    truth: EtcdStore, start: Start
 ) -> None:
     pair = [start(), start()]
     plant(pair[0], cooldown_s=0)
-    leader = wait_until(lambda: store.get(keys.leader("release")), SOON_S, "an election")
+    leader = wait_until(lambda: truth.get(keys.leader("release")), SOON_S, "an election")
     assert leader is not None
     pids = {str(each.process.pid): each for each in pair if each.process}
     elected = pids.pop(leader.value.decode().rpartition(":")[2])
@@ -234,10 +116,10 @@ def test_another_controller_ends_endpoints_when_the_elected_one_is_killed(
     attachment = Attachment(
         endpoint="a", node="n0", addresses=("10.64.0.1",), netns="/run/netns/x", ifname="eth0", boot_id="b"
     )
-    store.txn([], [put(keys.ATTACHMENTS, attachment, "n0", "a")])
+    truth.txn([], [put(keys.ATTACHMENTS, attachment, "n0", "a")])
     assert other.send("DELETE", "/v1/endpoints/a")[0] == 202
     elected.end(signal.SIGKILL)
-    store.txn([], [Delete(keys.ATTACHMENTS.key("n0", "a"))])
+    truth.txn([], [Delete(keys.ATTACHMENTS.key("n0", "a"))])
     began = time.monotonic()
     wait_until(lambda: other.send("GET", "/v1/endpoints/a")[0] == 404, SOON_S, "the endpoint to end")
     assert time.monotonic() - began < 6
@@ -284,13 +166,12 @@ def test_a_hung_etcd_does_not_take_the_controller_along(tmp_path: Path) -> None:
         finally:
             server.resume()
         wait_until(api.ready, SOON_S, "the controller to be ready")
-        store = EtcdStore(EtcdConfig(server.endpoints))
-        check(store)
-        store.close()
+        with closing(EtcdStore(EtcdConfig(server.endpoints))) as store:
+            check(store)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_promptly(store: EtcdStore, start: Start, number: signal.Signals) -> None:
+def test_a_signal_ends_it_promptly(start: Start, number: signal.Signals) -> None:
     api = start()
     with closing(api.connect()) as idle:
         assert exchange(idle, "GET", "/healthz")[0] == 200
@@ -316,9 +197,7 @@ def test_a_signal_ends_it_promptly_while_etcd_hangs(tmp_path: Path) -> None:
             server.resume()
 
 
-def test_a_taken_port_is_refused_by_the_second_controller(
-    store: EtcdStore, start: Start, etcd: EtcdServer
-) -> None:
+def test_a_taken_port_is_refused_by_the_second_controller(start: Start, etcd: EtcdServer) -> None:
     api = start()
     argv = [sys.executable, "-m", "controller", "--listen", f"127.0.0.1:{api.port}", "--etcd", etcd.url]
     second = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
@@ -328,7 +207,7 @@ def test_a_taken_port_is_refused_by_the_second_controller(
     assert api.send("GET", "/healthz")[0] == 200
 
 
-def test_after_a_kill_the_port_is_free_and_the_data_there(store: EtcdStore, start: Start) -> None:
+def test_after_a_kill_the_port_is_free_and_the_data_there(start: Start) -> None:
     api = start()
     plant(api)
     api.end(signal.SIGKILL)
@@ -338,7 +217,7 @@ def test_after_a_kill_the_port_is_free_and_the_data_there(store: EtcdStore, star
     assert [pool["name"] for pool in again.send("GET", "/v1/pools")[1]["items"]] == ["p"]
 
 
-def test_with_tls_and_tokens_it_serves_other_hosts(store: EtcdStore, start: Start, tmp_path: Path) -> None:
+def test_with_tls_and_tokens_it_serves_other_hosts(start: Start, tmp_path: Path) -> None:
     authority = Directory.create(tmp_path / "pki")
     pair = authority.issue("controller", ["127.0.0.1"])
     tokens = tmp_path / "tokens"
@@ -354,7 +233,7 @@ def test_with_tls_and_tokens_it_serves_other_hosts(store: EtcdStore, start: Star
     connection.close()
 
 
-def test_a_body_that_is_too_large_is_refused_on_the_wire(store: EtcdStore, start: Start) -> None:
+def test_a_body_that_is_too_large_is_refused_on_the_wire(start: Start) -> None:
     api = start()
     status, problem = api.send("POST", "/v1/pools", {"name": "x" * (2 << 20)})
     assert (status, problem["type"]) == (413, "/problems/too-large")
@@ -367,9 +246,7 @@ def test_a_body_that_is_too_large_is_refused_on_the_wire(store: EtcdStore, start
     connection.close()
 
 
-def test_after_a_refusal_the_connection_can_be_used_again(
-    store: EtcdStore, start: Start, tmp_path: Path
-) -> None:
+def test_after_a_refusal_the_connection_can_be_used_again(start: Start, tmp_path: Path) -> None:
     """The body is read, though nobody wants it: else the client would see a closed connection at times."""
     api = start()
     plant(api)

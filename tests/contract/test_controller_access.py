@@ -13,7 +13,7 @@ import pytest
 
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
-from tests.contract.test_controller import SOON_S, TOKEN, Controller
+from tests.support.controllers import SOON_S, TOKEN, Controller
 
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 

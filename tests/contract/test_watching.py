@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,16 @@ from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from pki.directory import Directory
 from store import keys
-from store.client import DeletePrefix, Put
+from store.client import Put
 from store.codec import encode
 from store.etcd import EtcdStore
-from store.etcd_config import EtcdConfig
-from tests.contract.test_controller import SOON_S, Controller, exchange
+from tests.support.controllers import SOON_S, Controller, Start, exchange, plant
 
+pytest_plugins = ["tests.support.etcd", "tests.support.serving"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 
 WATCHERS = 200
 FEW_THREADS = 8
-
-Start = Callable[..., Controller]
 
 
 class Watcher:
@@ -61,48 +59,11 @@ class Watcher:
         self.connection.close()
 
 
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    with EtcdServer(tmp_path_factory.mktemp("etcd")) as server:
-        yield server
-
-
-@pytest.fixture
-def store(etcd: EtcdServer) -> Iterator[EtcdStore]:
-    """Direct access to an etcd that holds nothing of Polder."""
-    opened = EtcdStore(EtcdConfig(etcd.endpoints))
-    opened.txn([], [DeletePrefix(keys.ROOT)])
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def start(store: EtcdStore, etcd: EtcdServer, tmp_path: Path) -> Iterator[Start]:
-    """Starts controllers that are ready; all are ended with the test."""
-    started: list[Controller] = []
-
-    def run(*options: str, **more: Any) -> Controller:
-        log = tmp_path / f"controller-{len(started)}.log"
-        api = Controller(log, "--etcd", etcd.url, *options, **more).__enter__()
-        started.append(api)
-        wait_until(api.ready, SOON_S, "the controller to be ready")
-        return api
-
-    yield run
-    for each in started:
-        each.__exit__()
-
-
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     """Closes what a test opened."""
     with ExitStack() as opened:
         yield opened
-
-
-def plant(api: Controller) -> None:
-    assert api.send("POST", "/v1/pools", {"name": "p", "cidr": "10.64.0.0/20"})[0] == 201
-    assert api.send("POST", "/v1/nodes", {"name": "n0", "asn": 64512})[0] == 201
 
 
 def threads(api: Controller) -> int:
@@ -154,7 +115,7 @@ def test_polls_cost_no_thread_either(start: Start, stack: ExitStack) -> None:
     assert threads(api) < before + FEW_THREADS
 
 
-def test_a_watcher_goes_on_at_another_controller_and_loses_nothing(store: EtcdStore, start: Start) -> None:
+def test_a_watcher_goes_on_at_another_controller_and_loses_nothing(truth: EtcdStore, start: Start) -> None:
     one, other = start(), start()
     plant(one)
     watcher = Watcher(one, "/v1/endpoints?watch=sse")
@@ -162,8 +123,8 @@ def test_a_watcher_goes_on_at_another_controller_and_loses_nothing(store: EtcdSt
     make(one, ["a", "b"])
     assert watcher.ids(2) == ["a", "b"]
     # What group commit does: many things at one revision. The watcher leaves in the middle of it.
-    found = scan(store, keys.ENDPOINTS).items
-    store.txn([], [Put(each.key, encode(each.value)) for each in found])
+    found = scan(truth, keys.ENDPOINTS).items
+    truth.txn([], [Put(each.key, encode(each.value)) for each in found])
     assert watcher.ids(1) == ["a"]
     watcher.close()
     one.end()
@@ -226,13 +187,13 @@ def test_a_head_and_a_body_that_ends_early_keep_the_connection_in_order(start: S
 
 
 def test_what_was_deleted_at_the_compacted_revision_is_not_passed_over(
-    store: EtcdStore, start: Start
+    truth: EtcdStore, start: Start
 ) -> None:
     api = start()
     plant(api)
     assert api.send("DELETE", "/v1/pools/p")[0] == 204
-    gone = store.range(keys.ROOT).revision
-    store.compact(gone)
+    gone = truth.range(keys.ROOT).revision
+    truth.compact(gone)
     assert api.send("GET", f"/v1/pools?watch=poll&since={gone - 1}&wait_s=0")[0] in {200, 410}
     assert api.send("GET", f"/v1/pools?watch=poll&since={gone - 1}&wait_s=20")[0] == 410
     assert api.send("GET", f"/v1/pools?watch=poll&since={gone}&wait_s=0")[0] == 200
