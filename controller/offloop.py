@@ -26,8 +26,12 @@ class OffLoop:
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         return aside(self._store.txn, compares, ops)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> Watch:
-        return self._store.watch(prefixes, start_revision=start_revision, previous=previous)
+    def watch(
+        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+    ) -> Watch:
+        return self._store.watch(
+            prefixes, start_revision=start_revision, previous=previous, in_order=in_order
+        )
 
     def grant(self, ttl_s: int) -> int:
         return aside(self._store.grant, ttl_s)

@@ -180,10 +180,20 @@ class Store(Protocol):
         """
         ...
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> Watch:
+    def watch(
+        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+    ) -> Watch:
         """Watch every key that begins with one of `prefixes`, from `start_revision` on, inclusive.
 
-        With `previous` each change tells what the key held before, unless that is compacted.
+        Iterating raises `Compacted` when that revision is compacted, or is the very one that was compacted
+        at: what was deleted there is no longer known.
+
+        Args:
+            prefixes: what the keys begin with.
+            start_revision: the first that is told, which may be still to come; 0 is from now on.
+            previous: each change tells what the key held before, unless that is compacted.
+            in_order: the order of revisions holds across the prefixes too. It costs a look at every
+                change to the keys between them.
         """
         ...
 

@@ -181,10 +181,14 @@ class EtcdStore:
         response = self._call("txn", request, write=bool(ops))
         return TxnResult(response.succeeded, response.header.revision)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> EtcdWatch:
-        creates = [wire.watch_fields(prefix, start_revision, previous) for prefix in prefixes]
+    def watch(
+        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+    ) -> EtcdWatch:
+        spans = [wire.hull(prefixes)] if in_order else [wire.span(prefix) for prefix in prefixes]
+        creates = [wire.watch_fields(span, start_revision, previous) for span in spans]
+        wanted = tuple(prefix.encode() for prefix in prefixes)
         try:
-            watch = EtcdWatch(self, self._members[self._current], creates)
+            watch = EtcdWatch(self, self._members[self._current], creates, start_revision, wanted)
         except ValueError as error:
             raise Unavailable(f"the store was closed ({error})") from error
         with self._lock:
@@ -308,7 +312,16 @@ class EtcdStore:
 class EtcdWatch:
     """An open watch; see `store.client.Watch`. One stream carries the watches of all prefixes."""
 
-    def __init__(self, store: EtcdStore, member: _Member, creates: Sequence[wire.Fields]) -> None:
+    def __init__(
+        self,
+        store: EtcdStore,
+        member: _Member,
+        creates: Sequence[wire.Fields],
+        start_revision: int,
+        wanted: tuple[bytes, ...],
+    ) -> None:
+        self._start_revision = start_revision
+        self._wanted = wanted
         self._closed = threading.Event()
         self._store = store
         self._member = member
@@ -324,7 +337,7 @@ class EtcdWatch:
         try:
             response = next(self._stream)
             if not response.canceled:
-                return wire.changes(response.events)
+                return wire.changes(response.events, self._start_revision, self._wanted)
             reason, compacted = response.cancel_reason, response.compact_revision
             fault = watch_canceled(reason, compacted, endpoint=self._member.url)
         except StopIteration:

@@ -62,9 +62,20 @@ def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
     return {"compare": [_compare(each) for each in compares], "success": [_op(each) for each in ops]}
 
 
-def watch_fields(prefix: str, start_revision: int, previous: bool) -> Fields:
-    """A WatchCreateRequest. No fragments: each answer then holds whole transactions."""
-    return {**span(prefix), "start_revision": start_revision, "prev_kv": previous}
+def hull(prefixes: Iterable[str]) -> Fields:
+    """The smallest half-open range that holds every key that begins with one of `prefixes`."""
+    spans = [span(prefix) for prefix in prefixes]
+    ends = [each["range_end"] for each in spans]
+    return {"key": min(each["key"] for each in spans), "range_end": b"\0" if b"\0" in ends else max(ends)}
+
+
+def watch_fields(span: Fields, start_revision: int, previous: bool) -> Fields:
+    """A WatchCreateRequest. No fragments: each answer then holds whole transactions.
+
+    It begins one revision early, which `changes` leaves out: etcd lets a watch begin at the very revision
+    that is compacted, and then says nothing of what was deleted there. 0 is from now on.
+    """
+    return {**span, "start_revision": start_revision and max(1, start_revision - 1), "prev_kv": previous}
 
 
 def permission_fields(prefix: str, *, write: bool) -> Fields:
@@ -77,9 +88,13 @@ def key_value(kv: Any) -> KeyValue:
     return KeyValue(kv.key.decode(), kv.value, kv.create_revision, kv.mod_revision, kv.lease)
 
 
-def changes(events: Iterable[Any]) -> tuple[Change, ...]:
-    """Our values of mvccpb.Events."""
-    return tuple(map(_change, events))
+def changes(events: Iterable[Any], start_revision: int, prefixes: tuple[bytes, ...]) -> tuple[Change, ...]:
+    """Our values of the mvccpb.Events from a revision on whose keys begin with one of these prefixes."""
+    return tuple(
+        _change(event)
+        for event in events
+        if event.kv.mod_revision >= start_revision and event.kv.key.startswith(prefixes)
+    )
 
 
 def _change(event: Any) -> Change:

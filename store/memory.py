@@ -96,7 +96,9 @@ class MemoryStore:
                 raise Unavailable("the answer was lost", outcome_unknown=True)
             return TxnResult(True, self._history.revision)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> MemoryWatch:
+    def watch(
+        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+    ) -> MemoryWatch:
         with self._changed:
             self._begin()
             return MemoryWatch(self, tuple(prefixes), start_revision, previous=previous)
@@ -235,7 +237,7 @@ class MemoryWatch:
         if self._outages != self._store._outages:
             raise Unavailable("the store went away")
         history = self._store._history
-        if self._next < history.compacted:
+        if max(1, self._next - 1) < history.compacted:
             raise Compacted(history.compacted)
         for revision, changes in history.since(self._next):
             self._next = revision + 1

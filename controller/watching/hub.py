@@ -137,10 +137,8 @@ class Hub:
                     return None
                 self._wake.clear()
                 try:
-                    # One revision too early, which everybody leaves out: etcd lets a watch begin at the very
-                    # revision that is compacted, and then says nothing of what was deleted there.
                     self._watch = self._store.watch(
-                        [self._topic.kind.prefix()], start_revision=max(1, self._reached), previous=True
+                        [self._topic.kind.prefix()], start_revision=self._reached + 1, previous=True
                     )
                 except Unavailable:
                     pass

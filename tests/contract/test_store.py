@@ -451,8 +451,45 @@ def test_compaction_forgets_what_was_before(store: Store, prefix: str) -> None:
     with pytest.raises(Compacted) as caught:
         take(watch, 1)
     assert caught.value.compact_revision == kept
-    watch = store.watch([prefix], start_revision=kept)
-    assert names(take(watch, 2)) == [("put", prefix + "a"), ("put", prefix + "a")]
+    watch = store.watch([prefix], start_revision=kept + 1)
+    assert names(take(watch, 1)) == [("put", prefix + "a")]
+    watch.close()
+
+
+def test_a_watch_from_the_compacted_revision_never_passes_over_what_was_deleted_there(
+    store: Store, prefix: str
+) -> None:
+    put(store, prefix + "a")
+    gone = store.txn([], [Delete(prefix + "a")]).revision
+    after = put(store, prefix + "b")
+    store.compact(gone)
+    with pytest.raises(Compacted):
+        take(store.watch([prefix], start_revision=gone), 1)
+    watch = store.watch([prefix], start_revision=gone + 1)
+    assert [change.item.mod_revision for change in take(watch, 1) if isinstance(change, Changed)] == [after]
+    watch.close()
+
+
+def test_a_watch_in_order_tells_of_its_prefixes_and_nothing_between(store: Store, prefix: str) -> None:
+    start = put(store, prefix + "c/1")
+    for name in ("a/1", "b/1", "c/2", "a/2", "d/1", "c/3", "a", "b"):
+        put(store, prefix + name)
+    both = store.txn([], [Put(prefix + "c/1", b""), Put(prefix + "b/2", b""), Delete(prefix + "a/1")])
+    watch = store.watch([prefix + "c/", prefix + "a/"], start_revision=start, in_order=True)
+    told = names(take(watch, 7))
+    assert told == [
+        ("put", prefix + "c/1"),
+        ("put", prefix + "a/1"),
+        ("put", prefix + "c/2"),
+        ("put", prefix + "a/2"),
+        ("put", prefix + "c/3"),
+        ("put", prefix + "c/1"),
+        ("del", prefix + "a/1"),
+    ]
+    assert both.succeeded
+    put(store, prefix + "b/3")
+    put(store, prefix + "a/3")
+    assert names(take(watch, 1)) == [("put", prefix + "a/3")]
     watch.close()
 
 

@@ -102,6 +102,15 @@ def test_a_list_after_compaction_tells_the_difference_exactly(store: Store, pref
     assert next(items) == Put(prefix + "a/last", b"v", last)
 
 
+def test_what_was_deleted_at_the_compacted_revision_is_told(store: Store, prefix: str, feed: Feed) -> None:
+    put(store, prefix + "a/gone", prefix + "a/same")
+    items = iter(feed)
+    until_in_sync(items)
+    gone = store.txn([], [client.Delete(prefix + "a/gone")]).revision
+    store.compact(gone)
+    assert until_in_sync(items) == [Delete(prefix + "a/gone", gone), InSync(gone)]
+
+
 def test_a_list_on_demand_tells_nothing_twice(store: Store, prefix: str, feed: Feed) -> None:
     put(store, prefix + "a/1")
     items = iter(feed)

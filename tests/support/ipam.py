@@ -78,8 +78,10 @@ class FlakyStore:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return self.inner.get_many(keys)
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False) -> Watch:
-        return self.inner.watch(prefixes, start_revision=start_revision)
+    def watch(
+        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+    ) -> Watch:
+        return self.inner.watch(prefixes, start_revision=start_revision, previous=previous, in_order=in_order)
 
     def grant(self, ttl_s: int) -> int:
         return self.inner.grant(ttl_s)
