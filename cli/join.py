@@ -7,8 +7,6 @@ verified. The options file is written last: it is there when everything that it 
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from cli.directory import directory_option
 from cli.failure import Exit, Failure
 from cli.link import ServerLink
 from cli.rest import Json
@@ -27,7 +26,6 @@ from pki.certificate import PkiError, fingerprint, key_pem, load_cert, new_key, 
 from pki.directory import Pair, read_cert, read_identity, read_key
 from pki.join_token import JoinToken
 
-DEFAULT_DIR = "/etc/polder"
 JOIN_PATH = "/v1/join"
 AGAIN = "join anew: polder node join-token NODE, then polder agent join TOKEN here"
 
@@ -78,15 +76,7 @@ class Place:
         return self.path / "controller.url"
 
 
-directory_option = click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIR,
-    show_default=True,
-    help="Where this node's key, certificates and options are.",
-)
+at_directory = directory_option("/etc/polder", "Where this node's key, certificates and options are.")
 
 
 @click.command()
@@ -94,7 +84,7 @@ directory_option = click.option(
 @click.option(
     "--controller", "url", metavar="URL", required=True, help="A controller, such as https://polder:8443."
 )
-@directory_option
+@at_directory
 @click.option(
     "--ca",
     type=click.Path(path_type=Path),
@@ -188,19 +178,18 @@ def _next_steps(place: Place, node: str) -> list[str]:
 
 
 @click.command()
-@directory_option
+@at_directory
 @click.option("--controller", "url", metavar="URL", help="A controller.  [default: the one it joined with]")
 @click.option(
     "--within-days", metavar="N", type=int, help="Only if the certificate ends within so many days."
 )
-@click.option("--then", "command", metavar="COMMAND", help="Run this when there is a new certificate.")
-def renew(directory: Path, url: str | None, within_days: int | None, command: str | None) -> None:
+def renew(directory: Path, url: str | None, within_days: int | None) -> None:
     """Renew this node's certificate, for the same key.
 
     \b
-    polder agent renew --within-days 30 --then "systemctl try-restart polder-agent polder-speaker"
+    polder agent renew --within-days 60
 
-    The programs read it when they start. One that has ended cannot be renewed: then join anew.
+    Agent and speaker take it up by themselves. One that has ended cannot be renewed: then join anew.
     """
     place = Place(directory)
     try:
@@ -219,8 +208,6 @@ def renew(directory: Path, url: str | None, within_days: int | None, command: st
     except PkiError as fault:
         raise Failure(str(fault)) from None
     click.echo(f"polder: the new certificate is good until {ends:%Y-%m-%d}")
-    if command and (status := subprocess.run(shlex.split(command), check=False).returncode):
-        raise Failure(f"{command} ended with {status}")
 
 
 def _ask(link: ServerLink, method: str, path: str, body: Json | None = None) -> Json:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cli.directory import directory_option
 from cli.example import examples
 from cli.failure import Failure
 from cli.options import chosen_output, output_option
@@ -17,19 +18,10 @@ from cli.output import Column, field, print_json, print_table
 from pki.certificate import PkiError, alternative_names, common_name, fingerprint
 from pki.directory import CONTROLLER, ETCD, Directory, init, read_cert
 
-DEFAULT_DIR = "/etc/polder/pki"
 RENEW_DAYS = 30
 """Renew from then on: time enough for a holiday."""
 
-directory_option = click.option(
-    "--dir",
-    "directory",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=DEFAULT_DIR,
-    show_default=True,
-    help="Where authority and certificates are.",
-)
+at_directory = directory_option("/etc/polder/pki", "Where authority and certificates are.")
 
 
 def _pki_errors(function: Callable[..., None]) -> Callable[..., None]:
@@ -53,7 +45,7 @@ def command() -> None:
 @command.command(
     "init", epilog=examples("polder pki init --san etcd-1.example.net --san 192.0.2.10 --san 192.0.2.11")
 )
-@directory_option
+@at_directory
 @click.option(
     "--san",
     "sans",
@@ -104,7 +96,7 @@ def _next_steps(directory: Path, host: str) -> Iterable[str]:
 
 
 @command.command(epilog=examples("polder pki show", "polder pki show -o json"))
-@directory_option
+@at_directory
 @output_option
 @click.pass_context
 @_pki_errors
@@ -148,7 +140,7 @@ def _row(path: Path, now: datetime) -> dict[str, Any]:
     )
 )
 @click.argument("name")
-@directory_option
+@at_directory
 @click.option(
     "--san",
     "sans",
@@ -161,8 +153,11 @@ def issue(name: str, directory: Path, sans: tuple[str, ...]) -> None:
     """Issue or renew a certificate, for one year.
 
     NAME is its common name, which etcd takes for the user. With --san it is a server's, without a client's
-    only. A key that is there is kept. What uses it reads it at its next start.
+    only. A key that is there is kept. Etcd and Polder's programs take it up by themselves; the REST API of a
+    controller shows it from the next start on.
     """
     pair = Directory.open(directory).issue(name, sans)
     ends = read_cert(pair.cert, "").not_valid_after_utc
-    click.echo(f"polder: wrote {pair.cert}, good until {ends:%Y-%m-%d}; restart what uses it")
+    click.echo(f"polder: wrote {pair.cert}, good until {ends:%Y-%m-%d}")
+    if name == CONTROLLER:
+        click.echo("polder: restart each controller, one after the other, before the former ends")

@@ -67,21 +67,27 @@ class Authority:
         return cls(Identity(cert, key))
 
     def issue(
-        self, public_key: ec.EllipticCurvePublicKey, name: str, sans: Sequence[str] = ()
+        self,
+        public_key: ec.EllipticCurvePublicKey,
+        name: str,
+        sans: Sequence[str] = (),
+        *,
+        lifetime: datetime.timedelta = LIFETIME,
     ) -> x509.Certificate:
-        """A certificate for one year.
+        """A certificate.
 
         Args:
             public_key: whose it is.
             name: the common name, at most 64 characters.
             sans: host names and addresses of a server; without any it is a client's only.
+            lifetime: from now on.
         """
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if sans:
             # Members of etcd are clients of each other, a controller is one of etcd.
             usages.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
         builder = (
-            _builder(_name(name), self.cert.subject, public_key, LIFETIME)
+            _builder(_name(name), self.cert.subject, public_key, lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)

@@ -29,8 +29,9 @@ from pyetcd import etcdrpc
 from store import etcd_wire as wire
 from store.client import MAX_TXN_OPS, Change, Compare, KeyValue, Op, Range, TxnResult
 from store.errors import Compacted, Invalid, LeaseExpired, StoreError, Unavailable
-from store.etcd_config import EtcdConfig, target
+from store.etcd_config import EtcdConfig, Pems, target
 from store.etcd_faults import OLD_RIGHTS, translate, unavailable, watch_canceled
+from store.etcd_tls import TlsFiles
 from store.stride import Strides
 
 HAS_LEADER = (("hasleader", "true"),)
@@ -75,13 +76,14 @@ log = logging.getLogger(__name__)
 
 
 class _Member:
-    """One endpoint and its channel."""
+    """One endpoint and its channel. What began before the certificates changed ends on the former channel."""
 
-    def __init__(self, url: str, config: EtcdConfig) -> None:
+    def __init__(self, url: str, tls: TlsFiles) -> None:
         self.url = url
-        self._config = config
+        self._tls = tls
         self._lock = threading.Lock()
-        self._channel: Any = None
+        self._pems: Pems | None = None
+        self._channels: list[Any] = []
         self._closed = False
         self._methods: dict[str, Any] = {}
 
@@ -90,22 +92,27 @@ class _Member:
         with self._lock:
             if self._closed:
                 raise ValueError(f"the channel to {self.url} was closed")  # as gRPC does
-            if self._channel is None:
-                self._channel = self._open()
-                self._methods = _methods(self._channel)
+            pems = self._tls.pems()
+            if pems is not self._pems:
+                self._channels.append(self._open(pems))
+                self._methods = _methods(self._channels[-1])
+                self._pems = pems
+                for older in self._channels[:-2]:
+                    older.close()
+                del self._channels[:-2]
             return self._methods[name]
 
     def close(self) -> None:
         """Close the channel for good; calls in flight end as canceled."""
         with self._lock:
             self._closed = True
-            if self._channel is not None:
-                self._channel.close()
+            for channel in self._channels:
+                channel.close()
 
-    def _open(self) -> Any:
+    def _open(self, pems: Pems) -> Any:
         if not self.url.startswith("https:"):
             return grpc.insecure_channel(target(self.url), options=CHANNEL_OPTIONS)
-        credentials = grpc.ssl_channel_credentials(*self._config.read_tls())
+        credentials = grpc.ssl_channel_credentials(*pems)
         return grpc.secure_channel(target(self.url), credentials, options=CHANNEL_OPTIONS)
 
 
@@ -136,7 +143,8 @@ class EtcdStore:
 
     def __init__(self, config: EtcdConfig) -> None:
         self._deadline_s = config.deadline_s
-        self._members = tuple(_Member(url, config) for url in config.endpoints)
+        tls = TlsFiles(config)
+        self._members = tuple(_Member(url, tls) for url in config.endpoints)
         self._current = 0
         self._strides = Strides()
         self._closed = False

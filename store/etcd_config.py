@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 DEADLINE_S = 5.0
 CLIENT_PORT = 2379
 
+Pems = tuple[bytes | None, bytes | None, bytes | None]
+"""The PEM texts of CA, key and certificate, in the order that gRPC takes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class EtcdConfig:
@@ -44,8 +47,8 @@ class EtcdConfig:
         if "https" not in schemes and (self.ca or self.cert):
             raise ValueError(f"certificates are of no use with {self.endpoints[0]}; use https://")
 
-    def read_tls(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """The PEM texts of CA, key and certificate, in the order that gRPC takes them. Raises OSError."""
+    def read_tls(self) -> Pems:
+        """What the files hold now. Raises OSError."""
         ca, key, cert = (path.read_bytes() if path else None for path in (self.ca, self.key, self.cert))
         return ca, key, cert
 

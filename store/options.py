@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import ssl
 from pathlib import Path
 
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
+from store.etcd_tls import BadFiles, check_files
 
 DEFAULT_URL = "http://127.0.0.1:2379"
 ENVIRONMENT = "POLDER_ETCD"
@@ -45,9 +45,11 @@ def config(args: argparse.Namespace) -> EtcdConfig:
     try:
         made = EtcdConfig(urls, ca=args.etcd_ca, cert=args.etcd_cert, key=args.etcd_key)
         made.read_tls()
-        _check_files(made)
+        check_files(made)
     except ValueError as fault:
         raise OptionError(f"--etcd: {fault}") from fault
+    except BadFiles as fault:
+        raise OptionError(str(fault)) from fault
     except OSError as fault:
         raise OptionError(f"cannot read {fault.filename}: {fault.strerror}") from fault
     plain = made.plain_and_remote()
@@ -56,24 +58,6 @@ def config(args: argparse.Namespace) -> EtcdConfig:
             f"--etcd: {plain} would carry everything in the clear; use https://, or add --etcd-insecure"
         )
     return made
-
-
-def _check_files(made: EtcdConfig) -> None:
-    """Have the files read by a library that says what is wrong with them. Raises `OptionError`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if made.ca is not None:
-            context.load_verify_locations(made.ca)
-    except ssl.SSLError:
-        raise OptionError(f"--etcd-ca: {made.ca} holds no certificate in PEM") from None
-    try:
-        if made.cert is not None:
-            context.load_cert_chain(made.cert, made.key, password=lambda: "")
-    except ssl.SSLError:
-        raise OptionError(
-            f"--etcd-cert, --etcd-key: {made.cert} and {made.key} are not a certificate and its key in PEM, "
-            "without a password; give the two that were made together"
-        ) from None
 
 
 def open_store(args: argparse.Namespace) -> EtcdStore:
