@@ -16,7 +16,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/unit tests/property
+	$(BIN)/pytest -q -n auto tests/unit tests/property
 
 test: check
 	$(BIN)/pytest -q tests/contract tests/integration tests/fault

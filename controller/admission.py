@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import threading
 
-from flask import Flask, request
-
-from controller import place
 from controller.api.health import OPEN
+from controller.exchange import Exchange
 from controller.problem import Problem
 
 MAX_IN_HAND = 112
@@ -23,16 +21,10 @@ class Admission:
     def __init__(self, limit: int) -> None:
         self._places = threading.Semaphore(limit)
 
-    def guard(self, app: Flask) -> None:
-        """Stand before every request of an application."""
-        app.before_request(self._enter)
-        app.teardown_request(self._leave)
-
-    def _enter(self) -> None:
-        if request.path in OPEN:
+    def enter(self, exchange: Exchange) -> None:
+        """Give a request its place, which it gives back at its end. Raises `Problem` when there is none."""
+        if exchange.path in OPEN:
             return
-        if not place.take(self._places):
+        if not self._places.acquire(blocking=False):
             raise Problem("busy", "too many requests wait for the store", retry_after_s=1)
-
-    def _leave(self, fault: BaseException | None) -> None:
-        place.give_back()
+        exchange.place = self._places

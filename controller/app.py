@@ -1,20 +1,21 @@
-"""The WSGI application: the blueprints over one store, and every error as a problem."""
+"""The WSGI application: the routes over one store, and every error as a problem."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import groupby
 
-from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+from falcon import App, HTTPError, HTTPMethodNotAllowed, HTTPRouteNotFound, Response
 
-from controller import page
+from controller import page, trail
 from controller.admission import MAX_IN_HAND, Admission
+from controller.answer import Answer
 from controller.api.addresses import addresses
 from controller.api.batch import batches
 from controller.api.bgp import bgp
@@ -24,7 +25,7 @@ from controller.api.events import events
 from controller.api.health import health
 from controller.api.joins import joins
 from controller.api.nodes import nodes
-from controller.api.noun import MAX_BODY_BYTES, too_large
+from controller.api.noun import Noun, Route
 from controller.api.peers import peers
 from controller.api.pools import pools
 from controller.api.restore import restore
@@ -33,11 +34,11 @@ from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
 from controller.audit import AuditFile, Auditor
 from controller.auth import Gate
-from controller.gateway import Application
+from controller.exchange import Exchange, begin
 from controller.openapi import document
 from controller.problem import Problem
 from controller.rate import RateLimit
-from controller.services import EXTENSION, Services, utc_now
+from controller.services import Services, utc_now
 from store.client import Store
 from store.errors import Corrupt, Restored, StoreError
 
@@ -94,7 +95,7 @@ def create_app(
     doors: Doors = OPEN_DOORS,
     parts: Services | None = None,
     max_in_hand: int = MAX_IN_HAND,
-) -> Flask:
+) -> Application:
     """The application.
 
     Args:
@@ -104,17 +105,7 @@ def create_app(
         parts: what the handlers work with; made from store and clock when not given.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
-    app = Application("controller", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    app.url_map.merge_slashes = False
-    app.extensions[EXTENSION] = parts or Services.build(store, clock)
-    for noun in NOUNS:
-        app.register_blueprint(noun)
-    _describe(app)
-    _measure(app)
-    shared: Services = app.extensions[EXTENSION]
-    Auditor(shared.clock, doors.audit_file).guard(app)
-    Admission(max_in_hand).guard(app)
+    shared = parts or Services.build(store, clock)
     limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
     gate = Gate(
         shared.bearers,
@@ -124,79 +115,140 @@ def create_app(
         any_host=doors.any_host,
         limit=limit,
     )
-    gate.guard(app)
-    _translate_errors(app)
+    app = Application(Passage(shared, Auditor(shared.clock, doors.audit_file), Admission(max_in_hand), gate))
+    for path, routes in groupby(sorted(ROUTES, key=_path_of), key=_path_of):
+        app.add_route(path, Resource(tuple(routes)))
     return app
 
 
-def _describe(app: Flask) -> None:
-    """The document of the API, for machines and for people; made when somebody first asks for it."""
+class Passage:
+    """What every request goes through, on its way in and on its way out (falcon's middleware)."""
 
-    def openapi() -> Response:
-        return Response(_described()[0], mimetype="application/json")
+    def __init__(self, parts: Services, auditor: Auditor, admission: Admission, gate: Gate) -> None:
+        self._parts = parts
+        self._auditor = auditor
+        self._admission = admission
+        self._gate = gate
 
-    def docs() -> Response:
-        return Response(_described()[1], headers=dict(page.HEADERS), mimetype="text/html")
+    def process_request(self, exchange: Exchange, response: Response) -> None:
+        """Before its route is known."""
+        exchange.services = self._parts
+        begin(exchange)
+        self._auditor.begin(exchange)
+        self._admission.enter(exchange)
+        self._gate.enter(exchange)
 
-    app.add_url_rule("/v1/openapi.json", view_func=openapi)
-    app.add_url_rule("/docs", view_func=docs)
+    def process_resource(
+        self, exchange: Exchange, response: Response, resource: Resource, parts: Mapping[str, str]
+    ) -> None:
+        """Its path has a route, as falcon sees it: to that an empty part is a name too."""
+        if not all(parts.values()):
+            raise HTTPRouteNotFound
+        if exchange.method in resource.methods:
+            self._gate.admit(exchange, str(exchange.uri_template))
+        elif exchange.method != "OPTIONS":
+            raise HTTPMethodNotAllowed(sorted({*resource.methods, "OPTIONS"}))
+
+    def process_response(
+        self, exchange: Exchange, response: Response, resource: Resource | None, succeeded: bool
+    ) -> None:
+        """Its answer is known."""
+        for name, value in exchange.rate_headers.items():
+            response.set_header(name, value)
+        self._auditor.finish(exchange, response)
+        # A path that no route has would make a time series of its own for each.
+        route = exchange.uri_template or "unknown"
+        seconds = time.perf_counter() - exchange.began
+        self._parts.metrics.request(exchange.method, route, response.status_code, seconds)
+        exchange.give_back()
+        trail.end()
+
+
+class Resource:
+    """The routes of one path. falcon looks for its responders by their names."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        responders = {route.method: route.respond for route in routes}
+        if "GET" in responders:
+            responders.setdefault("HEAD", responders["GET"])
+        self.methods = frozenset(responders)
+        for method, respond in responders.items():
+            setattr(self, f"on_{method.lower()}", respond)
+
+
+class Application(App):  # type: ignore[type-arg]
+    """A WSGI application (PEP 3333) whose errors are problems (RFC 9457)."""
+
+    def __init__(self, passage: Passage) -> None:
+        super().__init__(request_type=Exchange, middleware=passage)
+        self.add_error_handler(Exception, _internal)
+        self.add_error_handler(HTTPError, _refused)
+        self.add_error_handler(StoreError, _store_failed)
+        self.add_error_handler(Problem, _render)
+
+
+def _openapi() -> Answer:
+    """The document of the API, for machines."""
+    return Answer(_described()[0])
+
+
+def _docs() -> Answer:
+    """Likewise, for people."""
+    return Answer(_described()[1], media_type="text/html; charset=utf-8", headers=page.HEADERS)
 
 
 @cache
 def _described() -> tuple[str, str]:
-    """The OpenAPI document and the page made from it: the same for everybody."""
+    """The OpenAPI document and the page made from it: the same for everybody, made when first asked for."""
     described = document(each for noun in NOUNS for each in noun.operations)
     return json.dumps(described), page.page(described)
 
 
-def _measure(app: Flask) -> None:
-    metrics = app.extensions[EXTENSION].metrics
+described = Noun("described")
+described.plain("/v1/openapi.json")(_openapi)
+described.plain("/docs")(_docs)
 
-    def start() -> None:
-        g.started = time.perf_counter()
-
-    def finish(response: Response) -> Response:
-        # A path that no route has would make a time series of its own for each.
-        rule = request.url_rule
-        route = rule.rule if rule else "unknown"
-        metrics.request(request.method, route, response.status_code, time.perf_counter() - g.started)
-        return response
-
-    app.before_request(start)
-    app.after_request(finish)
+ROUTES = tuple(route for noun in (*NOUNS, described) for route in noun.routes)
+"""Every route there is."""
 
 
-def _translate_errors(app: Flask) -> None:
-    app.register_error_handler(Problem, _render)
-    app.register_error_handler(StoreError, lambda fault: _render(_store_problem(fault)))
-    app.register_error_handler(HTTPException, lambda fault: _render(_http_problem(fault)))
+def _path_of(route: Route) -> str:
+    return route.path
 
 
-def _render(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, problem.headers())
+def _render(exchange: Exchange, response: Response, problem: Problem, parts: object) -> None:
+    response.status = problem.status
+    response.set_headers(problem.headers())
+    response.text = problem.body()
 
 
-def _store_problem(fault: StoreError) -> Problem:
+def _store_failed(exchange: Exchange, response: Response, fault: StoreError, parts: object) -> None:
+    _render(exchange, response, _store_problem(fault, exchange), parts)
+
+
+def _store_problem(fault: StoreError, exchange: Exchange) -> Problem:
     if isinstance(fault, Corrupt):
         log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
         return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
     if isinstance(fault, Restored):
         return Problem("restoring", str(fault), retry_after_s=RETRY_AFTER_S)
-    log.warning("event=store-failed method=%s path=%s why=%r", request.method, request.path, str(fault))
+    log.warning("event=store-failed method=%s path=%s why=%r", exchange.method, exchange.path, str(fault))
     return Problem("unavailable", f"etcd: {fault}", retry_after_s=RETRY_AFTER_S)
 
 
-def _http_problem(fault: HTTPException) -> Problem:
-    """Flask's own refusals; a 500 is a fault of ours, and Flask has logged its traceback."""
-    if fault.code == 404:
-        return Problem("not-found", f"no such path: {request.path[:256]}; /v1/openapi.json lists them")
-    if fault.code == 405:
-        allowed = ", ".join(sorted(getattr(fault, "valid_methods", None) or ()))
-        return Problem(
-            "method-not-allowed", f"{request.path[:256]} takes {allowed}", headers={"Allow": allowed}
-        )
-    if fault.code == 413:
-        return too_large()
-    if fault.code is not None and fault.code < 500:
-        return Problem("malformed", fault.description or "the request cannot be understood")
-    return Problem("internal", "the controller failed; its log says where")
+def _refused(exchange: Exchange, response: Response, fault: HTTPError, parts: object) -> None:
+    """falcon's own refusals."""
+    path = exchange.path[:256]
+    if fault.status_code == 404:
+        problem = Problem("not-found", f"no such path: {path}; /v1/openapi.json lists them")
+    elif fault.status_code == 405:
+        allow = dict(fault.headers or {}).get("Allow", "")
+        problem = Problem("method-not-allowed", f"{path} takes {allow}", headers={"Allow": allow})
+    else:
+        problem = Problem("malformed", fault.description or "the request cannot be understood")
+    _render(exchange, response, problem, parts)
+
+
+def _internal(exchange: Exchange, response: Response, fault: Exception, parts: object) -> None:
+    log.error("event=failed method=%s path=%s", exchange.method, exchange.path, exc_info=fault)
+    _render(exchange, response, Problem("internal", "the controller failed; its log says where"), parts)

@@ -19,10 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, g, request
+from falcon import Response
 
 from controller import trail
-from controller.principal import Principal
+from controller.exchange import Exchange
 from controller.trail import Change
 from store import keys
 
@@ -104,38 +104,33 @@ class Auditor:
         self._clock = clock
         self._file = file
 
-    def guard(self, app: Flask) -> None:
-        """Stand around every request of an application."""
-        app.before_request(self._begin)
-        app.after_request(self._finish)
-        app.teardown_request(lambda fault: trail.end())
-
-    def _begin(self) -> None:
-        g.request_id = request_id(request.environ.get("HTTP_X_REQUEST_ID"))
-        if request.method not in READS:
+    def begin(self, exchange: Exchange) -> None:
+        """Gather what a request does."""
+        exchange.request_id = request_id(exchange.env.get("HTTP_X_REQUEST_ID"))
+        if exchange.method not in READS:
             trail.begin()
 
-    def _finish(self, response: Response) -> Response:
-        response.headers.add(HEADER, g.request_id)
-        if request.method not in READS:
-            self._write(response.status_code)
-        return response
+    def finish(self, exchange: Exchange, response: Response) -> None:
+        """Tell of it."""
+        response.set_header(HEADER, exchange.request_id)
+        if exchange.method not in READS:
+            self._write(exchange, response.status_code)
 
-    def _write(self, status: int) -> None:
+    def _write(self, exchange: Exchange, status: int) -> None:
         logged = log.isEnabledFor(logging.INFO)
         if not logged and self._file is None:
             return
-        who: Principal | None = g.get("principal")
+        who = exchange.principal
         found = trail.current()
         changes = found.changes() if found is not None else {}
         line = {
             "time": "",
             "who": who.name if who else "-",
             "role": who.role.value if who else "-",
-            "from": request.remote_addr,
-            "request": g.request_id,
-            "method": request.method,
-            "path": request.path[:LONGEST_PATH],
+            "from": exchange.remote_addr,
+            "request": exchange.request_id,
+            "method": exchange.method,
+            "path": exchange.path[:LONGEST_PATH],
             "status": status,
         }
         told = _changes(changes)

@@ -14,10 +14,9 @@ from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
-from flask import Flask, Response, g, request
-
 from controller import secret
 from controller.bearers import Bearers
+from controller.exchange import Exchange
 from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
 from controller.rate import RateLimit
@@ -101,10 +100,21 @@ class Gate:
             for number, token in enumerate(tokens, start=1)
         ]
 
-    def guard(self, app: Flask) -> None:
-        """Stand before every request of an application."""
-        app.before_request(self._enter)
-        app.after_request(_tell_rate)
+    def enter(self, exchange: Exchange) -> None:
+        """Find out who makes a request. Raises `Problem` when nobody may who is like that."""
+        if exchange.path not in OPEN:
+            exchange.principal = self.identify(exchange.get_header("Authorization"))
+
+    def admit(self, exchange: Exchange, path: str) -> None:
+        """Let a request through to a route, by its path as it is declared. Raises `Problem`."""
+        who = exchange.principal
+        if who is None:
+            return
+        if who is ANYBODY and not self._any_host:
+            _refuse_other_names(exchange)
+        _refuse_role(who, exchange.method, path)
+        if self._limit is not None and who is not ANYBODY and exchange.method not in READS:
+            self._count(self._limit, who, exchange)
 
     def identify(self, header: str | None) -> Principal:
         """Whose request has this `Authorization` header.
@@ -152,47 +162,29 @@ class Gate:
         good = (each for each in token.secrets if secret.same(each.sha256, digest)) if token else ()
         return any(each.expires is None or each.expires > self._clock() for each in good)
 
-    def _enter(self) -> None:
-        if request.url_rule is not None and request.url_rule.rule in OPEN:
-            return
-        who = g.principal = self.identify(request.headers.get("Authorization"))
-        if who is ANYBODY and request.url_rule is not None and not self._any_host:
-            _refuse_other_names()
-        _refuse_role(who)
-        if self._limit is not None and who is not ANYBODY and request.method not in READS:
-            self._count(self._limit, who)
-
-    def _count(self, limit: RateLimit, who: Principal) -> None:
+    def _count(self, limit: RateLimit, who: Principal, exchange: Exchange) -> None:
         verdict = limit.take(who.name)
-        g.rate_headers = limit.headers(verdict)
+        exchange.rate_headers = limit.headers(verdict)
         if verdict.wait_s:
             detail = f"token {who.name} may make {limit.per_s} writes a second"
             raise Problem("rate-limited", detail, retry_after_s=max(1, round(verdict.wait_s + 0.5)))
 
 
-def _tell_rate(response: Response) -> Response:
-    response.headers.update(g.get("rate_headers", {}))
-    return response
-
-
-def _refuse_role(who: Principal) -> None:
-    """Refuse a route that the role may not use. A path that no route has is refused by Flask, afterwards."""
-    if request.url_rule is None:
-        return
-    roles = allowed(request.method, request.url_rule.rule) if request.method != "OPTIONS" else frozenset(Role)
+def _refuse_role(who: Principal, method: str, path: str) -> None:
+    roles = allowed(method, path)
     if roles is None or who.role not in roles:
         may = f"it takes role {named(roles)}" if roles else "no role may"
-        detail = f"role {who.role} may not {request.method} {request.url_rule.rule}; {may}"
-        raise Problem("forbidden", detail)
+        raise Problem("forbidden", f"role {who.role} may not {method} {path}; {may}")
 
 
-def _refuse_other_names() -> None:
+def _refuse_other_names(exchange: Exchange) -> None:
     """Refuse a request without a token that was sent to a name of somebody else's.
 
     A page in a browser on this host could else reach an open controller under the page's own name, once
     that name resolves to 127.0.0.1 (DNS rebinding).
     """
-    host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
+    name, _, port = (sent := exchange.get_header("Host") or "localhost").rpartition(":")
+    host = name if port.isdigit() else sent
     if host.lower() == "localhost":
         return
     try:

@@ -12,16 +12,17 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from flask import Flask, Request, Response
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
-from werkzeug.routing import MapAdapter
 
 from controller.api.noun import MAX_BODY_BYTES
 from controller.waiting import Stacks, complete
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ DRAIN_BYTES = 1 << 25
 
 QUICK = frozenset({("POST", "/v1/endpoints"), ("GET", "/healthz")})
 """What runs in the loop's thread: it takes a fraction of a millisecond, save for waiting."""
-
-TAKE = "polder.take"
-"""In the environment of a request: who takes the response as it is, instead of WSGI's `start_response`."""
 
 CONSTANT: Mapping[str, Any] = {
     "SCRIPT_NAME": "",
@@ -45,48 +43,33 @@ CONSTANT: Mapping[str, Any] = {
 }
 
 
-class Reply(Response):
-    """A response that can be handed over without being made into WSGI's form first."""
+class _Head:
+    """Takes status and header fields from the application: WSGI's `start_response`."""
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        take: Callable[[Response], None] | None = environ.get(TAKE)
-        if take is None:
-            return super().__call__(environ, start_response)
-        take(self)
-        return ()
+    status = 500
+    headers: list[tuple[str, str]]
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], _: object = None, /) -> Any:
+        self.status, self.headers = int(status[:3]), headers
 
 
-class Application(Flask):
-    """Flask without what costs time in each request and has no use here."""
+@runtime_checkable
+class Closes(Protocol):
+    """A body that has something to give back."""
 
-    response_class = Reply
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Nothing is a coroutine; Flask would look again at each call."""
-        return func
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """No route depends on the host."""
-        if request is None:
-            return super().create_url_adapter(request)
-        return self.url_map.bind(
-            "controller",
-            url_scheme=request.scheme,
-            default_method=request.method,
-            path_info=request.path,
-            query_args=request.query_string.decode("latin-1"),
-        )
+    def close(self) -> None:
+        """It is sent, or will not be."""
 
 
 class Gateway:
     """An RSGI application: what the server calls for each request, in the thread of its event loop.
 
     Args:
-        app: whose responses are `Reply`s.
+        app: a WSGI application (PEP 3333).
         threads: requests handled at a time beside those in the loop's thread.
     """
 
-    def __init__(self, app: Flask, threads: int) -> None:
+    def __init__(self, app: WSGIApplication, threads: int) -> None:
         self._app = app
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
 
@@ -112,17 +95,14 @@ class Gateway:
             await done
 
     def _handle(self, environ: dict[str, Any], proto: Any) -> None:
-        taken: list[Response] = []
-        environ[TAKE] = taken.append
-        self._app(environ, _refuse)
-        response = taken[0]
-        headers = [(name.lower(), value) for name, value in response.headers]
-        if environ["REQUEST_METHOD"] == "HEAD" or response.status_code == 204:
-            proto.response_empty(response.status_code, headers)
-        elif response.is_streamed:
-            _send_pieces(response, headers, proto)
+        head = _Head()
+        body = self._app(environ, head)
+        if not isinstance(body, list):
+            _send_pieces(body, head, proto)
+        elif body:
+            proto.response_bytes(head.status, head.headers, b"".join(body))
         else:
-            proto.response_bytes(response.status_code, headers, response.get_data())
+            proto.response_empty(head.status, head.headers)
 
 
 def environment(scope: Any, body: bytes) -> dict[str, Any]:
@@ -167,21 +147,18 @@ def _stays(scope: Any) -> bool:
     )
 
 
-def _send_pieces(response: Response, headers: list[tuple[str, str]], proto: Any) -> None:
+def _send_pieces(body: Iterable[bytes], head: _Head, proto: Any) -> None:
     """Until the iterator ends or the client goes away."""
     try:
-        transport = proto.response_stream(response.status_code, headers)
-        for piece in response.iter_encoded():
+        transport = proto.response_stream(head.status, head.headers)
+        for piece in body:
             complete(_sent(transport, piece))
     except (RSGIProtocolClosed, RSGIProtocolError):
         log.debug("event=client-left")
     finally:
-        response.close()
+        if isinstance(body, Closes):
+            body.close()
 
 
 async def _sent(transport: Any, piece: bytes) -> None:
     await transport.send_bytes(piece)  # granian queues without a bound: see `watching.answer.STREAM_BYTES`
-
-
-def _refuse(*_: object) -> Any:
-    raise TypeError("the application's responses are not of class Reply")

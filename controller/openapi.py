@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from controller.answer import JSON
 from controller.api import idempotency
 from controller.api.examples import EXAMPLES, Example
-from controller.api.noun import JSON, MERGE_PATCH, NOT_MODIFIED, Operation, Patch
+from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
 from controller.problem import MEDIA_TYPE, TITLES
 from store.model.value import Identifier, Name

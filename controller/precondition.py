@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from flask import request
-
+from controller.exchange import header
 from controller.problem import Problem
 
 ANY = "*"
@@ -57,7 +56,7 @@ WHATEVER = Match()
 
 def match() -> Match:
     """The preconditions of the request that is handled now."""
-    if not any(name in request.headers for name in HEADERS):
+    if all(header(name) is None for name in HEADERS):
         return WHATEVER
     return Match(_tags("If-Match"), _tags("If-None-Match"))
 
@@ -80,9 +79,10 @@ def is_known(revision: int) -> bool:
     return known is not None and not known.isdisjoint({ANY, tag(revision)})
 
 
-def _tags(header: str, *, weak: bool = False) -> set[str] | None:
-    if header not in request.headers:
+def _tags(name: str, *, weak: bool = False) -> set[str] | None:
+    sent = header(name)
+    if sent is None:
         return None
-    given = (each.strip() for each in request.headers[header].split(","))
+    given = (each.strip() for each in sent.split(","))
     # RFC 9110 §13.1: If-Match compares strongly, and a weak tag then never matches
     return {each.removeprefix("W/") if weak else each for each in given if each}

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
-from flask import g
-
+from controller.exchange import current
 from controller.scope import EVERYTHING, Scope
 from store.model import Role
 
@@ -37,9 +35,9 @@ ANYBODY = Principal("anybody", Role.ADMIN)
 
 def request_id() -> str:
     """Of the request that is handled now, as it stands in the audit log."""
-    return cast("str", g.get("request_id", ""))
+    return current().request_id
 
 
 def principal() -> Principal:
     """Of the request that is handled now."""
-    return cast("Principal", g.get("principal", ANYBODY))
+    return current().principal or ANYBODY

@@ -72,16 +72,10 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/v1/join", "/v1/join:renew"})
 """What needs no token at all: a load balancer has none, and a host that joins shows a secret in the body."""
 
-_BY_RULE: Mapping[tuple[str, str], Roles] = {
-    (method, path.replace("{", "<").replace("}", ">")): roles
-    for path, methods in ALLOWED.items()
-    for method, roles in methods.items()
-}
 
-
-def allowed(method: str, rule: str) -> Roles | None:
-    """The roles that may use a method of a route (in Flask's spelling); None when the table lacks it."""
-    return _BY_RULE.get(("GET" if method == "HEAD" else method, rule))
+def allowed(method: str, path: str) -> Roles | None:
+    """The roles that may use a method of a route; None when the table lacks it."""
+    return ALLOWED.get(path, {}).get("GET" if method == "HEAD" else method)
 
 
 def named(roles: Roles) -> str:

@@ -15,15 +15,17 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.server.mt import MTServer
 
 from controller.admission import MAX_IN_HAND
 from controller.gateway import Gateway
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 BACKLOG = 1024
 THREADS = MAX_IN_HAND + 16
@@ -124,7 +126,7 @@ class Server(MTServer):
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
         self.main_loop_interrupt = Interrupt()  # type: ignore[assignment]
 
-    def run(self, app: Flask, stopping: Callable[[], None] = lambda: None) -> None:
+    def run(self, app: WSGIApplication, stopping: Callable[[], None] = lambda: None) -> None:
         """Blocking, until a signal; then `stopping` is called. Requests in hand have `GRACE_S` to end."""
         self._stopping = stopping
         gateway: Any = Gateway(app, THREADS)  # granian's stub knows applications that are functions only

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
-
-from flask import current_app
 
 from controller.bearers import Bearers
 from controller.epoch import Epoch
 from controller.events import Events
+from controller.exchange import current
 from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
@@ -24,8 +22,6 @@ from controller.retire import Retirer
 from controller.tokens import Tokens
 from controller.watching.hubs import Hubs
 from store.client import Store
-
-EXTENSION = "polder"
 
 
 def utc_now() -> datetime:
@@ -92,4 +88,4 @@ class Services:
 
 def services() -> Services:
     """The parts of the application that handles this request."""
-    return cast("Services", current_app.extensions[EXTENSION])
+    return current().services

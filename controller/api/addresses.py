@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import request
-
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation
+from controller.api.noun import Noun, Operation
 from controller.api.parameter import named, one_of
+from controller.exchange import argument
 from controller.ipam.blocks import block_of
 from controller.ipam.explain import AddressView, Facts, explain
 from controller.principal import principal
@@ -47,7 +47,7 @@ ADDRESS_FILTERS = (
 )
 def list_blocks() -> Answer:
     """Every claim, by pool and range."""
-    pool = request.args.get("pool")
+    pool = argument("pool")
     found = listing.paged(keys.BLOCKS, *([pool] if pool else []), filters=BLOCK_FILTERS)
     return listing.render(found.values, found)
 
@@ -63,7 +63,7 @@ def list_blocks() -> Answer:
 )
 def list_addresses() -> Answer:
     """Assigned or cooling down, by pool and block."""
-    pool = request.args.get("pool")
+    pool = argument("pool")
     found = listing.paged(keys.ADDRESSES, *([pool] if pool else []), filters=ADDRESS_FILTERS)
     return listing.render(found.values, found)
 

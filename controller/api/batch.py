@@ -12,10 +12,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from controller.answer import Answer
 from controller.api import idempotency
 from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, views
 from controller.api.endpoints import asked
-from controller.api.noun import Answer, Noun, Operation
+from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
 from controller.ipam.request import Request
 from controller.problem import Fault, Problem

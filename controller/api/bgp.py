@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import request
-
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation
+from controller.api.noun import Noun, Operation
 from controller.api.parameter import named
+from controller.exchange import argument
 from controller.reading import read_many
 from controller.services import services
 from store import keys
@@ -33,7 +33,7 @@ class SessionView(Session):
 )
 def list_sessions() -> Answer:
     """Every session, by node and peer."""
-    node = request.args.get("node")
+    node = argument("node")
     found = listing.paged(keys.SESSIONS, *([node] if node else []))
     nodes = {session.node for session in found.values}
     speaking = read_many(services().store, keys.ALIVE, [(each, Program.SPEAKER.value) for each in nodes])
@@ -57,7 +57,7 @@ def list_routes() -> Answer:
     """Every prefix that a speaker announces, by node."""
     start = listing.begin()
     nodes = listing.as_of(start, keys.NODES)
-    wanted = request.args.get("node")
+    wanted = argument("node")
     names = [node.name for node in nodes.values if wanted in {None, node.name}]
     found = listing.page_at(
         replace(start, revision=nodes.revision),

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import request
 from pydantic import TypeAdapter
 
+from controller.answer import Answer
 from controller.api import idempotency, listing
 from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, view, views
-from controller.api.noun import Answer, Noun, Operation, Patch
+from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
+from controller.exchange import argument
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
@@ -111,7 +112,7 @@ def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str
 )
 def list_endpoints() -> Answer:
     """Every endpoint, by id."""
-    node = request.args.get("node")
+    node = argument("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
     found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []), filters=FILTERS)
     return listing.render(views(services().store, found.values), found)
@@ -160,7 +161,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
 )
 def delete_endpoint(id: str) -> Answer:  # noqa: A002
     """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
-    releasing = services().releaser.release(id, match(), request.args.get("uid"), principal().scope)
+    releasing = services().releaser.release(id, match(), argument("uid"), principal().scope)
     if releasing is None:
         return Answer(status=204)
     return Answer(view(services().store, releasing), 202)

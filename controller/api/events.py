@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation
+from controller.api.noun import Noun, Operation
 from controller.api.parameter import Parameter, named, one_of
 from controller.reading import Where
 from controller.services import services

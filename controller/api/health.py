@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Response
 from pydantic import BaseModel
 
-from controller.api.noun import Answer, Noun, Operation
+from controller.answer import Answer
+from controller.api.noun import Noun, Operation
 from controller.services import services
 from store import keys
 from store.errors import StoreError
@@ -52,7 +52,8 @@ def readyz() -> Answer:
     return Answer(Readiness(ready=True))
 
 
-@health.get("/metrics")
-def metrics() -> Response:
+@health.plain("/metrics")
+def metrics() -> Answer:
     """The text format of Prometheus."""
-    return Response(services().metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    text = services().metrics.render().decode()
+    return Answer(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from flask import request
-
+from controller.exchange import header
 from controller.principal import principal
 from controller.problem import Fault, Problem
 
@@ -22,7 +21,7 @@ REUSED = frozenset({"conflict"})
 
 def key() -> str | None:
     """The key of the request that is handled now; None when it has none. Raises `Problem`."""
-    given = request.headers.get(HEADER)
+    given = header(HEADER)
     if given is not None and not re.fullmatch(PATTERN, given):
         detail = "expected 1 to 255 printable ASCII characters without spaces, such as a UUID"
         raise Problem("invalid", f"{HEADER}: {detail}", errors=[Fault(detail, parameter=HEADER)])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from flask import g
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from controller.api.noun import Answer, Noun, Operation
+from controller.answer import Answer
+from controller.api.noun import Noun, Operation
+from controller.exchange import current
 from controller.principal import Principal
 from controller.services import services
 from store.model import Role
@@ -110,7 +111,7 @@ def authority() -> Answer:
 def join(wanted: JoinRequest) -> Answer:
     """May be repeated with the same key as long as the token lives."""
     joined = services().joining.join(wanted.node, wanted.secret, wanted.request)
-    g.principal = Principal(f"join:{joined.node}", Role.NODE, node=joined.node)
+    current().principal = Principal(f"join:{joined.node}", Role.NODE, node=joined.node)
     return Answer(JoinedNode(**asdict(joined)))
 
 

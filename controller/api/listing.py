@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from flask import request
 from pydantic import BaseModel
 
+from controller.answer import Answer
 from controller.api import cursor
 from controller.api.cursor import Cursor
-from controller.api.noun import Answer
 from controller.api.parameter import Parameter
+from controller.exchange import argument, current
 from controller.principal import principal
 from controller.reading import Listing, Where, page, scan_at
 from controller.services import services
@@ -47,7 +47,7 @@ def paged(kind: Kind[V], *parts: object, filters: Sequence[Parameter] = ()) -> L
 
 def begin() -> Cursor:
     """Where the page begins that the request asks for. Raises `Problem`."""
-    given = request.args.get(CURSOR.name)
+    given = argument(CURSOR.name)
     return Cursor() if given is None else cursor.parse(given, _scope())
 
 
@@ -66,7 +66,7 @@ def page_at(
             services().store,
             kind,
             prefixes,
-            limit=int(request.args.get(LIMIT.name, DEFAULT_LIMIT)),
+            limit=int(argument(LIMIT.name) or DEFAULT_LIMIT),
             after=start.after,
             revision=start.revision,
             where=[*_own(kind), *_wanted(filters)],
@@ -98,12 +98,16 @@ def _own(kind: Kind[V]) -> list[Where[V]]:
 
 
 def _wanted(filters: Sequence[Parameter]) -> list[Where[V]]:
-    return [each.where(given) for each in filters if each.where for given in request.args.getlist(each.name)]
+    asked = current().arguments
+    return [each.where(given) for each in filters if each.where for given in asked.get(each.name, ())]
 
 
 def _scope() -> str:
     """What makes a list another one: the path and the filters, in whatever order they come."""
     given = sorted(
-        (name, text) for name, text in request.args.items(multi=True) if name not in {LIMIT.name, CURSOR.name}
+        (name, text)
+        for name, texts in current().arguments.items()
+        for text in texts
+        if name not in {LIMIT.name, CURSOR.name}
     )
-    return json.dumps([request.path, given])
+    return json.dumps([current().path, given])

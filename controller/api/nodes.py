@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
 
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
 from controller.precondition import demanded_match, match
 from controller.principal import principal

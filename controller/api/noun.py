@@ -1,4 +1,4 @@
-"""A noun of the API: a blueprint whose routes say what they take and give, for Flask and for OpenAPI alike.
+"""A noun of the API: routes that say what they take and give, for falcon and for OpenAPI alike.
 
 A handler takes the parts of its path, then the checked body or the raw patch where it declares one, and
 returns an `Answer`. The document at /v1/openapi.json is made from the same declarations, so the two
@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, request
+from falcon import Response
 from pydantic import BaseModel
 
+from controller.answer import JSON, Answer
 from controller.api.parameter import Parameter
-from controller.precondition import is_known, tag
+from controller.exchange import Exchange
+from controller.precondition import is_known
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, validate
 from controller.watching import answer as watching
@@ -23,7 +25,6 @@ from controller.watching.hub import Topic
 
 MAX_BODY_BYTES = 1 << 20
 
-JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 NOT_MODIFIED = 304
 
@@ -34,27 +35,6 @@ class Patch:
 
     model: type[BaseModel]
     mutable: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a handler answers: a value or the JSON text of one, or nothing (204)."""
-
-    body: BaseModel | str | None = None
-    status: int = 200
-    location: str | None = None
-    revision: int = 0
-    """Of the thing in the body, for its ETag; 0 where the body is not one thing."""
-
-    def response(self) -> Response:
-        """As Flask sends it."""
-        headers = {"Location": self.location} if self.location else {}
-        if self.revision:
-            headers["ETag"] = tag(self.revision)
-        if self.body is None:
-            return Response(status=self.status, headers=headers, mimetype=JSON)
-        text = self.body if isinstance(self.body, str) else self.body.model_dump_json()
-        return Response(text + "\n", status=self.status, headers=headers, content_type=JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +72,22 @@ class Operation:
 Handler = Callable[..., Answer]
 
 
-class Noun(Blueprint):
-    """A blueprint that remembers its operations."""
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path, and what answers it."""
+
+    method: str
+    path: str
+    respond: Callable[..., None]
+    """As falcon calls it: with the request, the response, and the parts of the path."""
+
+
+class Noun:
+    """The routes of one noun, and the operations that declare them."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, __name__, url_prefix="")
+        self.name = name
+        self.routes: list[Route] = []
         self.operations: list[Operation] = []
 
     def operation(self, declared: Operation) -> Callable[[Handler], Handler]:
@@ -104,40 +95,45 @@ class Noun(Blueprint):
 
         def register(handler: Handler) -> Handler:
             self.operations.append(declared)
-            self.add_url_rule(
-                declared.path.replace("{", "<").replace("}", ">"),
-                endpoint=handler.__name__,
-                view_func=_view(declared, handler),
-                methods=[declared.method],
-            )
+            self.routes.append(Route(declared.method, declared.path, _responder(declared, handler)))
+            return handler
+
+        return register
+
+    def plain(self, path: str) -> Callable[[Handler], Handler]:
+        """Register a handler for a GET that is not described in the document."""
+
+        def register(handler: Handler) -> Handler:
+            self.routes.append(Route("GET", path, lambda _, response: handler().send(response)))
             return handler
 
         return register
 
 
-def _view(declared: Operation, handler: Handler) -> Callable[..., Response]:
-    def view(**parts: str) -> Response:
-        _check_query(declared)
+def _responder(declared: Operation, handler: Handler) -> Callable[..., None]:
+    def respond(exchange: Exchange, response: Response, **parts: str) -> None:
+        _check_query(declared, exchange)
         if declared.topic is not None and watching.is_asked():
-            return watching.answer(declared.topic, declared.query)
-        arguments: list[Any] = list(parts.values())
-        if declared.body is not None:
-            arguments.append(_read_body(declared.body))
-        answer = handler(*arguments)
+            watching.answer(declared.topic, declared.query).send(response)
+            return
+        if declared.body is None:
+            answer = handler(*parts.values())
+        else:
+            answer = handler(*parts.values(), _read_body(declared.body, exchange))
         if NOT_MODIFIED in declared.answers and is_known(answer.revision):
             answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
-        return answer.response()
+        answer.send(response)
 
-    return view
+    return respond
 
 
-def _read_body(wanted: type[BaseModel] | Patch) -> Any:
+def _read_body(wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
     types = (MERGE_PATCH, JSON) if isinstance(wanted, Patch) else (JSON,)
-    if request.content_type not in types and request.mimetype not in types:
-        given = request.mimetype or "no Content-Type"
-        raise Problem("media-type", f"expected {' or '.join(types)}, not {given}")
-    data = request.get_data(cache=False)
-    # A body without a Content-Length is cut off by werkzeug, without a word, one byte further on.
+    given = exchange.content_type or ""
+    if given not in types and (media := given.partition(";")[0].strip().lower()) not in types:
+        raise Problem("media-type", f"expected {' or '.join(types)}, not {media or 'no Content-Type'}")
+    # Whether it has a Content-Length or not, the server has read it to its end.
+    data = exchange.stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise too_large()
     document = parse_object(data)
@@ -155,13 +151,13 @@ def too_large() -> Problem:
     return Problem("too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
 
 
-def _check_query(declared: Operation) -> None:
-    if not request.args:
+def _check_query(declared: Operation, exchange: Exchange) -> None:
+    if not exchange.query_string:
         return
     taken = {each.name: each for each in declared.parameters}
     faults = [
         Fault(fault, parameter=name)
-        for name, given in request.args.lists()
+        for name, given in exchange.arguments.items()
         if (fault := _parameter_fault(taken.get(name), given, list(taken)))
     ]
     if faults:

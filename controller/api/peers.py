@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import named
 from controller.precondition import demanded_match, match
 from controller.reading import Found, find

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from controller.api.noun import Answer, Noun, Operation
+from controller.answer import Answer
+from controller.api.noun import Noun, Operation
 from controller.reading import read
 from controller.restoring import progress
 from controller.services import services

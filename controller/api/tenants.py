@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
 from controller.ipam.tally import usage_of
 from controller.precondition import demanded_match, match

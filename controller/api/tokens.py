@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from flask import Response, after_this_request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Answer, Noun, Operation
+from controller.api.noun import Noun, Operation
 from controller.precondition import match
 from controller.reading import find
 from controller.services import services
@@ -21,6 +21,7 @@ from store.model.value import Name
 tokens = Noun("tokens")
 
 MAX_OVERLAP_S = 30 * 86400
+NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 class NewToken(BaseModel):
@@ -81,7 +82,7 @@ def create_token(wanted: NewToken) -> Answer:
         wanted.name,
         wanted.ttl_s,
     )
-    return Answer(_given(token, text), 201, f"/v1/tokens/{token.name}")
+    return Answer(_given(token, text), 201, f"/v1/tokens/{token.name}", headers=NOT_KEPT)
 
 
 @tokens.operation(Operation("GET", "/v1/tokens", "List tokens", {200: TokenView}, query=listing.PAGING))
@@ -115,7 +116,7 @@ def get_token(name: str) -> Answer:
 def rotate_token(name: str, wanted: Rotation) -> Answer:
     """The answer holds the new secret, this once."""
     token, text = services().tokens.rotate(name, wanted.overlap_s, wanted.ttl_s, match())
-    return Answer(_given(token, text))
+    return Answer(_given(token, text), headers=NOT_KEPT)
 
 
 @tokens.operation(
@@ -137,10 +138,4 @@ def _view(token: Token) -> TokenView:
 
 
 def _given(token: Token, text: str) -> GivenToken:
-    after_this_request(_not_kept)
     return GivenToken(**_view(token).model_dump(), token=text)
-
-
-def _not_kept(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-store"
-    return response

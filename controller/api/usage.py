@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from controller.api.noun import Answer, Noun, Operation
+from controller.answer import Answer
+from controller.api.noun import Noun, Operation
 from controller.ipam.plan import Plan, plan
 from controller.ipam.usage import PoolUsage, usage
 from controller.reading import find, scan

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from flask import Response, request
-
-from controller import place as places
+from controller.answer import Answer
 from controller.api.parameter import Parameter
+from controller.exchange import argument, current, header
 from controller.principal import principal
 from controller.problem import Fault, Problem
 from controller.reading import scan
@@ -29,6 +28,8 @@ from store import keys
 from store.client import Store
 
 EVENT_STREAM = "text/event-stream"
+EVENTS = f"{EVENT_STREAM}; charset=utf-8"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT_S = 15.0
 STREAM_S = 1800.0
 """A stream ends then, and its client comes back."""
@@ -80,10 +81,11 @@ class _Watch:
 
 def is_asked() -> bool:
     """Whether the request that is handled now wants to watch."""
-    return "watch" in request.args or EVENT_STREAM in request.headers.get("Accept", "")
+    asked = current()
+    return asked.method == "GET" and ("watch" in asked.arguments or EVENT_STREAM in asked.accept)
 
 
-def answer(topic: Topic, filters: Sequence[Parameter]) -> Response:
+def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
     """The stream or the changes that this request asks for.
 
     Args:
@@ -93,24 +95,23 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Response:
     Raises:
         Problem: it cannot be watched so, or no longer since then.
     """
-    if unfit := [name for name in ONLY_LISTS if name in request.args]:
+    if unfit := [name for name in ONLY_LISTS if name in current().arguments]:
         raise _refused(unfit[0], "is for lists, not for a watch")
-    places.give_back()  # who watches has a place among those instead
+    current().give_back()  # who watches has a place among those instead
     hubs = services().hubs
     watch = _Watch(topic, hubs, hubs.of(topic), _wanted(filters), _place())
     if not hubs.places.acquire(blocking=False):
         raise Problem("busy", "too many watch already", retry_after_s=5)
     with ExitStack() as undo:
         undo.callback(hubs.places.release)
-        if request.args.get("watch") == "poll":
+        if argument("watch") == "poll":
             return _poll(watch)
-        response = _stream(watch, undo)
-        response.call_on_close(undo.pop_all().close)
-        return response
+        events = _stream(watch, undo)
+        return Answer(_Stream(events, undo.pop_all()), media_type=EVENTS, headers=HEADERS)
 
 
-def _poll(watch: _Watch) -> Response:
-    wait_s = int(request.args.get("wait_s", DEFAULT_WAIT_S))
+def _poll(watch: _Watch) -> Answer:
+    wait_s = int(argument("wait_s") or DEFAULT_WAIT_S)
     if watch.place is None:
         raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
     subscription = watch.hub.subscribe(watch.place, watch.wanted)
@@ -126,16 +127,28 @@ def _poll(watch: _Watch) -> Response:
         for each in told
         if each.place.revision <= whole
     )
-    return Response(f'{{"items":[{items}],"revision":{whole}}}\n', mimetype="application/json")
+    return Answer(f'{{"items":[{items}],"revision":{whole}}}')
 
 
-def _stream(watch: _Watch, undo: ExitStack) -> Response:
+class _Stream:
+    """Events as they are sent, and what is to be undone however they end; even before the first."""
+
+    def __init__(self, events: Iterator[str], undo: ExitStack) -> None:
+        self._events = events
+        self._undo = undo
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (text.encode() for text in self._events)
+
+    def close(self) -> None:
+        self._undo.close()
+
+
+def _stream(watch: _Watch, undo: ExitStack) -> Iterator[str]:
     listed, place = ("", watch.place) if watch.place else watch.hubs.read(lambda store: _listed(store, watch))
     subscription = watch.hub.subscribe(place, watch.wanted)
     undo.callback(watch.hub.leave, subscription)
-    response = Response(_events(listed, subscription, principal().lasts), mimetype=EVENT_STREAM)
-    response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-    return response
+    return _events(listed, subscription, principal().lasts)
 
 
 def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) -> Iterator[str]:
@@ -173,14 +186,15 @@ def _event(told: Told) -> str:
 def _wanted(filters: Sequence[Parameter]) -> Wanted:
     """What this request may see, and wants to."""
     scope = principal().scope
-    given = [each.where(text) for each in filters if each.where for text in request.args.getlist(each.name)]
+    asked = current().arguments
+    given = [each.where(text) for each in filters if each.where for text in asked.get(each.name, ())]
     return lambda value: scope.has(value) and all(each.holds(value) for each in given)
 
 
 def _place() -> Place | None:
     """Where the request goes on. Raises `Problem` for a place that this store has not reached."""
-    header = request.headers.get("Last-Event-ID")
-    text = request.args.get("since") if header is None else header
+    last = header("Last-Event-ID")
+    text = argument("since") if last is None else last
     if text is None:
         return None
     place = parse_place(text)

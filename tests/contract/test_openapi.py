@@ -8,16 +8,16 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from flask import Flask
-from flask.testing import FlaskClient
 from schemathesis.specs.openapi import checks
+from werkzeug.test import Client
 
 from controller.api.examples import EXAMPLES, Example
-from controller.app import NOUNS, create_app
+from controller.app import NOUNS, Application, create_app
 from controller.services import Services
 from store import keys
 from store.codec import decode
 from store.memory import MemoryStore
+from tests.support.client import client_of
 from tests.support.ipam import check
 
 CHECKS = [
@@ -42,12 +42,12 @@ SAFELY = hypothesis.settings(
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Flask, MemoryStore]]:
+def served() -> Iterator[tuple[Application, MemoryStore]]:
     """A controller with one of each thing."""
     store = MemoryStore()
     parts = Services.build(store)
     app = create_app(store, parts=parts)
-    client = app.test_client()
+    client = client_of(app)
     for (method, path), example in EXAMPLES.items():
         if method in {"POST", "PUT"}:
             send(client, method, path, example)
@@ -55,7 +55,7 @@ def served() -> Iterator[tuple[Flask, MemoryStore]]:
     parts.close()
 
 
-def send(client: FlaskClient, method: str, path: str, example: Example) -> Any:
+def send(client: Client, method: str, path: str, example: Example) -> Any:
     given = {} if example.body is None else {"json": dict(example.body)}
     return client.open(
         path.format(**example.path),
@@ -70,7 +70,7 @@ def test_each_operation_has_an_example_that_does_what_it_says() -> None:
     assert set(EXAMPLES) == {(each.method, each.path) for each in OPERATIONS}, "controller/api/examples.py"
     store = MemoryStore()
     parts = Services.build(store)
-    client = create_app(store, parts=parts).test_client()
+    client = client_of(create_app(store, parts=parts))
     for (method, path), example in EXAMPLES.items():
         answer = send(client, method, path, example)
         assert answer.status_code == example.status, (method, path, answer.text)
@@ -81,7 +81,9 @@ def test_each_operation_has_an_example_that_does_what_it_says() -> None:
 @pytest.mark.parametrize(
     "place", range(len(OPERATIONS)), ids=lambda place: f"{OPERATIONS[place].method}{OPERATIONS[place].path}"
 )
-def test_whatever_is_sent_is_answered_as_documented(served: tuple[Flask, MemoryStore], place: int) -> None:
+def test_whatever_is_sent_is_answered_as_documented(
+    served: tuple[Application, MemoryStore], place: int
+) -> None:
     app, store = served
     schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", app)
     declared = OPERATIONS[place]

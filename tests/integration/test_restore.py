@@ -27,6 +27,7 @@ from store import keys
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import Alive, Endpoint, Program
+from tests.support.client import client_of
 from tests.support.gone import attach
 from tests.support.ipam import check, now
 
@@ -85,7 +86,7 @@ class Site:
         stack.callback(self.store.close)
         self.parts = Services.build(self.store)
         stack.callback(self.parts.close)
-        self.client = create_app(self.store, parts=self.parts).test_client()
+        self.client = client_of(create_app(self.store, parts=self.parts))
         self.made("/v1/pools", {"name": "p", "cidr": "10.64.0.0/24", "block_prefixlen": 28, "cooldown_s": 0})
         for name in ("n1", "n2"):
             self.made("/v1/nodes", {"name": name, "asn": 64512})

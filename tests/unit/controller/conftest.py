@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from controller.app import create_app
 from controller.services import Services
 from store import keys
 from store.memory import MemoryStore
+from tests.support.client import client_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ class Clock:
 class Api:
     """A client of the application, and what is behind it."""
 
-    client: FlaskClient
+    client: Client
     store: MemoryStore
     parts: Services
     clock: Clock
@@ -72,7 +72,7 @@ def api() -> Iterator[Api]:
     store = MemoryStore(clock)
     parts = Services.build(store, lambda: NOW)
     app = create_app(store, parts=parts)
-    yield Api(app.test_client(), store, parts, clock)
+    yield Api(client_of(app), store, parts, clock)
     parts.close()
 
 

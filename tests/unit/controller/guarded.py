@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+from werkzeug.test import Client, TestResponse
 
 from controller import secret
 from controller.app import Doors, create_app
@@ -18,6 +17,7 @@ from controller.services import Services
 from store import keys
 from store.memory import MemoryStore
 from store.model import Role, Secret, Tenant, Token
+from tests.support.client import client_of
 from tests.unit.controller.conftest import NOW
 
 ROOT = "0123456789abcdef0123456789abcdef"
@@ -27,7 +27,7 @@ ROOT = "0123456789abcdef0123456789abcdef"
 class Guarded:
     """The application with tokens demanded, over a store in memory, at a time that tests move."""
 
-    client: FlaskClient
+    client: Client
     store: MemoryStore
     parts: Services
     now: list[datetime]
@@ -73,5 +73,5 @@ def guarded(writes_per_s: int = 0) -> Iterator[Guarded]:
     parts = Services.build(store, lambda: now[0])
     doors = Doors(token_lines=(ROOT.encode(),), writes_per_s=writes_per_s)
     app = create_app(store, parts=parts, doors=doors)
-    yield Guarded(app.test_client(), store, parts, now)
+    yield Guarded(client_of(app), store, parts, now)
     parts.close()

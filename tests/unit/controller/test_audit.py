@@ -17,6 +17,7 @@ from store import keys
 from store.client import Put
 from store.memory import MemoryStore
 from store.model import Role
+from tests.support.client import client_of
 from tests.unit.controller.conftest import NOW
 from tests.unit.controller.guarded import ROOT, Guarded, guarded
 
@@ -41,7 +42,7 @@ def written(path: Path) -> Iterator[Guarded]:
     parts = Services.build(store, lambda: NOW)
     file = AuditFile(path)
     app = create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),), audit_file=file))
-    yield Guarded(app.test_client(), store, parts, [NOW])
+    yield Guarded(client_of(app), store, parts, [NOW])
     parts.close()
     file.close()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from controller.api.idempotency import derived
 from store import keys
 from tests.support.ipam import check
 from tests.unit.controller.conftest import Api
@@ -134,7 +133,11 @@ def test_a_key_that_is_none_is_refused(plant: Api, key: str) -> None:
 
 
 def test_ids_differ_by_bearer_key_and_place(plant: Api) -> None:
-    with plant.client.application.test_request_context():
-        ids = [derived("k"), derived("k2"), derived("k", 0), derived("k", 1)]
-        assert len(set(ids)) == 4
-        assert all(len(each) == 32 for each in ids)
+    made = [
+        plant.client.post("/v1/endpoints", json={"node": "node-1"}, headers={"Idempotency-Key": key}).json
+        for key in ("k", "k2")
+    ]
+    many = send(plant, [{"node": "node-1"}, {"node": "node-1"}], "k").json["items"]
+    ids = [each["id"] for each in made] + [each["endpoint"]["id"] for each in many]
+    assert len(set(ids)) == 4
+    assert all(len(each) == 32 for each in ids)

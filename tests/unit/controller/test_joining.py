@@ -26,6 +26,7 @@ from pki.certificate import (
 from pki.join_token import JoinToken
 from store import keys
 from store.memory import MemoryStore
+from tests.support.client import client_of
 from tests.support.users import MemoryUsers
 from tests.unit.controller.conftest import NOW, Api, Clock
 
@@ -54,7 +55,7 @@ def domain() -> Iterator[Domain]:
     store = MemoryStore(clock)
     ca = cert_pem(AUTHORITY.cert).decode()
     parts = Services.build(store, lambda: NOW, issuer=Issuer(users, AUTHORITY, URLS, ca))
-    made = Domain(create_app(store, parts=parts).test_client(), store, parts, clock, users)
+    made = Domain(client_of(create_app(store, parts=parts)), store, parts, clock, users)
     for number in (1, 2):
         made.made("/v1/nodes", {"name": f"node-{number}", "asn": 64511})
     yield made
@@ -233,7 +234,7 @@ def test_a_controller_that_cannot_sign_takes_rights_all_the_same(domain: Domain)
     domain.join(domain.token(), request(new_key()))
     unsigned = Services.build(domain.store, lambda: NOW, issuer=Issuer(domain.users))
     try:
-        client = create_app(domain.store, parts=unsigned).test_client()
+        client = client_of(create_app(domain.store, parts=unsigned))
         assert client.get("/v1/join").status_code == 409
         assert client.delete("/v1/nodes/node-1").status_code == 204
     finally:

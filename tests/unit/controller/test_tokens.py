@@ -16,6 +16,7 @@ from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
 from store.model import Role
+from tests.support.client import client_of
 from tests.unit.controller.conftest import NOW, Api
 from tests.unit.controller.guarded import ROOT, Guarded, guarded
 
@@ -193,7 +194,7 @@ def test_before_the_tokens_were_read_nobody_is_called_unknown() -> None:
     store = MemoryStore()
     store.set_available(False)
     parts = Services.build(store, lambda: NOW)
-    client = create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),))).test_client()
+    client = client_of(create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),))))
     for text, status in ((secret.make("ops"), 503), ("no-token-of-polder", 401), (ROOT, 200)):
         answer = client.get("/v1/openapi.json", headers={"Authorization": f"Bearer {text}"})
         assert answer.status_code == status, answer.text
@@ -287,6 +288,6 @@ def test_an_answer_that_goes_on_knows_when_its_token_ends(closed: Guarded) -> No
 
 def test_told_insecure_it_answers_to_any_name() -> None:
     parts = Services.build(MemoryStore())
-    client = create_app(parts.store, parts=parts, doors=Doors(any_host=True)).test_client()
+    client = client_of(create_app(parts.store, parts=parts, doors=Doors(any_host=True)))
     assert client.get("/v1/pools", headers={"Host": "lab.example"}).status_code == 200
     parts.close()
