@@ -82,6 +82,8 @@ class Space:
         self._pending: set[IPAddress] = set()
         self._unused: list[Spot] = []
         self._lost = self._contended = False
+        self._revision = 0
+        """Of the pool for which all this holds."""
 
     def take(
         self, pool: Found[Pool], node: Found[Node], *, thorough: bool = True, more: int = 0
@@ -98,8 +100,8 @@ class Space:
             Stale: the pool or the node is not what it was.
         """
         with self._turn:
-            self._start_over_if_lost()
-            spot = self._take_unused() or self._next(pool, node, thorough, more)
+            self._start_over_if_lost(pool)
+            spot = self._take_unused(pool.value) or self._next(pool, node, thorough, more)
             if spot is not None:
                 with self._lock:
                     self._pending.add(spot.address)
@@ -122,9 +124,11 @@ class Space:
             self._lost = True
             self._contended |= contended
 
-    def _start_over_if_lost(self) -> None:
+    def _start_over_if_lost(self, pool: Found[Pool]) -> None:
         with self._lock:
-            lost, self._lost = self._lost, False
+            # What was free in the pool as it was may be reserved now.
+            lost, self._lost = self._lost or pool.mod_revision != self._revision, False
+            self._revision = pool.mod_revision
             contended, self._contended = self._contended, False
             if lost:
                 self._unused.clear()
@@ -138,9 +142,13 @@ class Space:
         self._pass_began = self._exhausted = float("-inf")
         self._borrowing = False
 
-    def _take_unused(self) -> Spot | None:
+    def _take_unused(self, pool: Pool) -> Spot | None:
         with self._lock:
-            return self._unused.pop() if self._unused else None
+            while self._unused:
+                spot = self._unused.pop()
+                if not blocks.is_reserved(pool, spot.address):  # it may have been put back since
+                    return spot
+            return None
 
     def _next(self, pool: Found[Pool], node: Found[Node], thorough: bool, more: int) -> Spot | None:
         due = self._monotonic() - self._pass_began >= PASS_S

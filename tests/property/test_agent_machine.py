@@ -14,7 +14,6 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -27,6 +26,7 @@ from intent.held import Held
 from store import keys
 from store.model import AddressState, Advertise, Endpoint, EndpointState, Node, Peer, Pool, host_prefix
 from tests.support.ipam import Controller, check
+from tests.support.machine import tries
 from tests.support.world import SimNode, World
 
 POOL = Pool(name="p", cidr="10.0.0.0/28", block_prefixlen=30, cooldown_s=0, advertise=Advertise.HOST)
@@ -298,9 +298,7 @@ def expect(problem: Problem, *kinds: str) -> None:
 
 
 TestAgents = Agents.TestCase
-TestAgents.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, report_multiple_bugs=False
-)
+TestAgents.settings = tries(100, 40)
 
 
 @pytest.mark.parametrize("ends_by", ["release", "detach", "move"])

@@ -14,7 +14,6 @@ from functools import partial
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -30,6 +29,7 @@ from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, IPAddress, Node, Pool, Tenant
 from tests.support.ipam import FAULTS, Controller, FlakyStore, check, now
+from tests.support.machine import tries
 
 POOLS = (
     Pool(name="fast", cidr="10.0.0.0/29", block_prefixlen=30, cooldown_s=0),
@@ -534,6 +534,4 @@ def _to(node: str) -> Callable[[Endpoint], Endpoint]:
 
 
 TestPlan = Plan.TestCase
-TestPlan.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None, report_multiple_bugs=False
-)
+TestPlan.settings = tries(60, 50)

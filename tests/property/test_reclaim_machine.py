@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -24,6 +23,7 @@ from store.memory import MemoryStore
 from store.model import EndpointState, Node, Pool, Program
 from tests.support.gone import DAY, Duty, Time, attach, fall, rise
 from tests.support.ipam import FAULTS, Controller, FlakyStore, check
+from tests.support.machine import tries
 
 NODES = ("n1", "n2", "n3")
 IDS = ("a", "b", "c", "d", "e")
@@ -187,7 +187,7 @@ class Plan(RuleBasedStateMachine):
 
 
 TestPlan = Plan.TestCase
-TestPlan.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestPlan.settings = tries(60, 30)
 
 
 def test_the_judge_sees_what_it_is_there_for() -> None:

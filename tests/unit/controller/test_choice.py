@@ -172,6 +172,27 @@ def test_what_is_reserved_is_not_assigned_but_stays_where_it_is(plant: Api) -> N
     assert "reserved in pool default" in wanted.json["detail"]
 
 
+def test_what_is_reserved_meanwhile_is_not_assigned_at_any_node(racks: Api) -> None:
+    """Also where free addresses were counted before: another node's request was the one to find out."""
+    racks.made("/v1/pools", {"name": "p", "cidr": "10.74.0.0/28", "block_prefixlen": 30})
+    given = {asked(racks, {"node": node, "pool": "p"})["addresses"][0] for node in ("n1", "n2")}
+    assert given == {"10.74.0.1", "10.74.0.4"}
+    racks.send("PATCH", "/v1/pools/p", {"reserved": ["10.74.0.4/30"]})
+    given = {asked(racks, {"node": node, "pool": "p"})["addresses"][0] for node in ("n1", "n2")}
+    assert given == {"10.74.0.2", "10.74.0.8"}
+
+
+def test_what_is_reserved_between_two_attempts_is_not_assigned_by_the_second(racks: Api) -> None:
+    """The first has picked an address when it finds that the pool of the other family is not what it was."""
+    racks.made("/v1/pools", {"name": "p", "cidr": "10.74.0.0/28", "block_prefixlen": 30})
+    racks.made("/v1/pools", {"name": "p6", "cidr": "2001:db8:1::/126", "block_prefixlen": 127})
+    both = {"node": "n2", "pools": ["p", "p6"]}
+    assert asked(racks, both)["addresses"] == ["10.74.0.1", "2001:db8:1::1"]
+    racks.send("PATCH", "/v1/pools/p", {"reserved": ["10.74.0.2/31"]})
+    racks.send("PATCH", "/v1/pools/p6", {"priority": 7})
+    assert asked(racks, both)["addresses"][0] == "10.74.0.4"
+
+
 def test_a_reserved_block_is_never_claimed(plant: Api) -> None:
     plant.made("/v1/pools", {"name": "p", "cidr": "2001:db8::/64", "reserved": ["2001:db8::/65"]})
     assert asked(plant, {"node": "node-1", "pool": "p"})["addresses"] == ["2001:db8:0:0:8000::"]
@@ -184,7 +205,7 @@ def test_a_pool_grows_in_place(plant: Api) -> None:
     overlap = plant.send("PATCH", "/v1/pools/default", {"cidr": "10.64.0.0/27"})
     assert (overlap.status_code, overlap.json["type"]) == (409, "/problems/overlap")
     assert plant.send("PATCH", "/v1/pools/default", {"cidr": "10.64.0.0/28"}).status_code == 200
-    assert asked(plant, {"node": "node-1", "pool": "default"})["addresses"] == ["10.64.0.8"]
+    assert asked(plant, {"node": "node-1", "pool": "default"})["addresses"] == ["10.64.0.7"]
 
 
 def test_a_pool_grows_downwards_too(api: Api) -> None:
