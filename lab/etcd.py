@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -159,25 +160,56 @@ class EtcdServer:
         (status,) = (each["Status"] for each in json.loads(answer))
         return bool(status["header"]["member_id"] == status["leader"])
 
+    def save(self, backup: Path) -> None:
+        """Write a backup of the store to a file. Blocking. Raises EtcdFailed."""
+        self._do("snapshot", "save", str(backup))
+
+    def bring_back(self, backup: Path, *, token: str = "") -> None:
+        """Put a backup in place of the data of this server, which must not run. Blocking. Raises EtcdFailed.
+
+        Args:
+            backup: what `save` wrote.
+            token: names the new cluster, the same for each member; without one it has the id of the old.
+        """
+        data = self.directory / "data"
+        shutil.rmtree(data)
+        self._do(
+            "snapshot",
+            "restore",
+            str(backup),
+            f"--name={self.name}",
+            f"--data-dir={data}",
+            f"--initial-cluster={self.initial_cluster}",
+            f"--initial-advertise-peer-urls={self.peer_url}",
+            *([f"--initial-cluster-token={token}"] if token else []),
+        )
+
     def _ask(self, *question: str) -> str | None:
         """What `etcdctl` says; None when it fails."""
-        command = ["etcdctl", f"--endpoints={self.url}", "--dial-timeout=1s", "--command-timeout=1s"]
+        done = self._etcdctl("--dial-timeout=1s", "--command-timeout=1s", *question)
+        return done.stdout if done.returncode == 0 else None
+
+    def _do(self, *words: str) -> None:
+        done = self._etcdctl(*words)
+        if done.returncode != 0:
+            raise EtcdFailed(f"etcdctl {' '.join(words)}: {done.stderr.strip()}")
+
+    def _etcdctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["etcdctl", f"--endpoints={self.url}"]
         if self._tls:
             command += [
                 f"--cacert={self._tls.ca}",
                 f"--cert={self._tls.client_cert}",
                 f"--key={self._tls.client_key}",
             ]
-        done = subprocess.run(
-            self._inside([*command, *question]),
+        return subprocess.run(
+            self._inside([*command, *words]),
             env={**os.environ, "ETCDCTL_API": "3"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
             text=True,
             check=False,
         )
-        return done.stdout if done.returncode == 0 else None
 
     def stop(self, *, deadline_s: float = 5.0) -> None:
         """Ask the server to end, and kill it after the deadline. Idempotent. Blocking."""
@@ -323,6 +355,26 @@ class EtcdCluster:
         """Stop all members. Idempotent. Blocking."""
         for member in self.members:
             member.stop()
+
+    def save(self, backup: Path) -> None:
+        """Write a backup of the store to a file. Blocking. Raises EtcdFailed."""
+        self.members[0].save(backup)
+
+    def restore(self, backup: Path, *, token: str = "") -> None:
+        """Kill all members, and start them with a backup in place of what they had. Blocking.
+
+        Args:
+            backup: what `save` wrote.
+            token: names the new cluster; without one it has the id of the old.
+
+        Raises:
+            EtcdFailed: a member does not take it, or did not start; none runs then.
+        """
+        for member in self.members:
+            member.kill()
+        for member in self.members:
+            member.bring_back(backup, token=token)
+        self.start()
 
     def __enter__(self) -> Self:
         self.start()

@@ -43,8 +43,8 @@ def create(names: Iterable[str]) -> None:
 
 
 def remove(names: Iterable[str]) -> None:
-    """Remove those of the namespaces that exist. Idempotent."""
-    batch([f"netns delete {name}" for name in names if path(name).exists()])
+    """Remove those of the namespaces that exist; a name may be given twice. Idempotent."""
+    batch([f"netns delete {name}" for name in dict.fromkeys(names) if path(name).exists()])
 
 
 def batch(commands: Iterable[str], *, inside: str | None = None) -> None:

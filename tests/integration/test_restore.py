@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,22 +108,13 @@ class Site:
         return found.value
 
     def save(self) -> None:
-        self.etcdctl("--endpoints", self.etcd.url, "snapshot", "save", str(self.backup))
+        self.etcd.save(self.backup)
 
-    def restore(self, *flags: str) -> None:
+    def restore(self, token: str) -> None:
         """Bring the backup back, in place of what there is."""
         self.etcd.stop()
-        data = self.etcd.directory / "data"
-        shutil.rmtree(data)
-        own = ["--name", self.etcd.name, "--initial-cluster", self.etcd.initial_cluster]
-        own += ["--initial-advertise-peer-urls", self.etcd.peer_url, "--data-dir", str(data)]
-        self.etcdctl("snapshot", "restore", str(self.backup), *own, *flags)
+        self.etcd.bring_back(self.backup, token=token)
         self.etcd.start()
-
-    @staticmethod
-    def etcdctl(*arguments: str) -> None:
-        environment = {**os.environ, "ETCDCTL_API": "3"}
-        subprocess.run(["etcdctl", *arguments], check=True, capture_output=True, env=environment)
 
 
 @pytest.fixture
@@ -136,13 +124,13 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.mark.parametrize(
-    "flags",
+    "token",
     [
-        pytest.param(("--initial-cluster-token", "after-the-fire"), id="as another cluster"),
-        pytest.param((), id="under the same cluster id"),
+        pytest.param("after-the-fire", id="as another cluster"),
+        pytest.param("", id="under the same cluster id"),
     ],
 )
-def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, flags: tuple[str, ...]) -> None:
+def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, token: str) -> None:
     site.held("old", "n1")
     site.held("moved-on", "n1")
     site.save()
@@ -151,7 +139,7 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, flag
     del site.nodes["n1"].plugged["moved-on"]
     assert site.client.delete("/v1/endpoints/moved-on").status_code in {202, 204}
 
-    site.restore(*flags)
+    site.restore(token)
 
     duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events, settle_s=0)
     for node in site.nodes.values():
@@ -191,7 +179,7 @@ def test_an_operator_does_not_have_to_wait_for_a_node_that_says_nothing(site: Si
     site.held("old", "n1")
     site.save()
     site.held("young", "n1")
-    site.restore("--initial-cluster-token", "after-the-fire")
+    site.restore("after-the-fire")
     for node in site.nodes.values():
         node.live()
     duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events)

@@ -1,0 +1,136 @@
+"""A backup of etcd is restored under nodes that went on: nobody is disturbed, nothing is doubled or forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.lab import Lab
+from lab.rest import Answer, Unanswered
+from lab.wait import wait_until
+from tests.support.containers import BACK_S, Fixed, attach, delete, make, undisturbed
+from tests.support.labs import built
+
+pytestmark = pytest.mark.needs("root", "etcd", "etcdctl", "ovs-vswitchd", "bgpd", "zebra")
+
+RESTORE_S = 120.0
+NODES = ("node-1", "node-2", "node-3")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Lab]:
+    """A lab of this module's own: what is restored would be in everybody's way. A test leaves it empty."""
+    yield from built(Lab(f"back{os.getpid()}"))
+
+
+def ask(lab: Lab, name: str, node: str) -> Answer | None:
+    """Ask for an endpoint; None when nobody answers."""
+    try:
+        return lab.api.request("POST", "/v1/endpoints", {"id": name, "node": node})
+    except Unanswered:
+        return None
+
+
+def first_assigned(lab: Lab, name: str, node: str) -> tuple[list[str], dict[str, Any]]:
+    """Ask until it is assigned; returns the types of the problems that were answered before, and what it got."""
+    refusals: list[str] = []
+
+    def look() -> Answer | None:
+        answer = ask(lab, name, node)
+        if answer is not None and not answer.ok:
+            assert answer.status == 503, answer.body
+            refusals.append(answer.body["type"])
+        return answer
+
+    answer = wait_until(
+        look, RESTORE_S, "an endpoint to be assigned", good=lambda one: one is not None and one.ok, poll_s=0.1
+    )
+    assert answer is not None
+    return refusals, answer.body
+
+
+def status(lab: Lab) -> dict[str, Any]:
+    """What `polder restore status` says."""
+    return dict(json.loads(lab.cli("restore", "status", "-o", "json").stdout))
+
+
+def findings(lab: Lab) -> list[Any]:
+    """What `polder address check` finds."""
+    return list(lab.api.do("GET", "/v1/addresses:check")["findings"])
+
+
+def is_clean(lab: Lab) -> None:
+    """Store and nodes agree, as soon as all have said what they hold."""
+    wait_until(lambda: findings(lab), BACK_S, "nothing to be found", good=lambda found: not found, poll_s=0.5)
+
+
+def remove(lab: Lab, *names: str) -> None:
+    for name in names:
+        delete(lab, name)
+        if name in lab.hosts:
+            lab.fabric.remove_container(name)
+
+
+def moved(lab: Lab, one: Fixed, node: str) -> Fixed:
+    """Move an endpoint: its container is another one, of the same name, on the other node."""
+    lab.api.do("PATCH", f"/v1/endpoints/{one.name}", {"node": node})
+    lab.fabric.remove_container(one.name)
+    return attach(lab, one.name, node=node)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("after-the-fire", id="as another cluster"),
+        pytest.param("", id="under the same cluster id"),
+    ],
+)
+def test_what_was_done_since_the_backup_goes_on(site: Lab, tmp_path: Path, token: str) -> None:
+    """Made, moved and released since: the first two are adopted, the last is for people to delete again."""
+    backup = tmp_path / "backup"
+    old = make(site, "old", node="node-1")
+    mover = make(site, "mover", node="node-1")
+    make(site, "released", node="node-2")
+    site.polder.etcd.save(backup)
+    young = make(site, "young", node="node-2")
+    mover = moved(site, mover, "node-3")
+    remove(site, "released")
+
+    with ExitStack() as stack:
+        for one in (old, mover, young):
+            stack.enter_context(undisturbed(one))
+        site.polder.etcd.restore(backup, token=token)
+        refusals, first = first_assigned(site, "first", "node-2")
+    assert "/problems/restoring" in refusals, refusals
+
+    said = status(site)
+    assert not said["restoring"]
+    report = said["report"]
+    assert (set(report["heard"]), report["unheard"], report["refused"]) == (set(NODES), [], [])
+    assert {line.split()[1] for line in report["adopted"]} == {"young", "mover"}, report
+    assert report["confirmed"] == 1
+    # One that was asked for before the restore was seen is in the store too, and was answered as failed.
+    assert report["idle"] in {1, 2}
+    held = {"old": old, "mover": mover, "young": young}
+    for name, one in held.items():
+        view = site.api.do("GET", f"/v1/endpoints/{name}")
+        assert (view["node"], view["addresses"]) == (one.on, [one.address]), view
+        wait_until(lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"], BACK_S, name)  # type: ignore[misc]
+    released = site.api.do("GET", "/v1/endpoints/released")
+    assert (released["state"], released["attached"]) == ("assigned", False), "it is deleted once more"
+
+    taken = {one.address for one in held.values()} | {*first["addresses"], *released["addresses"]}
+    assert len(taken) == 5
+    batch = [{"id": f"after-{number}", "node": NODES[number % 3]} for number in range(30)]
+    made = site.api.do("POST", "/v1/endpoints:batch", {"items": batch})["items"]
+    given = [address for item in made for address in item["endpoint"]["addresses"]]
+    assert len({ip_address(each) for each in given} | {ip_address(each) for each in taken}) == 35
+    is_clean(site)
+    remove(site, *(item["id"] for item in batch), "first", "released", *held)
