@@ -209,7 +209,8 @@ class Allocator:
             except StoreError as fault:
                 job.answer = _failed(job, fault)
         except StoreError as fault:
-            draft.settle()
+            # While a backup is restored callers ask again and again: that must not use a block up.
+            draft.put_back() if isinstance(fault, Restored) else draft.settle()
             job.answer = _failed(job, fault)
         else:
             if applied:

@@ -85,4 +85,4 @@ def undisturbed(web: Fixed) -> Iterator[None]:
         report = ping.stop()
         changes = [change.text for monitor in monitors for change in monitor.stop()]
     assert report.ok, report
-    assert [text for text in changes if POOL in text] == []
+    assert [text for text in changes if POOL in text] == [], changes
