@@ -1,4 +1,4 @@
-"""A backup of etcd is restored under nodes that went on: nobody is disturbed, nothing is doubled or forgotten."""
+"""A backup of etcd is restored under nodes that go on: nobody is disturbed, nothing doubled or forgotten."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ask(lab: Lab, name: str, node: str) -> Answer | None:
 
 
 def first_assigned(lab: Lab, name: str, node: str) -> tuple[list[str], dict[str, Any]]:
-    """Ask until it is assigned; returns the types of the problems that were answered before, and what it got."""
+    """Ask until it is assigned; returns the types of the problems answered before, and what it got."""
     refusals: list[str] = []
 
     def look() -> Answer | None:
