@@ -30,26 +30,25 @@ class EtcdAccess:
         ]
 
 
-def controller(etcd: EtcdAccess, *, listen: str) -> list[str]:
-    """The REST API at `address:port`."""
-    return [*_module("controller"), f"--listen={listen}", *etcd.flags()]
+def controller(options: Sequence[str]) -> list[str]:
+    """The REST API."""
+    return [*_module("controller"), *options]
 
 
-def node_agent(etcd: EtcdAccess, *, node: str, run_dir: Path, ovsdb: str) -> list[str]:
-    """The dataplane program; its socket is `run_dir/agent.sock`."""
+def node_agent(config: Path, *, run_dir: Path, ovsdb: str) -> list[str]:
+    """The dataplane program of the node that `config` is of; its socket is `run_dir/agent.sock`."""
     return [
         *_module("agents.node"),
-        f"--node={node}",
+        f"--config={config}",
         f"--run-dir={run_dir}",
         f"--ovsdb={ovsdb}",
         f"--openflow-port={OPENFLOW_PORT}",
-        *etcd.flags(),
     ]
 
 
-def speaker(etcd: EtcdAccess, *, node: str, run_dir: Path) -> list[str]:
-    """The BGP program."""
-    return [*_module("agents.speaker"), f"--node={node}", f"--run-dir={run_dir}", *etcd.flags()]
+def speaker(config: Path, *, run_dir: Path) -> list[str]:
+    """The BGP program of the node that `config` is of."""
+    return [*_module("agents.speaker"), f"--config={config}", f"--run-dir={run_dir}"]
 
 
 def command_line(*arguments: str) -> list[str]:

@@ -32,8 +32,8 @@ class Fabric:
         """The name of a host's network namespace."""
         return f"{self._claim.name}-{host}"
 
-    def build(self) -> None:
-        """Make everything, and wait until each ToR routes to what the others have. Blocking."""
+    def wire(self) -> None:
+        """Make the hosts and the links between them; nothing runs on them."""
         names = [host.name for host in self.topology.hosts]
         self._make_namespaces(names)
         self.hosts = {name: self._host(name) for name in names}
@@ -42,6 +42,9 @@ class Fabric:
             self.tors[spec.name] = Tor(self.hosts[spec.name], spec, self.topology.neighbours(spec.name))
         for spec in self.topology.of(Role.NODE):
             self.switches[spec.name] = Switch(self.hosts[spec.name])
+
+    def start(self) -> None:
+        """Start routers and switches, wait until each ToR routes to what the others have. Blocking."""
         together(
             [*(tor.start for tor in self.tors.values()), *(each.start for each in self.switches.values())]
         )

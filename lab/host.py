@@ -51,9 +51,14 @@ class Host:
         return netns.path(self.netns)
 
     def run(
-        self, *argv: str, check: bool = True, timeout_s: float = 20.0, stdin: str | None = None
+        self,
+        *argv: str,
+        check: bool = True,
+        timeout_s: float = 20.0,
+        stdin: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> Completed:
-        """Run a command to its end. Blocking.
+        """Run a command to its end, with `env` added to the environment. Blocking.
 
         Raises:
             CommandFailed: it did not end in `timeout_s`, or, with `check`, its exit status was not 0.
@@ -67,7 +72,7 @@ class Host:
                 errors="replace",
                 timeout=timeout_s,
                 check=False,
-                env=tools.environment(),
+                env={**tools.environment(), **(env or {})},
             )
         except subprocess.TimeoutExpired:
             raise CommandFailed(self.name, argv, f"did not end in {timeout_s:g} s") from None

@@ -13,7 +13,7 @@ from typing import Any, Self
 from lab import commands, teardown, tools
 from lab.claim import Claim
 from lab.errors import LabError
-from lab.fabric import Fabric
+from lab.fabric import Fabric, together
 from lab.frr import Tor
 from lab.host import Completed, Host
 from lab.management import StartController
@@ -108,8 +108,9 @@ class Lab:
         self.polder.agent_api(node).do("DELETE", f"/v1/attachments/{endpoint}")
 
     def cli(self, *arguments: str, check: bool = True) -> Completed:
-        """Run the `polder` command in `mgmt`, where its default server is. Raises CommandFailed."""
-        return self.hosts["mgmt"].run(*commands.command_line(*arguments), check=check)
+        """Run the `polder` command in `mgmt`, as the operator. Raises CommandFailed."""
+        environment = self.polder.management.environment()
+        return self.hosts["mgmt"].run(*commands.command_line(*arguments), check=check, env=environment)
 
     def up(self) -> None:
         """Build the lab. Blocking. Raises LabError; nothing is left then."""
@@ -155,10 +156,13 @@ class Lab:
         count = len(self.topology.hosts)
         self._say(f"{count} hosts as network namespaces, with FRR on the ToRs and Open vSwitch on the nodes")
         self._fabric = Fabric(claim, self.topology)
-        self._fabric.build()
-        if self._with_polder:
-            self._say(
-                "three members of etcd with TLS, three controllers, on each node an agent and a speaker"
-            )
-            self._polder = Polder(self._fabric, claim.ledger, controller=self._controller)
-            self._polder.start()
+        self._fabric.wire()
+        if not self._with_polder:
+            self._fabric.start()
+            return
+        self._say(
+            "three members of etcd, three controllers, and on each node that joins an agent and a speaker"
+        )
+        self._polder = Polder(self._fabric, claim.ledger, controller=self._controller)
+        together([self._fabric.start, self._polder.management.start])
+        self._polder.start()

@@ -1,35 +1,32 @@
-"""The management hosts: on each a member of etcd and a controller, with TLS and certificates between them.
+"""The management hosts: on each a member of etcd and a controller, as `polder pki init` tells to start them.
 
-A controller asks the member on its own host first, and each node another one, so that what happens to one
-member is felt by a third of the programs. A controller listens on its host's loopback.
+Etcd asks each client for its rights, the controllers ask for a token. A controller asks the member on its
+own host first, and tells the nodes that join with it to do so: what happens to one member is felt by a third
+of the programs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 from lab import commands
 from lab.commands import EtcdAccess
-from lab.etcd import EtcdCluster, EtcdServer, EtcdTls
+from lab.credentials import Credentials
+from lab.etcd import EtcdCluster, EtcdServer
 from lab.host import Host
 from lab.program import Program
-from lab.rest import Rest
+from lab.rest import Door, Rest
 from lab.state import Ledger
 from lab.topology import MGMT_ADDRESSES
-from pki.directory import Directory, Pair
+from pki.directory import ETCD
 
-API_ADDRESS = "127.0.0.1"
-API_PORT = 8080
+API_PORT = 8443
+LOOPBACK = "127.0.0.1"
+"""Tests reach a controller on its own host, also while that is cut off from all others."""
 
-
-class StartController(Protocol):
-    """Makes the command line of a controller, as `lab.commands.controller` does."""
-
-    def __call__(self, etcd: EtcdAccess, *, listen: str) -> list[str]:
-        """The command line."""
-        ...
+StartController = Callable[[Sequence[str]], list[str]]
+"""From the options of a controller to its command line, as `lab.commands.controller`."""
 
 
 class Management:
@@ -50,41 +47,72 @@ class Management:
     ) -> None:
         self.hosts = [hosts[name] for name in MGMT_ADDRESSES]
         self._ledger = ledger
-        self._authority = Directory.create(self.hosts[0].directory / "pki")
-        self._client = self._authority.issue("polder")
-        self.etcd = EtcdCluster([self._member(host) for host in self.hosts])
-        self.apis = [Rest.inside(host.netns, API_ADDRESS, API_PORT) for host in self.hosts]
+        self.credentials = Credentials(self.hosts[0].directory, MGMT_ADDRESSES.values())
+        tls = self.credentials.etcd_tls()
+        self.etcd = EtcdCluster(
+            [
+                EtcdServer(
+                    host.directory / "etcd",
+                    name=host.name,
+                    address=MGMT_ADDRESSES[host.name],
+                    netns=host.netns,
+                    tls=tls,
+                    flags=[f"--peer-cert-allowed-cn={ETCD}"],
+                )
+                for host in self.hosts
+            ]
+        )
+        trust = self.credentials.trust()
+        self.doors = [
+            Door(host.netns, LOOPBACK, API_PORT, trust, self.credentials.token) for host in self.hosts
+        ]
+        self.apis = [Rest.through(door) for door in self.doors]
+        self.urls = [f"https://{MGMT_ADDRESSES[host.name]}:{API_PORT}" for host in self.hosts]
         self.controllers = [
             Program(
                 host,
                 f"controller-{first + 1}",
-                controller(self.access(first), listen=f"{API_ADDRESS}:{API_PORT}"),
+                controller(self._options(first)),
                 ready=partial(api.answers, "/readyz"),
             )
             for first, (host, api) in enumerate(zip(self.hosts, self.apis, strict=True))
         ]
 
-    def access(self, first: int = 0) -> EtcdAccess:
-        """What a program needs to use etcd; of the members it asks number `first` (round and round) first."""
-        urls = self.etcd.endpoints
-        first %= len(urls)
-        return EtcdAccess(
-            (*urls[first:], *urls[:first]), self._authority.ca, self._client.cert, self._client.key
-        )
+    def access(self) -> EtcdAccess:
+        """What a program needs to use etcd as its root."""
+        root = self.credentials.root
+        return EtcdAccess(self.etcd.endpoints, self.credentials.ca, root.cert, root.key)
 
-    def start_etcd(self) -> None:
-        """Start every member and wait until each answers. Blocking. Raises EtcdFailed."""
+    def environment(self) -> dict[str, str]:
+        """What the `polder` command is told by its environment."""
+        return {
+            "POLDER_SERVER": ",".join(self.urls),
+            "POLDER_CA": str(self.credentials.ca),
+            "POLDER_TOKEN": self.credentials.token,
+        }
+
+    def start(self) -> None:
+        """Start etcd, have it ask for rights, start the controllers and do not wait for them. Blocking.
+
+        Raises:
+            EtcdFailed: a member did not answer.
+            CommandFailed: `polder etcd secure` failed.
+        """
         self.etcd.start()
         for member in self.etcd:
             self._ledger.process(member.pid)
+        self.hosts[0].run(*commands.command_line("etcd", "secure", *self._shared(0)))
+        for controller in self.controllers:
+            controller.launch()
 
-    def _member(self, host: Host) -> EtcdServer:
-        address = MGMT_ADDRESSES[host.name]
-        pair: Pair = self._authority.issue(f"etcd-{host.name}", [address])
-        return EtcdServer(
-            host.directory / "etcd",
-            name=host.name,
-            address=address,
-            netns=host.netns,
-            tls=EtcdTls(self._authority.ca, pair.cert, pair.key, self._client.cert, self._client.key),
-        )
+    def _options(self, first: int) -> list[str]:
+        return [
+            *self._shared(first),
+            f"--listen=0.0.0.0:{API_PORT}",
+            f"--token-file={self.credentials.token_file}",
+        ]
+
+    def _shared(self, first: int) -> list[str]:
+        """Where etcd is, beginning with member number `first`, and the certificates."""
+        urls = self.etcd.endpoints
+        return [f"--etcd={','.join((*urls[first:], *urls[:first]))}", f"--pki={self.credentials.pki}"]

@@ -1,17 +1,18 @@
 """Polder on a fabric: etcd and the controllers on the management hosts, an agent and a speaker on each node.
 
-The programs are started as a user starts them, and told over REST what the topology says: one pool,
-the nodes, and a peer for each uplink.
+The programs are started as a user starts them. The controllers are told over REST what the topology says:
+one pool, the nodes, and a peer for each uplink. Then each node joins: it gets a certificate, and rights in
+etcd for its own keys.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from lab import commands
-from lab.commands import EtcdAccess
 from lab.etcd import EtcdCluster
-from lab.fabric import Fabric
+from lab.fabric import Fabric, together
 from lab.management import Management, StartController
 from lab.program import Program
 from lab.rest import Rest
@@ -24,15 +25,14 @@ SESSIONS_S = 30.0
 
 
 class Polder:
-    """Polder's programs on one fabric. Nothing runs until `start`."""
+    """Polder's programs on one fabric. Nothing runs until `management.start`, then `start`."""
 
     def __init__(self, fabric: Fabric, ledger: Ledger, *, controller: StartController) -> None:
         self._fabric = fabric
         self.management = Management(fabric.hosts, ledger, controller=controller)
-        nodes = [spec.name for spec in fabric.topology.of(Role.NODE)]
-        access = {node: self.management.access(first) for first, node in enumerate(nodes)}
-        self.agents = {node: self._agent(node, access[node]) for node in nodes}
-        self.speakers = {node: self._speaker(node, access[node]) for node in nodes}
+        self._nodes = [spec.name for spec in fabric.topology.of(Role.NODE)]
+        self.agents = {node: self._agent(node) for node in self._nodes}
+        self.speakers = {node: self._speaker(node) for node in self._nodes}
 
     @property
     def etcd(self) -> EtcdCluster:
@@ -55,14 +55,14 @@ class Polder:
         return self.apis[0]
 
     def start(self) -> None:
-        """Start all, register what the topology says, wait for every BGP session. Blocking."""
-        self.management.start_etcd()
-        programs = [*self.controllers, *self.agents.values(), *self.speakers.values()]
-        for program in programs:
-            program.launch()
+        """Register what the topology says, let every node join, wait for every BGP session. Blocking.
+
+        The management runs by now, and the fabric does.
+        """
         self.controllers[0].wait_ready()
         self.register()
-        for program in programs:
+        together(partial(self._add, *each) for each in enumerate(self._nodes))
+        for program in (*self.controllers, *self.agents.values(), *self.speakers.values()):
             program.wait_ready()
         self.wait_sessions()
 
@@ -114,16 +114,30 @@ class Polder:
         for member in self.etcd:
             member.kill()
 
-    def _agent(self, node: str, access: EtcdAccess) -> Program:
+    def _add(self, number: int, node: str) -> None:
+        """Let a node join, at one controller or another, and start its programs."""
+        first = number % len(self.controllers)
+        self.controllers[first].wait_ready()
+        token = self.apis[first].do("POST", f"/v1/nodes/{node}:join-token", {})["token"]
+        at = (f"--controller={self.management.urls[first]}", f"--dir={self._config(node).parent}")
+        self._fabric.hosts[node].run(*commands.command_line("agent", "join", "-", *at), stdin=token)
+        self.agents[node].launch()
+        self.speakers[node].launch()
+
+    def _agent(self, node: str) -> Program:
         argv = commands.node_agent(
-            access, node=node, run_dir=self._run_dir(node), ovsdb=self._fabric.switches[node].db
+            self._config(node), run_dir=self._run_dir(node), ovsdb=self._fabric.switches[node].db
         )
         api = self.agent_api(node)
         return Program(self._fabric.hosts[node], "agent", argv, ready=lambda: api.answers("/readyz"))
 
-    def _speaker(self, node: str, access: EtcdAccess) -> Program:
-        argv = commands.speaker(access, node=node, run_dir=self._run_dir(node))
+    def _speaker(self, node: str) -> Program:
+        argv = commands.speaker(self._config(node), run_dir=self._run_dir(node))
         return Program(self._fabric.hosts[node], "speaker", argv)
+
+    def _config(self, node: str) -> Path:
+        """The options file that joining writes."""
+        return self._fabric.hosts[node].directory / "etc" / "node.conf"
 
     def _run_dir(self, node: str) -> Path:
         return self._fabric.hosts[node].directory / "polder"

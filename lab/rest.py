@@ -1,11 +1,12 @@
-"""REST from inside a namespace or over a unix socket. Answers are handed over, not judged."""
+"""REST over TLS from inside a namespace, or over a unix socket. Answers are handed over, not judged."""
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -35,23 +36,50 @@ class Unanswered(LabError):
     """Nobody answered: connection refused, reset, or too slow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a controller is, from inside a network namespace, and what it is shown."""
+
+    namespace: str
+    address: str
+    port: int
+    trust: ssl.SSLContext
+    token: str = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """To be sent with each request."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def connect(self, timeout_s: float) -> socket.socket:
+        """A connection whose other end has proved who it is. Raises OSError."""
+        where = (self.address, self.port)
+        link = netns.within(self.namespace, lambda: socket.create_connection(where, timeout_s))
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.trust.wrap_socket(link, server_hostname=self.address)
+
+
 class Rest:
     """A client of one server. A connection for each request: there is none to go stale, or to share.
 
     Args:
         dial: opens a connection; may raise OSError.
         where: the server, for people.
+        headers: sent with each request.
     """
 
-    def __init__(self, dial: Callable[[], socket.socket], where: str) -> None:
+    def __init__(
+        self, dial: Callable[[], socket.socket], where: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._dial = dial
         self._where = where
+        self._headers = dict(headers or {})
 
     @classmethod
-    def inside(cls, namespace: str, address: str, port: int) -> Rest:
-        """A client inside a network namespace."""
-        dial = lambda: socket.create_connection((address, port), TIMEOUT_S)  # noqa: E731
-        return cls(lambda: netns.within(namespace, dial), f"{address}:{port} in {namespace}")
+    def through(cls, door: Door) -> Rest:
+        """A client of a controller."""
+        where = f"{door.address}:{door.port} in {door.namespace}"
+        return cls(lambda: door.connect(TIMEOUT_S), where, door.headers)
 
     @classmethod
     def unix(cls, path: Path) -> Rest:
@@ -75,11 +103,8 @@ class Rest:
         try:
             connection.sock = self._dial()
             data = None if body is None else json.dumps(body)
-            headers = (
-                {}
-                if body is None
-                else {"Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
-            )
+            kind = {"Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+            headers = self._headers if body is None else self._headers | kind
             connection.request(method, path, body=data, headers=headers)
             answer = connection.getresponse()
             raw = answer.read()

@@ -27,8 +27,11 @@ def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
 def _polder(lab: Lab) -> list[str]:
     (program,) = commands.command_line()
     node = lab.nodes[0]
+    management = lab.polder.management
     return [
-        "the polder command, beside the controller:",
+        "the polder command, as the operator:",
+        f"  export POLDER_SERVER={','.join(management.urls)} POLDER_CA={management.credentials.ca}",
+        f"  export POLDER_TOKEN=$(cat {management.credentials.token_file})",
         f'  polder() {{ ip netns exec {lab.hosts["mgmt"].netns} {program} "$@"; }}',
         "  polder bgp summary",
         f"  polder endpoint create web --node {node}",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from lab.commands import EtcdAccess
 from tests.history.nemesis import FAULTS
 from tests.history.planted import BUGS
 from tests.history.report import lines
@@ -32,8 +32,8 @@ def test_no_address_is_lost_doubled_or_leaked_whatever_breaks(tmp_path: Path) ->
 def test_a_planted_bug_is_caught(tmp_path: Path, bug: str) -> None:
     """A compare is dropped from the transaction that assigns: the address is there, or the record is."""
 
-    def careless(etcd: EtcdAccess, *, listen: str) -> list[str]:
-        return in_tests("tests.history.planted", bug, f"--listen={listen}", *etcd.flags())
+    def careless(options: Sequence[str]) -> list[str]:
+        return in_tests("tests.history.planted", bug, *options)
 
     with site(controller=careless) as built:
         result = run(built, PLANTED, tmp_path / "history.jsonl")

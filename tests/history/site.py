@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import commands
 from lab.lab import Lab
-from lab.management import API_ADDRESS, API_PORT, Management, StartController
+from lab.management import Management, StartController
 from lab.program import Program
 from lab.topology import End, HostSpec, Link, Role, Topology, mgmt_only
 from lab.wait import wait_until
@@ -70,7 +70,7 @@ class Site:
 
     def wires(self) -> list[Wire]:
         """Connections of one client, to each controller."""
-        return [Wire(host.netns, API_ADDRESS, API_PORT) for host in self.management.hosts]
+        return [Wire(door) for door in self.management.doors]
 
     def prepare(self) -> None:
         """Create nodes, pools and tenants, start the agents. Raises LabError."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from lab import netns
-from lab.rest import MERGE_PATCH, Answer
+from lab.rest import MERGE_PATCH, Answer, Door
 
 TIMEOUT_S = 3.0
 """A client asks another controller after so long."""
@@ -23,11 +21,10 @@ class Lost(Exception):
 
 
 class Wire:
-    """A connection to one controller, inside its network namespace, kept open. For one thread."""
+    """A connection to one controller, kept open. For one thread."""
 
-    def __init__(self, namespace: str, address: str, port: int) -> None:
-        self._namespace = namespace
-        self._where = (address, port)
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._connection: HTTPConnection | None = None
 
     def request(self, method: str, path: str, body: object = None, *, hang_up: bool = False) -> Answer:
@@ -51,7 +48,8 @@ class Wire:
         try:
             kind = MERGE_PATCH if method == "PATCH" else "application/json"
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {} if body is None else {"Content-Type": kind})
+            headers = self._door.headers | ({} if body is None else {"Content-Type": kind})
+            connection.request(method, path, data, headers)
         except (OSError, HTTPException) as fault:
             self.close()
             raise (NotSent if fresh else Lost)(str(fault)) from fault
@@ -75,10 +73,9 @@ class Wire:
 
     def _dial(self) -> HTTPConnection:
         try:
-            link = netns.within(self._namespace, lambda: socket.create_connection(self._where, TIMEOUT_S))
+            link = self._door.connect(TIMEOUT_S)
         except OSError as fault:
             raise NotSent(str(fault)) from fault
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = HTTPConnection("localhost")
         self._connection.auto_open = False
         self._connection.sock = link

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -15,10 +16,13 @@ import pytest
 from lab import netns
 from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import CommandFailed, LabError
+from lab.host import Completed
 from lab.lab import Lab
 from lab.partition import HOST, REQUESTS, cut
+from lab.rest import Rest
 from lab.topology import METAL_ADDRESS, MGMT_ADDRESS, dual_tor
 from lab.wait import wait_until
+from pki.directory import Pair
 from tests.support.report import sections
 
 pytestmark = pytest.mark.needs("root", "ip", "ping", "tcpdump", "bgpd", "vtysh", "ovs-vswitchd")
@@ -195,17 +199,39 @@ def test_every_program_of_polder_runs_and_knows_the_topology(lab: Lab) -> None:
     assert "10.64.0.0/16" in lab.cli("pool", "list").stdout
 
 
-def test_etcd_demands_a_client_certificate(lab: Lab) -> None:
-    assert all(url.startswith("https:") for url in lab.polder.etcd.endpoints)
+def etcdctl(lab: Lab, host: str, pair: Pair, *words: str) -> Completed:
+    """Ask etcd as the user of a certificate; it says "permission denied" to whom it does not let."""
     command = [
         "etcdctl",
         f"--endpoints={','.join(lab.polder.etcd.endpoints)}",
-        "--insecure-skip-tls-verify",
-        "--command-timeout=1s",
-        "get",
-        "x",
+        f"--cacert={lab.polder.management.credentials.ca}",
+        f"--cert={pair.cert}",
+        f"--key={pair.key}",
+        "--command-timeout=5s",
+        *words,
     ]
-    assert lab.hosts["mgmt"].run(*command, check=False).returncode != 0
+    return lab.hosts[host].run(*command, check=False, env={"ETCDCTL_API": "3"})
+
+
+def test_a_node_may_do_its_part_in_etcd_and_nothing_else(lab: Lab) -> None:
+    for node in lab.nodes:
+        other = next(one for one in lab.nodes if one != node)
+        pair = Pair(*(lab.hosts[node].directory / "etc" / name for name in ("node.pem", "node.key")))
+        assert etcdctl(lab, node, pair, "get", f"/polder/v1/node/{node}/x").returncode == 0
+        for refused in (
+            ("get", "/polder/v1/tokens/", "--prefix"),
+            ("get", f"/polder/v1/node/{other}/x"),
+            ("put", f"/polder/v1/node/{other}/x", "mine"),
+            ("put", "/polder/v1/pools/default", "mine"),
+            ("user", "list"),
+        ):
+            assert "permission denied" in etcdctl(lab, node, pair, *refused).stderr, refused
+    assert "node-1" in etcdctl(lab, "mgmt", lab.polder.management.credentials.root, "user", "list").stdout
+
+
+def test_the_controllers_demand_a_token(lab: Lab) -> None:
+    for door in lab.polder.management.doors:
+        assert Rest.through(replace(door, token="0" * 64)).get("/v1/pools").status == 401
 
 
 @pytest.mark.parametrize("tor", TORS)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab import commands, wiring
-from lab.commands import EtcdAccess
 from lab.frr import bgpd_config
 from lab.topology import dual_tor
 
 TOPOLOGY = dual_tor(1)
-ETCD = EtcdAccess(
-    ["https://10.0.0.1:2379", "https://10.0.0.2:2379"], Path("/ca"), Path("/cert"), Path("/key")
-)
 
 
 def named(host: str) -> str:
@@ -57,13 +53,11 @@ def test_bgpd_takes_the_nodes_calls_without_policy_and_uses_several_paths() -> N
     assert "neighbor 10.1.1.1 activate" in lines
 
 
-def test_the_programs_get_the_store_with_its_certificates() -> None:
-    flags = {"--etcd=https://10.0.0.1:2379,https://10.0.0.2:2379", "--etcd-ca=/ca", "--etcd-cert=/cert"}
-    run_dir = Path("/run/x")
+def test_the_programs_of_a_node_read_the_file_that_joining_wrote() -> None:
+    config, run_dir = Path("/etc/x/node.conf"), Path("/run/x")
     for argv in (
-        commands.controller(ETCD, listen="127.0.0.1:8080"),
-        commands.node_agent(ETCD, node="node-1", run_dir=run_dir, ovsdb="unix:/db"),
-        commands.speaker(ETCD, node="node-1", run_dir=run_dir),
+        commands.node_agent(config, run_dir=run_dir, ovsdb="unix:/db"),
+        commands.speaker(config, run_dir=run_dir),
     ):
-        assert flags | {"--etcd-key=/key"} <= set(argv)
+        assert {f"--config={config}", f"--run-dir={run_dir}"} <= set(argv)
         assert argv[1:3] == ["-P", "-m"]
