@@ -13,12 +13,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from controller.events import Events
+from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone, RollCall
 from controller.ipam.reclaim import Reclaimer
 from controller.metrics import Metrics
 from store.client import Store
 from store.errors import StoreError
-from store.model import Endpoint, Severity
+from store.model import Severity
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +95,10 @@ class Reclaiming:
             log.warning("event=leftover-removed key=%s", key)
         self._sweep_at = time.monotonic() + SWEEP_S
 
-    def _tell(self, gone: Gone, ended: list[Endpoint]) -> None:
+    def _tell(self, gone: Gone, ended: list[Ending]) -> None:
         name = gone.name
         self._metrics.reclaimed("node-gone", sum(len(each.addresses) for each in ended))
-        named = ", ".join(f"{each.id} ({', '.join(map(str, each.addresses))})" for each in ended[:NAMED])
+        named = ", ".join(f"{each.id} ({', '.join(each.addresses)})" for each in ended[:NAMED])
         more = f" and {len(ended) - NAMED} more" if len(ended) > NAMED else ""
         since = f"{gone.lost.value.since:%Y-%m-%d %H:%M:%S} UTC"
         detail = f"endpoints of node {name} ended, because it is gone since {since}: {named}{more}"

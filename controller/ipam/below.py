@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
 
+from controller.ipam.ending import Ending
 from controller.reading import Found, decodable, scan_all
 from store import keys
 from store.client import KeyValue, Store
-from store.keys import Kind
-from store.model import Block, Endpoint, Value
+from store.errors import Corrupt
+from store.model import Block
 
-V = TypeVar("V", bound=Value)
+log = logging.getLogger(__name__)
 
 SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
 """What the programs of a node say of it."""
@@ -21,7 +23,7 @@ SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
 class Below:
     """The keys below one node, as of one revision."""
 
-    endpoints: tuple[Found[Endpoint], ...]
+    endpoints: tuple[Ending, ...]
     blocks: tuple[Found[Block], ...]
     said: bool
     """Whether its programs said anything."""
@@ -30,14 +32,18 @@ class Below:
     def read(cls, store: Store, node: str) -> Below:
         """Read them. Raises what the store does."""
         items = scan_all(store, keys.node_prefix(node))
+        copies, claims = keys.NODE_ENDPOINTS.prefix(node), keys.NODE_BLOCKS.prefix(node)
         said = tuple(kind.prefix(node) for kind in SAID)
         return cls(
-            _of(keys.NODE_ENDPOINTS, node, items),
-            _of(keys.NODE_BLOCKS, node, items),
+            tuple(_endings(item for item in items if item.key.startswith(copies))),
+            decodable(keys.NODE_BLOCKS, (item for item in items if item.key.startswith(claims))),
             any(item.key.startswith(said) for item in items),
         )
 
 
-def _of(kind: Kind[V], node: str, items: list[KeyValue]) -> tuple[Found[V], ...]:
-    prefix = kind.prefix(node)
-    return decodable(kind, (item for item in items if item.key.startswith(prefix)))
+def _endings(copies: Iterable[KeyValue]) -> Iterable[Ending]:
+    for item in copies:
+        try:
+            yield Ending.read(item)
+        except Corrupt as fault:
+            log.error("event=corrupt-value key=%s why=%r", item.key, str(fault))

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.ipam import blocks
+from controller.ipam.ending import Ending
 from controller.reading import Found, read, scan_all
 from store import keys
 from store.client import Store
 from store.codec import fields
 from store.errors import Corrupt
-from store.model import Block, Endpoint, IPAddress, IPNetwork, Pool
+from store.model import Block, IPNetwork, Pool
+from store.model.value import parse_address
 
 log = logging.getLogger(__name__)
 
@@ -30,40 +32,60 @@ class Held:
     owner: str
 
 
+class Pools(dict[str, Pool | None]):
+    """A memory of pools that were read: of one moment, too."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def __missing__(self, name: str) -> Pool | None:
+        found = read(self._store, keys.POOLS, name)
+        return self.setdefault(name, found.value if found else None)
+
+
 class Holdings:
     """A memory of blocks that were read. Of one moment: make a new one for each piece of work."""
 
-    def __init__(self, store: Store, claims: Iterable[Found[Block]]) -> None:
+    def __init__(self, store: Store, pools: Pools, claims: Iterable[Found[Block]]) -> None:
         """`claims` are those that are known already; a block that holds an address keeps its owner."""
         self._store = store
-        self._claims = {(found.value.pool, found.value.cidr): found.value for found in claims}
-        self._pools: dict[str, Pool | None] = {}
+        self._pools = pools
         self._known: set[tuple[str, IPNetwork]] = set()
         self._held: dict[tuple[str, str], Held] = {}
+        for found in claims:
+            self._learn(found.value.pool, found.value.cidr, found.value.node)
 
-    def of(self, endpoint: Endpoint) -> list[Held]:
+    def of(self, ending: Ending) -> list[Held]:
         """The address keys that an endpoint holds."""
-        there = (self._at(name, address) for address, name in endpoint.placed)
-        return [held for held in there if held is not None and held.address.get("endpoint") == endpoint.id]
+        there = map(self._at, ending.pools, ending.addresses)
+        return [held for held in there if held is not None and held.address["endpoint"] == ending.id]
 
-    def pool(self, name: str) -> Pool | None:
-        """A pool; None when there is none."""
-        if name not in self._pools:
-            found = read(self._store, keys.POOLS, name)
-            self._pools[name] = found.value if found else None
-        return self._pools[name]
+    def cooldown_s(self, pool: str) -> int:
+        """How long the addresses of a pool cool down; 0 when there is no such pool."""
+        found = self._pools[pool]
+        return found.cooldown_s if found else 0
 
-    def _at(self, pool_name: str, address: IPAddress) -> Held | None:
-        place = pool_name, str(address)
-        if place not in self._held and (pool := self.pool(pool_name)) is not None:
-            self._learn(pool.name, blocks.block_of(pool, address))
-        return self._held.get(place)
+    def _at(self, pool: str, address: str) -> Held | None:
+        held = self._held.get((pool, address))
+        return held or self._elsewhere(pool, address)
 
-    def _learn(self, pool: str, cidr: IPNetwork) -> None:
-        if (pool, cidr) in self._known:
-            return
+    def _elsewhere(self, pool_name: str, address: str) -> Held | None:
+        """An address of a block that is not read yet, if it is not."""
+        pool = self._pools[pool_name]
+        if pool is None:
+            return None
+        try:
+            cidr = blocks.block_of(pool, parse_address(address))
+        except ValueError:
+            return None  # no address of this pool
+        if (pool_name, cidr) not in self._known:
+            found = read(self._store, keys.BLOCKS, pool_name, cidr)
+            self._learn(pool_name, cidr, found.value.node if found else None)
+        return self._held.get((pool_name, address))
+
+    def _learn(self, pool: str, cidr: IPNetwork, owner: str | None) -> None:
         self._known.add((pool, cidr))
-        owner = self._owner(pool, cidr)
         if owner is not None:
             for key, address in self._addresses(pool, cidr):
                 self._held[pool, key.rsplit("/", 1)[1]] = Held(key, address, owner)
@@ -77,9 +99,3 @@ class Holdings:
                 yield item.key, found
             except Corrupt as fault:
                 log.error("event=corrupt-value key=%s why=%r", item.key, str(fault))
-
-    def _owner(self, pool: str, cidr: IPNetwork) -> str | None:
-        if (pool, cidr) in self._claims:
-            return self._claims[pool, cidr].node
-        found = read(self._store, keys.BLOCKS, pool, cidr)
-        return found.value.node if found else None

@@ -19,17 +19,19 @@ from datetime import datetime
 from controller.ipam import units
 from controller.ipam.below import SAID, Below
 from controller.ipam.committer import Committer
+from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone
-from controller.ipam.holdings import Held, Holdings
+from controller.ipam.holdings import Held, Holdings, Pools
 from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
 from controller.ipam.release import Cooldowns, let_go
 from controller.ipam.unit import Unit
+from controller.ipam.units import Cooling
 from controller.ipam.window import Window
-from controller.reading import Found
+from controller.reading import read
 from store import keys
 from store.client import Compare, DeletePrefix, Store
-from store.model import Address, AddressState, Endpoint, EndpointState
+from store.model import Address, AddressState, EndpointState
 
 log = logging.getLogger(__name__)
 
@@ -57,26 +59,30 @@ class Reclaimer:
         """Remove keys below nodes that stand for nothing; returns those that are gone. Blocking."""
         return remove_leftovers(self._store, self._committer)
 
-    def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Endpoint]]]:
+    def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Ending]]]:
         """`reclaim` for each of the nodes, some at a time; yields those that lost something. Blocking."""
-        with ThreadPoolExecutor(AT_ONCE, "reclaim") as pool:
-            for each, ended in pool.map(lambda one: (one, self.reclaim(one, gone)), gone.values()):
+        pools = Pools(self._store)
+        with ThreadPoolExecutor(AT_ONCE, "reclaim") as threads:
+            for each, ended in threads.map(lambda one: (one, self.reclaim(one, gone, pools)), gone.values()):
                 if ended:
                     yield each, ended
 
-    def reclaim(self, gone: Gone, others: Mapping[str, Gone]) -> list[Endpoint]:
+    def reclaim(self, gone: Gone, others: Mapping[str, Gone], pools: Pools | None = None) -> list[Ending]:
         """End the endpoints of a node; returns those that ended. Blocking. Idempotent.
 
         Args:
+            gone: the node.
             others: all nodes that are gone, this one included.
+            pools: those that were read already.
         """
         below = Below.read(self._store, gone.name)
-        holdings = Holdings(self._store, below.blocks)
-        window: Window[Endpoint | None] = Window(self._committer, gone.proof())
-        for found in below.endpoints:
-            unit, ends = self._plan(found, holdings, gone.name, others)
+        claims = below.blocks if below.endpoints else ()
+        holdings = Holdings(self._store, pools or Pools(self._store), claims)
+        window: Window[Ending | None] = Window(self._committer, gone.proof())
+        for endpoint in below.endpoints:
+            unit, ends = self._plan(endpoint, holdings, others)
             if unit is not None:
-                window.submit(unit, found.value if ends else None)
+                window.submit(unit, endpoint if ends else None)
         ended = [endpoint for endpoint in window.drain() if endpoint is not None]
         if window.lease_expired:
             self._cooldowns.forget()
@@ -88,26 +94,25 @@ class Reclaimer:
         return ended
 
     def _plan(
-        self,
-        copy: Found[Endpoint],
-        holdings: Holdings,
-        node: str,
-        others: Mapping[str, Gone],
+        self, endpoint: Ending, holdings: Holdings, others: Mapping[str, Gone]
     ) -> tuple[Unit | None, bool]:
         """What is written for an endpoint, if anything, and whether that ends it."""
-        endpoint = copy.value
-        # Written with the copy, in the same transaction: the same value at the same revision.
-        record = Found(endpoint, keys.ENDPOINTS.key(endpoint.id), copy.mod_revision)
         held = holdings.of(endpoint)
         proof: tuple[Compare, ...] = ()
-        for former in sorted({left for each in held for left in each.address.get("left", ())} - {node}):
+        for former in sorted({left for each in held for left in each.address.get("left", ())}):
+            if former == endpoint.node:
+                continue
             also = self._proof_of(former, endpoint.id, others)
             if also is None:
-                if endpoint.state is EndpointState.RELEASING:
-                    return None, False
-                return units.mark_releasing(record), False
+                return self._mark(endpoint), False
             proof = (*proof, *also)
-        return self._end(record, held, proof, holdings), True
+        return units.release(endpoint, proof, self._cooling(held, holdings)), True
+
+    def _mark(self, endpoint: Ending) -> Unit | None:
+        record = read(self._store, keys.ENDPOINTS, endpoint.id)
+        if record is None or record.value.state is EndpointState.RELEASING:
+            return None
+        return units.mark_releasing(record)
 
     def _proof_of(self, node: str, endpoint: str, others: Mapping[str, Gone]) -> tuple[Compare, ...] | None:
         if node in others:
@@ -115,26 +120,22 @@ class Reclaimer:
         absent = let_go(self._store, node, endpoint)
         return None if absent is None else (absent,)
 
-    def _end(
-        self,
-        record: Found[Endpoint],
-        held: list[Held],
-        proof: tuple[Compare, ...],
-        holdings: Holdings,
-    ) -> Unit:
+    def _cooling(self, held: list[Held], holdings: Holdings) -> list[Cooling]:
         now = self._clock()
-        cooling = []
-        for each in held:
-            if each.address["state"] == AddressState.ASSIGNED:
-                pool = holdings.pool(each.address["pool"])
-                lease_id = self._cooldowns.lease(pool.cooldown_s if pool else 0)
-                cooling.append(units.cooling(each.key, each.address, each.owner, now, lease_id))
-        return units.release(record, proof, cooling)
+        return [
+            units.cooling(
+                each.key,
+                each.address,
+                each.owner,
+                now,
+                self._cooldowns.lease(holdings.cooldown_s(each.address["pool"])),
+            )
+            for each in held
+            if each.address["state"] == AddressState.ASSIGNED
+        ]
 
 
-def _tell(node: str, ended: list[Endpoint]) -> None:
+def _tell(node: str, ended: list[Ending]) -> None:
     for start in range(0, len(ended), LOGGED):
-        named = ",".join(
-            f"{each.id}={'+'.join(map(str, each.addresses))}" for each in ended[start : start + LOGGED]
-        )
+        named = ",".join(f"{each.id}={'+'.join(each.addresses)}" for each in ended[start : start + LOGGED])
         log.warning("event=reclaimed node=%s endpoints=%s", node, named)

@@ -17,6 +17,7 @@ from datetime import datetime
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
+from controller.ipam.ending import Ending
 from controller.ipam.units import Cooling
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, not_found
@@ -124,7 +125,11 @@ class Releaser:
             return False
         for _ in range(2):
             try:
-                return bool(self._committer.commit(units.release(found, gone, self._cooling(held, cooldown))))
+                return bool(
+                    self._committer.commit(
+                        units.release(Ending.of(found), gone, self._cooling(held, cooldown))
+                    )
+                )
             except LeaseExpired:
                 self._cooldowns.forget()
         return False

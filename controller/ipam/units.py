@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from controller.ipam.ending import Ending
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
 from controller.reading import Found, put
@@ -92,8 +93,7 @@ def assign(
             ops.extend(_displace(block.value, endpoint, one.address))
     if tenant is None:
         return Unit(tuple(checks), tuple(ops))
-    charge = _charge(endpoint, 1, tenant.value.max_ipv4, tenant.value.max_ipv6)
-    return Unit((*checks, tenant.unchanged()), tuple(ops), charge)
+    return Unit((*checks, tenant.unchanged()), tuple(ops), _charge(endpoint, tenant.value))
 
 
 def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
@@ -102,24 +102,21 @@ def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
     return Unit((endpoint.unchanged(),), _record(releasing))
 
 
-def release(endpoint: Found[Endpoint], gone: Sequence[Compare], cooling: Sequence[Cooling]) -> Unit:
+def release(ending: Ending, gone: Sequence[Compare], cooling: Sequence[Cooling]) -> Unit:
     """The endpoint ends and its addresses cool down, or are free at once.
 
     Args:
-        endpoint: the record.
+        ending: the endpoint, whose record must be as it was read.
         gone: the proof that no node holds anything of it any more.
         cooling: what becomes of each of its addresses.
     """
-    value = endpoint.value
-    ops: list[Op] = [
-        Delete(endpoint.key),
-        Delete(keys.NODE_ENDPOINTS.key(value.node, value.id)),
-    ]
+    record = ending.unchanged()
+    ops: list[Op] = [Delete(record.key), Delete(keys.NODE_ENDPOINTS.key(ending.node, ending.id))]
     for each in cooling:
         ops.append(Put(each.key, each.becomes, each.lease_id) if each.lease_id else Delete(each.key))
-        if each.owner != value.node:
+        if each.owner != ending.node:
             ops.append(Delete(keys.DISPLACED.key(each.owner, each.address)))
-    return Unit((endpoint.unchanged(), *gone), tuple(ops), _charge(value, -1))
+    return Unit((record, *gone), tuple(ops), ending.charge())
 
 
 def relabel(endpoint: Found[Endpoint], changed: Endpoint) -> Unit:
@@ -193,13 +190,10 @@ def unclaim(block: Block) -> tuple[Delete, Delete]:
     )
 
 
-def _charge(
-    endpoint: Endpoint, sign: int, max_ipv4: int | None = None, max_ipv6: int | None = None
-) -> Charge | None:
-    if endpoint.tenant is None:
-        return None
+def _charge(endpoint: Endpoint, tenant: Tenant) -> Charge:
     versions = [address.version for address in endpoint.addresses]
-    return Charge(endpoint.tenant, sign * versions.count(4), sign * versions.count(6), max_ipv4, max_ipv6)
+    held = versions.count(4), versions.count(6)
+    return Charge(tenant.name, *held, tenant.max_ipv4, tenant.max_ipv6)
 
 
 def _record(endpoint: Endpoint) -> tuple[Put, Put]:
