@@ -7,6 +7,7 @@ many puts of the same size, 120 in a transaction, one after the other on one con
 
 from __future__ import annotations
 
+import gc
 import logging
 import tempfile
 import time
@@ -17,11 +18,12 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from bench.row import Row, progress
+from controller.__main__ import GARBAGE_AFTER
 from controller.events import Events
 from controller.ipam import blocks
 from controller.ipam.committer import Committer
 from controller.ipam.gone import RollCall
-from controller.ipam.reclaim import Reclaimer
+from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.reading import put
 from lab.etcd import EtcdServer
 from store import keys
@@ -82,14 +84,18 @@ def measure() -> Row:
 
 
 def _reclaim_s(store: EtcdStore) -> float:
-    committer = Committer(store)
-    committer.start()
+    committers = [Committer(store) for _ in range(COMMITTERS)]
+    for each in committers:
+        each.start()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)  # as in the controller
     began = time.perf_counter()
     gone = RollCall(store, _now, Events(store, _now)).call()
-    reclaimer = Reclaimer(store, committer, _now)
-    ended = sum(len(each) for _, each in reclaimer.reclaim_all(gone))
+    reclaimer = Reclaimer(store, committers, _now)
+    ended = sum(len(all_of_it) for _, all_of_it in reclaimer.reclaim_all(gone))
     took_s = time.perf_counter() - began
-    committer.close()
+    for each in committers:
+        each.close()
     progress(f"ipam.reclaim: {ended} endpoints ended")
     return took_s
 

@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from controller.election import Duty, Election
+from controller.ipam.committer import Committer
 from controller.ipam.giveback import EmptyBlocks
-from controller.ipam.reclaim import Reclaimer
+from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.ipam.release import Releaser
 from controller.ipam.together import Together
 from controller.reading import read, scan
@@ -76,9 +77,11 @@ class Duties:
 
 
 def reclaiming(store: Store, parts: Services) -> Reclaiming:
-    """A term of the duty of reclaim."""
-    reclaimer = Reclaimer(store, parts.committer, parts.clock)
-    return Reclaiming(store, reclaimer, parts.clock, parts.events, parts.metrics, guard=parts.epoch.check)
+    """A term of the duty of reclaim. Its committers are its own: no request waits behind what it frees."""
+    guard = parts.epoch.check
+    committers = [Committer(store, observe=parts.metrics.committed, guard=guard) for _ in range(COMMITTERS)]
+    reclaimer = Reclaimer(store, committers, parts.clock)
+    return Reclaiming(store, reclaimer, parts.clock, parts.events, parts.metrics, committers, guard=guard)
 
 
 class Finaliser:

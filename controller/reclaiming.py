@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from controller.events import Events
+from controller.ipam.committer import Committer
 from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone, RollCall
 from controller.ipam.reclaim import Reclaimer
@@ -42,6 +43,7 @@ class Reclaiming:
         clock: Callable[[], datetime],
         events: Events,
         metrics: Metrics,
+        committers: Sequence[Committer] = (),
         *,
         guard: Callable[[], None] = lambda: None,
         period_s: float = PERIOD_S,
@@ -51,6 +53,7 @@ class Reclaiming:
         self._reclaimer = reclaimer
         self._events = events
         self._metrics = metrics
+        self._committers = committers
         self._guard = guard
         self._period_s = period_s
         self._settle_s = settle_s
@@ -58,7 +61,20 @@ class Reclaiming:
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Look again and again. Blocking, until `stop`."""
+        """Look again and again. Blocking, until `stop`. The committers that were given live as long."""
+        for committer in self._committers:
+            committer.start()
+        try:
+            self._look()
+        finally:
+            for committer in self._committers:
+                committer.close()
+
+    def stop(self) -> None:
+        """End `run` after the node that is under way. Idempotent."""
+        self._stopping.set()
+
+    def _look(self) -> None:
         settled_at = time.monotonic() + self._settle_s
         while not self._stopping.is_set():
             try:
@@ -71,10 +87,6 @@ class Reclaiming:
                 log.warning("event=reclaim-put-off why=%r", str(fault))
                 settled_at = time.monotonic() + self._settle_s
             self._stopping.wait(self._period_s)
-
-    def stop(self) -> None:
-        """End `run` after the node that is under way. Idempotent."""
-        self._stopping.set()
 
     def reclaim(self, gone: dict[str, Gone]) -> None:
         """Take back what each of these nodes held."""

@@ -12,9 +12,10 @@ that node has let go.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from itertools import cycle
 
 from controller.ipam import units
 from controller.ipam.below import SAID, Below
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 """Nodes: while one is read, the endpoints of others end."""
 
+COMMITTERS = 2
+"""One transaction is made while another is written. More of them only meet at the counts of tenants."""
+
 LOGGED = 50
 """Endpoints named in one line of the log."""
 
@@ -45,40 +49,47 @@ LOGGED = 50
 class Reclaimer:
     """Ends the endpoints of nodes that are gone. Safe to call from many threads."""
 
-    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, committers: Sequence[Committer], clock: Callable[[], datetime]) -> None:
         self._store = store
-        self._committer = committer
+        self._committers = committers
         self._clock = clock
         self._cooldowns = Cooldowns(store)
 
     def free_orphans(self) -> list[Address]:
         """Free addresses of endpoints that do not exist; returns those that were freed. Blocking."""
-        return free_orphans(self._store, self._committer)
+        return free_orphans(self._store, self._committers[0])
 
     def remove_leftovers(self) -> list[str]:
         """Remove keys below nodes that stand for nothing; returns those that are gone. Blocking."""
-        return remove_leftovers(self._store, self._committer)
+        return remove_leftovers(self._store, self._committers[0])
 
     def reclaim_all(self, gone: Mapping[str, Gone]) -> Iterator[tuple[Gone, list[Ending]]]:
         """`reclaim` for each of the nodes, some at a time; yields those that lost something. Blocking."""
         pools = Pools(self._store)
+
+        def take(each: Gone, committer: Committer) -> tuple[Gone, list[Ending]]:
+            return each, self._reclaim(each, committer, gone, pools)
+
         with ThreadPoolExecutor(AT_ONCE, "reclaim") as threads:
-            for each, ended in threads.map(lambda one: (one, self.reclaim(one, gone, pools)), gone.values()):
+            for each, ended in threads.map(take, gone.values(), cycle(self._committers)):
                 if ended:
                     yield each, ended
 
-    def reclaim(self, gone: Gone, others: Mapping[str, Gone], pools: Pools | None = None) -> list[Ending]:
+    def reclaim(self, gone: Gone, others: Mapping[str, Gone]) -> list[Ending]:
         """End the endpoints of a node; returns those that ended. Blocking. Idempotent.
 
         Args:
             gone: the node.
             others: all nodes that are gone, this one included.
-            pools: those that were read already.
         """
+        return self._reclaim(gone, self._committers[0], others, Pools(self._store))
+
+    def _reclaim(
+        self, gone: Gone, committer: Committer, others: Mapping[str, Gone], pools: Pools
+    ) -> list[Ending]:
         below = Below.read(self._store, gone.name)
-        claims = below.blocks if below.endpoints else ()
-        holdings = Holdings(self._store, pools or Pools(self._store), claims)
-        window: Window[Ending | None] = Window(self._committer, gone.proof())
+        holdings = Holdings(self._store, pools, below.blocks if below.endpoints else ())
+        window: Window[Ending | None] = Window(committer, gone.proof())
         for endpoint in below.endpoints:
             unit, ends = self._plan(endpoint, holdings, others)
             if unit is not None:
@@ -89,7 +100,7 @@ class Reclaimer:
         if below.said:
             # Nobody is there to take back what the node said.
             sweep = tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID)
-            self._committer.commit(Unit(gone.proof(), sweep))
+            committer.commit(Unit(gone.proof(), sweep))
         _tell(gone.name, ended)
         return ended
 

@@ -32,7 +32,7 @@ class Duty:
 
     def __init__(self, controller: Controller, clock: Callable[[], datetime]) -> None:
         self.roll = RollCall(controller.store, clock, Events(controller.store, clock))
-        self.reclaimer = Reclaimer(controller.store, controller.committer, clock)
+        self.reclaimer = Reclaimer(controller.store, [controller.committer], clock)
 
     def turn(self) -> list[str]:
         """Look once; returns the endpoints that ended."""

@@ -15,7 +15,7 @@ from controller.reading import put, read, scan
 from controller.reclaiming import Reclaiming
 from lab.wait import wait_until
 from store import keys
-from store.client import Delete
+from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import (
     AddressState,
@@ -229,6 +229,17 @@ def test_a_lease_that_ended_too_soon_delays_and_loses_nothing(
     assert duty.take(gone) == []
     assert duty.turn() == ["e"]
     check(store)
+
+
+def test_a_copy_that_cannot_be_read_keeps_nothing_else(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time
+) -> None:
+    for name in ("a", "b"):
+        held(controller, name)
+    store.txn([], [Put(keys.NODE_ENDPOINTS.key("n1", "a"), b"?")])
+    lose(duty, store, clock, "n1")
+    assert duty.turn() == ["b"]
+    assert read(store, keys.ENDPOINTS, "a") is not None
 
 
 def test_a_node_that_is_deleted_is_not_lost_any_more(
