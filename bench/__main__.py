@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    auth_revoke,
     cli_help,
     dataplane_ready,
     dataplane_throughput,
@@ -49,6 +50,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "ipam.fill": ipam_fill.measure,
     "ipam.scale": ipam_scale.measure,
     "watch.fanout": watch_fanout.measure,
+    "auth.revoke": auth_revoke.measure,
 }
 
 

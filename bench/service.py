@@ -23,18 +23,33 @@ READY_S = 30.0
 
 
 class Service:
-    """A context manager: etcd with its data on disk and one controller process, both ended on exit.
+    """A context manager: etcd with its data on disk and controllers, each a process; all ended on exit.
 
     Args:
-        prepare: writes to the store before the controller is started.
+        prepare: writes to the store before the first controller is started.
+        controllers: how many, one after the other.
     """
 
-    def __init__(self, prepare: Callable[[EtcdStore], None] = lambda store: None) -> None:
+    def __init__(
+        self, prepare: Callable[[EtcdStore], None] = lambda store: None, *, controllers: int = 1
+    ) -> None:
         self._prepare = prepare
+        self._count = controllers
         self._stack = ExitStack()
-        self.port = 0
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.ports: list[int] = []
         self.ready_s = 0.0
-        """Seconds from the controller's start until it was ready."""
+        """Seconds from the first controller's start until all were ready."""
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The first controller."""
+        return self.processes[0]
+
+    @property
+    def port(self) -> int:
+        """Where the first controller listens on loopback."""
+        return self.ports[0]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -44,7 +59,8 @@ class Service:
             with closing(self.store()) as store:
                 self._prepare(store)
             began = time.perf_counter()
-            self._start(stack)
+            for number in range(self._count):
+                self._start(stack, self._directory / f"controller-{number}.log")
             self.ready_s = time.perf_counter() - began
             self._stack = stack.pop_all()
         return self
@@ -56,9 +72,12 @@ class Service:
         """A client of etcd, to be closed by the caller."""
         return EtcdStore(EtcdConfig(self.etcd.endpoints))
 
-    def send(self, method: str, path: str, body: Any = None) -> Any:
-        """One request on a connection of its own; the decoded body of the answer, which must be good."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+    def send(self, method: str, path: str, body: Any = None, *, port: int = 0) -> Any:
+        """One request on a connection of its own; the decoded body of the answer, which must be good.
+
+        The first controller answers, or that of `port`.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, path, text, {"Content-Type": "application/json"})
@@ -70,30 +89,32 @@ class Service:
             raise SystemExit(f"bench: {method} {path}: {data.decode(errors='replace')}")
         return json.loads(data) if data else None
 
-    def _start(self, stack: ExitStack) -> None:
-        log = self._directory / "controller.log"
+    def _start(self, stack: ExitStack, log: Path) -> None:
         argv = [sys.executable, "-m", "controller", "--listen", "127.0.0.1:0", "--etcd", self.etcd.url]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
-        stack.callback(self._stop)
+            process = subprocess.Popen(argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        self.processes.append(process)
+        stack.callback(_stop, process)
         said = wait_until(
             lambda: re.findall(r"event=listening address=\S+:(\d+)", log.read_text()),
             READY_S,
             "the controller to listen",
         )
-        self.port = int(said[0])
+        self.ports.append(int(said[0]))
         wait_until(self._ready, READY_S, "the controller to be ready")
 
-    def _stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
     def _ready(self) -> bool:
+        """Whether the controller that was started last is."""
         try:
-            return bool(self.send("GET", "/readyz")["ready"])
+            return bool(self.send("GET", "/readyz", port=self.ports[-1])["ready"])
         except (OSError, SystemExit):
             return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
