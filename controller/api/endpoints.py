@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from controller.answer import Answer
 from controller.api import idempotency, listing
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, view, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, rows, view, views
 from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
@@ -116,7 +116,7 @@ def list_endpoints() -> Answer:
     node = argument("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
     found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []), filters=FILTERS)
-    return listing.render(views(services().store, found.values), found)
+    return listing.render(rows(services().store, found.values), found)
 
 
 @endpoints.operation(
