@@ -118,7 +118,7 @@ class Site:
     def witness(self, question: str, patience_s: float) -> Any:
         """Ask `tests.history.witness`. Blocking. Raises CommandFailed."""
         done = self.lab.hosts[LOAD].run(
-            *in_tests("tests.history.witness", question, f"{patience_s:g}", *self._flags), timeout_s=120
+            *in_tests("tests.history.witness", question, f"{patience_s:g}", *self._flags), timeout_s=240
         )
         return json.loads(done.stdout)
 
