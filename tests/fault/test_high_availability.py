@@ -73,7 +73,7 @@ def done_by(api: Rest) -> set[str]:
 
 def well(three: Site) -> bool:
     """Whether all answer, and each duty is done by one controller."""
-    if not three.healthy():
+    if three.unwell():
         return False
     claims = [duty for api in three.management.apis for duty in done_by(api)]
     return "release" in claims and len(claims) == len(set(claims))

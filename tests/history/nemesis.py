@@ -97,7 +97,8 @@ class Nemesis:
         with breaking(self._site.lab, where):
             self._stop.wait(self._dice.uniform(*BROKEN_S))
             ended = time.monotonic()
-        wait_until(self._site.healthy, MENDED_S, f"all to be well after: {name}, {where}", poll_s=0.1)
+        what = f"all to be well after: {name}, {where}"
+        wait_until(self._site.unwell, MENDED_S, what, good=lambda unwell: not unwell, poll_s=0.1)
         self.faults.append(Fault(name, where, begun, ended, time.monotonic()))
 
     def _count(self, name: str) -> int:

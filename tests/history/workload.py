@@ -8,10 +8,12 @@ from random import Random
 from typing import Any
 
 from controller.api.idempotency import derived_for
-from controller.principal import ANYBODY
 from tests.history.client import Client, Manner, Wanted
 from tests.history.op import Op, Outcome
 from tests.history.site import ATTACH, NODES, POOLS, SIX, TENANTS
+
+BEARER = "file:1"
+"""Whose token the clients have: the first of the lab's token file."""
 
 ENOUGH = 6
 """Endpoints of one client; a batch may make it more."""
@@ -59,14 +61,14 @@ class Workload:
 
     def _assign(self) -> None:
         manner = self._manner(f"{self.client.number}-{self._made}")
-        name = derived_for(ANYBODY.name, manner.key) if manner.key else self._name()
+        name = derived_for(BEARER, manner.key) if manner.key else self._name()
         self._took(self.client.assign(self._wanted(name), manner))
 
     def _assign_many(self) -> None:
         batch = f"b{self.client.number}-{self._made}"
         manner = self._manner(batch)
         names = [
-            derived_for(ANYBODY.name, manner.key, part) if manner.key else self._name()
+            derived_for(BEARER, manner.key, part) if manner.key else self._name()
             for part in range(self.dice.randint(2, BATCH))
         ]
         wanted = [self._wanted(name) for name in names]
