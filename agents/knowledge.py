@@ -1,7 +1,7 @@
 """What a program of a node knows of the store: a feed in a thread of its own, collected in a view.
 
-With the store away, what was known stays: nothing is flushed because nobody answers. The same while a
-restored backup is not completed yet: it is older than what the node holds, and must not undo it.
+With the store away, what was known stays: nothing is flushed because nobody answers. The same while the
+store is a restored backup that is not believed yet (`agents.belief`): it is older than what the node holds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from agents.belief import Belief
 from intent.snapshot import Snapshot, View, watched
 from store.client import Store
 from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
@@ -24,17 +25,18 @@ class Knowledge:
         store: the store.
         node: the node's name.
         on_change: called from the feed's thread after each change; only marks something dirty.
+        belief: whether what the store says counts.
     """
 
-    def __init__(self, store: Store, node: str, on_change: Callable[[], None]) -> None:
+    def __init__(self, store: Store, node: str, on_change: Callable[[], None], belief: Belief) -> None:
         self._feed = Feed(store, watched(node))
         self._view = View(node)
         self._on_change = on_change
         self._store = store
         self._in_sync = False
         self._told: Snapshot | None = None
-        self._cluster_id = ""
-        self._waits_for: str | None = None
+        self._belief = belief
+        self._revision = 0
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -56,7 +58,13 @@ class Knowledge:
     def waits_for(self) -> str:
         """The nonce of a restored store that is not completed yet; empty when what is read is believed."""
         with self._changed:
-            return self._waits_for or ""
+            return self._belief.waits_for
+
+    @property
+    def believes(self) -> str:
+        """The nonce of the store that the snapshot is of; empty while there is none, or it is doubted."""
+        with self._changed:
+            return self._belief.nonce if self._told is not None else ""
 
     @property
     def connected(self) -> bool:
@@ -74,33 +82,21 @@ class Knowledge:
                 for item in batch:
                     self._take(item)
                 in_sync = self._in_sync
-                if in_sync and not self._is_restored():
+                if in_sync and self._is_believed():
                     self._told = self._view.snapshot
                 self._changed.notify_all()
             if in_sync:
                 self._on_change()
 
-    def _is_restored(self) -> bool:
-        """Whether the store is a restored backup that is not completed.
-
-        It says that it is of another cluster than it is; or it became another while we looked, and has not
-        been completed since.
-        """
-        says, actual = self._view.snapshot.cluster, self._store.cluster_id()
-        before, self._cluster_id = self._cluster_id, actual
-        if says is None:
-            return False
-        if before not in {"", actual} or says.id != actual.partition(".")[0]:
-            self._waits_for = says.nonce
-        elif self._waits_for != says.nonce:
-            self._waits_for = None
-        return self._waits_for is not None
+    def _is_believed(self) -> bool:
+        return self._belief.look(self._view.snapshot, self._store.cluster_id(), self._revision)
 
     def _take(self, item: DecodedItem) -> None:
         match item:
-            case Put(key=key, value=value):
+            case Put(key=key, value=value, mod_revision=revision):
                 self._view.put(key, value)
-            case Delete(key=key):
+            case Delete(key=key, mod_revision=revision):
                 self._view.delete(key)
-            case InSync():
+            case InSync(revision=revision):
                 self._in_sync = True
+        self._revision = revision

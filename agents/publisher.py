@@ -24,7 +24,8 @@ class Publisher:
     """Makes the store say what the program last said. Every method may be called from any thread.
 
     Args:
-        drivers: one for each family of keys, by a name of the caller's choice.
+        drivers: one for each family of keys, by a name of the caller's choice; written in this order, and
+            one that has to be tried again holds up those behind it.
     """
 
     def __init__(self, drivers: Mapping[str, StoreDriver[Any]]) -> None:
@@ -66,11 +67,14 @@ class Publisher:
         with self._lock:
             desired = dict(self._desired)
             doubted, self._doubted = self._doubted, set()
-        for name, wanted in desired.items():
-            reconciler = self._reconcilers[name]
-            if name in doubted:
-                reconciler.forget()
+        for name in doubted:
+            self._reconcilers[name].forget()
+        for name, reconciler in self._reconcilers.items():
+            if name not in desired:
+                continue
             reconciler.wants_retry = False
-            reconciler.put(wanted)
-            reconciler.delete(wanted)
-        return RETRY_S if any(reconciler.wants_retry for reconciler in self._reconcilers.values()) else None
+            reconciler.put(desired[name])
+            reconciler.delete(desired[name])
+            if reconciler.wants_retry:
+                return RETRY_S
+        return None

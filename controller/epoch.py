@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from controller.reading import Found, put, read
 from store import keys
@@ -39,6 +39,8 @@ class Epoch:
         self._believed = False
         self._looked = float("-inf")
         self._waits_for: str | None = None
+        self._nonces: set[str] = set()
+        """Those that were ever read: a store that became another and has a new one is completed already."""
 
     def check(self) -> None:
         """Return when the store is the one that it says it is.
@@ -51,16 +53,23 @@ class Epoch:
         if not (fresh and self._believed and self._store.cluster_id() == self._known):
             self._look()
 
+    @property
+    def doubted(self) -> str | None:
+        """The nonce of a store whose restore was seen here, and that need not tell it itself."""
+        with self._lock:
+            return self._waits_for
+
     def _look(self) -> None:
         looked = self._monotonic()
         says = self._stored().value
         actual = self._store.cluster_id()  # of the answer just now
         with self._lock:
-            if self._known not in {"", actual}:
+            if self._known not in {"", actual} and says.nonce in self._nonces:
                 self._waits_for = says.nonce
             elif says.nonce != self._waits_for:
                 self._waits_for = None
             self._known, self._looked = actual, looked
+            self._nonces.add(says.nonce)
             self._believed = self._waits_for is None and says.id == actual.partition(".")[0]
             if not self._believed:
                 raise Restored(
@@ -74,6 +83,6 @@ class Epoch:
         return found
 
 
-def fresh_cluster(store: Store) -> Cluster:
-    """What a store says that is completed now."""
-    return Cluster(id=store.cluster_id().partition(".")[0], nonce=secrets.token_hex(8))
+def fresh_cluster(store: Store, heard: Iterable[str] = ()) -> Cluster:
+    """What a store says that is completed now, with what the nodes that were heard hold."""
+    return Cluster(id=store.cluster_id().partition(".")[0], nonce=secrets.token_hex(8), heard=tuple(heard))

@@ -110,14 +110,17 @@ class Restoring:
             self._since = None
 
     def _doubt(self) -> None:
-        """An agent may have seen a restore that no controller was there to see: tell all of them."""
+        """Say in the store that it is doubted, when an agent or this controller saw a restore that it hides.
+
+        So does whoever starts anew, and every node is asked what it holds.
+        """
         stored = read(self._store, keys.CLUSTER)
         if stored is None or stored.value.id == NOT_COMPLETED:
             return
         nonce = stored.value.nonce
         names = [node.name for node in scan(self._store, keys.NODES).values]
         said = (read(self._store, keys.HOLDING, name) for name in names)
-        if any(each is not None and each.value.waits_for == nonce for each in said):
+        if self._epoch.doubted == nonce or any(each and each.value.waits_for == nonce for each in said):
             doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
             self._store.txn((stored.unchanged(),), (doubted,))
 
@@ -141,7 +144,7 @@ class Restoring:
             if not self._write((cluster.unchanged(),), ops):
                 return  # another controller has completed it
         report = _report(now, nodes, made, self._clock())
-        last = (put(keys.RESTORE, report), put(keys.CLUSTER, fresh_cluster(self._store)))
+        last = (put(keys.RESTORE, report), put(keys.CLUSTER, fresh_cluster(self._store, now.heard)))
         if self._write((cluster.unchanged(),), last):
             self._tell(report)
 
@@ -164,6 +167,8 @@ def _backup(store: Store) -> Backup:
         endpoints={each.id: each for each in scan(store, keys.ENDPOINTS).values},
         addresses={each.address: each for each in scan(store, keys.ADDRESSES).values},
         claims={(each.pool, each.cidr): each for each in scan(store, keys.BLOCKS).values},
+        nodes={each.name for each in scan(store, keys.NODES).values},
+        tenants={each.name for each in scan(store, keys.TENANTS).values},
     )
 
 

@@ -19,6 +19,7 @@ from store.model import (
     Cluster,
     Displaced,
     Endpoint,
+    Holding,
     IPAddress,
     IPNetwork,
     Node,
@@ -47,6 +48,8 @@ class Snapshot:
     advertised: Mapping[IPNetwork, Advertised] = field(default_factory=dict)
     cluster: Cluster | None = None
     """Of which etcd cluster the store says that it is."""
+    holding: Holding | None = None
+    """What the node's agent has said last that it holds."""
 
     def own_block(self, address: IPAddress) -> Block | None:
         """The block of this node that the address lies in; None when it has none."""
@@ -103,8 +106,8 @@ class View:
     def _take(self, model: type[Value]) -> object:
         """One field of the snapshot; see its type there."""
         mine = self._node
-        if model is Cluster:
-            return next(iter(self._of(Cluster)), None)
+        if model in {Cluster, Holding}:
+            return next(iter(self._of(model)), None)
         if model is Node:
             return next((node for node in self._of(Node) if node.name == mine), None)
         takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
@@ -134,5 +137,6 @@ _FIELDS: Mapping[type[Value], str] = {
     Ready: "ready",
     Advertised: "advertised",
     Cluster: "cluster",
+    Holding: "holding",
 }
 """The field of the snapshot that values of a model make."""

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from agents.belief import Belief, was_heard
 from agents.boot import boot_id
 from agents.command import Refusal
 from agents.kernel.links import Links
@@ -25,7 +26,7 @@ from agents.knowledge import Knowledge
 from agents.loop import Loop
 from agents.node import only
 from agents.node.api import ApiServer
-from agents.node.attachments import Attachments
+from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.flow_driver import FlowDriver
 from agents.node.holding import HoldingReport
@@ -47,6 +48,8 @@ from store.model import Alive, Attachment, Program
 log = logging.getLogger(__name__)
 
 ALIVE_TTL_S = 10
+BELIEF_FILE = "agent-belief.json"
+"""In the run directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Agent:
         self._boot_id = boot_id()
         self._loop = Loop(self._step, self._resync)
         self._wants = Wants()
-        self._knowledge = Knowledge(store, settings.node, self._loop.mark)
+        belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
+        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
         self._switch = Switch(port=settings.openflow_port, on_connect=self._loop.mark_resync)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
         self._links = Links()
@@ -133,7 +137,9 @@ class Agent:
         """What the agent waits for, by name, with the reason; empty when it works."""
         waiting = {}
         snapshot = self._knowledge.snapshot()
-        if snapshot is None:
+        if self._knowledge.waits_for:
+            waiting["store"] = RESTORING
+        elif snapshot is None:
             waiting["store"] = "etcd has not been read yet; is it running, and is --etcd right?"
         elif snapshot.node is None:
             name = self._settings.node
@@ -147,16 +153,18 @@ class Agent:
     def _step(self) -> float | None:
         if self._ground_why is not None and not self._lay_ground():
             return RETRY_S
+        believes = self._knowledge.believes  # before the step, which is then of this store or a later one
         pause_s = self._dataplane.step()
-        told_s = self._tell_holding()
+        told_s = self._tell_holding(believes if self._dataplane.reported else "")
         return min((each for each in (pause_s, told_s) if each is not None), default=None)
 
-    def _tell_holding(self) -> float | None:
+    def _tell_holding(self, believes: str) -> float | None:
         """Also while the store is not believed: it is what a restored backup is completed with."""
         if not self._knowledge.connected:
             return None
         try:
-            return self._holding.say(self._plug.read(), self._knowledge.waits_for)
+            waits_for = self._knowledge.waits_for
+            return self._holding.say(self._plug.read(), waits_for=waits_for, believes=believes)
         except Busy:
             return RETRY_S
 

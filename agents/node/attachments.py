@@ -29,6 +29,7 @@ KNOWN_WAIT_S = 3.0
 """How long an endpoint that was just created may take to reach this node's feed."""
 ATTACH_WAIT_S = 10.0
 DETACH_WAIT_S = 10.0
+RESTORING = "a backup of etcd was restored, and lacks what nodes hold until it is completed; ask again"
 
 
 class AttachRequest(Value):
@@ -107,6 +108,8 @@ class Attachments:
     def _endpoint(self, name: str) -> Endpoint:
         self.knowledge.wait_for(lambda snapshot: name in snapshot.endpoints, KNOWN_WAIT_S)
         snapshot = self.knowledge.snapshot()
+        if snapshot is None and self.knowledge.waits_for:
+            raise Refused(503, RESTORING)
         if snapshot is None:
             raise Refused(503, "the store has not answered since the agent started; check etcd")
         endpoint = snapshot.endpoints.get(name)
@@ -143,7 +146,8 @@ class Attachments:
             log.warning("attaching without the store endpoint=%s why=%s", endpoint.id, fault)
             return
         if not result.succeeded:
-            gone = Refused(404, f"endpoint {endpoint.id} was deleted or moved meanwhile")
+            detail = f"endpoint {endpoint.id} was deleted or moved meanwhile"
+            gone = Refused(503, RESTORING) if self.knowledge.waits_for else Refused(404, detail)
             self.wants.remove(endpoint.id, gone)
             raise gone
 

@@ -86,8 +86,14 @@ class Dataplane:
         self._alive: set[Want] = set()
         self._done: tuple[object, ...] | None = None
         self._confirmed: set[IPNetwork] = set()
+        self._reported = False
         self._busy: set[str] = set()
         """Endpoints that could not be plugged in or out in this pass. The others do not wait for them."""
+
+    @property
+    def reported(self) -> bool:
+        """Whether it was said what can be delivered, of the snapshot of the last step."""
+        return self._reported
 
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
@@ -105,6 +111,7 @@ class Dataplane:
             return self._pass(snapshot)
         except Busy as fault:
             log.warning("switch or kernel is busy why=%s", fault)
+            self._reported = False
             return RETRY_S
 
     def _pass(self, snapshot: Snapshot) -> float | None:
@@ -113,6 +120,7 @@ class Dataplane:
             self._memory = replace(self._memory, advertised=snapshot.advertised)
             return None
         self._done = None
+        self._reported = False
         self._busy = set()
         leaving = self._leaving.look(snapshot, self._memory.advertised, self._clock())
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
@@ -143,10 +151,9 @@ class Dataplane:
     def _plug_in(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> dict[str, Held]:
         held = {}
         for name, endpoint in {**todo.draining, **todo.up}.items():
+            if name in todo.up:
+                self._without_waiting(name, partial(self._ensure, endpoint, wants, plugged))
             there = plugged.get(name)
-            if name in todo.up and (there is None or not there.serves(wants[name], endpoint)):
-                self._without_waiting(name, partial(self._insert, endpoint, wants, plugged))
-                there = plugged.get(name)
             if name in self._busy:
                 held.update(self._as_it_was(endpoint))
             elif there is not None and there.ofport is not None:
@@ -174,6 +181,13 @@ class Dataplane:
         if before is not None and (before.endpoint, before.ofport) == (endpoint, ofport):
             return before
         return Held(endpoint, ofport)
+
+    def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
+        there, want = plugged.get(endpoint.id), wants[endpoint.id]
+        if there is None or not there.serves(want, endpoint):
+            self._insert(endpoint, wants, plugged)
+        elif there.endpoint != endpoint:
+            plugged[endpoint.id] = self._devices.plug.record(want, endpoint)
 
     def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         name = endpoint.id
@@ -221,9 +235,10 @@ class Dataplane:
         """Say what is ready; nothing as long as nothing is known, so that a restart withdraws nothing."""
         if not (self._confirmed or (self._devices.routes.known and self._devices.flows.known)):
             return
-        whose = {prefix: name for name, one in self._held.items() for prefix in _prefixes(one)}
-        said = (_ready(snapshot.name, each, self._boot_id, whose.get(each)) for each in self._confirmed)
-        self._publisher.say("ready", dict(said))
+        self._reported = True
+        self._publisher.say(
+            "ready", dict(_ready(snapshot.name, one, self._boot_id) for one in self._confirmed)
+        )
 
     def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         """The attachment goes with the plug, so neither goes while a device may still have the rest."""
@@ -250,10 +265,9 @@ class Dataplane:
 
 
 @lru_cache(maxsize=REPORTS_KEPT)
-def _ready(node: str, prefix: IPNetwork, boot_id: str, endpoint: str | None) -> tuple[str, Ready]:
+def _ready(node: str, prefix: IPNetwork, boot_id: str) -> tuple[str, Ready]:
     """The report that a prefix is ready, with its key. Made once: every pass says all of them."""
-    said = Ready(prefix=prefix, node=node, boot_id=boot_id, endpoint=endpoint)
-    return keys.READY.key(node, prefix), said
+    return keys.READY.key(node, prefix), Ready(prefix=prefix, node=node, boot_id=boot_id)
 
 
 @lru_cache(maxsize=REPORTS_KEPT)

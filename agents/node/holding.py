@@ -10,11 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from pydantic import ValidationError
-
 from agents.node.plug import Plugged
 from agents.publisher import Publisher
 from store import keys
+from store.codec import encode
 from store.model import HeldEndpoint, Holding
 
 log = logging.getLogger(__name__)
@@ -22,6 +21,8 @@ log = logging.getLogger(__name__)
 PAUSE_S = 2.0
 FAMILY = "holding"
 OTHERS = ("ready", "attachments")
+MOST_BYTES = 1_200_000
+"""etcd takes requests of 1.5 MiB. Labels are what makes it more."""
 
 
 class HoldingReport:
@@ -38,44 +39,63 @@ class HoldingReport:
         self._boot_id = boot_id
         self._publisher = publisher
         self._clock = clock
-        self._said: Holding | None = None
+        self._seen: tuple[Mapping[str, Plugged] | None, str, str] = (None, "", "")
         self._said_at = float("-inf")
 
-    def say(self, plugged: Mapping[str, Plugged], waits_for: str) -> float | None:
+    def say(self, plugged: Mapping[str, Plugged], *, waits_for: str, believes: str) -> float | None:
         """Say what is plugged in. Returns the seconds after which to come back, when it is too early to say.
 
         Args:
             waits_for: the nonce of the restored store that is not believed yet, if it is so.
+            believes: the nonce of the store that is believed, once what can be delivered was said.
         """
-        held = tuple(one for name in sorted(plugged) if (one := _held(plugged[name])) is not None)
-        now = Holding(node=self._node, waits_for=waits_for, boot_id=self._boot_id, endpoints=held)
-        if now == self._said:
+        seen = (dict(plugged), waits_for, believes)
+        if seen == self._seen:
             return None
-        moved = waits_for != ("" if self._said is None else self._said.waits_for)
+        _, waited_for, believed = self._seen
         early_s = self._said_at + PAUSE_S - self._clock()
-        if early_s > 0 and not moved:
+        if early_s > 0 and (waits_for, believes) == (waited_for, believed):
             return early_s
-        self._said, self._said_at = now, self._clock()
+        now = self._render(plugged, waits_for, believes)
+        self._seen, self._said_at = seen, self._clock()
         self._publisher.say(FAMILY, {keys.HOLDING.key(self._node): now})
-        if moved:
-            log.warning("event=store-restored waits_for=%s", waits_for or "nothing")
+        if waits_for != waited_for:
             for family in (FAMILY, *OTHERS):
                 self._publisher.recheck(family)
         return None
 
+    def _render(self, plugged: Mapping[str, Plugged], waits_for: str, believes: str) -> Holding:
+        held = [one for name in sorted(plugged) if (one := _held(plugged[name])) is not None]
+        made = Holding(
+            node=self._node,
+            waits_for=waits_for,
+            believes=believes,
+            boot_id=self._boot_id,
+            endpoints=tuple(held if waits_for else map(_without_labels, held)),
+        )
+        if len(encode(made)) <= MOST_BYTES:
+            return made
+        log.error("event=labels-left-out endpoints=%d: all of it is more than etcd takes", len(held))
+        return made.model_copy(update={"endpoints": tuple(map(_without_labels, held))})
+
 
 def _held(plugged: Plugged) -> HeldEndpoint | None:
-    mac, *addresses = plugged.identity.split(" ")
-    want = plugged.want
-    try:
-        return HeldEndpoint(
-            endpoint=want.endpoint,
-            mac=mac,
-            addresses=tuple(addresses),
-            netns=want.netns,
-            ifname=want.ifname,
-            mtu_bytes=int(plugged.mtu_bytes),
-        )
-    except (ValidationError, ValueError) as fault:
-        log.debug("event=not-ours port=%s why=%r", plugged.port, str(fault))
+    endpoint, want = plugged.endpoint, plugged.want
+    if endpoint is None or endpoint.id != want.endpoint:
+        log.debug("event=not-ours port=%s", plugged.port)
         return None
+    return HeldEndpoint(
+        endpoint=endpoint.id,
+        uid=endpoint.uid,
+        tenant=endpoint.tenant,
+        mac=endpoint.mac,
+        addresses=endpoint.addresses,
+        netns=want.netns,
+        ifname=want.ifname,
+        mtu_bytes=endpoint.mtu_bytes,
+        labels=endpoint.labels,
+    )
+
+
+def _without_labels(one: HeldEndpoint) -> HeldEndpoint:
+    return one.model_copy(update={"labels": {}}) if one.labels else one

@@ -1,7 +1,8 @@
 """An endpoint's plug: its veth pair into the namespace, and the port of the bridge at the host's end.
 
-The port's `external_ids` are the node's own record of what is attached where; they outlive this program,
-the store and the machine's reboot. A link without a port is what a crash left in between: swept.
+The port's `external_ids` are the node's own record of what is attached where, the whole endpoint with it;
+they outlive this program, the store and the machine's reboot. A link without a port is what a crash left
+in between: swept.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from agents.kernel.links import IfnameTaken, LinkSpec
@@ -20,11 +22,14 @@ from agents.node.wants import Refused, Want
 from intent.names import gateway
 from openflow.errors import BridgeError
 from openflow.rows import PortRow
+from store.codec import decode, encode
+from store.errors import Corrupt
 from store.model import Endpoint
 
 log = logging.getLogger(__name__)
 
 LINK_PREFIX = "pl"
+RECORDS_KEPT = 1 << 13
 _OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
 """What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
 
@@ -56,15 +61,23 @@ class Plugged:
     want: Want
     port: str
     ofport: int | None
-    identity: str
-    """Whose addresses the link carries: see `identity`."""
-    mtu_bytes: str
-    """As it stands in the port's record: somebody may have written anything there."""
+    endpoint: Endpoint | None
+    """As it was recorded last; None when it cannot be read: somebody may have written anything there."""
+
+    @property
+    def identity(self) -> str:
+        """Whose addresses the link carries: see the function `identity`."""
+        return identity(self.endpoint) if self.endpoint is not None else ""
 
     def serves(self, want: Want, endpoint: Endpoint) -> bool:
         """Whether it is what this want needs: an endpoint may come back with the same id and be another."""
-        have = (self.want, self.identity, self.mtu_bytes)
-        return self.ofport is not None and have == (want, identity(endpoint), str(endpoint.mtu_bytes))
+        there = self.endpoint
+        if there is None or self.ofport is None or self.want != want:
+            return False
+        return there == endpoint or (self.identity, there.mtu_bytes) == (
+            identity(endpoint),
+            endpoint.mtu_bytes,
+        )
 
 
 def identity(endpoint: Endpoint) -> str:
@@ -115,13 +128,21 @@ class Plug:
         try:
             self._links.ensure_endpoint_link(spec)
             ofport = self._bridge.add_port(name, _external_ids(want, endpoint))
-            return Plugged(want, name, ofport, identity(endpoint), str(endpoint.mtu_bytes))
+            return Plugged(want, name, ofport, endpoint)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
             detail = f"ifname {want.ifname} is taken in {want.netns}; choose another, or detach what holds it"
             raise Refused(409, detail) from fault
         except (KernelError, BridgeError) as fault:
+            raise Busy(str(fault)) from fault
+
+    def record(self, want: Want, endpoint: Endpoint) -> Plugged:
+        """Write down what has changed of an endpoint that is plugged in. Raises `Busy`."""
+        name = host_ifname(endpoint.id)
+        try:
+            return Plugged(want, name, self._bridge.add_port(name, _external_ids(want, endpoint)), endpoint)
+        except BridgeError as fault:
             raise Busy(str(fault)) from fault
 
     def remove(self, endpoint: str) -> None:
@@ -151,8 +172,7 @@ def _external_ids(want: Want, endpoint: Endpoint) -> dict[str, str]:
         "polder-netns": want.netns,
         "polder-netns-id": want.netns_id,
         "polder-ifname": want.ifname,
-        "polder-identity": identity(endpoint),
-        "polder-mtu": str(endpoint.mtu_bytes),
+        "polder-endpoint": encode(endpoint).decode(),
     }
 
 
@@ -163,4 +183,14 @@ def _plugged(row: PortRow) -> Plugged | None:
     except KeyError as fault:
         log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", row.name, fault)
         return None
-    return Plugged(want, row.name, row.ofport, ids.get("polder-identity", ""), ids.get("polder-mtu", ""))
+    return Plugged(want, row.name, row.ofport, _recorded(ids.get("polder-endpoint", "")))
+
+
+@lru_cache(maxsize=RECORDS_KEPT)
+def _recorded(text: str) -> Endpoint | None:
+    """The endpoint of a port's record. Read once: every pass asks for all of them."""
+    try:
+        return decode(Endpoint, text.encode())
+    except Corrupt as fault:
+        log.warning("a port's record of its endpoint cannot be read why=%s", fault)
+        return None

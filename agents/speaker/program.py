@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from agents.belief import Belief, agent_believes
 from agents.boot import boot_id
 from agents.command import Refusal
 from agents.knowledge import Knowledge
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 ALIVE_TTL_S = 10
 RETIRE_S = 15.0
 BGP_DIRECTORY = "bgp"
+BELIEF_FILE = "speaker-belief.json"
+"""In the run directory."""
 
 
 class AlreadyRunning(Refusal):
@@ -69,7 +72,9 @@ class SpeakerProgram:
         self._base = settings.run_dir / BGP_DIRECTORY
         self._boot_id = boot_id()
         self._loop = Loop(self._step, lambda: None)
-        self._knowledge = Knowledge(store, settings.node, self._loop.mark)
+        belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
+        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
+        self._waited_for = ""
         self._peerings = Peerings(self._base, self._loop.mark, make)
         self._publisher = Publisher(
             {
@@ -109,6 +114,7 @@ class SpeakerProgram:
 
     def _step(self) -> None:
         """One pass: everything that the store wants of the sessions, and everything they say."""
+        self._recheck_restored()
         snapshot = self._knowledge.snapshot()
         if snapshot is None:
             return
@@ -123,6 +129,14 @@ class SpeakerProgram:
         for name, peer in snapshot.peers.items():
             self._peerings.replace(name, advertisements(snapshot, peer, self._boot_id))
         self._report(snapshot.peers, refused)
+
+    def _recheck_restored(self) -> None:
+        """A store that was restored lacks what was said since the backup."""
+        waits_for = self._knowledge.waits_for
+        if waits_for != self._waited_for:
+            for family in ("sessions", "advertised"):
+                self._publisher.recheck(family)
+        self._waited_for = waits_for
 
     def _configure(
         self, node: Node, peers: Mapping[str, Peer]

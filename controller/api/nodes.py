@@ -17,10 +17,9 @@ from controller.principal import principal
 from controller.reading import Found, find, read_many
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.topic import Beside, Topic
+from controller.watching.hub import Topic
 from store import keys
-from store.client import Change, Store
-from store.history import key_of
+from store.client import Store
 from store.model import Alive, Node, Program
 
 nodes = Noun("nodes")
@@ -59,12 +58,6 @@ def _watched(store: Store, shown: Sequence[Node], settled: bool) -> list[str]:
     return [each.model_dump_json() for each in _views(shown, alive)]
 
 
-def _node_of(change: Change) -> str | None:
-    """The node of which a program began or ceased to live."""
-    alive = keys.ALIVE.parts(key_of(change))
-    return keys.NODES.key(alive[0]) if alive else None
-
-
 @nodes.operation(
     Operation(
         "GET",
@@ -72,7 +65,7 @@ def _node_of(change: Change) -> str | None:
         "List nodes",
         {200: NodeView},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.NODES, _watched, Beside(keys.ALIVE.prefix(), _node_of)),
+        topic=Topic(keys.NODES, _watched),
     )
 )
 def list_nodes() -> Answer:

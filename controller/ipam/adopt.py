@@ -7,9 +7,8 @@ What is there already is left alone, so that doing it twice is doing it once.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,6 +39,10 @@ class Backup:
     endpoints: dict[str, Endpoint]
     addresses: dict[IPAddress, Address]
     claims: dict[tuple[str, IPNetwork], Block]
+    tenants: Collection[str]
+    nodes: Collection[str]
+    homes: dict[tuple[str, IPNetwork], str] = field(default_factory=dict)
+    """Who gets a block that the backup does not know."""
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
     """
     made = Adoption()
     held = {(node, one.endpoint): one for node, each in holdings.items() for one in each.endpoints}
+    backup.homes = _homes(backup, held)
     for (node, name), one in sorted(held.items()):
         record = backup.endpoints.get(name)
         if record is not None and record.node != node and (record.node, name) in held:
@@ -71,6 +75,8 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
             made.confirmed += 1
         else:
             _take(backup, held, node, one, now, made)
+    for node in sorted(holdings.keys() - set(backup.nodes)):
+        made.refused.append(f"node {node}: the backup lacks it; polder node create {node} --asn ASN")
     made.idle = sum((record.node, record.id) not in held for record in backup.endpoints.values())
     return made
 
@@ -90,8 +96,18 @@ def usage_ops(backup: Backup, before: Sequence[Usage]) -> list[Put | Delete]:
     ]
 
 
+def _homes(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict[tuple[str, IPNetwork], str]:
+    """For each block the node that holds most of it: it had it, or fewest routes change so."""
+    counts: dict[tuple[str, IPNetwork], Counter[str]] = {}
+    for (node, _), one in sorted(held.items()):
+        for address in one.addresses:
+            if pool := _pool(backup, address):
+                counts.setdefault((pool.name, blocks.block_of(pool, address)), Counter())[node] += 1
+    return {block: nodes.most_common(1)[0][0] for block, nodes in counts.items()}
+
+
 def _same(record: Endpoint, one: HeldEndpoint) -> bool:
-    return set(record.addresses) == set(one.addresses)
+    return record.uid == one.uid and set(record.addresses) == set(one.addresses)
 
 
 def _take(
@@ -104,6 +120,7 @@ def _take(
 ) -> None:
     placed = [(address, pool) for address in one.addresses if (pool := _pool(backup, address))]
     what = f"endpoint {one.endpoint} ({', '.join(map(str, one.addresses))}) on node {node}"
+    before = backup.endpoints.get(one.endpoint)
     if len(placed) < len(one.addresses):
         made.refused.append(f"{what}: no pool has its address; create the pool, and the endpoint again")
         return
@@ -125,10 +142,15 @@ def _take(
             ops[op.key] = op  # the last one of a key counts
         if rival != one.endpoint:
             made.ended.append(f"endpoint {rival}: {what} really holds its address")
-    for op in _begin(backup, node, one, placed, now):
+    moved = before is not None and before.uid == one.uid
+    record = _record(node, one, placed, before.labels if before is not None and moved else one.labels)
+    for op in _begin(backup, record, placed, now):
         ops[op.key] = op  # the last one of a key counts
     made.groups.append(list(ops.values()))
-    made.adopted.append(what)
+    unknown = one.tenant is not None and one.tenant not in backup.tenants
+    made.adopted.append(
+        f"{what}; polder tenant create {one.tenant}, the backup lacks it" if unknown else what
+    )
 
 
 def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:
@@ -156,20 +178,27 @@ def _end(backup: Backup, name: str) -> Iterator[Put | Delete]:
             yield Delete(keys.DISPLACED.key(claim.node, address))
 
 
-def _begin(
-    backup: Backup, node: str, one: HeldEndpoint, placed: Sequence[tuple[IPAddress, Pool]], now: datetime
-) -> Iterator[Put | Delete]:
-    """The keys of an endpoint that a node holds."""
-    seed = f"{node} {one.endpoint} {one.mac} {one.addresses}"
-    record = Endpoint(
+def _record(
+    node: str, one: HeldEndpoint, placed: Sequence[tuple[IPAddress, Pool]], labels: Mapping[str, str]
+) -> Endpoint:
+    return Endpoint(
         id=one.endpoint,
-        uid=hashlib.sha256(seed.encode()).hexdigest()[:32],  # so that whoever repeats this makes the same
+        uid=one.uid,
         node=node,
+        tenant=one.tenant,
         pools=tuple(pool.name for _, pool in placed),
         addresses=one.addresses,
         mac=one.mac,
         mtu_bytes=one.mtu_bytes,
+        labels=dict(labels),
     )
+
+
+def _begin(
+    backup: Backup, record: Endpoint, placed: Sequence[tuple[IPAddress, Pool]], now: datetime
+) -> Iterator[Put | Delete]:
+    """The keys of an endpoint that a node holds."""
+    node = record.node
     backup.endpoints[record.id] = record
     yield put(keys.ENDPOINTS, record, record.id)
     yield put(keys.NODE_ENDPOINTS, record, node, record.id)
@@ -177,11 +206,18 @@ def _begin(
         cidr = blocks.block_of(pool, address)
         claim = backup.claims.get((pool.name, cidr))
         if claim is None:
-            claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=node)
+            home = backup.homes[pool.name, cidr]
+            claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=home)
             yield put(keys.BLOCKS, claim, pool.name, cidr)
-            yield put(keys.NODE_BLOCKS, claim, node, cidr)
+            yield put(keys.NODE_BLOCKS, claim, home, cidr)
         taken = Address(
-            address=address, pool=pool.name, endpoint=record.id, node=node, since=now, by="restore"
+            address=address,
+            pool=pool.name,
+            endpoint=record.id,
+            node=node,
+            since=now,
+            tenant=record.tenant,
+            by="restore",
         )
         backup.addresses[address] = taken
         yield put(keys.ADDRESSES, taken, pool.name, cidr, address)

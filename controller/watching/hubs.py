@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from controller.waiting import wait
-from controller.watching.hub import Hub
-from controller.watching.topic import Topic
+from controller.watching.hub import Hub, Topic
 from store.client import Store
 from store.errors import Unavailable
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from store.model.value import Address_, Identifier, Mac, MtuBytes, Name, Value
+from store.model.endpoint import Uid
+from store.model.value import Address_, Identifier, Labels, Mac, MtuBytes, Name, Value
 
 ClusterId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
 
@@ -21,17 +22,23 @@ class Cluster(Value):
     id: ClusterId
     nonce: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
     """New each time that a backup is completed: who saw a restore waits for another one."""
+    heard: tuple[Name, ...] = ()
+    """The nodes that it was completed with: the others have not been asked what they hold."""
 
 
 class HeldEndpoint(Value):
     """An endpoint that is plugged into a node's switch."""
 
     endpoint: Identifier
+    uid: Uid
+    tenant: Name | None = None
     mac: Mac
     addresses: Annotated[tuple[Address_, ...], Field(min_length=1, max_length=2)]
     netns: str
     ifname: str
     mtu_bytes: MtuBytes = 1500
+    labels: Labels = {}
+    """Said only while a restored backup is completed: nobody else asks."""
 
 
 class Holding(Value):
@@ -40,6 +47,8 @@ class Holding(Value):
     node: Name
     waits_for: str = ""
     """The nonce of the restored store that the agent does not believe; empty when it believes."""
+    believes: str = ""
+    """The nonce of the store that the agent believes, once it has reported what it can deliver."""
     boot_id: str
     endpoints: tuple[HeldEndpoint, ...] = ()
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.lab import Lab
-from lab.rest import Answer, Unanswered
+from lab.rest import Answer, Rest, Unanswered
 from lab.wait import wait_until
 from tests.support.containers import BACK_S, Fixed, attach, delete, make, undisturbed
 from tests.support.labs import built
@@ -22,12 +22,15 @@ pytestmark = pytest.mark.needs("root", "etcd", "etcdctl", "ovs-vswitchd", "bgpd"
 
 RESTORE_S = 120.0
 NODES = ("node-1", "node-2", "node-3")
+WHOSE = {"tenant": "blue", "labels": {"app": "web"}}
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Lab]:
     """A lab of this module's own: what is restored would be in everybody's way. A test leaves it empty."""
-    yield from built(Lab(f"back{os.getpid()}"))
+    for lab in built(Lab(f"back{os.getpid()}")):
+        lab.api.do("POST", "/v1/tenants", {"name": "blue", "max_ipv4": 9})
+        yield lab
 
 
 def ask(lab: Lab, name: str, node: str) -> Answer | None:
@@ -78,6 +81,19 @@ def remove(lab: Lab, *names: str) -> None:
             lab.fabric.remove_container(name)
 
 
+def made(lab: Lab, name: str, *, node: str, **more: Any) -> Fixed:
+    """As `make` does, with more than a name and a node."""
+    lab.api.do("POST", "/v1/endpoints", {"id": name, "node": node, **more})
+    return attach(lab, name, node=node)
+
+
+def crash(lab: Lab, node: str) -> None:
+    """Kill a node's agent and speaker and start them again, whether they can be ready or not."""
+    for program in (lab.polder.agents[node], lab.polder.speakers[node]):
+        program.kill()
+        program.launch()
+
+
 def moved(lab: Lab, one: Fixed, node: str) -> Fixed:
     """Move an endpoint: its container is another one, of the same name, on the other node."""
     lab.api.do("PATCH", f"/v1/endpoints/{one.name}", {"node": node})
@@ -99,7 +115,7 @@ def test_what_was_done_since_the_backup_goes_on(site: Lab, tmp_path: Path, token
     mover = make(site, "mover", node="node-1")
     make(site, "released", node="node-2")
     site.polder.etcd.save(backup)
-    young = make(site, "young", node="node-2")
+    young = made(site, "young", node="node-2", **WHOSE)
     mover = moved(site, mover, "node-3")
     remove(site, "released")
 
@@ -123,14 +139,95 @@ def test_what_was_done_since_the_backup_goes_on(site: Lab, tmp_path: Path, token
         view = site.api.do("GET", f"/v1/endpoints/{name}")
         assert (view["node"], view["addresses"]) == (one.on, [one.address]), view
         wait_until(lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"], BACK_S, name)  # type: ignore[misc]
+    view = site.api.do("GET", "/v1/endpoints/young")
+    assert {field: view[field] for field in WHOSE} == WHOSE
+    assert site.api.do("GET", "/v1/tenants/blue")["used_ipv4"] == 1
     released = site.api.do("GET", "/v1/endpoints/released")
     assert (released["state"], released["attached"]) == ("assigned", False), "it is deleted once more"
 
     taken = {one.address for one in held.values()} | {*first["addresses"], *released["addresses"]}
     assert len(taken) == 5
     batch = [{"id": f"after-{number}", "node": NODES[number % 3]} for number in range(30)]
-    made = site.api.do("POST", "/v1/endpoints:batch", {"items": batch})["items"]
-    given = [address for item in made for address in item["endpoint"]["addresses"]]
+    items = site.api.do("POST", "/v1/endpoints:batch", {"items": batch})["items"]
+    given = [address for item in items for address in item["endpoint"]["addresses"]]
     assert len({ip_address(each) for each in given} | {ip_address(each) for each in taken}) == 35
     is_clean(site)
     remove(site, *(item["id"] for item in batch), "first", "released", *held)
+
+
+@pytest.mark.parametrize("token", ["after-the-flood", ""], ids=["as another cluster", "under the same id"])
+def test_programs_that_restart_meanwhile_forget_nothing(site: Lab, tmp_path: Path, token: str) -> None:
+    """An agent and a speaker before the node is heard, and once more after that; no controller at first.
+
+    Those of another node are away from before the restore until it is over.
+    """
+    backup = tmp_path / "backup"
+    site.polder.etcd.save(backup)
+    young = made(site, "young", node="node-2", **WHOSE)
+    far = made(site, "far", node="node-3", **WHOSE)
+    away = [site.polder.agents["node-3"], site.polder.speakers["node-3"]]
+
+    with ExitStack() as stack:
+        for one in (young, far):
+            stack.enter_context(undisturbed(one))
+        for program in [*away, *site.polder.controllers]:
+            program.kill()
+        site.polder.etcd.restore(backup, token=token)
+        crash(site, "node-2")
+        agent = site.polder.agent_api("node-2")
+        wait_until(lambda: doubts(agent), BACK_S, "the agent to doubt")
+        for controller in site.polder.controllers:
+            controller.launch()
+        wait_until(lambda: "node-2" in heard(site), RESTORE_S, "the node to be heard", poll_s=0.1)
+        crash(site, "node-2")
+        wait_until(lambda: report(site), RESTORE_S, "the store to be completed", poll_s=0.1)
+        assert site.api.do("GET", "/v1/endpoints/young")["addresses"] == [young.address]
+        crash(site, "node-2")
+        assert report(site)["unheard"] == ["node-3"]
+        before = report(site)
+        for program in away:
+            program.launch()
+        wait_until(
+            lambda: report(site) not in ({}, before), RESTORE_S, "the last to be heard as well", poll_s=0.1
+        )
+        for name, one in {"young": young, "far": far}.items():
+            view = site.api.do("GET", f"/v1/endpoints/{name}")
+            assert view["addresses"] == [one.address], view
+            assert {field: view[field] for field in WHOSE} == WHOSE
+            wait_until(
+                lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"],  # type: ignore[misc]
+                BACK_S,
+                f"{name} to be ready",
+            )
+        is_clean(site)
+    for program in (*site.polder.agents.values(), *site.polder.controllers):
+        program.wait_ready()
+    remove(site, "young", "far")
+
+
+def doubts(agent: Rest) -> bool:
+    """Whether an agent says that it does not believe the store."""
+    try:
+        return "restored" in str(agent.get("/readyz").body)
+    except Unanswered:
+        return False
+
+
+def restoring(lab: Lab) -> dict[str, Any]:
+    """What `GET /v1/restore` says; nothing while nobody answers."""
+    try:
+        answer = lab.api.get("/v1/restore")
+    except Unanswered:
+        return {}
+    return dict(answer.body) if answer.ok else {}
+
+
+def heard(lab: Lab) -> list[str]:
+    """The nodes that have said what they hold, while a backup is completed."""
+    return list(restoring(lab).get("heard", ()))
+
+
+def report(lab: Lab) -> dict[str, Any]:
+    """How the backup was completed; nothing as long as it is not."""
+    said = restoring(lab)
+    return dict(said["report"] or {}) if said.get("restoring") is False else {}

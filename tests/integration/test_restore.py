@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.belief import Belief, was_heard
 from agents.knowledge import Knowledge
 from agents.node.holding import HoldingReport
 from agents.node.plug import Plugged
@@ -36,10 +37,11 @@ BOOT = "b"
 class Node:
     """A node's agent as far as the store sees it: what it knows, what it says, and what is plugged in."""
 
-    def __init__(self, name: str, server: EtcdServer) -> None:
+    def __init__(self, name: str, server: EtcdServer, directory: Path) -> None:
         self.name = name
+        self.file = directory / f"{name}.json"
         self.store = EtcdStore(EtcdConfig(server.endpoints))
-        self.knowledge = Knowledge(self.store, name, lambda: None)
+        self.knowledge = Knowledge(self.store, name, lambda: None, Belief(self.file, was_heard))
         self.publisher = Publisher({"holding": StoreDriver(self.store, keys.HOLDING, name)})
         self.report = HoldingReport(name, BOOT, self.publisher)
         self.plugged: dict[str, Plugged] = {}
@@ -56,12 +58,12 @@ class Node:
 
     def plug(self, endpoint: Endpoint) -> None:
         want = Want(endpoint.id, f"/run/netns/{endpoint.id}", "1", "eth0")
-        identity = " ".join([endpoint.mac, *map(str, endpoint.addresses)])
-        self.plugged[endpoint.id] = Plugged(want, "pl0", 1, identity, "1500")
+        self.plugged[endpoint.id] = Plugged(want, "pl0", 1, endpoint)
         attach(self.store, endpoint, self.name)
 
     def say(self) -> None:
-        self.report.say(self.plugged, self.knowledge.waits_for)
+        trust = {"waits_for": self.knowledge.waits_for, "believes": self.knowledge.believes}
+        self.report.say(self.plugged, **trust)
 
     def knows(self) -> set[str]:
         snapshot = self.knowledge.snapshot()
@@ -87,7 +89,7 @@ class Site:
         self.made("/v1/pools", {"name": "p", "cidr": "10.64.0.0/24", "block_prefixlen": 28, "cooldown_s": 0})
         for name in ("n1", "n2"):
             self.made("/v1/nodes", {"name": name, "asn": 64512})
-        self.nodes = {name: Node(name, self.etcd) for name in ("n1", "n2")}
+        self.nodes = {name: Node(name, self.etcd, directory) for name in ("n1", "n2")}
         for node in self.nodes.values():
             node.start()
             stack.callback(node.stop)

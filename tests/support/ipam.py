@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -134,15 +134,19 @@ def now() -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def check(store: Store) -> None:
-    """Fail unless the whole store obeys the rules of `controller.ipam.units`."""
+def check(store: Store, *, unknown: Collection[str] = ()) -> None:
+    """Fail unless the whole store obeys the rules of `controller.ipam.units`.
+
+    Args:
+        unknown: tenants and nodes that a restored backup lacks, and whose endpoints were adopted.
+    """
     records = {found.value.id: found for found in scan(store, keys.ENDPOINTS).items}
     claims = {(claim.pool, claim.cidr): claim for claim in scan(store, keys.BLOCKS).values}
     _check_addresses(store, {name: found.value for name, found in records.items()})
     _check_copies(store, records)
-    _check_claims(store, claims)
+    _check_claims(store, claims, unknown)
     _check_displaced(store, records, claims)
-    _check_usage(store, records)
+    _check_usage(store, records, unknown)
 
 
 def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
@@ -173,12 +177,12 @@ def _check_copies(store: Store, records: dict[str, Found[Endpoint]]) -> None:
         assert copy.value == records[copy.value.id].value
 
 
-def _check_claims(store: Store, claims: Claims) -> None:
+def _check_claims(store: Store, claims: Claims, unknown: Collection[str]) -> None:
     copies = scan(store, keys.NODE_BLOCKS).values
     assert sorted(map(str, copies)) == sorted(map(str, claims.values())), "a copy for each claim"
     nodes = {node.name for node in scan(store, keys.NODES).values}
     pools = {pool.name for pool in scan(store, keys.POOLS).values}
-    assert {claim.node for claim in claims.values()} <= nodes
+    assert {claim.node for claim in claims.values()} <= {*nodes, *unknown}
     assert {claim.pool for claim in claims.values()} <= pools
 
 
@@ -198,7 +202,7 @@ def _check_displaced(store: Store, records: dict[str, Found[Endpoint]], claims: 
     assert there == wanted, "an exception for each address that another node holds, and no other"
 
 
-def _check_usage(store: Store, records: dict[str, Found[Endpoint]]) -> None:
+def _check_usage(store: Store, records: dict[str, Found[Endpoint]], unknown: Collection[str]) -> None:
     held: Counter[tuple[str, int]] = Counter()
     for record in (found.value for found in records.values()):
         if record.tenant is not None:
@@ -212,5 +216,7 @@ def _check_usage(store: Store, records: dict[str, Found[Endpoint]]) -> None:
     assert told == dict(held), "the use of each tenant is what its endpoints hold"
     limits = {tenant.name: (tenant.max_ipv4, tenant.max_ipv6) for tenant in scan(store, keys.TENANTS).values}
     for (tenant, version), count in held.items():
+        if tenant in unknown:
+            continue
         limit = limits[tenant][version == 6]
         assert limit is None or count <= limit, "a quota is never exceeded"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.node.plug import Busy, Plugged, identity
+from agents.node.plug import Busy, Plugged
 from agents.node.wants import Refused, Want
 from store.model import Endpoint
 
@@ -37,9 +37,14 @@ class MemoryPlug:
         there = self.plugged.get(endpoint.id)
         self.made += there is None
         ofport = self.made if there is None else there.ofport
-        made = Plugged(want, f"pl-{endpoint.id}", ofport, identity(endpoint), str(endpoint.mtu_bytes))
+        made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint)
         self.plugged[endpoint.id] = made
         return made
+
+    def record(self, want: Want, endpoint: Endpoint) -> Plugged:
+        there = self.plugged[endpoint.id]
+        self.plugged[endpoint.id] = Plugged(want, there.port, there.ofport, endpoint)
+        return self.plugged[endpoint.id]
 
     def _refuse_stuck(self, endpoint: str) -> None:
         if endpoint in self.stuck:

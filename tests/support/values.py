@@ -212,16 +212,25 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         advertised=st.integers(0, 10**6),
     ),
     Lost: st.builds(Lost, node=names, since=times),
-    Cluster: st.builds(Cluster, id=clusters, nonce=hashes.map(lambda text: text[:16])),
+    Cluster: st.builds(
+        Cluster,
+        id=clusters,
+        nonce=hashes.map(lambda text: text[:16]),
+        heard=st.lists(names, max_size=2).map(tuple),
+    ),
     Holding: st.builds(
         Holding,
         node=names,
         waits_for=texts,
+        believes=texts,
         boot_id=texts,
         endpoints=st.lists(
             st.builds(
                 HeldEndpoint,
                 endpoint=identifiers,
+                uid=hashes.map(lambda text: text[:32]),
+                tenant=st.none() | names,
+                labels=labels,
                 mac=macs,
                 addresses=st.lists(addresses, **several).map(tuple),
                 netns=texts,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agents.belief import Belief, was_heard
 from agents.kernel.netns import NetnsGone
 from agents.knowledge import Knowledge
 from agents.node.api import ApiServer, SocketInUse
@@ -33,7 +34,7 @@ class Agent:
     def __init__(self, run_dir: Path) -> None:
         self.store = MemoryStore()
         self.wants = Wants()
-        self.knowledge = Knowledge(self.store, NODE, lambda: None)
+        self.knowledge = Knowledge(self.store, NODE, lambda: None, Belief(run_dir / "belief.json", was_heard))
         self.attachments = Attachments(
             node=NODE,
             boot_id=BOOT,

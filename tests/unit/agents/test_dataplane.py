@@ -367,7 +367,19 @@ def test_another_mtu_is_brought_to_the_link_as_it_stands() -> None:
     node.know(endpoint().model_copy(update={"mtu_bytes": 9000}))
     node.dataplane.step()
     assert node.touched() == ["put plug"], "nothing was taken away"
-    assert node.plug.plugged["web"].mtu_bytes == "9000"
+    assert node.plug.plugged["web"].serves(WANT, endpoint().model_copy(update={"mtu_bytes": 9000}))
+
+
+def test_new_labels_are_written_down_and_touch_nothing() -> None:
+    """What is adopted into a restored backup has them from there."""
+    node = Node()
+    node.attach()
+    node.touched()
+    labelled = endpoint().model_copy(update={"labels": {"app": "web"}})
+    node.know(labelled)
+    node.dataplane.step()
+    assert node.touched() == []
+    assert node.plug.plugged["web"].endpoint == labelled
 
 
 @pytest.mark.parametrize("device", ["neighbours", "routes", "flows"])

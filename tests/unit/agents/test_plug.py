@@ -51,8 +51,10 @@ class MemoryBridge:
         return dict(self.rows)
 
     def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
-        self.rows[name] = PortRow(name, len(self.rows) + 1, dict(external_ids))
-        return len(self.rows)
+        numbers = {row.name: number for number, row in enumerate(self.rows.values(), 1)}
+        number = numbers.get(name, len(self.rows) + 1)
+        self.rows[name] = PortRow(name, number, dict(external_ids))
+        return number
 
     def remove_port(self, name: str) -> None:
         self.rows.pop(name, None)
@@ -68,6 +70,25 @@ def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
     assert not made.serves(WANT, endpoint().model_copy(update={"mtu_bytes": 9000}))
     Plug(links, bridge).remove("web")
     assert (links.links, bridge.rows) == ({}, {})
+
+
+def test_what_changes_of_an_endpoint_is_recorded_without_touching_its_link() -> None:
+    links, bridge = MemoryLinks(fault=KernelError(16, "busy")), MemoryBridge()
+    bridge.add_port(host_ifname("web"), {})
+    labelled = endpoint().model_copy(update={"labels": {"app": "web"}, "tenant": "blue"})
+    made = Plug(links, bridge).record(WANT, labelled)
+    assert Plug(links, bridge).read() == {"web": made}
+    assert made.endpoint == labelled
+    assert made.serves(WANT, endpoint())
+
+
+def test_a_record_that_cannot_be_read_serves_nobody() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    Plug(links, bridge).insert(WANT, endpoint())
+    row = bridge.rows[host_ifname("web")]
+    bridge.add_port(row.name, {**row.external_ids, "polder-endpoint": "{"})
+    (found,) = Plug(links, bridge).read().values()
+    assert (found.endpoint, found.identity, found.serves(WANT, endpoint())) == (None, "", False)
 
 
 def test_the_link_is_what_the_endpoint_says() -> None:

@@ -32,7 +32,14 @@ def kinds(api: Api) -> list[str]:
 def says(api: Api, node: str, *held: tuple[str, str]) -> None:
     """A node's agent lives and reads this from its switch."""
     one = [
-        HeldEndpoint(endpoint=name, mac="02:70:0a:40:00:01", addresses=(address,), netns="/x", ifname="eth0")
+        HeldEndpoint(
+            endpoint=name,
+            uid="0" * 32,
+            mac="02:70:0a:40:00:01",
+            addresses=(address,),
+            netns="/x",
+            ifname="eth0",
+        )
         for name, address in held
     ]
     alive = Alive(node=node, program=Program.AGENT, boot_id="b", started=datetime(2026, 1, 1, tzinfo=UTC))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
 from controller.ipam.adopt import Adoption, adopt, usage_ops
 from controller.ipam.request import Request
+from controller.problem import Problem
 from controller.reading import put, read, scan
 from controller.restoring import _backup
 from store import keys
 from store.memory import MemoryStore
-from store.model import HeldEndpoint, Holding, Node, Pool, Tenant
+from store.model import Endpoint, HeldEndpoint, Holding, Node, Pool, Tenant
 from tests.support.ipam import Controller, check, now
 
 
@@ -27,10 +30,15 @@ def controller() -> Iterator[Controller]:
     made.committer.close()
 
 
-def held(name: str, *addresses: str) -> HeldEndpoint:
-    return HeldEndpoint(
-        endpoint=name, mac="02:70:00:00:00:01", addresses=addresses, netns="/run/netns/x", ifname="eth0"
-    )
+def held(name: str, *addresses: str, **more: Any) -> HeldEndpoint:
+    """As a node says it of one that the backup does not know."""
+    given = {"uid": uuid5(NAMESPACE_OID, name).hex, "mac": "02:70:00:00:00:01", **more}
+    return HeldEndpoint(endpoint=name, addresses=addresses, netns="/run/netns/x", ifname="eth0", **given)
+
+
+def holds(one: Endpoint) -> HeldEndpoint:
+    """As a node says it of one that it got from the store."""
+    return held(one.id, *map(str, one.addresses), uid=one.uid, mac=one.mac, tenant=one.tenant)
 
 
 def complete(controller: Controller, **nodes: list[HeldEndpoint]) -> Adoption:
@@ -41,7 +49,7 @@ def complete(controller: Controller, **nodes: list[HeldEndpoint]) -> Adoption:
     usage = usage_ops(backup, scan(controller.store, keys.USAGE).values)
     for ops in [*made.groups, usage]:
         controller.store.txn([], ops)
-    check(controller.store)
+    check(controller.store, unknown={"red", "n3"})
     return made
 
 
@@ -56,11 +64,11 @@ def test_what_the_backup_knows_stays_and_twice_is_once(
 ) -> None:
     endpoint = controller.allocator.assign(Request("n1", "a"))[0]
     controller.allocator.assign(Request("n1", "idle"))
-    holds = [held("a", str(endpoint.addresses[0])), held("b", "10.0.0.40")]
-    made = complete(controller, n1=holds)
+    there = [holds(endpoint), held("b", "10.0.0.40")]
+    made = complete(controller, n1=there)
     assert (made.confirmed, len(made.adopted), made.idle) == (1, 1, 1)
     before = controller.store.range("").items
-    made = complete(controller, n1=holds)
+    made = complete(controller, n1=there)
     assert (made.confirmed, made.adopted) == (2, [])
     assert controller.store.range("").items == before
 
@@ -70,6 +78,20 @@ def test_an_address_in_another_nodes_block_becomes_an_exception(controller: Cont
     complete(controller, n2=[held("b", "10.0.0.9"), held("c", "10.0.0.20")])
     assert where(controller, "b") == ("n2", ["10.0.0.9"])
     assert read(controller.store, keys.DISPLACED, "n1", ip_address("10.0.0.9")) is not None
+
+
+def test_a_block_that_the_backup_lacks_goes_to_the_node_that_holds_most_of_it(controller: Controller) -> None:
+    complete(controller, n1=[held("moved", "10.0.0.17")], n2=[held("b", "10.0.0.18"), held("c", "10.0.0.19")])
+    assert [(each.node, str(each.cidr)) for each in scan(controller.store, keys.BLOCKS).values] == [
+        ("n2", "10.0.0.16/28")
+    ]
+    assert read(controller.store, keys.DISPLACED, "n2", ip_address("10.0.0.17")) is not None
+
+
+def test_a_node_that_the_backup_lacks_is_for_people(controller: Controller) -> None:
+    made = complete(controller, n3=[held("a", "10.0.0.17")])
+    assert where(controller, "a") == ("n3", ["10.0.0.17"])
+    assert made.refused == ["node n3: the backup lacks it; polder node create n3 --asn ASN"]
 
 
 def test_who_really_holds_an_address_has_it(controller: Controller) -> None:
@@ -87,24 +109,57 @@ def test_an_endpoint_that_was_made_anew_since_the_backup_has_its_new_address(con
 
 
 def test_an_endpoint_that_moved_since_the_backup_is_where_it_is_held(controller: Controller) -> None:
-    address = str(controller.allocator.assign(Request("n1", "a"))[0].addresses[0])
-    complete(controller, n1=[], n2=[held("a", address)])
-    assert where(controller, "a") == ("n2", [address])
+    endpoint = controller.allocator.assign(Request("n1", "a", labels={"app": "web"}))[0]
+    complete(controller, n1=[], n2=[holds(endpoint)])
+    assert where(controller, "a") == ("n2", [str(endpoint.addresses[0])])
+    found = read(controller.store, keys.ENDPOINTS, "a")
+    assert found is not None
+    assert (found.value.uid, found.value.labels) == (endpoint.uid, {"app": "web"}), "the backup knows these"
 
 
 def test_an_endpoint_that_two_nodes_hold_stays_where_the_backup_says(controller: Controller) -> None:
-    address = str(controller.allocator.assign(Request("n1", "a"))[0].addresses[0])
-    made = complete(controller, n1=[held("a", address)], n2=[held("a", address)])
-    assert where(controller, "a") == ("n1", [address])
+    endpoint = controller.allocator.assign(Request("n1", "a"))[0]
+    made = complete(controller, n1=[holds(endpoint)], n2=[holds(endpoint)])
+    assert where(controller, "a") == ("n1", [str(endpoint.addresses[0])])
     assert (made.confirmed, made.adopted) == (2, [])
 
 
 def test_an_address_that_two_endpoints_really_hold_is_for_people(controller: Controller) -> None:
-    address = str(controller.allocator.assign(Request("n1", "a"))[0].addresses[0])
-    made = complete(controller, n1=[held("a", address)], n2=[held("b", address)])
+    endpoint = controller.allocator.assign(Request("n1", "a"))[0]
+    address = str(endpoint.addresses[0])
+    made = complete(controller, n1=[holds(endpoint)], n2=[held("b", address)])
     assert where(controller, "a") == ("n1", [address])
     assert read(controller.store, keys.ENDPOINTS, "b") is None
     assert "delete one of the two" in made.refused[0]
+
+
+def test_one_made_anew_with_the_same_id_and_address_is_whose_the_node_says(controller: Controller) -> None:
+    controller.store.txn([], [put(keys.TENANTS, Tenant(name="blue"), "blue")])
+    address = str(controller.allocator.assign(Request("n1", "a", tenant="blue"))[0].addresses[0])
+    made = complete(controller, n1=[held("a", address, labels={"app": "web"})])
+    found = read(controller.store, keys.ENDPOINTS, "a")
+    assert found is not None
+    assert (found.value.tenant, found.value.labels, len(made.adopted)) == (None, {"app": "web"}, 1)
+    assert read(controller.store, keys.USAGE, "blue") is None
+
+
+def test_what_is_adopted_has_its_tenant_and_labels_and_counts(controller: Controller) -> None:
+    controller.store.txn([], [put(keys.TENANTS, Tenant(name="blue", max_ipv4=2), "blue")])
+    known = held("known", "10.0.0.9", tenant="blue", labels={"app": "web"})
+    unknown = held("unknown", "10.0.0.10", tenant="red")
+    made = complete(controller, n1=[known, unknown])
+    found = read(controller.store, keys.ENDPOINTS, "known")
+    assert found is not None
+    assert (found.value.uid, found.value.tenant, found.value.labels) == (known.uid, "blue", {"app": "web"})
+    used = {each.tenant: each.ipv4 for each in scan(controller.store, keys.USAGE).values}
+    assert used == {"blue": 1, "red": 1}
+    assert "polder tenant create red" in made.adopted[1]
+    controller.allocator.assign(Request("n1", "second", tenant="blue"))
+    with pytest.raises(Problem, match="blue"):
+        controller.allocator.assign(Request("n1", "third", tenant="blue"))
+    controller.releaser.release("unknown")
+    assert [each.tenant for each in scan(controller.store, keys.USAGE).values] == ["blue"]
+    check(controller.store)
 
 
 def test_an_address_of_no_pool_is_for_people(controller: Controller) -> None:
