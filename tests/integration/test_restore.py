@@ -16,6 +16,7 @@ from agents.node.wants import Want
 from agents.publisher import Publisher
 from agents.report import StoreDriver
 from controller.app import create_app
+from controller.epoch import NOT_COMPLETED
 from controller.reading import put, read, scan
 from controller.restoring import Restoring
 from controller.services import Services
@@ -153,6 +154,9 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, toke
     assert site.client.get("/v1/restore").json["waiting_for"] == ["n1", "n2"]
     duty.turn()
     assert site.client.get("/v1/restore").json["restoring"]
+    told = read(site.store, keys.CLUSTER)
+    assert told is not None
+    assert told.value.id == NOT_COMPLETED, "who starts anew sees it too"
     assert site.nodes["n1"].knows() >= {"old", "young"}, "nobody tells it to take anything down"
     assert site.nodes["n2"].knows() == {"other"}
 

@@ -18,11 +18,12 @@ from agents.knowledge import Knowledge
 from agents.node.api import ApiServer, SocketInUse
 from agents.node.attachments import Attachments
 from agents.node.wants import Refused, Stage, Wants
+from lab.wait import wait_until
 from store import keys
-from store.client import Put
+from store.client import Delete, Put
 from store.codec import encode
 from store.memory import MemoryStore
-from store.model import EndpointState, Value
+from store.model import Cluster, EndpointState, Value
 from tests.support.cluster import BOOT, NODE, endpoint, key_of, pool
 
 BODY = {"endpoint": "web", "netns": "/run/netns/web", "ifname": "eth0"}
@@ -107,6 +108,19 @@ def test_attach_answers_what_the_container_has_and_again_the_same(agent: Agent) 
     assert agent.ask("POST", "/v1/attachments", BODY) == (200, made)
     assert agent.ask("GET", "/v1/attachments") == (200, {"items": [made]})
     assert agent.store.get(keys.ATTACHMENTS.key(NODE, "web")) is not None
+
+
+def test_nothing_is_attached_that_a_restored_backup_lacks(agent: Agent) -> None:
+    """It may be there again when the backup is completed: who asked is to ask again."""
+    agent.store.txn((), (Put(keys.CLUSTER.key(), encode(Cluster(id="1", nonce="a" * 16))),))
+    agent.know(pool(), endpoint())
+    assert agent.knowledge.wait_for(lambda told: told.cluster is not None and "web" in told.endpoints, 5)
+    agent.store.set_cluster_id("2")
+    wait_until(lambda: agent.knowledge.waits_for, 5, "the agent to doubt")
+    agent.store.txn((), (Delete(keys.NODE_ENDPOINTS.key(NODE, "web")),))
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, agent.wants.all()) == (503, {})
+    assert "restored" in problem["detail"]
 
 
 def test_detach_is_done_once_and_may_be_asked_for_again(agent: Agent) -> None:
