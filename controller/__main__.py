@@ -106,6 +106,7 @@ def _serve(server: Server, store: Store, doors: Doors, issuer: Issuer | None) ->
     parts = Services.build(store, issuer=issuer)
     duties = Duties(store, parts)
     duties.start()
+    parts.pulse.start()
     # A batch makes many objects that are all in use: to look through them for garbage is a third of its cost.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)

@@ -17,6 +17,7 @@ from controller.ipam.release import Releaser
 from controller.joining import Issuer, Joining
 from controller.metrics import Metrics
 from controller.offloop import OffLoop
+from controller.pulse import Pulse
 from controller.registry import Registry
 from controller.retire import Retirer
 from controller.tokens import Tokens
@@ -39,6 +40,7 @@ class Services:
     events: Events
     hubs: Hubs
     epoch: Epoch
+    pulse: Pulse
     committer: Committer
     registry: Registry
     allocator: Allocator
@@ -55,8 +57,8 @@ class Services:
     ) -> Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
-        epoch = Epoch(store)
-        committer = Committer(store, observe=metrics.committed, guard=epoch.check)
+        epoch, pulse = Epoch(store), Pulse()
+        committer = Committer(store, observe=metrics.committed, guard=_both(pulse.check, epoch.check))
         direct, store = store, OffLoop(store)
         committer.start()
         bearers = Bearers(store)
@@ -68,6 +70,7 @@ class Services:
             events=Events(store, clock),
             hubs=Hubs(direct),
             epoch=epoch,
+            pulse=pulse,
             committer=committer,
             registry=Registry(store, committer),
             allocator=Allocator(store, committer, clock),
@@ -84,6 +87,15 @@ class Services:
         self.hubs.close()
         self.committer.close()
         self.bearers.stop()
+        self.pulse.stop()
+
+
+def _both(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
+    def check() -> None:
+        first()
+        then()
+
+    return check
 
 
 def services() -> Services:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -62,7 +61,7 @@ def encode_fields(given: Mapping[str, Any]) -> bytes:
 def field(data: bytes, name: str) -> str | None:
     """One text of what `encode` made, without a check of the rest; None when it is not there."""
     try:
-        found = json.loads(data).get(name)
+        found = from_json(data).get(name)
     except (ValueError, AttributeError):
         return None
     return found if isinstance(found, str) else None

@@ -14,7 +14,7 @@ pytest_plugins = ["tests.support.labs"]
 
 # A busy machine is no failure; what CI tries is the same each time, what a developer tries is not.
 hypothesis.settings.register_profile("polder", deadline=None, derandomize=bool(os.environ.get("CI")))
-hypothesis.settings.register_profile("long", deadline=None, max_examples=2000)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=4000)
 hypothesis.settings.load_profile("polder")
 
 TOOL_PATHS = ("/usr/sbin", "/sbin", "/usr/lib/frr")

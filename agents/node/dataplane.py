@@ -236,9 +236,9 @@ class Dataplane:
         if not (self._confirmed or (self._devices.routes.known and self._devices.flows.known)):
             return
         self._reported = True
-        self._publisher.say(
-            "ready", dict(_ready(snapshot.name, one, self._boot_id) for one in self._confirmed)
-        )
+        whose = {prefix: name for name, one in self._held.items() for prefix in _prefixes(one)}
+        said = (_ready(snapshot.name, each, self._boot_id, whose.get(each)) for each in self._confirmed)
+        self._publisher.say("ready", dict(said))
 
     def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         """The attachment goes with the plug, so neither goes while a device may still have the rest."""
@@ -265,9 +265,10 @@ class Dataplane:
 
 
 @lru_cache(maxsize=REPORTS_KEPT)
-def _ready(node: str, prefix: IPNetwork, boot_id: str) -> tuple[str, Ready]:
+def _ready(node: str, prefix: IPNetwork, boot_id: str, endpoint: str | None) -> tuple[str, Ready]:
     """The report that a prefix is ready, with its key. Made once: every pass says all of them."""
-    return keys.READY.key(node, prefix), Ready(prefix=prefix, node=node, boot_id=boot_id)
+    said = Ready(prefix=prefix, node=node, boot_id=boot_id, endpoint=endpoint)
+    return keys.READY.key(node, prefix), said
 
 
 @lru_cache(maxsize=REPORTS_KEPT)

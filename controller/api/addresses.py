@@ -15,7 +15,7 @@ from controller.principal import principal
 from controller.problem import Problem, not_found
 from controller.reading import read, scan
 from controller.services import services
-from controller.watching.hub import Topic, as_stored
+from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.client import Store
 from store.model import Address, AddressState, Block, IPAddress, Pool

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from ipaddress import ip_address
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
 from controller.ipam.request import Request
 from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
-from store.model import Endpoint, EndpointState, Program, host_prefix
+from store.model import Endpoint, EndpointState, Program
 from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
 
-GATEWAYS = {4: ip_address("169.254.1.1"), 6: ip_address("fe80::1")}
-"""The next hop of every endpoint's default route: the address of its node's bridge, the same everywhere."""
+GATEWAYS = ("169.254.1.1", "fe80::1")
+"""The next hop of an endpoint's default route, IPv4 and IPv6: its node's bridge, the same everywhere."""
 
 
 class Family(StrEnum):
@@ -85,8 +85,12 @@ class NewEndpoint(BaseModel):
         )
 
 
+AddressText = Annotated[str, WithJsonSchema(TypeAdapter(Address_).json_schema())]
+PrefixText = Annotated[str, WithJsonSchema(TypeAdapter(Network).json_schema())]
+
+
 class EndpointView(BaseModel):
-    """An endpoint as it is shown."""
+    """An endpoint as it is shown. Addresses are texts here: a page shows hundreds."""
 
     id: Identifier
     uid: str
@@ -95,9 +99,9 @@ class EndpointView(BaseModel):
     tenant: Name | None
     pools: tuple[Name, ...]
     """The pool of each address."""
-    addresses: tuple[Address_, ...]
-    prefixes: tuple[Network, ...]
-    gateways: tuple[Address_, ...]
+    addresses: tuple[AddressText, ...]
+    prefixes: tuple[PrefixText, ...]
+    gateways: tuple[AddressText, ...]
     mac: str
     mtu_bytes: int
     labels: Labels
@@ -110,7 +114,7 @@ class EndpointView(BaseModel):
 
 def new_view(endpoint: Endpoint) -> EndpointView:
     """An endpoint that was made this moment: nothing holds it yet."""
-    return _view(endpoint, attached=False, ready=False)
+    return EndpointView.model_construct(**_row(endpoint, _prefixes(endpoint)))
 
 
 def view(store: Store, endpoint: Endpoint) -> EndpointView:
@@ -119,53 +123,68 @@ def view(store: Store, endpoint: Endpoint) -> EndpointView:
 
 
 def views(store: Store, endpoints: Sequence[Endpoint]) -> list[EndpointView]:
-    """Likewise, many endpoints: all that is said of them is read together."""
-    places = [_said_of(endpoint) for endpoint in endpoints]
-    said = store.get_many(list(dict.fromkeys(key for each in places for key in each)))
+    """Likewise, many endpoints."""
+    return [EndpointView.model_construct(**each) for each in rows(store, endpoints)]
+
+
+def rows(store: Store, endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
+    """The fields of their views, in order: all that is said of the endpoints is read together."""
+    attachments = [keys.ATTACHMENTS.key(each.node, each.id) for each in endpoints]
+    prefixes = [_prefixes(each) for each in endpoints]
+    attached = store.get_many(attachments)
+    places = {
+        key: (
+            keys.ALIVE.key(each.node, Program.AGENT.value),
+            *(keys.READY.key(each.node, one) for one in its),
+        )
+        for each, key, its in zip(endpoints, attachments, prefixes, strict=True)
+        if key in attached
+    }
+    said = store.get_many(list({key for each in places.values() for key in each})) if places else {}
+    ready = {key for key, its in places.items() if _is_ready(attached[key], *map(said.get, its))}
     return [
-        _seen(endpoint, list(map(said.get, each))) for endpoint, each in zip(endpoints, places, strict=True)
+        _row(each, its, attached=key in attached, ready=key in ready)
+        for each, key, its in zip(endpoints, attachments, prefixes, strict=True)
     ]
 
 
-def _said_of(endpoint: Endpoint) -> tuple[str, ...]:
-    """Where is said: the agent lives, it holds the endpoint, it delivers each address."""
-    node = endpoint.node
-    ready = (keys.READY.key(node, host_prefix(address)) for address in endpoint.addresses)
-    return keys.ALIVE.key(node, Program.AGENT.value), keys.ATTACHMENTS.key(node, endpoint.id), *ready
+def _said_of(node: str, prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Where is said that the agent lives, and that it delivers each prefix."""
+    return keys.ALIVE.key(node, Program.AGENT.value), *(keys.READY.key(node, one) for one in prefixes)
 
 
-def _seen(endpoint: Endpoint, said: Sequence[KeyValue | None]) -> EndpointView:
-    alive, attachment, *ready = said
-    # Readiness outlives the agent, but not the boot it was said in.
+def _is_ready(attachment: KeyValue, alive: KeyValue | None, *ready: KeyValue | None) -> bool:
+    """Readiness outlives the agent, but not the boot it was said in."""
     boot_id = _boot_id(alive or attachment)
-    return _view(
-        endpoint,
-        attached=attachment is not None,
-        ready=attachment is not None
-        and all(each is not None and _boot_id(each) == boot_id for each in ready),
-    )
+    return all(each is not None and _boot_id(each) == boot_id for each in ready)
 
 
-def _boot_id(item: KeyValue | None) -> str | None:
-    return None if item is None else field(item.value, "boot_id")
+def _boot_id(item: KeyValue) -> str | None:
+    return field(item.value, "boot_id")
 
 
-def _view(endpoint: Endpoint, *, attached: bool, ready: bool) -> EndpointView:
-    versions = dict.fromkeys(address.version for address in endpoint.addresses)
+def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
+    return tuple(f"{address}/{address.max_prefixlen}" for address in endpoint.addresses)
+
+
+def _row(
+    endpoint: Endpoint, prefixes: tuple[str, ...], *, attached: bool = False, ready: bool = False
+) -> dict[str, Any]:
+    addresses = tuple(prefix.partition("/")[0] for prefix in prefixes)
     # Every part was checked when the endpoint was made.
-    return EndpointView.model_construct(
-        id=endpoint.id,
-        node=endpoint.node,
-        uid=endpoint.uid,
-        tenant=endpoint.tenant,
-        pools=endpoint.pools,
-        addresses=endpoint.addresses,
-        prefixes=tuple(host_prefix(address) for address in endpoint.addresses),
-        gateways=tuple(GATEWAYS[version] for version in versions),
-        mac=endpoint.mac,
-        mtu_bytes=endpoint.mtu_bytes,
-        labels=endpoint.labels,
-        state=endpoint.state,
-        attached=attached,
-        ready=ready,
-    )
+    return {
+        "id": endpoint.id,
+        "uid": endpoint.uid,
+        "node": endpoint.node,
+        "tenant": endpoint.tenant,
+        "pools": endpoint.pools,
+        "addresses": addresses,
+        "prefixes": prefixes,
+        "gateways": tuple(dict.fromkeys(GATEWAYS[":" in address] for address in addresses)),
+        "mac": endpoint.mac,
+        "mtu_bytes": endpoint.mtu_bytes,
+        "labels": endpoint.labels,
+        "state": endpoint.state,
+        "attached": attached,
+        "ready": ready,
+    }

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from controller.answer import Answer
 from controller.api import idempotency, listing
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, view, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, rows, view, views
+from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
 from controller.exchange import argument
@@ -21,7 +22,7 @@ from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import Services, services
 from controller.validation import merge
-from controller.watching.hub import Topic
+from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 from store.model import Endpoint, EndpointState
@@ -107,7 +108,7 @@ def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str
         "List endpoints",
         {200: EndpointView},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.ENDPOINTS, _watched),
+        topic=Topic(keys.ENDPOINTS, _watched, SAID_BY_NODES),
     )
 )
 def list_endpoints() -> Answer:
@@ -115,7 +116,7 @@ def list_endpoints() -> Answer:
     node = argument("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
     found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []), filters=FILTERS)
-    return listing.render(views(services().store, found.values), found)
+    return listing.render(rows(services().store, found.values), found)
 
 
 @endpoints.operation(

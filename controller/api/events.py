@@ -10,7 +10,7 @@ from controller.api.noun import Noun, Operation
 from controller.api.parameter import Parameter, named, one_of
 from controller.reading import Where
 from controller.services import services
-from controller.watching.hub import Topic, as_stored
+from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Event, Severity
 

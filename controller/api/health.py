@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import BaseModel
 
 from controller.answer import Answer
@@ -44,12 +46,23 @@ def healthz() -> Answer:
 
 @health.operation(Operation("GET", "/readyz", "Can requests be served?", {200: Readiness, 503: Readiness}))
 def readyz() -> Answer:
-    """200 when the store answers, else 503 with what is not ready and why."""
+    """200 when the store answers and may be written to, else 503 with what is not ready and why."""
+    parts = services()
+    needs: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("etcd", lambda: parts.store.get(keys.POOLS.prefix())),
+        ("process", parts.pulse.check),
+    )
+    missing = [NotReady(what=what, why=why) for what, need in needs if (why := _why_not(need))]
+    return Answer(Readiness(ready=not missing, not_ready=missing), 503 if missing else 200)
+
+
+def _why_not(need: Callable[[], object]) -> str:
+    """What the store says against it; nothing when all is well."""
     try:
-        services().store.get(keys.POOLS.prefix())
+        need()
     except StoreError as fault:
-        return Answer(Readiness(ready=False, not_ready=[NotReady(what="etcd", why=str(fault))]), 503)
-    return Answer(Readiness(ready=True))
+        return str(fault)
+    return ""
 
 
 @health.plain("/metrics")

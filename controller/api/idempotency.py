@@ -30,7 +30,12 @@ def key() -> str | None:
 
 def derived(given: str, index: int | None = None) -> str:
     """The id of what a request with this key makes: for the item at `index` when it makes many."""
-    text = f"{principal().name}\n{given}\n{'' if index is None else index}"
+    return derived_for(principal().name, given, index)
+
+
+def derived_for(bearer: str, given: str, index: int | None = None) -> str:
+    """Likewise, for the bearer of the token with this name."""
+    text = f"{bearer}\n{given}\n{'' if index is None else index}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from controller.answer import Answer
 from controller.api import cursor
@@ -83,12 +84,12 @@ def _of_a_revision(start: Cursor) -> Iterator[None]:
         raise cursor.expired() from None
 
 
-def render(items: Iterable[BaseModel], found: Listing[V]) -> Answer:
-    """The answer that shows what was found."""
-    texts = ",".join(item.model_dump_json() for item in items)
+def render(items: Sequence[BaseModel | Mapping[str, Any]], found: Listing[V]) -> Answer:
+    """The answer that shows what was found: values, or their fields."""
+    texts = to_json(items).decode()
     following = Cursor(found.revision, found.last_key).text(_scope()) if found.last_key else ""
     tail = f',"next":{json.dumps(following)}' if following else ""
-    return Answer(f'{{"items":[{texts}],"revision":{found.revision}{tail}}}')
+    return Answer(f'{{"items":{texts},"revision":{found.revision}{tail}}}')
 
 
 def _own(kind: Kind[V]) -> list[Where[V]]:

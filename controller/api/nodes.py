@@ -17,9 +17,10 @@ from controller.principal import principal
 from controller.reading import Found, find, read_many
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.hub import Topic
+from controller.watching.topic import Beside, Topic
 from store import keys
-from store.client import Store
+from store.client import Change, Store
+from store.history import key_of
 from store.model import Alive, Node, Program
 
 nodes = Noun("nodes")
@@ -58,6 +59,12 @@ def _watched(store: Store, shown: Sequence[Node], settled: bool) -> list[str]:
     return [each.model_dump_json() for each in _views(shown, alive)]
 
 
+def _node_of(change: Change) -> str | None:
+    """The node of which a program began or ceased to live."""
+    alive = keys.ALIVE.parts(key_of(change))
+    return keys.NODES.key(alive[0]) if alive else None
+
+
 @nodes.operation(
     Operation(
         "GET",
@@ -65,7 +72,7 @@ def _watched(store: Store, shown: Sequence[Node], settled: bool) -> list[str]:
         "List nodes",
         {200: NodeView},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.NODES, _watched),
+        topic=Topic(keys.NODES, _watched, Beside(keys.ALIVE.prefix(), _node_of)),
     )
 )
 def list_nodes() -> Answer:

@@ -21,7 +21,7 @@ from controller.precondition import is_known
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, validate
 from controller.watching import answer as watching
-from controller.watching.hub import Topic
+from controller.watching.topic import Topic
 
 MAX_BODY_BYTES = 1 << 20
 

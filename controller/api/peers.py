@@ -12,7 +12,7 @@ from controller.precondition import demanded_match, match
 from controller.reading import Found, find
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.hub import Topic, as_stored
+from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Peer
 

@@ -13,7 +13,7 @@ from controller.principal import principal
 from controller.reading import Found, find
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.hub import Topic, as_stored
+from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Pool
 

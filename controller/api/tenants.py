@@ -15,7 +15,7 @@ from controller.principal import principal
 from controller.reading import Found, find, read_many, scan
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.hub import Topic
+from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 from store.model import Tenant, Usage

@@ -3,7 +3,7 @@
 First a key `pending/<id>` names all that will be made. Each of them is written on condition that this key
 is unchanged. When all are there the key says so, which decides; when one cannot be made it says the
 opposite, no more are written, and those that were are ended. Whoever dies in between leaves the key: after
-its deadline a duty of the controllers does the undoing.
+its deadline a duty of the controllers does the undoing, or whoever asks for one of them again.
 
 Until it is decided the endpoints can be seen: this is all-or-none, not all-at-once. But nobody is told that
 he has one of them: the request that makes them has no answer yet, and another one for the same id is told
@@ -29,8 +29,8 @@ from store.model import Endpoint, Pending, PendingState
 
 log = logging.getLogger(__name__)
 
-PATIENCE = timedelta(seconds=30)
-"""For how long they may be in the making."""
+PATIENCE = timedelta(seconds=10)
+"""For how long they may be in the making: a thousand take less than one second."""
 
 ATTEMPTS = 24
 
@@ -112,11 +112,17 @@ class Together:
             if found.mod_revision > pending.revision:
                 continue  # it came after the look at who makes it
             mine = (endpoint_id, found.value.uid)
-            if not any(
-                mine in each.endpoints for each in pending.values if _is_open(each) and each.id != but
-            ):
+            makers = [
+                each
+                for each in pending.items
+                if mine in each.value.endpoints and _is_open(each.value) and each.value.id != but
+            ]
+            if not makers:
                 return found
-            break
+            if any(self._clock() < each.value.deadline for each in makers):
+                break
+            for each in makers:
+                self.undo(each)
         detail = f"endpoint {endpoint_id} is being made together with others; repeat in a moment"
         raise Problem("busy", detail, retry_after_s=1)
 

@@ -21,9 +21,10 @@ from controller.problem import Fault, Problem
 from controller.reading import scan
 from controller.services import services
 from controller.watching.change import PLACE, Place, Told, parse_place
-from controller.watching.hub import Hub, Topic
+from controller.watching.hub import Hub
 from controller.watching.hubs import Hubs
 from controller.watching.subscription import End, Subscription, Wanted
+from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 

@@ -11,19 +11,15 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
+from collections.abc import Sequence
 
-from controller.watching.change import WHOLE, Change, Place, Side
+from controller.watching.change import Change, Place
 from controller.watching.subscription import End, Subscription, Wanted
+from controller.watching.topic import Topic
 from store.client import Change as Stored
-from store.client import Changed, KeyValue, Store, Watch
-from store.codec import decode
-from store.errors import Compacted, Corrupt, StoreError, Unavailable
-from store.keys import Kind
-from store.model import Value
+from store.client import Store, Watch
+from store.errors import Compacted, StoreError, Unavailable
+from store.history import revision_of
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +27,6 @@ KEPT = 4096
 RETRY_S = 0.5
 LINGER_S = 30.0
 """The watch of the store stays so long when nobody watches: those who poll are back soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """What can be watched: a kind of value, and how one is shown.
-
-    `show` gives the JSON of values. It may read what else there is to say of them from the store, unless it
-    is told that they were made this moment or are gone: then nothing is said of them.
-    """
-
-    kind: Kind[Any]
-    show: Callable[[Store, Sequence[Any], bool], list[str]]
 
 
 class Hub:
@@ -137,9 +121,7 @@ class Hub:
                     return None
                 self._wake.clear()
                 try:
-                    self._watch = self._store.watch(
-                        [self._topic.kind.prefix()], start_revision=self._reached + 1, previous=True
-                    )
+                    self._watch = self._topic.watch(self._store, self._reached + 1)
                 except Unavailable:
                     pass
                 else:
@@ -148,64 +130,19 @@ class Hub:
 
     def _take(self, watch: Watch, stored: Sequence[Stored]) -> None:
         """Read, keep and tell what one answer of the store brought: whole revisions."""
-        changes = self._read(stored)
+        changes = self._topic.changes(self._store, stored)
         with self._lock:
             if watch is not self._watch:  # another place to begin at was asked for meanwhile
                 return
             if not self._subscriptions and time.monotonic() - self._left > LINGER_S:
                 self._stop()
                 return
-            self._reached = max(self._reached, _revision(stored[-1]))
+            self._reached = max(self._reached, revision_of(stored[-1]))
             self._kept.extend(changes)
             while len(self._kept) > KEPT:
                 self._floor = self._kept.popleft().place.revision
             for each in self._subscriptions:
                 each.tell(changes)
-
-    def _read(self, stored: Sequence[Stored]) -> list[Change]:
-        afters = [self._decoded(each.item if isinstance(each, Changed) else None) for each in stored]
-        texts = self._texts(stored, afters)
-        changes = []
-        for _, group in groupby(range(len(stored)), key=lambda index: _revision(stored[index])):
-            indices = list(group)
-            for number, index in enumerate(indices, start=1):
-                whole = index == indices[-1]
-                place = Place(_revision(stored[index]), WHOLE if whole else number)
-                changes.append(self._change(place, stored[index], afters[index], texts.get(index)))
-        return changes
-
-    def _change(self, place: Place, stored: Stored, after: Value | None, text: str | None) -> Change:
-        before = self._decoded(stored.before)
-        lost = not isinstance(stored, Changed) and stored.before is None
-        return Change(
-            place,
-            None if before is None else Side(before, lambda: self._settled(before)),
-            None if after is None else Side(after, lambda: text or self._settled(after)),
-            lost,
-        )
-
-    def _texts(self, stored: Sequence[Stored], afters: Sequence[Value | None]) -> dict[int, str]:
-        """Of what was there before it was changed, by index: that may need a read of the store."""
-        known = {
-            index: after
-            for index, after in enumerate(afters)
-            if after is not None and stored[index].before is not None
-        }
-        return dict(zip(known, self._topic.show(self._store, list(known.values()), False), strict=True))
-
-    def _settled(self, value: Value) -> str:
-        return self._topic.show(self._store, [value], True)[0]
-
-    def _decoded(self, item: KeyValue | None) -> Value | None:
-        """None for what is not there, and for what does not decode: that counts as absent."""
-        if item is None or self._topic.kind.parts(item.key) is None:
-            return None
-        try:
-            value: Value = decode(self._topic.kind.model, item.value, key=item.key)
-        except Corrupt as fault:
-            log.error("event=corrupt-value key=%s why=%r", item.key, str(fault))
-            return None
-        return value
 
     def _expire(self, run: int, compacted: int) -> None:
         with self._lock:
@@ -216,12 +153,3 @@ class Hub:
             for each in self._subscriptions:
                 if each.place.next_revision <= compacted:
                     each.end(End.EXPIRED)
-
-
-def _revision(stored: Stored) -> int:
-    return stored.item.mod_revision if isinstance(stored, Changed) else stored.revision
-
-
-def as_stored(store: Store, values: Sequence[Value], settled: bool) -> list[str]:
-    """How values are shown that are shown as they are stored."""
-    return [value.model_dump_json() for value in values]

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from controller.waiting import wait
-from controller.watching.hub import Hub, Topic
+from controller.watching.hub import Hub
+from controller.watching.topic import Topic
 from store.client import Store
 from store.errors import Unavailable
 

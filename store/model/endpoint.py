@@ -128,6 +128,8 @@ class Ready(Value):
     prefix: Network
     node: Name
     boot_id: str
+    endpoint: Identifier | None = None
+    """Whose address it is; None for a block."""
 
 
 class Advertised(Value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import AF_INET, inet_pton
 from typing import Annotated, Any
 
 from pydantic import (
@@ -47,7 +48,10 @@ def parse_address(given: Any) -> IPAddress:
 @lru_cache(maxsize=1 << 12)
 def _parsed(given: str) -> IPAddress:
     """Costs more than the rest of a value; the same address is in several values, read together."""
-    return ip_address(given)
+    try:
+        return IPv4Address(inet_pton(AF_INET, given))  # a third of the cost
+    except (OSError, ValueError):
+        return ip_address(given)
 
 
 def parse_ipv4_address(given: Any) -> IPv4Address:

@@ -13,6 +13,7 @@ from random import Random
 
 import pytest
 
+from controller.pulse import STILL_S
 from lab.lab import Lab
 from lab.partition import ANSWERS, HOST, MEMBER
 from lab.rest import Rest
@@ -21,7 +22,7 @@ from lab.wait import wait_until
 from tests.history.client import Client
 from tests.history.op import Outcome
 from tests.history.recorder import History
-from tests.history.site import Site, site
+from tests.history.site import NODES, Site, site
 from tests.history.workload import Workload
 from tests.support.breaking import (
     Break,
@@ -72,7 +73,7 @@ def done_by(api: Rest) -> set[str]:
 
 def well(three: Site) -> bool:
     """Whether all answer, and each duty is done by one controller."""
-    if not three.healthy():
+    if three.unwell():
         return False
     claims = [duty for api in three.management.apis for duty in done_by(api)]
     return "release" in claims and len(claims) == len(set(claims))
@@ -149,6 +150,33 @@ def test_the_leader_of_etcd_is_lost_and_requests_go_on(three: Site, tmp_path: Pa
 
 def _released_since(history: History, begun: float) -> bool:
     return any(op.kind == "release" and op.outcome is Outcome.OK and op.begun > begun for op in history.ops)
+
+
+def test_what_a_hung_controller_was_asked_is_not_done_when_it_goes_on(three: Site) -> None:
+    """Its client has given up, and has deleted what may be there: nobody would ever delete it again."""
+    wait_until(lambda: well(three), WELL_S, "all to be well", poll_s=0.1)
+    victim, other = three.management.apis[0], three.management.apis[1]
+    known, fresh = three.wires()[0], three.wires()[0]
+    assert known.request("GET", "/v1/pools").ok
+    with controller_paused(three.lab, next(iter(MGMT_ADDRESSES))):
+        begun = time.monotonic()
+        for wire, name in ((known, "in-its-socket"), (fresh, "before-its-door")):
+            wire.send("POST", "/v1/endpoints", {"id": name, "node": NODES[0], "pool": "hot"})
+            assert other.request("DELETE", f"/v1/endpoints/{name}").status == 404
+        wait_until(
+            lambda: time.monotonic() - begun,
+            STILL_S * 2,
+            "it to hang for long",
+            good=lambda hung_s: hung_s > STILL_S + 1,
+        )
+    wait_until(lambda: victim.answers("/readyz"), WELL_S, "it to be ready", poll_s=0.1)
+    # It answers what comes now, and so it has read what came before.
+    assert victim.request("POST", "/v1/endpoints", {"id": "later", "node": NODES[0], "pool": "hot"}).ok
+    made = {one["id"] for one in victim.do("GET", "/v1/endpoints")["items"]}
+    known.close()
+    fresh.close()
+    three.empty()
+    assert made == {"later"}
 
 
 @pytest.mark.parametrize("fault", ["killed", "paused", "cut off from the others"])

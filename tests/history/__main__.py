@@ -12,6 +12,9 @@ from tests.history.report import lines
 from tests.history.run import Plan, run
 from tests.history.site import site
 
+CALM_S = 4.0
+"""Between two faults: all that they leave behind has to work at full speed too."""
+
 
 def main() -> int:
     """Run it once. Returns the exit status: 0 when nothing is wrong."""
@@ -28,7 +31,7 @@ def main() -> int:
         help="where the history is written (%(default)s)",
     )
     args = options.parse_args()
-    plan = Plan(args.ops, args.faults, args.seed, args.clients, args.limit_s)
+    plan = Plan(args.ops, args.faults, args.seed, args.clients, args.limit_s, calm_s=CALM_S)
     print(f"seed {plan.seed}", flush=True)
     with site() as built:
         result = run(built, plan, args.history)

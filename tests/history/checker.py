@@ -8,19 +8,21 @@ The checks:
 1. what was acknowledged is there: a read, a release, a move and the end of the run find it, unchanged;
 2. what was released is gone, unless an attempt to assign it is on its way;
 3. an address is held by one endpoint at a time: from the answer that gave it to the request that gives it up;
-4. two answers to one request are the same, a requested address is the one that is given, nobody fails inside.
+4. two answers to one request are the same, a requested address is the one that is given, nobody fails inside;
+5. of what was asked for all or none, all was made or none.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tests.history.op import Op, Outcome, Seen
 
 INTERNAL = frozenset({"internal", "corrupt"})
+MAY_CHANGE = frozenset({"node", "mark"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,17 @@ class _Track:
     """What is known of one endpoint after the operations that were looked at."""
 
     holds: Seen | None = None
-    """It is certainly there, like this, but for its node."""
-    node: str = ""
-    coming_nodes: set[str] = field(default_factory=set)
-    """Where it may be instead: attempts to move it there may still take effect."""
+    """It is certainly there, like this, but for what may change."""
+    now: dict[str, str] = field(default_factory=dict)
+    """What may change of it: its node and its mark."""
+    changing: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """What each may be instead: attempts to change it to that may still take effect."""
     unsure: bool = False
     """It may be there or not."""
     coming: bool = False
     """An attempt to assign it may still take effect."""
+    undone: bool = False
+    """It was made and ended with others, so that its node may be taking it down still."""
     since: float = 0.0
 
 
@@ -61,10 +66,13 @@ class Checker:
         self.late: list[str] = []
         self.holds: list[Hold] = []
         self._tracks: defaultdict[str, _Track] = defaultdict(_Track)
+        self._together: defaultdict[str, list[Op]] = defaultdict(list)
+        """What was asked for all or none, by batch."""
         for op in sorted(history, key=lambda op: op.begun):
             if op.why in INTERNAL:
                 self._fault(op, f"the controller failed: {op.why}")
             getattr(self, f"_{op.kind}")(op, self._tracks[op.id])
+        self.faults.extend(in_part(self._together))
 
     def end(self, at: float, left: Mapping[str, Seen]) -> None:
         """Compare with the endpoints that are there at the end, and see that no address was held twice."""
@@ -79,17 +87,27 @@ class Checker:
 
     def _assign(self, op: Op, track: _Track) -> None:
         track.coming |= op.loose
-        if op.outcome is not Outcome.OK:
-            track.unsure |= op.loose
-            return
+        if op.atomic:
+            self._together[op.batch].append(op)
         if len(set(op.seen)) > 1:
             self._fault(op, f"one request had two answers: {op.seen}")
+        if op.outcome is Outcome.OK:
+            self._assigned(op, track)
+            return
+        if op.seen:
+            self._fault(op, f"it was made, and then refused: {op.seen[0]}, {op.why}")
+        track.unsure |= op.loose
+        track.undone |= op.atomic
+
+    def _assigned(self, op: Op, track: _Track) -> None:
         if not {*op.asked.get("addresses", ())} <= {*op.seen[0].addresses}:
             self._fault(op, f"{op.asked['addresses']} was asked for and {op.seen[0].addresses} given")
         if track.holds is not None:
             self._compare(op, track)
-        else:
-            track.holds, track.node, track.unsure, track.since = op.seen[0], op.seen[0].node, False, op.ended
+            return
+        track.holds, track.since = op.seen[0], op.ended
+        track.now = {name: getattr(op.seen[0], name) for name in MAY_CHANGE}
+        track.unsure = track.undone = False
 
     def _release(self, op: Op, track: _Track) -> None:
         if track.holds is not None:
@@ -99,12 +117,15 @@ class Checker:
         track.holds = None
         track.unsure = op.outcome is not Outcome.OK or track.coming
 
-    def _move(self, op: Op, track: _Track) -> None:
-        if op.loose:
-            track.coming_nodes.add(op.asked["node"])
-        if op.outcome is Outcome.OK:
-            track.node = op.asked["node"]
+    def _change(self, op: Op, track: _Track) -> None:
+        for name in MAY_CHANGE & op.asked.keys():
+            if op.loose:
+                track.changing[name].add(op.asked[name])
+            if op.outcome is Outcome.OK:
+                track.now[name] = op.asked[name]
         self._compare(op, track)
+
+    _move = _relabel = _change
 
     def _read(self, op: Op, track: _Track) -> None:
         self._compare(op, track)
@@ -133,14 +154,24 @@ class Checker:
 def _differences(track: _Track, seen: Seen | None) -> Iterable[str]:
     """How what is seen cannot be, given what is known."""
     if track.holds is None:
-        if seen is not None and not track.unsure:
-            yield f"it was released and is there: {seen}"
+        if seen is not None and not track.unsure and not (track.undone and seen.releasing):
+            yield f"it was released, or never made, and is there: {seen}"
     elif seen is None:
         yield f"it was assigned and is lost: {track.holds}"
     elif (seen.uid, seen.addresses) != (track.holds.uid, track.holds.addresses):
         yield f"it was assigned as {track.holds} and is now {seen}"
-    elif seen.node not in (nodes := {track.node, *track.coming_nodes}):
-        yield f"it should be on {' or '.join(sorted(nodes))} and is on {seen.node}"
+    else:
+        for name, value in track.now.items():
+            if getattr(seen, name) not in (values := {value, *track.changing[name]}):
+                yield f"its {name} should be {' or '.join(sorted(values))} and is {getattr(seen, name)}"
+
+
+def in_part(together: Mapping[str, Sequence[Op]]) -> Iterable[str]:
+    """Batches that were to be made all or none, and of which some are told to be made and others refused."""
+    for batch, ops in together.items():
+        outcomes = {op.outcome for op in ops}
+        if len(outcomes) > 1:
+            yield f"{batch} was to be all or none: {', '.join(f'{op.id} {op.outcome}' for op in ops)}"
 
 
 def doubled(holds: Iterable[Hold]) -> Iterable[str]:

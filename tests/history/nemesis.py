@@ -23,7 +23,6 @@ from tests.support.breaking import (
 BROKEN_S = (3.0, 5.0)
 """Longer than a client waits for an answer, so that it goes on while its request is still somewhere."""
 MENDED_S = 60.0
-CALM_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,12 @@ FAULTS: dict[str, tuple[Callable[[Site, Random], str], Break]] = {
 class Nemesis:
     """Goes through the faults, first each of them in a random order, until stopped."""
 
-    def __init__(self, site: Site, dice: Random, names: Sequence[str], stop: threading.Event) -> None:
+    def __init__(
+        self, site: Site, dice: Random, names: Sequence[str], stop: threading.Event, calm_s: float
+    ) -> None:
+        """`calm_s`: how long all is well between two faults."""
         self.faults: list[Fault] = []
+        self._calm_s = calm_s
         self._site = site
         self._dice = dice
         self._names = list(names)
@@ -83,7 +86,7 @@ class Nemesis:
 
     def run(self) -> None:
         """Blocking, until `stop` is set; what is broken then is mended."""
-        while not self._stop.wait(CALM_S):
+        while not self._stop.wait(self._calm_s):
             deck = [name for name in self._names if self._count(name) == min(map(self._count, self._names))]
             self._one(self._dice.choice(deck))
 
@@ -94,7 +97,8 @@ class Nemesis:
         with breaking(self._site.lab, where):
             self._stop.wait(self._dice.uniform(*BROKEN_S))
             ended = time.monotonic()
-        wait_until(self._site.healthy, MENDED_S, f"all to be well after: {name}, {where}", poll_s=0.1)
+        what = f"all to be well after: {name}, {where}"
+        wait_until(self._site.unwell, MENDED_S, what, good=lambda unwell: not unwell, poll_s=0.1)
         self.faults.append(Fault(name, where, begun, ended, time.monotonic()))
 
     def _count(self, name: str) -> int:

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+MARK = "mark"
+"""The label that clients change."""
+
 
 class Kind(StrEnum):
     """What was asked for."""
@@ -14,6 +17,7 @@ class Kind(StrEnum):
     ASSIGN = "assign"
     RELEASE = "release"
     MOVE = "move"
+    RELABEL = "relabel"
     READ = "read"
 
 
@@ -34,11 +38,15 @@ class Seen:
     uid: str
     node: str
     addresses: tuple[str, ...]
+    mark: str = ""
+    """A label that is changed."""
+    releasing: bool = False
 
     @classmethod
     def of(cls, body: Any) -> Self:
         """From the body of an answer."""
-        return cls(body["uid"], body["node"], tuple(body["addresses"]))
+        mark, releasing = body["labels"].get(MARK, ""), body["state"] == "releasing"
+        return cls(body["uid"], body["node"], tuple(body["addresses"]), mark, releasing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,17 @@ class Op:
     """An attempt was sent that nobody has the result of: it may take effect at any later time."""
     attempts: int = 1
     asked: dict[str, Any] = field(default_factory=dict)
-    """What a body said: `node`, and for an assignment `pools`, `addresses`, `tenant`."""
+    """What a body said: `node` or `mark`, and for an assignment `pools`, `addresses`, `tenant`."""
     seen: tuple[Seen, ...] = ()
-    """The endpoint: none when it is not there, two when the request was sent to two controllers at once."""
+    """The endpoint: none when it is not there, several when the same request was answered several times."""
     why: str = ""
     """Of a refusal: the type of the problem."""
+    batch: str = ""
+    """The request that asked for this one together with others."""
+    part: int = 0
+    """Which of them it is, from 0."""
+    atomic: bool = False
+    """All of them or none."""
 
     def line(self) -> str:
         """As JSON, in one line."""
@@ -71,6 +85,6 @@ class Op:
     def parse(cls, line: str) -> Self:
         """From a line of a history."""
         given = json.loads(line)
-        seen = tuple(Seen(one["uid"], one["node"], tuple(one["addresses"])) for one in given.pop("seen", ()))
+        seen = tuple(Seen(**{**one, "addresses": tuple(one["addresses"])}) for one in given.pop("seen", ()))
         kind, outcome = Kind(given.pop("kind")), Outcome(given.pop("outcome"))
         return cls(kind=kind, outcome=outcome, seen=seen, **given)

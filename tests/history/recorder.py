@@ -25,6 +25,12 @@ class History:
             self._file.write(op.line() + "\n")
         return op
 
+    @property
+    def requests(self) -> int:
+        """How many requests these operations were: a batch is one."""
+        with self._lock:
+            return sum(op.part == 0 for op in self.ops)
+
     def close(self) -> None:
         """Nothing more comes."""
         with self._lock:

@@ -2,8 +2,9 @@
 
 After every revision, each assigned address key must stand for a record that lists the address, and back;
 an address that somebody had, or that cools down, is somebody else's only after its key was deleted; a
-tenant's use is what its records hold, and within its quota. What the clients cannot see, because it was
-over before they looked, shows here.
+tenant's use is what its records hold, and within its quota. What is made all or none is all there when that
+is decided, or none of it stays, and none comes later. What the clients cannot see, because it was over
+before they looked, shows here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from dataclasses import dataclass, field
 from store import keys
 from store.client import Change, Changed
 from store.codec import decode
-from store.model import Address, AddressState, Endpoint, Tenant, Usage
+from store.model import Address, AddressState, Endpoint, EndpointState, Pending, PendingState, Tenant, Usage
+
+
+@dataclass(slots=True)
+class _Making:
+    """Endpoints that are made all or none."""
+
+    now: Pending
+    there: set[str]
+    """The ids that were there since it began: an id that was there before is an answer too."""
 
 
 @dataclass(slots=True)
@@ -34,6 +44,9 @@ class Replay:
     _held: Counter[tuple[str, int]] = field(default_factory=Counter)
     """Addresses of each tenant in each family, by its records."""
     _counted: set[str] = field(default_factory=set)
+    _making: dict[str, _Making] = field(default_factory=dict)
+    _undone: set[tuple[str, str]] = field(default_factory=set)
+    """Id and uid of what must not come any more."""
 
     def take(self, change: Change) -> None:
         """One change."""
@@ -47,6 +60,8 @@ class Replay:
             self._address(parts[-1], decode(Address, value, key=key) if value else None)
         elif (parts := keys.ENDPOINTS.parts(key)) is not None:
             self._record(parts[0], decode(Endpoint, value, key=key) if value else None)
+        elif (parts := keys.PENDING.parts(key)) is not None:
+            self._pending(parts[0], decode(Pending, value, key=key) if value else None)
         elif (parts := keys.USAGE.parts(key)) is not None:
             # A tenant that holds nothing has no key.
             self._told[parts[0]] = decode(Usage, value, key=key) if value else Usage(tenant=parts[0])
@@ -96,10 +111,37 @@ class Replay:
         if before is not None and (cooling or before.endpoint != value.endpoint):
             self.faults.append(f"revision {self.revision}: {address} was taken over: {before} then {value}")
 
+    def _pending(self, name: str, value: Pending | None) -> None:
+        if value is None:
+            self._forgotten(self._making.pop(name).now)
+            return
+        making = self._making.setdefault(name, _Making(value, set(self._records)))
+        making.now = value
+        if value.state is PendingState.MADE:
+            missing = sorted(of for of, _ in value.endpoints if of not in making.there)
+            if missing:
+                self.faults.append(f"revision {self.revision}: {name} is made, and {missing} never was")
+        if value.state is PendingState.UNDOING:
+            self._undone.update(value.endpoints)
+
+    def _forgotten(self, pending: Pending) -> None:
+        if pending.state is PendingState.MAKING:
+            self.faults.append(f"revision {self.revision}: {pending.id} was forgotten before it was decided")
+        if pending.state is not PendingState.UNDOING:
+            return
+        for name, uid in pending.endpoints:
+            left = self._records.get(name)
+            if left is not None and left.uid == uid and left.state is EndpointState.ASSIGNED:
+                self.faults.append(f"revision {self.revision}: {name} was to be undone and stays: {left}")
+
     def _record(self, name: str, value: Endpoint | None) -> None:
         before = self._records.pop(name, None)
         if value is not None:
             self._records[name] = value
+            for making in self._making.values():
+                making.there.add(name)
+            if before is None and (name, value.uid) in self._undone:
+                self.faults.append(f"revision {self.revision}: {name} was undone and came later: {value}")
             self.assigned.add((name, value.uid, tuple(map(str, value.addresses))))
         self._touched |= _addresses(before) ^ _addresses(value)
         for record, sign in ((before, -1), (value, 1)):

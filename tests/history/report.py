@@ -16,11 +16,15 @@ def lines(result: Result) -> Iterator[str]:
     """The report."""
     ops = result.history.ops
     yield (
-        f"{len(ops)} operations by {result.plan.clients} clients in {result.seconds:.0f} s, "
-        f"{len(result.faults)} faults, seed {result.plan.seed}; history in {result.history.path}"
+        f"{len(ops)} operations in {result.history.requests} requests by {result.plan.clients} clients in "
+        f"{result.seconds:.0f} s, {len(result.faults)} faults, seed {result.plan.seed}; "
+        f"history in {result.history.path}"
     )
     for kind in Kind:
         yield _kind(kind, [op for op in ops if op.kind is kind])
+    batches = {op.batch: op for op in ops if op.part == 0 and op.batch}.values()
+    yield _kind("batch", [op for op in batches if not op.atomic])
+    yield _kind("all/none", [op for op in batches if op.atomic])
     for fault in result.faults:
         yield _fault(fault, result)
     yield f"made at last by attempts that their clients had given up: {len(result.late)}"
@@ -28,7 +32,7 @@ def lines(result: Result) -> Iterator[str]:
     yield from result.wrong[:SHOWN]
 
 
-def _kind(kind: Kind, ops: Sequence[Op]) -> str:
+def _kind(kind: str, ops: Sequence[Op]) -> str:
     outcomes = Counter(op.outcome for op in ops)
     took = sorted(op.ended - op.begun for op in ops if op.outcome is Outcome.OK) or [0.0]
     counts = ", ".join(f"{outcomes[each]} {each}" for each in Outcome)

@@ -31,6 +31,8 @@ class Plan:
     names: Sequence[str] = tuple(FAULTS)
     twice: float = 0.06
     """How often a request is sent to two controllers at once."""
+    calm_s: float = 1.0
+    """How long all is well between two faults."""
     patience_s: float = 20.0
     """How long the store may take to be sound and then empty: cooldowns end meanwhile."""
 
@@ -60,7 +62,7 @@ def run(site: Site, plan: Plan, path: Path) -> Result:
 
 def _work(site: Site, plan: Plan, history: History) -> tuple[Nemesis, float]:
     stop, mended = threading.Event(), threading.Event()
-    nemesis = Nemesis(site, Random(plan.seed), plan.names, mended)
+    nemesis = Nemesis(site, Random(plan.seed), plan.names, mended, plan.calm_s)
     begun = time.monotonic()
 
     def serve(number: int) -> None:

@@ -15,6 +15,7 @@ from lab import commands
 from lab.lab import Lab
 from lab.management import Management, StartController
 from lab.program import Program
+from lab.rest import Rest, Unanswered
 from lab.topology import End, HostSpec, Link, Role, Topology, mgmt_only
 from lab.wait import wait_until
 from tests.history.op import Seen
@@ -83,11 +84,13 @@ class Site:
             self.lab.api.do("POST", "/v1/pools", {**body, "borrow": True})
         self.agents.launch()
 
-    def healthy(self) -> bool:
-        """Whether every member and every controller answers."""
-        return all(api.answers("/readyz") for api in self.management.apis) and all(
-            member.healthy() for member in self.management.etcd
-        )
+    def unwell(self) -> list[str]:
+        """Which member or controller does not answer, and what it says; nothing when all is well."""
+        hosts = self.management.hosts
+        ready = {host.name: _readiness(api) for host, api in zip(hosts, self.management.apis, strict=True)}
+        said = [f"controller on {host}: {why}" for host, why in ready.items() if why]
+        members = zip(hosts, self.management.etcd, strict=True)
+        return said + [f"etcd on {host.name}" for host, member in members if not member.healthy()]
 
     def settle(self) -> dict[str, Seen]:
         """End what is under way; returns the endpoints that are there then. Blocking.
@@ -118,7 +121,7 @@ class Site:
     def witness(self, question: str, patience_s: float) -> Any:
         """Ask `tests.history.witness`. Blocking. Raises CommandFailed."""
         done = self.lab.hosts[LOAD].run(
-            *in_tests("tests.history.witness", question, f"{patience_s:g}", *self._flags), timeout_s=120
+            *in_tests("tests.history.witness", question, f"{patience_s:g}", *self._flags), timeout_s=240
         )
         return json.loads(done.stdout)
 
@@ -137,6 +140,15 @@ def site(name: str | None = None, *, controller: StartController = commands.cont
         made = Site(lab)
         made.prepare()
         yield made
+
+
+def _readiness(api: Rest) -> str:
+    """Why a controller is not ready; nothing when it is."""
+    try:
+        answer = api.get("/readyz")
+    except Unanswered as fault:
+        return str(fault)
+    return "" if answer.status == 200 else f"{answer.status} {answer.body}"
 
 
 def in_tests(module: str, *arguments: str) -> list[str]:

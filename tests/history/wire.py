@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -10,6 +11,8 @@ from lab.rest import MERGE_PATCH, Answer, Door
 
 TIMEOUT_S = 3.0
 """A client asks another controller after so long."""
+
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class NotSent(Exception):
@@ -27,19 +30,29 @@ class Wire:
         self._door = door
         self._connection: HTTPConnection | None = None
 
-    def request(self, method: str, path: str, body: object = None, *, hang_up: bool = False) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        *,
+        hang_up: bool = False,
+    ) -> Answer:
         """Ask once. With `hang_up` the connection is closed when the request is sent.
 
         Raises:
             NotSent, Lost: see there.
         """
-        connection = self.send(method, path, body)
+        connection = self.send(method, path, body, headers)
         if hang_up:
             self.close()
             raise Lost("hung up")
         return self.read(connection)
 
-    def send(self, method: str, path: str, body: object = None) -> HTTPConnection:
+    def send(
+        self, method: str, path: str, body: object = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> HTTPConnection:
         """Send a request; `read` has its answer. Raises NotSent, or Lost when it may have got through."""
         if self._connection is not None and self._connection.sock is None:
             self._connection = None  # the controller asked to close it
@@ -47,9 +60,9 @@ class Wire:
         connection = self._connection or self._dial()
         try:
             kind = MERGE_PATCH if method == "PATCH" else "application/json"
+            typed = {} if body is None else {"Content-Type": kind}
             data = None if body is None else json.dumps(body)
-            headers = self._door.headers | ({} if body is None else {"Content-Type": kind})
-            connection.request(method, path, data, headers)
+            connection.request(method, path, data, {**self._door.headers, **typed, **headers})
         except (OSError, HTTPException) as fault:
             self.close()
             raise (NotSent if fresh else Lost)(str(fault)) from fault

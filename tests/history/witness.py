@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lab.wait import NotInTime, wait_until
 from store import keys
@@ -20,7 +20,16 @@ from store.options import add_arguments, open_store
 from tests.history.replay import Replay, replayed
 from tests.support.ipam import check
 
-OF_ENDPOINTS = (keys.ADDRESSES, keys.ENDPOINTS, keys.NODE_ENDPOINTS, keys.DISPLACED, keys.ATTACHMENTS)
+OF_ENDPOINTS = (
+    keys.ADDRESSES,
+    keys.ENDPOINTS,
+    keys.NODE_ENDPOINTS,
+    keys.DISPLACED,
+    keys.ATTACHMENTS,
+    keys.PENDING,
+)
+
+UNDONE_S = 90.0
 
 
 def history(store: Store) -> Iterator[Change]:
@@ -36,13 +45,19 @@ def history(store: Store) -> Iterator[Change]:
 
 def plan(store: Store, patience_s: float) -> dict[str, object]:
     """What is wrong with the history and with the store now; the endpoints that ever were."""
-    replay: Replay = replayed(history(store))
-    faults = [*replay.faults]
+    faults = []
     try:
+        # What a controller made together when it died another one undoes.
+        wait_until(lambda: store.range(keys.PENDING.prefix()).items, UNDONE_S, "all decided", good=_none)
         wait_until(lambda: _broken(store), patience_s, "a sound store", good=lambda why: not why, poll_s=0.5)
     except NotInTime as fault:
         faults.append(str(fault))
-    return {"faults": faults, "revision": replay.revision, "assigned": sorted(replay.assigned)}
+    replay: Replay = replayed(history(store))
+    return {
+        "faults": [*faults, *replay.faults],
+        "revision": replay.revision,
+        "assigned": sorted(replay.assigned),
+    }
 
 
 def left(store: Store, patience_s: float) -> dict[str, object]:
@@ -61,6 +76,10 @@ def _broken(store: Store) -> str:
     except AssertionError as fault:
         return str(fault)[:2000]
     return ""
+
+
+def _none(items: Sequence[object]) -> bool:
+    return not items
 
 
 def _keys(store: Store) -> list[str]:

@@ -298,7 +298,7 @@ def expect(problem: Problem, *kinds: str) -> None:
 
 
 TestAgents = Agents.TestCase
-TestAgents.settings = tries(100, 40)
+TestAgents.settings = tries(40, 40)
 
 
 @pytest.mark.parametrize("ends_by", ["release", "detach", "move"])

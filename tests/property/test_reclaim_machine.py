@@ -187,7 +187,7 @@ class Plan(RuleBasedStateMachine):
 
 
 TestPlan = Plan.TestCase
-TestPlan.settings = tries(60, 30)
+TestPlan.settings = tries(25, 30)
 
 
 def test_the_judge_sees_what_it_is_there_for() -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from controller.api.endpoint_view import EndpointView
 from controller.reading import put, read, scan
 from store import keys
 from store.client import Delete
@@ -67,6 +68,23 @@ def test_ipv6_goes_through_the_link_local_gateway(plant: Api) -> None:
     assert made["prefixes"] == ["2001:db8::1/128"]
     assert made["gateways"] == ["fe80::1"]
     assert made["mac"].startswith("02:70:")
+
+
+def test_a_list_shows_each_as_it_is_shown_alone(plant: Api) -> None:
+    plant.made("/v1/pools", {"name": "six", "cidr": "2001:db8::/64"})
+    for number, pools in enumerate((["default", "six"], ["six"], ["default"], ["default"])):
+        plant.made("/v1/endpoints", {"id": f"e{number}", "node": f"node-{number % 2 + 1}", "pools": pools})
+    attach(plant, "e2", ready=True)
+    attach(plant, "e3")
+    shown = plant.get("/v1/endpoints")["items"]
+    assert shown == [plant.get(f"/v1/endpoints/e{number}") for number in range(4)]
+    assert [(each["attached"], each["ready"]) for each in shown[1:]] == [
+        (False, False),
+        (True, True),
+        (True, False),
+    ]
+    assert [list(each) for each in shown] == [list(EndpointView.model_fields)] * 4
+    assert [EndpointView.model_validate(each).model_dump(mode="json") for each in shown] == shown
 
 
 def test_an_id_is_made_up_when_none_is_given(plant: Api) -> None:

@@ -149,10 +149,13 @@ def test_who_dies_in_the_middle_leaves_nothing_half_made(plant: Plant, when: int
         assert made
 
 
-def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant, late: bool) -> None:
+    """Who asks for it comes back, or ends it where its maker must be dead."""
     told: list[str] = []
 
     def ask() -> None:
+        plant.now += PATIENCE if late else timedelta()
         other = Committer(plant.memory, pauses_s=(0,))
         other.start()
         try:
@@ -161,10 +164,15 @@ def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant) -> None:
             told.append(problem.kind)
         other.close()
 
-    plant.allocator.assign(Request("n1"))
+    first, _ = plant.allocator.assign(Request("n1"))
     plant.once_there("e0", ask)
     answers = plant.allocator.assign_many(many(90), atomic=True)
-    assert (told, kinds(answers)) == (["busy"], ["new"] * 90)
+    if late:
+        assert told == ["e0"]
+        assert set(kinds(answers)) <= {"busy", "undone"}
+        assert plant.ids() - {first.id} == {"e0"}
+    else:
+        assert (told, kinds(answers)) == (["busy"], ["new"] * 90)
 
 
 def test_who_takes_too_long_is_undone(plant: Plant) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from controller.reading import put
 from controller.watching.change import WHOLE, Change, Place, Side, parse_place
 from controller.watching.subscription import MAX_QUEUED, End, Subscription
 from store import keys
-from store.client import Put
-from store.model import Pool, Severity
-from tests.unit.controller.conftest import Api
+from store.client import Delete, Put
+from store.model import Alive, Attachment, Pool, Program, Ready, Severity
+from tests.unit.controller.conftest import NOW, Api
 
 Told = tuple[str, str, Any]
 
@@ -145,6 +146,85 @@ def test_filters_hold_for_watches_and_what_leaves_them_is_told_as_deleted(plant:
         ]
         plant.send("PATCH", "/v1/endpoints/other", {"node": "node-1"})
         assert [(kind, item["id"]) for _, kind, item in events.take(1)] == [("put", "other")]
+
+
+def says(api: Api, name: str, node: str = "node-1", boot_id: str = "b") -> dict[str, Put]:
+    """What a node's agent writes of an endpoint once it holds it, and once it delivers its address."""
+    address = api.get(f"/v1/endpoints/{name}")["addresses"][0]
+    held = Attachment(
+        endpoint=name, node=node, addresses=(address,), netns="/n", ifname="eth0", boot_id=boot_id
+    )
+    ready = Ready(prefix=f"{address}/32", node=node, boot_id=boot_id, endpoint=name)
+    return {
+        "attached": put(keys.ATTACHMENTS, held, node, name),
+        "ready": put(keys.READY, ready, node, ready.prefix),
+    }
+
+
+def seen(told: list[Told]) -> list[tuple[str, bool, bool]]:
+    return [(item["id"], item["attached"], item["ready"]) for _, kind, item in told if kind == "put"]
+
+
+def test_what_a_node_says_of_an_endpoint_is_told(plant: Api) -> None:
+    plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
+    with stream(plant, "/v1/endpoints?watch=sse") as events:
+        assert seen(events.take(2)) == [("a", False, False)]
+        for told, ops in (
+            ((True, False), [says(plant, "a")["attached"]]),
+            ((True, True), [says(plant, "a")["ready"]]),
+            ((True, False), [says(plant, "a", boot_id="next")["attached"]]),
+            ((True, True), [says(plant, "a", boot_id="next")["ready"]]),
+            ((True, False), [Delete(says(plant, "a")["ready"].key)]),
+            ((False, False), [Delete(says(plant, "a")["attached"].key)]),
+        ):
+            plant.store.txn([], ops)
+            assert seen(events.take(1)) == [("a", *told)]
+
+
+def test_what_changes_nothing_that_is_shown_is_not_told(plant: Api) -> None:
+    for name in ("a", "b"):
+        plant.made("/v1/endpoints", {"id": name, "node": "node-1"})
+    said = says(plant, "a")
+    plant.store.txn([], list(said.values()))
+    block = Ready(prefix="10.64.0.0/30", node="node-1", boot_id="b")
+    moved_from = says(plant, "a", node="node-2")
+    with stream(plant, "/v1/endpoints?watch=sse") as events:
+        events.take(3)
+        for one in (*said.values(), put(keys.READY, block, "node-1", block.prefix), *moved_from.values()):
+            plant.store.txn([], [one])
+        plant.store.txn([], [Put(keys.ATTACHMENTS.key("node-1", "nobody"), b"?")])
+        plant.store.txn([], [says(plant, "b")["attached"]])
+        assert seen(events.take(1)) == [("b", True, False)]
+
+
+def test_a_program_of_a_node_that_begins_or_ends_is_told(plant: Api) -> None:
+    alive = Alive(node="node-1", program=Program.AGENT, boot_id="b", started=NOW)
+    with stream(plant, "/v1/nodes?watch=sse") as events:
+        events.take(4)
+        lease = plant.store.grant(60)
+        plant.store.txn([], [put(keys.ALIVE, alive, "node-1", alive.program, lease_id=lease)])
+        plant.store.revoke(lease)
+        told = [item["programs"]["agent"]["alive"] for _, _, item in events.take(2)]
+        assert told[-1] is False
+        plant.store.txn([], [put(keys.ALIVE, alive, "node-2", alive.program)])
+        assert events.next()[2] == plant.get("/v1/nodes/node-2")
+
+
+def test_one_who_comes_back_is_told_what_nodes_said_meanwhile(plant: Api) -> None:
+    """In the middle of a transaction too; filters hold."""
+    for name, node in (("a", "node-1"), ("b", "node-1"), ("c", "node-2")):
+        plant.made("/v1/endpoints", {"id": name, "node": node})
+    since = plant.get("/v1/endpoints")["revision"]
+    both = [*says(plant, "a").values(), *says(plant, "b").values()]
+    plant.store.txn([], both)
+    plant.store.txn([], list(says(plant, "c", "node-2").values()))
+    plant.send("PATCH", "/v1/endpoints/a", {"labels": {"x": "y"}})
+    with stream(plant, f"/v1/endpoints?watch=sse&since={since}&node=node-1") as events:
+        first = events.take(5)
+    assert [item["id"] for _, _, item in first] == ["a", "a", "b", "b", "a"]
+    for number, (last, _, _) in enumerate(first[:-1], start=1):
+        with stream(plant, "/v1/endpoints?watch=sse&node=node-1", **{"Last-Event-ID": last}) as events:
+            assert events.take(5 - number) == first[number:]
 
 
 def test_a_place_that_is_compacted_expires(plant: Api) -> None:

@@ -24,10 +24,12 @@ def op(
     outcome: Outcome = Outcome.OK,
     loose: bool = False,
     why: str = "",
+    atomic: bool = False,
     **asked: object,
 ) -> Op:
     """An operation that took half a second."""
-    return Op(0, kind, name, at, at + 0.5, outcome, loose, 1, asked, seen, why)
+    batch = "b1" if atomic else ""
+    return Op(0, kind, name, at, at + 0.5, outcome, loose, 1, asked, seen, why, batch, 0, atomic)
 
 
 ASSIGN = op(Kind.ASSIGN, 1, WEB, node="rack-1")
@@ -39,6 +41,17 @@ BACK = op(Kind.MOVE, 3, WEB, node="rack-1")
 RELEASE = op(Kind.RELEASE, 5)
 UNKNOWN_RELEASE = op(Kind.RELEASE, 5, outcome=Outcome.UNKNOWN, loose=True)
 MISSING_RELEASE = op(Kind.RELEASE, 5, why="not-found")
+RELABELLED = replace(WEB, mark="new")
+RELABEL = op(Kind.RELABEL, 2, RELABELLED, mark="new")
+OTHER = replace(WEB, uid="uid-3", addresses=("10.65.0.3",))
+TOGETHER = [
+    op(Kind.ASSIGN, 1, WEB, node="rack-1", atomic=True),
+    op(Kind.ASSIGN, 1, OTHER, name="db", node="rack-1", atomic=True),
+]
+UNDONE = [
+    op(Kind.ASSIGN, 1, name=name, outcome=Outcome.REFUSED, why="over-quota", node="rack-1", atomic=True)
+    for name in ("web", "db")
+]
 READ_NOTHING = op(Kind.READ, 3, why="not-found")
 
 
@@ -70,6 +83,17 @@ GOOD: dict[str, tuple[list[Op], dict[str, Seen]]] = {
     "a late attempt to assign takes effect after the release": ([LOOSE_ASSIGN, RELEASE], {"web": AGAIN}),
     "refused": ([op(Kind.ASSIGN, 1, outcome=Outcome.REFUSED, why="pool-full", node="rack-1")], {}),
     "the same id again": ([ASSIGN, RELEASE, op(Kind.ASSIGN, 6, AGAIN, node="rack-1")], {"web": AGAIN}),
+    "relabelled": ([ASSIGN, RELABEL, op(Kind.READ, 3, RELABELLED)], {"web": RELABELLED}),
+    "all of them": (TOGETHER, {"web": WEB, "db": OTHER}),
+    "none of them": ([*UNDONE, READ_NOTHING], {}),
+    "none of them, and one is being taken down": (
+        [*UNDONE, op(Kind.READ, 2, replace(WEB, releasing=True)), READ_NOTHING],
+        {},
+    ),
+    "whether all of them nobody knows": (
+        [replace(each, outcome=Outcome.UNKNOWN, loose=True) for each in UNDONE],
+        {"web": WEB},
+    ),
     "an address given up, and given to another": (
         [ASSIGN, RELEASE, op(Kind.ASSIGN, 5.2, replace(WEB, uid="uid-3"), name="db", node="rack-1")],
         {"db": replace(WEB, uid="uid-3")},
@@ -89,7 +113,7 @@ BAD: dict[str, tuple[list[Op], dict[str, Seen], str]] = {
         {"web": WEB},
         "lost",
     ),
-    "released and there": ([ASSIGN, RELEASE], {"web": WEB}, "released and is there"),
+    "released and there": ([ASSIGN, RELEASE], {"web": WEB}, "released, or never made"),
     "refused and there": (
         [op(Kind.ASSIGN, 1, outcome=Outcome.REFUSED, why="pool-full", node="rack-1")],
         {"web": WEB},
@@ -98,8 +122,8 @@ BAD: dict[str, tuple[list[Op], dict[str, Seen], str]] = {
     "nobody asked for it": ([], {"web": WEB}, "nobody asked"),
     "another address than was acknowledged": ([ASSIGN], {"web": AGAIN}, "is now"),
     "another address, a read says": ([ASSIGN, op(Kind.READ, 3, AGAIN)], {"web": WEB}, "is now"),
-    "on a node that it was never moved to": ([ASSIGN], {"web": MOVED}, "should be on rack-1"),
-    "moved, and not there": ([ASSIGN, MOVE], {"web": WEB}, "should be on rack-2"),
+    "on a node that it was never moved to": ([ASSIGN], {"web": MOVED}, "its node should be rack-1"),
+    "moved, and not there": ([ASSIGN, MOVE], {"web": WEB}, "its node should be rack-2"),
     "two answers to one request": (
         [op(Kind.ASSIGN, 1, WEB, AGAIN, node="rack-1")],
         {"web": WEB},
@@ -125,6 +149,17 @@ BAD: dict[str, tuple[list[Op], dict[str, Seen], str]] = {
         {"db": replace(WEB, uid="uid-3")},
         "held twice",
     ),
+    "relabelled, and it is not": ([ASSIGN, RELABEL], {"web": WEB}, "its mark should be new"),
+    "a mark that nobody wrote": ([ASSIGN, op(Kind.READ, 3, RELABELLED)], {"web": WEB}, "its mark"),
+    "made and refused": (
+        [op(Kind.ASSIGN, 1, WEB, outcome=Outcome.REFUSED, why="pool-full", node="rack-1")],
+        {"web": WEB},
+        "and then refused",
+    ),
+    "some of them, an answer says": ([TOGETHER[0], UNDONE[1]], {"web": WEB}, "all or none"),
+    "none of them, and one is there": ([*UNDONE, op(Kind.READ, 2, WEB)], {}, "never made"),
+    "none of them, and one is there at the end": (UNDONE, {"db": OTHER}, "never made"),
+    "all of them, and one is not there": (TOGETHER, {"web": WEB}, "lost"),
     "a controller that failed inside": (
         [op(Kind.READ, 1, outcome=Outcome.UNKNOWN, why="internal")],
         {},

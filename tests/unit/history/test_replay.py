@@ -9,7 +9,16 @@ import pytest
 from controller.reading import put
 from store import keys
 from store.client import Change, Changed, Delete, KeyValue, Op, Put, Removed
-from store.model import Address, AddressState, Endpoint, Tenant, Usage
+from store.model import (
+    Address,
+    AddressState,
+    Endpoint,
+    EndpointState,
+    Pending,
+    PendingState,
+    Tenant,
+    Usage,
+)
 from tests.history.replay import Replay, replayed
 from tests.support.cluster import endpoint
 from tests.support.ipam import now
@@ -62,6 +71,18 @@ def used(count: int) -> Put:
     return put(keys.USAGE, Usage(tenant="red", ipv4=count), "red")
 
 
+def both(state: PendingState = PendingState.MAKING) -> Put:
+    """Web and db are made all or none."""
+    wanted = ((WEB.id, WEB.uid), (DB.id, DB.uid))
+    return put(keys.PENDING, Pending(id="0" * 32, endpoints=wanted, deadline=now(), state=state), "0" * 32)
+
+
+ASIDE = DB.model_copy(update={"addresses": endpoint("db", "10.64.0.2").addresses})
+ALSO: list[Op] = [record(ASIDE), held(ASIDE)]
+RELEASING = record(WEB.model_copy(update={"state": EndpointState.RELEASING}))
+DECIDED: list[Op] = [both(PendingState.MADE)]
+UNDOING: list[Op] = [both(PendingState.UNDOING)]
+
 GOOD: dict[str, list[list[Op]]] = {
     "assigned, moved, freed": [ASSIGNED, MOVED, FREED],
     "cooled down, then another's": [ASSIGNED, COOLED, [gone(held(WEB))], [record(DB), held(DB)]],
@@ -72,6 +93,10 @@ GOOD: dict[str, list[list[Op]]] = {
         [record(RED), held(RED), used(1)],
         [*FREED, gone(used(1))],
     ],
+    "all of them": [[both()], ASSIGNED, ALSO, DECIDED, [gone(both())]],
+    "all, of which one was there before": [ASSIGNED, [both()], ALSO, DECIDED, [gone(both())]],
+    "none of them": [[both()], ASSIGNED, UNDOING, FREED, [gone(both())]],
+    "none of them, and one is being taken down": [[both()], ASSIGNED, UNDOING, [RELEASING], [gone(both())]],
 }
 BAD: dict[str, list[list[Op]]] = {
     "taken over for a moment": [ASSIGNED, [record(DB), held(DB)], [gone(record(DB)), held(WEB)]],
@@ -88,6 +113,11 @@ BAD: dict[str, list[list[Op]]] = {
         [record(RED), held(RED), used(1)],
         [record(MORE), held(MORE), used(2)],
     ],
+    "some of them": [[both()], ASSIGNED, DECIDED, [gone(both())]],
+    "none of them, and one stays": [[both()], ASSIGNED, UNDOING, [gone(both())]],
+    "none of them, and one comes": [[both()], UNDOING, ASSIGNED],
+    "one comes after all is over": [[both()], UNDOING, [gone(both())], ASSIGNED, FREED],
+    "undecided": [[both()], ASSIGNED, FREED, [gone(both())]],
     "the record goes first": [ASSIGNED, [gone(record(WEB))], [gone(held(WEB))]],
     "another record takes its place and the key stays": [
         ASSIGNED,
