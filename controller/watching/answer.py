@@ -168,7 +168,9 @@ def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) 
         else:
             yield ": alive\n\n"
     end = subscription.ended or End.CLOSING
-    yield f"event: {end}\ndata: {json.dumps({'detail': ENDS[end]})}\n\n"
+    # An empty id makes a browser forget the last one: it comes back without, and is given the list.
+    forget = "id: \n" if end is End.EXPIRED else ""
+    yield f"{forget}event: {end}\ndata: {json.dumps({'detail': ENDS[end]})}\n\n"
 
 
 def _listed(store: Store, watch: _Watch) -> tuple[str, Place]:
@@ -194,8 +196,7 @@ def _wanted(filters: Sequence[Parameter]) -> Wanted:
 
 def _place() -> Place | None:
     """Where the request goes on. Raises `Problem` for a place that this store has not reached."""
-    last = header("Last-Event-ID")
-    text = argument("since") if last is None else last
+    text = header("Last-Event-ID") or argument("since")
     if text is None:
         return None
     place = parse_place(text)

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from controller.reading import scan
+from controller.reading import put, scan
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from pki.directory import Directory
 from store import keys
-from store.client import Put
+from store.client import Delete, Put
 from store.codec import encode
 from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
+from store.model import Attachment, Ready
 from tests.support.controllers import SOON_S, Controller, Start, exchange, plant
 
 pytest_plugins = ["tests.support.etcd", "tests.support.serving"]
@@ -168,6 +170,94 @@ def test_etcd_away_ends_no_stream(tmp_path: Path) -> None:
             wait_until(api.ready, SOON_S, "the controller to be ready again")
             assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 3})[0] == 200
             assert watcher.next()[1]["cooldown_s"] == 3
+
+
+def test_an_open_watch_outlives_compaction(truth: EtcdStore, start: Start) -> None:
+    api = start()
+    plant(api)
+    with closing(Watcher(api, "/v1/endpoints?watch=sse")) as watcher:
+        assert watcher.next()[0] == "sync"
+        for number in range(5):
+            make(api, [f"e{number}"])
+            assert watcher.ids(1) == [f"e{number}"], "it is open at etcd too"
+            assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": number})[0] == 200
+            truth.compact(truth.range(keys.ROOT).revision)
+        assert api.send("DELETE", "/v1/endpoints/e0")[0] == 204
+        kind, item = watcher.next()
+        assert (kind, item["id"]) == ("delete", "e0")
+
+
+def test_a_place_that_is_compacted_is_told_so_and_the_next_request_lists(
+    truth: EtcdStore, start: Start
+) -> None:
+    api = start()
+    plant(api)
+    old = api.send("GET", "/v1/endpoints")[1]["revision"]
+    make(api, ["a", "b"])
+    assert api.send("DELETE", "/v1/endpoints/a")[0] == 204
+    truth.compact(truth.range(keys.ROOT).revision)
+    status, problem = api.send("GET", f"/v1/endpoints?watch=poll&since={old}&wait_s=20")
+    assert (status, problem["type"]) == (410, "/problems/expired")
+    with closing(Watcher(api, "/v1/endpoints?watch=sse", str(old))) as watcher:
+        kind, said = watcher.next()
+        assert (kind, watcher.last) == ("expired", "")
+        assert "list again" in said["detail"]
+        assert watcher.answer.readline() == b"", "and the stream ends"
+    with closing(Watcher(api, "/v1/endpoints?watch=sse", watcher.last)) as watcher:
+        assert watcher.ids(1) == ["b"]
+        assert watcher.next()[0] == "sync"
+
+
+def test_a_restarted_etcd_costs_a_watcher_nothing_and_one_that_was_compacted_too_a_new_list(
+    tmp_path: Path,
+) -> None:
+    with EtcdServer(tmp_path / "etcd") as server, Controller(tmp_path / "log", "--etcd", server.url) as api:
+        wait_until(api.ready, SOON_S, "the controller to be ready")
+        plant(api)
+        with closing(Watcher(api, "/v1/endpoints?watch=sse")) as watcher:
+            assert watcher.next()[0] == "sync"
+            for number in range(3):
+                make(api, [f"e{number}"])
+                server.restart()
+                wait_until(api.ready, SOON_S, "the controller to be ready again")
+                assert api.send("DELETE", f"/v1/endpoints/e{number}")[0] == 204
+            told = [watcher.next() for _ in range(6)]
+            assert [(kind, item["id"]) for kind, item in told] == [
+                (kind, f"e{number}") for number in range(3) for kind in ("put", "delete")
+            ]
+            # Behind what the watcher was told something else is written, and forgotten while etcd is away.
+            assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 3})[0] == 200
+            with closing(EtcdStore(EtcdConfig(server.endpoints))) as store:
+                store.compact(store.range(keys.ROOT).revision)
+            server.restart()
+            assert watcher.next()[0] == "expired"
+
+
+def test_what_nodes_say_of_an_endpoint_is_told_wherever_one_goes_on(truth: EtcdStore, start: Start) -> None:
+    one, other = start(), start()
+    plant(one)
+    watcher = Watcher(one, "/v1/endpoints?watch=sse&node=n0")
+    assert watcher.next()[0] == "sync"
+    make(one, ["a", "b"])
+    addresses = {each["id"]: each["addresses"][0] for each in (watcher.next()[1], watcher.next()[1])}
+
+    def says(name: str) -> tuple[Put, Put]:
+        address = addresses[name]
+        held = Attachment(
+            endpoint=name, node="n0", addresses=(address,), netns="/n", ifname="eth0", boot_id="b"
+        )
+        ready = Ready(prefix=f"{address}/32", node="n0", boot_id="b", endpoint=name)
+        return put(keys.ATTACHMENTS, held, "n0", name), put(keys.READY, ready, "n0", ready.prefix)
+
+    truth.txn([], [*says("a"), *says("b")])
+    first = watcher.next()[1]
+    assert (first["id"], first["attached"], first["ready"]) == ("a", True, True)
+    watcher.close()
+    truth.txn([], [Delete(says("b")[1].key)])
+    with closing(Watcher(other, "/v1/endpoints?watch=sse&node=n0", watcher.last)) as again:
+        told = [again.next()[1] for _ in range(4)]
+    assert [each["id"] for each in told] == ["a", "b", "b", "b"]
+    assert [each["ready"] for each in told] == [True, False, False, False]
 
 
 def test_a_head_and_a_body_that_ends_early_keep_the_connection_in_order(start: Start) -> None:
