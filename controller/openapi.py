@@ -15,6 +15,9 @@ from controller.api.examples import EXAMPLES, Example
 from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
 from controller.problem import MEDIA_TYPE, TITLES
+from controller.watching.answer import EVENT_STREAM
+from controller.watching.change import PLACE
+from controller.watching.subscription import End
 from store.model.value import Identifier, Name
 
 REF = "#/components/schemas/{model}"
@@ -60,6 +63,19 @@ PLACES: Mapping[str, Document] = {
     "address": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
 }
 """What the parts of a path look like."""
+
+STREAM = {
+    "schema": {
+        "type": "object",
+        "description": "one event of `watch=sse`; the last one says why the stream ends",
+        "required": ["event", "data"],
+        "properties": {
+            "event": {"type": "string", "enum": ["put", "delete", "sync", *End]},
+            "data": {"type": "string", "description": "JSON: the thing, or more about the event"},
+            "id": {"type": "string", "description": "for `since` and Last-Event-ID"},
+        },
+    }
+}
 
 CONDITIONS = {
     "If-Match": "only while it has one of these entity tags; `*` for whatever is there",
@@ -133,20 +149,45 @@ def _answer(operation: Operation, status: int) -> Document:
         described = "Not modified" if status == NOT_MODIFIED else "No content"
         return {"description": described, **_answer_headers(operation, status)}
     schema: Document = {"$ref": REF.format(model=model.__name__)}
+    content: Document = {JSON: {"schema": schema}}
     if any(each.name == "cursor" for each in operation.query):
-        schema = {
-            "type": "object",
-            "required": ["items", "revision"],
-            "properties": {
-                "items": {"type": "array", "items": schema},
-                "revision": {"type": "integer", "description": "the store's revision that the list is of"},
-                "next": {"type": "string", "description": "`cursor` of the next page; absent on the last"},
-            },
-        }
+        content = {JSON: {"schema": _list(schema)}}
+    if operation.topic:
+        content = {JSON: {"schema": {"anyOf": [_list(schema), _changes(schema)]}}, EVENT_STREAM: STREAM}
+    return {"description": operation.summary, "content": content, **_answer_headers(operation, status)}
+
+
+def _list(item: Document) -> Document:
+    described = _items(item, "the store's revision that the list is of")
+    described["properties"]["next"] = {
+        "type": "string",
+        "description": "`cursor` of the next page; absent on the last",
+    }
+    return described
+
+
+def _changes(item: Document) -> Document:
+    """What a long poll answers."""
+    change = {
+        "type": "object",
+        "required": ["type", "revision", "item"],
+        "properties": {
+            "type": {"type": "string", "enum": ["put", "delete"]},
+            "revision": {"type": "integer", "description": "the store's revision that the change made"},
+            "item": item,
+        },
+    }
+    return _items(change, "`since` of the next poll")
+
+
+def _items(item: Document, revision: str) -> Document:
     return {
-        "description": operation.summary,
-        "content": {JSON: {"schema": schema}},
-        **_answer_headers(operation, status),
+        "type": "object",
+        "required": ["items", "revision"],
+        "properties": {
+            "items": {"type": "array", "items": item},
+            "revision": {"type": "integer", "description": revision},
+        },
     }
 
 
@@ -222,6 +263,10 @@ def _header_parameters(operation: Operation, example: Example) -> list[Document]
         _parameter(name, "header", {"type": "string"}, example.headers.get(name), text=text)
         for name, text in taken.items()
     ]
+    if operation.topic:
+        schema = {"type": "string", "pattern": PLACE}
+        text = "with a watch: only what came after the event with this id; counts before `since`"
+        found.append(_parameter("Last-Event-ID", "header", schema, "1234", text=text))
     if operation.keyed:
         text = "makes it safe to repeat a request that names no id: the replay makes nothing new"
         schema = {"type": "string", "pattern": idempotency.PATTERN}

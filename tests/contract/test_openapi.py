@@ -8,17 +8,26 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
+from hypothesis import strategies as st
 from schemathesis.specs.openapi import checks
 from werkzeug.test import Client
 
 from controller.api.examples import EXAMPLES, Example
 from controller.app import NOUNS, Application, create_app
 from controller.services import Services
+from controller.watching import answer as watching
+from controller.watching.change import PLACE
+from lab.etcd import EtcdServer
 from store import keys
+from store.client import DeletePrefix, Store
 from store.codec import decode
+from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
 from store.memory import MemoryStore
 from tests.support.client import client_of
 from tests.support.ipam import check
+
+pytest_plugins = ["tests.support.etcd"]
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -28,10 +37,11 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
-EXAMPLES_EACH = 25
+EXAMPLES_EACH = 20
 WHAT_IS_NO_VALUE = ("leader/", "cluster")
 
 OPERATIONS = [each for noun in NOUNS for each in noun.operations]
+PLACES = st.one_of(st.integers(0, 400).map(str), st.from_regex(PLACE, fullmatch=True))
 SAFELY = hypothesis.settings(
     max_examples=EXAMPLES_EACH,
     derandomize=True,
@@ -41,18 +51,36 @@ SAFELY = hypothesis.settings(
 )
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[Application, MemoryStore]]:
-    """A controller with one of each thing."""
-    store = MemoryStore()
+def named(place: int) -> str:
+    return f"{OPERATIONS[place].method}{OPERATIONS[place].path}"
+
+
+@pytest.fixture(
+    scope="module",
+    params=["memory", pytest.param("etcd", marks=pytest.mark.needs("etcd", "etcdctl"))],
+)
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[Application, Store]]:
+    """A controller with one of each thing, over either store; its streams end soon behind the list."""
+    store = emptied(request.getfixturevalue("etcd")) if request.param == "etcd" else MemoryStore()
     parts = Services.build(store)
     app = create_app(store, parts=parts)
     client = client_of(app)
     for (method, path), example in EXAMPLES.items():
         if method in {"POST", "PUT"}:
             send(client, method, path, example)
-    yield app, store
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "STREAM_S", 0.02)
+        patch.setattr(watching, "HEARTBEAT_S", 0.01)
+        yield app, store
     parts.close()
+    store.close()
+
+
+def emptied(etcd: EtcdServer) -> Store:
+    """An etcd that holds nothing of Polder."""
+    store = EtcdStore(EtcdConfig(etcd.endpoints))
+    store.txn([], [DeletePrefix(keys.ROOT)])
+    return store
 
 
 def send(client: Client, method: str, path: str, example: Example) -> Any:
@@ -78,12 +106,8 @@ def test_each_operation_has_an_example_that_does_what_it_says() -> None:
     parts.close()
 
 
-@pytest.mark.parametrize(
-    "place", range(len(OPERATIONS)), ids=lambda place: f"{OPERATIONS[place].method}{OPERATIONS[place].path}"
-)
-def test_whatever_is_sent_is_answered_as_documented(
-    served: tuple[Application, MemoryStore], place: int
-) -> None:
+@pytest.mark.parametrize("place", range(len(OPERATIONS)), ids=named)
+def test_whatever_is_sent_is_answered_as_documented(served: tuple[Application, Store], place: int) -> None:
     app, store = served
     schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", app)
     declared = OPERATIONS[place]
@@ -94,14 +118,46 @@ def test_whatever_is_sent_is_answered_as_documented(
         @SAFELY
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def run(case: Any) -> None:
-            (case.query or {}).pop("watch", None)  # it waits, and its own tests see to it
+            end_soon(case)
             case.call_and_validate(checks=CHECKS)
 
         run()
     assert_nothing_is_garbage(store)
 
 
-def assert_nothing_is_garbage(store: MemoryStore) -> None:
+def end_soon(case: Any) -> None:
+    """A poll that would wait does not."""
+    query = case.query or {}
+    wait_s = str(query.get("wait_s", watching.DEFAULT_WAIT_S))
+    if query.get("watch") == "poll" and wait_s.isdecimal() and int(wait_s) <= 60:
+        query["wait_s"] = 0
+
+
+@pytest.mark.parametrize("place", [n for n, each in enumerate(OPERATIONS) if each.topic], ids=named)
+@pytest.mark.parametrize("how", ["sse", "poll"])
+def test_whatever_is_watched_is_answered_as_documented(
+    served: tuple[Application, Store], place: int, how: str
+) -> None:
+    """With every parameter of the list, and places that are past, to come, and none."""
+    app, store = served
+    declared = OPERATIONS[place]
+    operation = schemathesis.openapi.from_wsgi("/v1/openapi.json", app)[declared.path]["GET"]
+
+    @SAFELY
+    @hypothesis.given(case=operation.as_strategy(generation_mode=POSITIVE), since=PLACES)
+    def run(case: Any, since: str) -> None:
+        kept = {name: given for name, given in case.query.items() if name not in watching.ONLY_LISTS}
+        case.query = {**kept, "watch": how, "since": since, "wait_s": 0}
+        answer = case.call_and_validate(checks=CHECKS)
+        assert answer.status_code in {200, 410, 422}
+        if answer.status_code == 200:
+            assert (answer.headers["content-type"][0] == watching.EVENTS) == (how == "sse")
+
+    run()
+    assert_nothing_is_garbage(store)
+
+
+def assert_nothing_is_garbage(store: Store) -> None:
     """Every key that is stored decodes as what its place says, and the address plan obeys its rules."""
     for item in store.range(keys.ROOT).items:
         kind = keys.kind_of(item.key)
