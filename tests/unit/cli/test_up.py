@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def test_a_refused_node_is_a_failure() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops(signals: Signals, number: signal.Signals) -> None:
-    os.kill(os.getpid(), number)
+    signal.pthread_kill(threading.get_ident(), number)
     with pytest.raises(Stopped):
         signals.wait(30)
 
@@ -173,7 +174,7 @@ def test_a_signal_that_is_ignored_does_not_stop() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Signals() as signals:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
             signals.wait(0)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -181,7 +182,7 @@ def test_a_signal_that_is_ignored_does_not_stop() -> None:
 
 def test_signals_that_come_while_stopping_do_nothing_afterwards() -> None:
     with Signals():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
