@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -24,6 +23,7 @@ from falcon import Response
 from controller import trail
 from controller.exchange import Exchange
 from controller.trail import Change
+from controller.unique import unique
 from store import keys
 
 log = logging.getLogger("audit")
@@ -146,7 +146,7 @@ def request_id(given: str | None) -> str:
     """The id of a request: the one that was sent, if it can stand in a log as it is, else a new one."""
     if given is not None and _WELL_FORMED.fullmatch(given):
         return given
-    return secrets.token_hex(8)
+    return unique()[:16]
 
 
 def _changes(changes: dict[str, Change]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -185,15 +186,20 @@ def _refuse_other_names(exchange: Exchange) -> None:
     """
     name, _, port = (sent := exchange.get_header("Host") or "localhost").rpartition(":")
     host = name if port.isdigit() else sent
-    if host.lower() == "localhost":
-        return
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
+    if host.lower() != "localhost" and not _is_address(host.strip("[]")):
         detail = (
             f"without a token the controller answers to its address and to localhost, not to {host[:64]!r}"
         )
-        raise Problem("forbidden", detail) from None
+        raise Problem("forbidden", detail)
+
+
+@lru_cache(maxsize=64)
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _wrong() -> Problem:

@@ -69,7 +69,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
         detail = f"the body is not JSON: {fault}" if data else "the body is empty; expected a JSON object"
         raise Problem("malformed", detail) from None
     # RFC 8259 §4 leaves open which of two fields of one name counts; so neither does. No fast parser tells.
-    json.loads(data, object_pairs_hook=_refuse_twins)
+    _TWINS.decode(data.decode())
     if not isinstance(given, dict):
         detail = f"expected a JSON object, not {_json_type(given)}"
         raise Problem("invalid", detail, errors=[Fault(detail, "")])
@@ -81,6 +81,9 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> None:
     if len(names) < len(pairs):
         twin = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
         raise Problem("duplicate-key", f"the field {twin[:128]!r} is given twice in one object; give it once")
+
+
+_TWINS = json.JSONDecoder(object_pairs_hook=_refuse_twins)
 
 
 def validate(model: type[M], given: Mapping[str, Any]) -> M:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 
 from controller.answer import Answer
 from controller.api import idempotency
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_text, views
 from controller.api.endpoints import asked
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
@@ -139,15 +139,15 @@ def _refuse_any(outcomes: Sequence[Outcome]) -> None:
 
 def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
     old = [each[0] for each in outcomes if not isinstance(each, Problem) and not each[1]]
-    shown = dict(zip((each.id for each in old), views(parts.store, old), strict=True)) if old else {}
+    shown = {each.id: each.model_dump_json() for each in views(parts.store, old)} if old else {}
     texts = []
     for each in outcomes:
         if isinstance(each, Problem):
             texts.append(f'{{"status":{each.status},"problem":{each.body().rstrip()}}}')
             continue
         endpoint, new = each
-        view = new_view(endpoint) if new else shown[endpoint.id]
-        texts.append(f'{{"status":{201 if new else 200},"endpoint":{view.model_dump_json()}}}')
+        text = new_text(endpoint) if new else shown[endpoint.id]
+        texts.append(f'{{"status":{201 if new else 200},"endpoint":{text}}}')
         for pool in endpoint.pools if new else ():
             parts.metrics.assigned(pool)
     refused = sum(isinstance(each, Problem) for each in outcomes)

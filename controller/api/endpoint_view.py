@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic_core import to_json
 
 from controller.ipam.request import Request
 from controller.scope import EVERYTHING, Scope
@@ -59,10 +60,13 @@ class NewEndpoint(BaseModel):
             raise ValueError("families names ipv4, ipv6 or both, each once")
         return self
 
-    def request(self, *, by: str = "", request: str = "", scope: Scope = EVERYTHING) -> Request:
+    def request(
+        self, tenant: str | None, *, by: str = "", request: str = "", scope: Scope = EVERYTHING
+    ) -> Request:
         """What the allocator is asked for.
 
         Args:
+            tenant: the caller's, or else the one that is named.
             by: the name of the caller's token.
             request: the id of the caller's request.
             scope: what exists for the caller.
@@ -73,7 +77,7 @@ class NewEndpoint(BaseModel):
             families=tuple(4 if family is Family.IPV4 else 6 for family in self.families),
             pools=(self.pool,) if self.pool is not None else self.pools,
             addresses=(self.address,) if self.address is not None else self.addresses,
-            tenant=self.tenant,
+            tenant=tenant,
             labels=self.labels,
             by=by,
             request=request,
@@ -112,9 +116,9 @@ class EndpointView(BaseModel):
     """Its node can deliver every address of it."""
 
 
-def new_view(endpoint: Endpoint) -> EndpointView:
-    """An endpoint that was made this moment: nothing holds it yet."""
-    return EndpointView.model_construct(**_row(endpoint, _prefixes(endpoint)))
+def new_text(endpoint: Endpoint) -> str:
+    """The JSON of an endpoint that was made this moment: nothing holds it yet."""
+    return to_json(_row(endpoint, _prefixes(endpoint))).decode()
 
 
 def view(store: Store, endpoint: Endpoint) -> EndpointView:

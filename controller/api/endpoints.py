@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from controller.answer import Answer
 from controller.api import idempotency, listing
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_view, rows, view, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_text, rows, view, views
 from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
@@ -71,7 +71,7 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
         return Answer(view(parts.store, made), 200, location)
     for pool in made.pools:
         parts.metrics.assigned(pool)
-    return Answer(new_view(made), 201, location)
+    return Answer(new_text(made), 201, location)
 
 
 def _assign_keyed(parts: Services, wanted: Request) -> tuple[Endpoint, bool]:
@@ -92,13 +92,14 @@ def asked(wanted: NewEndpoint) -> Request:
         raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
     if caller.node not in {None, wanted.node}:
         raise unknown_reference("/node", "node", wanted.node, [str(caller.node)])
-    made = wanted.request(by=caller.name, request=request_id(), scope=caller.scope)
-    return replace(made, tenant=caller.tenant or wanted.tenant)
+    tenant = caller.tenant or wanted.tenant
+    return wanted.request(tenant, by=caller.name, request=request_id(), scope=caller.scope)
 
 
 def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str]:
-    seen = [new_view(each) for each in shown] if settled else views(store, shown)
-    return [each.model_dump_json() for each in seen]
+    if settled:
+        return [new_text(each) for each in shown]
+    return [each.model_dump_json() for each in views(store, shown)]
 
 
 @endpoints.operation(

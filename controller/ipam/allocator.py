@@ -18,7 +18,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from secrets import token_hex
 
 from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
@@ -29,6 +28,7 @@ from controller.ipam.tally import OverQuota
 from controller.ipam.together import Together
 from controller.problem import Problem
 from controller.reading import Found
+from controller.unique import unique
 from controller.waiting import wait
 from store.client import Compare, Store
 from store.errors import Corrupt, Restored, StoreError, Unavailable
@@ -104,7 +104,7 @@ class Allocator:
             atomic: all or none. When one is refused, those that could have been served are answered
                 `undone`, and nothing of this call is left.
         """
-        jobs = [_Job(request, request.id or token_hex(16), token_hex(16)) for request in requests]
+        jobs = [_Job(request, request.id or unique(), unique()) for request in requests]
         if atomic:
             self._run_together(jobs)
         else:

@@ -87,12 +87,9 @@ class Drafter:
         plan = known.plan(request)
         picked = self._pick(plan, request.scope, more)
         endpoint = _endpoint(request, endpoint_id, uid, plan, picked)
-        held = _held(request, endpoint, self._clock())
-        compares = [compare for want in plan.asked for compare in want.compares]
-        compares += (each.pool.unchanged() for each in picked)
-        compares += (plan.node.unchanged(), *guards)
-        spots = [each.spot.block for each in picked]
-        return Draft(endpoint, units.assign(endpoint, compares, spots, plan.tenant, held), tuple(picked))
+        compares = [*plan.compares, *guards, *(each.pool.unchanged() for each in picked)]
+        held = [(each.spot.block, _held(request, endpoint_id, each, self._clock())) for each in picked]
+        return Draft(endpoint, units.assign(endpoint, compares, held, plan.tenant), tuple(picked))
 
     def mistrust(self, draft: Draft) -> None:
         """The draft was lost: read its blocks again before anything else is picked from them."""
@@ -211,13 +208,13 @@ def _in_use(held: Address, scope: Scope) -> Problem:
 
 
 def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
-    addresses = tuple(each.spot.address for each in picked)
-    return Endpoint.model_construct(
+    addresses = tuple([each.spot.address for each in picked])
+    return Endpoint.of(
         id=endpoint_id,
         uid=uid,
         node=request.node,
         tenant=request.tenant,
-        pools=tuple(each.pool.value.name for each in picked),
+        pools=tuple([each.pool.value.name for each in picked]),
         addresses=addresses,
         mac=blocks.mac_of(addresses[0]),
         mtu_bytes=plan.node.value.mtu_bytes,
@@ -226,19 +223,16 @@ def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: 
     )
 
 
-def _held(request: Request, endpoint: Endpoint, since: datetime) -> list[Address]:
-    return [
-        Address.model_construct(
-            address=address,
-            pool=pool,
-            endpoint=endpoint.id,
-            node=request.node,
-            state=AddressState.ASSIGNED,
-            since=since,
-            tenant=request.tenant,
-            by=request.by,
-            request=request.request,
-            left=(),
-        )
-        for address, pool in endpoint.placed
-    ]
+def _held(request: Request, endpoint_id: str, picked: Picked, since: datetime) -> Address:
+    return Address.of(
+        address=picked.spot.address,
+        pool=picked.pool.value.name,
+        endpoint=endpoint_id,
+        node=request.node,
+        state=AddressState.ASSIGNED,
+        since=since,
+        tenant=request.tenant,
+        by=request.by,
+        request=request.request,
+        left=(),
+    )

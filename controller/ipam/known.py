@@ -7,23 +7,29 @@ not. Whoever refuses a request does it on what was read after the request came: 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from controller.ipam.choosing import Want, wants
 from controller.ipam.request import Request
 from controller.problem import unknown_reference
 from controller.reading import Found, Listing, read, scan
 from store import keys
-from store.client import Store
+from store.client import Compare, Store
 from store.model import Node, Pool, Tenant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What a request comes to."""
 
     node: Found[Node]
     tenant: Found[Tenant] | None
     asked: tuple[Want, ...]
+
+    @cached_property
+    def compares(self) -> tuple[Compare, ...]:
+        """What must hold for it to be what the request comes to, beside each pool that is used."""
+        return (*(each for want in self.asked for each in want.compares), self.node.unchanged())
 
 
 class Known:

@@ -15,13 +15,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from controller.ipam.committer import Committer
 from controller.ipam.release import Releaser
 from controller.ipam.unit import Unit
 from controller.problem import Problem
 from controller.reading import Found, put, read, scan
+from controller.unique import unique
 from store import keys
 from store.client import Absent, Delete, Store
 from store.errors import Unavailable
@@ -46,7 +46,7 @@ class Together:
 
     def begin(self, endpoints: Sequence[tuple[str, str]]) -> Found[Pending]:
         """Announce endpoints, each by id and uid. Raises `StoreError`; then nothing will be made."""
-        value = Pending(id=uuid4().hex, endpoints=tuple(endpoints), deadline=self._clock() + PATIENCE)
+        value = Pending(id=unique(), endpoints=tuple(endpoints), deadline=self._clock() + PATIENCE)
         operation = put(keys.PENDING, value, value.id)
         revision = self._committer.commit(Unit((Absent(operation.key),), (operation,)))
         return Found(value, operation.key, revision)

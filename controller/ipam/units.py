@@ -68,9 +68,8 @@ def claim(pool: Found[Pool], node: Found[Node], block: Block) -> Unit:
 def assign(
     endpoint: Endpoint,
     compares: Sequence[Compare],
-    spots: Sequence[Found[Block]],
+    held: Sequence[tuple[Found[Block], Address]],
     tenant: Found[Tenant] | None,
-    held: Sequence[Address],
 ) -> Unit:
     """A new endpoint gets its addresses: all of them or none.
 
@@ -78,14 +77,13 @@ def assign(
         endpoint: the record.
         compares: what must hold for the pools to be the ones that the request means, and as they were
             read, and likewise the node.
-        spots: the block of each address, which may be claimed by another node.
+        held: what the key of each address says, and the block of it, which may be another node's.
         tenant: the endpoint's, which must still be as it was read, limits included.
-        held: what the key of each address says.
     """
     record, copy = _record(endpoint)
     ops: list[Op] = [record, copy]
     checks: list[Compare] = [*compares, Absent(record.key)]
-    for one, block in zip(held, spots, strict=True):
+    for block, one in held:
         taken = put(keys.ADDRESSES, one, one.pool, block.value.cidr, one.address)
         checks += (block.unchanged(), Absent(taken.key))
         ops.append(taken)

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import AF_INET, inet_pton
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,23 @@ class Value(BaseModel):
     """A value of the store. Equal when all fields are equal; hashable where its fields are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def of(cls, **fields: Any) -> Self:
+        """A value of parts that were checked where they came in: every field, in the order of the model.
+
+        What pydantic's `model_construct` does, without its look at each field: a quarter of the time, for
+        where a thousand values are made for one request.
+        """
+        made = cls.__new__(cls)
+        for name, part in (
+            ("__dict__", fields),
+            ("__pydantic_fields_set__", set(fields)),
+            ("__pydantic_extra__", None),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(made, name, part)
+        return made
 
 
 def parse_address(given: Any) -> IPAddress:
