@@ -185,7 +185,8 @@ class EtcdStore:
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:
             raise Invalid(f"a transaction takes {MAX_TXN_OPS} compares and as many operations, not more")
-        request = etcdrpc.TxnRequest(**wire.txn_fields(compares, ops))
+        request = etcdrpc.TxnRequest()
+        wire.fill_txn(request, compares, ops)
         response = self._call("txn", request, write=bool(ops))
         return TxnResult(response.succeeded, response.header.revision)
 

@@ -1,13 +1,13 @@
 """Store operations as the fields of etcd's messages, and its answers as our values. Pure.
 
 The request functions return plain dictionaries, which the generated message classes take as keyword
-arguments, nested ones included: so nothing here imports the client. Names are those of etcd's
-`rpc.proto` (API v3).
+arguments, nested ones included, or fill a message: so nothing here imports the client. Names are those
+of etcd's `rpc.proto` (API v3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from store.client import (
@@ -16,7 +16,6 @@ from store.client import (
     Changed,
     Compare,
     Delete,
-    DeletePrefix,
     Exists,
     KeyValue,
     Op,
@@ -57,9 +56,21 @@ def gets_fields(keys: Iterable[str]) -> Fields:
     return {"success": [{"request_range": {"key": key.encode()}} for key in keys]}
 
 
-def txn_fields(compares: Sequence[Compare], ops: Sequence[Op]) -> Fields:
-    """A TxnRequest."""
-    return {"compare": [_compare(each) for each in compares], "success": [_op(each) for each in ops]}
+def fill_txn(request: Any, compares: Iterable[Compare], ops: Iterable[Op]) -> None:
+    """Fill an empty TxnRequest: half the cost of one that is made of dictionaries."""
+    add = request.compare.add
+    for compare in compares:
+        add(**_compare(compare))
+    add = request.success.add
+    for op in ops:
+        if isinstance(op, Put):
+            put = add().request_put
+            put.key = op.key.encode()
+            put.value = op.value
+            put.lease = op.lease_id
+        else:
+            fields = {"key": op.key.encode()} if isinstance(op, Delete) else span(op.prefix)
+            add(request_delete_range=fields)
 
 
 def hull(prefixes: Iterable[str]) -> Fields:
@@ -117,13 +128,3 @@ def _compare(compare: Compare) -> Fields:
             return {**span(prefix), "target": CREATE, "result": EQUAL, "create_revision": 0}
         case PrefixUnwritten(prefix, revision):
             return {**span(prefix), "target": MOD, "result": LESS, "mod_revision": revision + 1}
-
-
-def _op(op: Op) -> Fields:
-    match op:
-        case Put(key, value, lease_id):
-            return {"request_put": {"key": key.encode(), "value": value, "lease": lease_id}}
-        case Delete(key):
-            return {"request_delete_range": {"key": key.encode()}}
-        case DeletePrefix(prefix):
-            return {"request_delete_range": span(prefix)}

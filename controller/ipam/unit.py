@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
 from controller.ipam.tally import Charge
 from store.client import (
@@ -24,32 +23,13 @@ from store.client import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """Compares and operations that succeed or fail together. No key is written twice."""
 
     compares: tuple[Compare, ...]
     ops: tuple[Op, ...]
     charge: Charge | None = None
-
-    @cached_property
-    def written(self) -> frozenset[str]:
-        """The keys it writes."""
-        return frozenset(op.key for op in self.ops if not isinstance(op, DeletePrefix))
-
-    @cached_property
-    def touched(self) -> frozenset[str]:
-        """The keys that it compares or writes."""
-        keys = (
-            compare.key for compare in self.compares if not isinstance(compare, PrefixEmpty | PrefixUnwritten)
-        )
-        return self.written.union(keys)
-
-    @cached_property
-    def prefixes(self) -> frozenset[str]:
-        """The prefixes that it compares or deletes."""
-        compared = {c.prefix for c in self.compares if isinstance(c, PrefixEmpty | PrefixUnwritten)}
-        return frozenset(compared | {op.prefix for op in self.ops if isinstance(op, DeletePrefix)})
 
 
 class Batch:
@@ -79,28 +59,48 @@ class Batch:
 
     def add(self, unit: Unit) -> bool:
         """Take the unit in; False when it meets one that is in, or the transaction would be too large."""
-        if self.units and (not self.has_room(unit) or self._meets(unit)):
+        if not self.has_room(unit):
+            return False
+        written, touched, prefixes = _footprint(unit)
+        if self.units and self._meets(written, touched, prefixes):
             return False
         self.units.append(unit)
-        self._written |= unit.written
-        self._touched |= unit.touched
-        self._prefixes |= unit.prefixes
+        self._written |= written
+        self._touched |= touched
+        self._prefixes |= prefixes
         self._compares.update(unit.compares)
         self._ops += len(unit.ops)
         if unit.charge is not None:
             self._tenants.add(unit.charge.tenant)
         return True
 
-    def _meets(self, unit: Unit) -> bool:
+    def _meets(self, written: set[str], touched: set[str], prefixes: set[str]) -> bool:
         return not (
-            self._touched.isdisjoint(unit.written)
-            and self._written.isdisjoint(unit.touched)
-            and not _covers(self._prefixes, unit.written)
-            and not _covers(unit.prefixes, self._written)
+            self._touched.isdisjoint(written)
+            and self._written.isdisjoint(touched)
+            and not _covers(self._prefixes, written)
+            # Prefixes that others have, too, were looked at when each key came.
+            and not _covers(prefixes - self._prefixes, self._written)
         )
 
 
-def _covers(prefixes: Iterable[str], keys: Iterable[str]) -> bool:
+def _footprint(unit: Unit) -> tuple[set[str], set[str], set[str]]:
+    """The keys that a unit writes, those that it compares or writes, and the prefixes of either."""
+    written, touched, prefixes = set(), set(), set()
+    for op in unit.ops:
+        if isinstance(op, DeletePrefix):
+            prefixes.add(op.prefix)
+        else:
+            written.add(op.key)
+    for compare in unit.compares:
+        if isinstance(compare, PrefixEmpty | PrefixUnwritten):
+            prefixes.add(compare.prefix)
+        else:
+            touched.add(compare.key)
+    return written, touched | written, prefixes
+
+
+def _covers(prefixes: set[str], keys: Iterable[str]) -> bool:
     starts = tuple(prefixes)
     return bool(starts) and any(key.startswith(starts) for key in keys)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from controller.ipam.ending import Ending
@@ -32,6 +33,7 @@ from store.model import (
     Endpoint,
     EndpointState,
     IPAddress,
+    IPNetwork,
     Node,
     Pool,
     Tenant,
@@ -84,9 +86,10 @@ def assign(
     ops: list[Op] = [record, copy]
     checks: list[Compare] = [*compares, Absent(record.key)]
     for block, one in held:
-        taken = put(keys.ADDRESSES, one, one.pool, block.value.cidr, one.address)
-        checks += (block.unchanged(), Absent(taken.key))
-        ops.append(taken)
+        text = str(one.address)
+        key = _addresses_of(one.pool, block.value.cidr) + text
+        checks += (block.unchanged(), Absent(key))
+        ops.append(Put(key, encode_fields({**vars(one), "address": text})))
         if block.value.node != endpoint.node:
             ops.extend(_displace(block.value, endpoint, one.address))
     if tenant is None:
@@ -196,8 +199,17 @@ def _charge(endpoint: Endpoint, tenant: Tenant) -> Charge:
 
 def _record(endpoint: Endpoint) -> tuple[Put, Put]:
     """The record and the copy below its node: the same bytes, in the same transaction."""
-    record = put(keys.ENDPOINTS, endpoint, endpoint.id)
-    return record, Put(keys.NODE_ENDPOINTS.key(endpoint.node, endpoint.id), record.value)
+    value = encode_fields({**vars(endpoint), "addresses": [str(each) for each in endpoint.addresses]})
+    return (
+        Put(keys.ENDPOINTS.key(endpoint.id), value),
+        Put(keys.NODE_ENDPOINTS.key(endpoint.node, endpoint.id), value),
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _addresses_of(pool: str, block: IPNetwork) -> str:
+    """What the keys of the addresses of a block begin with."""
+    return keys.ADDRESSES.prefix(pool, block)
 
 
 def _displace(block: Block, endpoint: Endpoint, address: IPAddress) -> tuple[Op, ...]:
