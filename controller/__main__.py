@@ -18,6 +18,7 @@ from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
 from controller.joining import Issuer
+from controller.log import start as start_log
 from controller.serve import ListenError, Server, TlsError, listen
 from controller.services import Services
 from pki.certificate import PkiError
@@ -30,9 +31,6 @@ log = logging.getLogger("controller")
 USAGE = 2
 GARBAGE_AFTER = 50_000
 """Objects that are made before those of them that refer to each other in rings are looked for."""
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-LOG_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,8 +80,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status: 0 ended, 1 failed, 2 wrong options."""
     options = parser().parse_args(arguments)
-    logging._srcfile = None  # no line tells where in the code it is from, and finding out is dear
-    logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT, datefmt=LOG_TIME)
+    start_log(options.log_level)
     try:
         credentials.complete(options, CONTROLLER)
         host, port = where(options.listen)

@@ -82,16 +82,8 @@ class Gateway:
         if not _stays(scope):
             await self._loop.run_in_executor(self._threads, self._handle, environ, proto)
             return
-        done = self._loop.create_future()
-
-        def handle() -> None:
-            try:
-                self._handle(environ, proto)
-            finally:
-                done.set_result(None)
-
-        self._stacks.run(handle)
-        if not done.done():
+        done = self._stacks.run(lambda: self._handle(environ, proto))
+        if done is not None:
             await done
 
     def _handle(self, environ: dict[str, Any], proto: Any) -> None:
@@ -131,6 +123,9 @@ async def _body(scope: Any, proto: Any) -> bytes:
     """The body, or the beginning of one that is too large."""
     if scope.method in {"GET", "HEAD"} and "content-length" not in scope.headers:
         return b""
+    length = scope.headers.get("content-length", "")
+    if length.isdigit() and int(length) <= MAX_BODY_BYTES:
+        return bytes(await proto())
     kept, left = bytearray(), DRAIN_BYTES
     async for piece in proto:
         kept += piece[: MAX_BODY_BYTES + 2 - len(kept)]

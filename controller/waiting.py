@@ -36,16 +36,24 @@ class Stacks:
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: Executor) -> None:
         self.loop = loop
         self.threads = threads
-        self._due: deque[greenlet] = deque()
+        self._due: deque[_Stack] = deque()
         self._called = False
 
-    def run(self, call: Callable[[], None]) -> None:
-        """Begin a call on a stack of its own; returns when it has ended or waits for the first time."""
+    def run(self, call: Callable[[], None]) -> asyncio.Future[None] | None:
+        """Begin a call on a stack of its own; returns when it has ended, or waits for the first time.
+
+        Returns:
+            None when it has ended, else what is done when it has.
+        """
         stack = _Stack(self, call)
         stack.gr_context = contextvars.copy_context()
         stack.switch()
+        if stack.dead:
+            return None
+        stack.ended = self.loop.create_future()
+        return stack.ended
 
-    def wake(self, stack: greenlet) -> None:
+    def wake(self, stack: _Stack) -> None:
         """Go on with a stack that was put aside. From any thread: all that are due share one wake-up."""
         self._due.append(stack)
         if not self._called:
@@ -56,13 +64,19 @@ class Stacks:
     def _resume(self) -> None:
         self._called = False  # first: what comes later is called for again
         while self._due:
-            self._due.popleft().switch()
+            stack = self._due.popleft()
+            try:
+                stack.switch()
+            finally:
+                if stack.dead and stack.ended is not None:
+                    stack.ended.set_result(None)
 
 
 class _Stack(greenlet):  # type: ignore[misc]
     def __init__(self, stacks: Stacks, call: Callable[[], None]) -> None:
         super().__init__(call)
         self.stacks = stacks
+        self.ended: asyncio.Future[None] | None = None
 
 
 def wait(future: Future[T], timeout_s: float | None = None) -> T:

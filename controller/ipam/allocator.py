@@ -14,7 +14,7 @@ or none is in `controller.ipam.together`.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class _Round:
 
     known: Known
     guards: tuple[Compare, ...]
-    more: Counter[tuple[object, ...]]
+    more: defaultdict[tuple[object, ...], int] = field(default_factory=lambda: defaultdict(int))
     """Requests of each kind that are still to be drafted."""
     refusals: dict[object, Problem] = field(default_factory=dict)
     """By kind of request."""
@@ -147,7 +147,9 @@ class Allocator:
         """Try once for each job. A refusal on what was read before the request came does not count."""
         under_way: list[tuple[_Job, Draft, Future[int]]] = []
         guards = () if pending is None else (pending.unchanged(),)
-        turn = _Round(known, guards, Counter(job.request.kind for job in jobs))
+        turn = _Round(known, guards)
+        for job in jobs:
+            turn.more[job.request.kind] += 1
         # All or none: what cannot be should be found before anything is written.
         chunk = CHUNK if pending is None else len(jobs)
         for start in range(0, len(jobs), chunk):
