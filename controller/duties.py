@@ -149,8 +149,9 @@ class Finaliser:
     def _open_watch(self, revision: int) -> Watch:
         with self._lock:
             # The attachments of all nodes have only the prefix of everything nodes own in common.
-            prefixes = (keys.ENDPOINTS.prefix(), keys.ATTACHMENTS.prefix())
-            watch = self._watch = self._store.watch(prefixes, start_revision=revision)
+            watch = self._watch = self._store.watch(
+                (keys.ENDPOINTS.prefix(),), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),)
+            )
         if self._stopping.is_set():
             watch.close()
         return watch

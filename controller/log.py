@@ -2,7 +2,7 @@
 
 Each write is a system call, for which a thread lets go of Python's lock and then waits in line for it:
 with a line for each request that costs more than all else that is done for the line. So a thread of its own
-writes what has come since it last did. It is never more than that behind; an error is written at once, and
+writes what has come, some hundredths of a second behind. An error is written at once, and
 what came before it, so that the last words of a program that dies are there.
 """
 
@@ -16,6 +16,8 @@ from functools import lru_cache
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
+TOGETHER_S = 0.02
+"""Lines of so many seconds go into one write."""
 
 
 class Lines(logging.Handler):
@@ -53,6 +55,7 @@ class Lines(logging.Handler):
     def _run(self) -> None:
         while True:
             self._due.wait()
+            time.sleep(TOGETHER_S)
             self._due.clear()
             self.flush()
 

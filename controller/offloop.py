@@ -27,10 +27,20 @@ class OffLoop:
         return aside(self._store.txn, compares, ops)
 
     def watch(
-        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+        self,
+        prefixes: Sequence[str],
+        *,
+        start_revision: int,
+        previous: bool = False,
+        in_order: bool = False,
+        removals: Sequence[str] = (),
     ) -> Watch:
         return self._store.watch(
-            prefixes, start_revision=start_revision, previous=previous, in_order=in_order
+            prefixes,
+            start_revision=start_revision,
+            previous=previous,
+            in_order=in_order,
+            removals=removals,
         )
 
     def grant(self, ttl_s: int) -> int:

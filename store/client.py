@@ -181,7 +181,13 @@ class Store(Protocol):
         ...
 
     def watch(
-        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+        self,
+        prefixes: Sequence[str],
+        *,
+        start_revision: int,
+        previous: bool = False,
+        in_order: bool = False,
+        removals: Sequence[str] = (),
     ) -> Watch:
         """Watch every key that begins with one of `prefixes`, from `start_revision` on, inclusive.
 
@@ -194,6 +200,7 @@ class Store(Protocol):
             previous: each change tells what the key held before, unless that is compacted.
             in_order: the order of revisions holds across the prefixes too. It costs a look at every
                 change to the keys between them.
+            removals: prefixes of which only deletions are told; a write costs nobody anything.
         """
         ...
 

@@ -191,11 +191,19 @@ class EtcdStore:
         return TxnResult(response.succeeded, response.header.revision)
 
     def watch(
-        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+        self,
+        prefixes: Sequence[str],
+        *,
+        start_revision: int,
+        previous: bool = False,
+        in_order: bool = False,
+        removals: Sequence[str] = (),
     ) -> EtcdWatch:
         spans = [wire.hull(prefixes)] if in_order else [wire.span(prefix) for prefix in prefixes]
         creates = [wire.watch_fields(span, start_revision, previous) for span in spans]
-        wanted = tuple(prefix.encode() for prefix in prefixes)
+        for span in map(wire.span, removals):
+            creates.append(wire.watch_fields(span, start_revision, previous, removals=True))
+        wanted = tuple(prefix.encode() for prefix in (*prefixes, *removals))
         try:
             watch = EtcdWatch(self, self._members[self._current], creates, start_revision, wanted)
         except ValueError as error:

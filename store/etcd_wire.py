@@ -31,6 +31,7 @@ Fields = dict[str, Any]
 EQUAL, GREATER, LESS = 0, 1, 2
 CREATE, MOD = 1, 2
 EVENT_DELETE = 1
+NO_PUT = 0
 READ, READ_WRITE = 0, 2
 
 
@@ -80,13 +81,18 @@ def hull(prefixes: Iterable[str]) -> Fields:
     return {"key": min(each["key"] for each in spans), "range_end": b"\0" if b"\0" in ends else max(ends)}
 
 
-def watch_fields(span: Fields, start_revision: int, previous: bool) -> Fields:
-    """A WatchCreateRequest. No fragments: each answer then holds whole transactions.
+def watch_fields(span: Fields, start_revision: int, previous: bool, *, removals: bool = False) -> Fields:
+    """A WatchCreateRequest, of `removals` alone or of all. No fragments: an answer holds whole transactions.
 
     It begins one revision early, which `changes` leaves out: etcd lets a watch begin at the very revision
     that is compacted, and then says nothing of what was deleted there. 0 is from now on.
     """
-    return {**span, "start_revision": start_revision and max(1, start_revision - 1), "prev_kv": previous}
+    return {
+        **span,
+        "start_revision": start_revision and max(1, start_revision - 1),
+        "prev_kv": previous,
+        "filters": [NO_PUT] if removals else [],
+    }
 
 
 def permission_fields(prefix: str, *, write: bool) -> Fields:

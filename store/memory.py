@@ -28,6 +28,7 @@ from store.client import (
     PrefixUnwritten,
     Put,
     Range,
+    Removed,
     TxnResult,
     Unchanged,
 )
@@ -97,11 +98,19 @@ class MemoryStore:
             return TxnResult(True, self._history.revision)
 
     def watch(
-        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
+        self,
+        prefixes: Sequence[str],
+        *,
+        start_revision: int,
+        previous: bool = False,
+        in_order: bool = False,
+        removals: Sequence[str] = (),
     ) -> MemoryWatch:
         with self._changed:
             self._begin()
-            return MemoryWatch(self, tuple(prefixes), start_revision, previous=previous)
+            return MemoryWatch(
+                self, tuple(prefixes), start_revision, previous=previous, removals=tuple(removals)
+            )
 
     def grant(self, ttl_s: int) -> int:
         if ttl_s < 1:
@@ -200,11 +209,18 @@ class MemoryWatch:
     """An open watch; see `store.client.Watch`. Made by `MemoryStore.watch`, whose lock it shares."""
 
     def __init__(
-        self, store: MemoryStore, prefixes: tuple[str, ...], start_revision: int, *, previous: bool
+        self,
+        store: MemoryStore,
+        prefixes: tuple[str, ...],
+        start_revision: int,
+        *,
+        previous: bool,
+        removals: tuple[str, ...],
     ) -> None:
         self._store = store
         self._previous = previous
         self._prefixes = prefixes
+        self._removals = removals
         self._next = start_revision or store._history.revision + 1
         self._outages = store._outages
         self._closed = False
@@ -241,10 +257,16 @@ class MemoryWatch:
             raise Compacted(history.compacted)
         for revision, changes in history.since(self._next):
             self._next = revision + 1
-            if mine := tuple(each for each in changes if key_of(each).startswith(self._prefixes)):
+            if mine := tuple(filter(self._is_wanted, changes)):
                 return tuple(map(self._with_before, mine)) if self._previous else mine
         self._next = max(self._next, history.revision + 1)
         return ()
+
+    def _is_wanted(self, change: Change) -> bool:
+        key = key_of(change)
+        return key.startswith(self._prefixes) or (
+            isinstance(change, Removed) and key.startswith(self._removals)
+        )
 
     def _with_before(self, change: Change) -> Change:
         return replace(change, before=self._store._history.before(change))

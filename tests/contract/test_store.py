@@ -493,6 +493,22 @@ def test_a_watch_in_order_tells_of_its_prefixes_and_nothing_between(store: Store
     watch.close()
 
 
+def test_of_removals_a_watch_tells_nothing_else(store: Store, prefix: str) -> None:
+    start = put(store, prefix + "a/1")
+    watch = store.watch([prefix + "b/"], start_revision=start, removals=[prefix + "a/"])
+    for name in ("a/2", "b/1", "c/1"):
+        put(store, prefix + name)
+    store.txn([], [Delete(prefix + "a/2")])
+    store.txn([], [Delete(prefix + "c/1")])
+    put(store, prefix + "b/2")
+    assert sorted(names(take(watch, 3))) == [
+        ("del", prefix + "a/2"),
+        ("put", prefix + "b/1"),
+        ("put", prefix + "b/2"),
+    ]
+    watch.close()
+
+
 def test_compaction_leaves_a_watch_that_has_seen_everything(store: Store, prefix: str) -> None:
     revision = put(store, prefix + "a")
     watch = store.watch([prefix], start_revision=revision)

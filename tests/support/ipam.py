@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
+from typing import Any
 
 from controller.ipam import blocks
 from controller.ipam.allocator import Allocator
@@ -78,10 +79,8 @@ class FlakyStore:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return self.inner.get_many(keys)
 
-    def watch(
-        self, prefixes: Sequence[str], *, start_revision: int, previous: bool = False, in_order: bool = False
-    ) -> Watch:
-        return self.inner.watch(prefixes, start_revision=start_revision, previous=previous, in_order=in_order)
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, **options: Any) -> Watch:
+        return self.inner.watch(prefixes, start_revision=start_revision, **options)
 
     def grant(self, ttl_s: int) -> int:
         return self.inner.grant(ttl_s)
