@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from controller.ipam import units
 from controller.ipam.committer import Committer
-from controller.ipam.release import former_nodes, holdings, let_go
+from controller.ipam.hold import holds, let_go
 from controller.ipam.unit import Unit
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem, not_found, unknown_reference
@@ -67,10 +67,11 @@ class Mover:
             names = [node.name for node in scan(self._store, keys.NODES).values if scope.has(node)]
             raise unknown_reference("/node", "node", wanted.node, names)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
-        held = holdings(self._store, found.value)
+        (hold,) = holds(self._store, [found])
         source = found.value.node
-        gone = {node: let_go(self._store, node, moved.id) for node in {source, *former_nodes(held)}}
+        gone = {node: let_go(self._store, node, moved.id) for node in hold.former_nodes - {source}}
+        gone[source] = hold.here
         left = sorted(node for node, proof in gone.items() if proof is None and node != moved.node)
         proofs = [proof] if (proof := gone[source]) is not None else []
-        placed = [(each.block, each.address) for each in held]
+        placed = [(each.block, each.address) for each in hold.held]
         return moved, units.move(found, moved, target, placed, tuple(left), proofs)

@@ -22,10 +22,11 @@ from controller.ipam.below import SAID, Below
 from controller.ipam.committer import Committer
 from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone
+from controller.ipam.hold import let_go
 from controller.ipam.holdings import Held, Holdings, Pools
 from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
-from controller.ipam.release import Cooldowns, let_go
+from controller.ipam.release import Cooldowns
 from controller.ipam.unit import Unit
 from controller.ipam.units import Cooling
 from controller.ipam.window import Window

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.ipam import blocks, units
+from controller.ipam import units
 from controller.ipam.committer import Committer
 from controller.ipam.ending import Ending
+from controller.ipam.hold import Hold, holds, let_go
 from controller.ipam.units import Cooling
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, not_found
-from controller.reading import Found, read
+from controller.reading import Found
 from controller.scope import EVERYTHING, Scope
+from controller.sheet import Sheet
+from controller.waiting import wait
 from store import keys
 from store.client import Absent, Store
 from store.errors import LeaseExpired
-from store.model import Address, AddressState, Block, Endpoint, EndpointState, Pool
+from store.model import AddressState, Endpoint, EndpointState
 
 ATTEMPTS = 24
 SHARED_S = 1.0
@@ -60,6 +63,21 @@ class Cooldowns:
             self._leases.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An endpoint that somebody wants to end."""
+
+    id: str
+    uid: str | None = None
+    """Of the assignment that is meant: one made later under the same id is left alone."""
+    match: Match = WHATEVER
+    """What is demanded of it."""
+
+
+Outcome = Endpoint | Problem | None
+"""The endpoint is gone (None), or its record while its node cleans up, or why it stays."""
+
+
 class Releaser:
     """Ends endpoints. Safe to call from many threads, and from many controllers at once."""
 
@@ -85,56 +103,101 @@ class Releaser:
         Args:
             endpoint_id: the endpoint.
             match: what the caller demands of it.
-            uid: of the assignment that is meant: one made later under the same id is left alone.
+            uid: of the assignment that is meant.
+            scope: what exists for the caller.
             cooldown: whether its addresses cool down when it ends now.
 
         Raises:
             Problem: there is no such endpoint in `scope`, or it is not the one that `match` or `uid` demands.
         """
-        found = read(self._store, keys.ENDPOINTS, endpoint_id)
-        if found is None or not scope.has(found.value):
-            raise not_found("endpoint", endpoint_id)
-        if uid not in {None, found.value.uid}:
-            raise _other_assignment(found.value)
-        uid = found.value.uid
-        for _ in range(ATTEMPTS):
-            if found is None or found.value.uid != uid or not scope.has(found.value):
-                return None
-            match.demand(f"endpoint {endpoint_id}", found.mod_revision)
-            if self.finalise(found, cooldown=cooldown):
-                return None
-            if found.value.state is EndpointState.RELEASING:
-                return found.value
-            if self._committer.commit(units.mark_releasing(found)):
-                return found.value.model_copy(update={"state": EndpointState.RELEASING})
-            found = read(self._store, keys.ENDPOINTS, endpoint_id)
-        raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
+        (outcome,) = self.release_many([Wish(endpoint_id, uid, match)], scope, cooldown=cooldown)
+        if isinstance(outcome, Problem):
+            raise outcome
+        return outcome
 
-    def finalise(self, found: Found[Endpoint], *, cooldown: bool = True) -> bool:
+    def release_many(
+        self, wishes: Sequence[Wish], scope: Scope = EVERYTHING, *, cooldown: bool = True
+    ) -> list[Outcome]:
+        """Likewise, many endpoints, no two the same, each on its own account: what becomes of each.
+
+        What has to be known of them is read together, and their transactions are shared.
+        """
+        outcomes: dict[str, Outcome] = {}
+        left = list(wishes)
+        for attempt in range(ATTEMPTS):
+            sheet = Sheet(self._store, [keys.ENDPOINTS.key(wish.id) for wish in left])
+            records = []
+            for wish in left:
+                found = _judge(wish, sheet.find(keys.ENDPOINTS, wish.id), scope, again=attempt > 0)
+                if isinstance(found, Found):
+                    records.append((replace(wish, uid=found.value.uid), found))
+                else:
+                    outcomes[wish.id] = found
+            outcomes |= self._end_or_mark([found for _, found in records], cooldown)
+            left = [wish for wish, _ in records if wish.id not in outcomes]
+            if not left:
+                break
+        outcomes |= {wish.id: _busy(wish.id) for wish in left}
+        return [outcomes[wish.id] for wish in wishes]
+
+    def finalise(self, found: Found[Endpoint]) -> bool:
         """End the endpoint if no node holds anything of it; False when one does, or the record has changed.
 
         A node that is no longer known holds nothing.
         """
-        here = let_go(self._store, found.value.node, found.value.id)
-        if here is None:
-            return False
-        held = holdings(self._store, found.value)
-        former = [let_go(self._store, node, found.value.id) for node in former_nodes(held)]
-        gone = [here, *(proof for proof in former if proof is not None)]
-        if len(gone) <= len(former):
-            return False
-        for _ in range(2):
-            try:
-                return bool(
-                    self._committer.commit(
-                        units.release(Ending.of(found), gone, self._cooling(held, cooldown))
-                    )
-                )
-            except LeaseExpired:
-                self._cooldowns.forget()
-        return False
+        return bool(self._end([found], cooldown=True))
 
-    def _cooling(self, held: Iterable[Holding], cooldown: bool) -> list[Cooling]:
+    def _end_or_mark(self, records: Sequence[Found[Endpoint]], cooldown: bool) -> dict[str, Endpoint | None]:
+        """By id: None for those that ended, the record of those that are to; the others have changed."""
+        settled: dict[str, Endpoint | None] = dict.fromkeys(self._end(records, cooldown=cooldown))
+        marked = []
+        for found in records:
+            if found.value.id in settled:
+                continue
+            if found.value.state is EndpointState.RELEASING:
+                settled[found.value.id] = found.value
+            else:
+                marked.append((found, self._committer.submit(units.mark_releasing(found))))
+        for found, future in marked:
+            if wait(future):
+                settled[found.value.id] = found.value.model_copy(update={"state": EndpointState.RELEASING})
+        return settled
+
+    def _end(self, records: Sequence[Found[Endpoint]], *, cooldown: bool) -> list[str]:
+        """End those of which no node holds anything; returns their ids."""
+        ended: list[str] = []
+        for _ in range(2):
+            planned = [
+                (hold.endpoint, units.release(Ending.of(hold.endpoint), proof, self._cooling(hold, cooldown)))
+                for hold in holds(self._store, records)
+                if (proof := self._proof(hold)) is not None
+            ]
+            futures = self._committer.submit_all([unit for _, unit in planned]) if planned else []
+            records = []
+            for (found, _), future in zip(planned, futures, strict=True):
+                try:
+                    if wait(future):
+                        ended.append(found.value.id)
+                except LeaseExpired:
+                    records.append(found)
+            if not records:
+                break
+            self._cooldowns.forget()
+        return ended
+
+    def _proof(self, hold: Hold) -> list[Absent] | None:
+        """That no node holds anything of it; None when one does."""
+        if hold.here is None:
+            return None
+        proof = [hold.here]
+        for node in hold.former_nodes:
+            absent = let_go(self._store, node, hold.endpoint.value.id)
+            if absent is None:
+                return None
+            proof.append(absent)
+        return proof
+
+    def _cooling(self, hold: Hold, cooldown: bool) -> list[Cooling]:
         """Each address cools down as its own pool says."""
         now = self._clock()
         return [
@@ -145,49 +208,28 @@ class Releaser:
                 now,
                 self._cooldowns.lease(each.pool.value.cooldown_s if cooldown else 0),
             )
-            for each in held
+            for each in hold.held
             if each.address.value.state is AddressState.ASSIGNED
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One address that an endpoint holds."""
-
-    pool: Found[Pool]
-    block: Found[Block]
-    address: Found[Address]
-
-
-def former_nodes(held: Iterable[Holding]) -> frozenset[str]:
-    """The nodes that an endpoint moved away from and that may hold it still."""
-    return frozenset(node for each in held for node in each.address.value.left)
-
-
-def let_go(store: Store, node: str, endpoint_id: str) -> Absent | None:
-    """The key whose absence shows that a node holds nothing of an endpoint; None when it does.
-
-    It stays absent as long as the endpoint is elsewhere: an attach compares that it is on the node.
-    """
-    for key in (keys.ATTACHMENTS.key(node, endpoint_id), keys.NODES.key(node)):
-        if store.get(key) is None:
-            return Absent(key)
-    return None
+def _judge(
+    wish: Wish, found: Found[Endpoint] | None, scope: Scope, *, again: bool
+) -> Found[Endpoint] | Problem | None:
+    """The record that is to end, or why it is not to; None when it was there and is gone."""
+    if found is None or not scope.has(found.value):
+        return None if again else not_found("endpoint", wish.id)
+    if wish.uid not in {None, found.value.uid}:
+        return None if again else _other_assignment(found.value)
+    try:
+        wish.match.demand(f"endpoint {wish.id}", found.mod_revision)
+    except Problem as problem:
+        return problem
+    return found
 
 
-def holdings(store: Store, endpoint: Endpoint) -> list[Holding]:
-    """The addresses that an endpoint holds."""
-    held = []
-    for address, name in endpoint.placed:
-        pool = read(store, keys.POOLS, name)
-        if pool is None:
-            continue
-        cidr = blocks.block_of(pool.value, address)
-        block = read(store, keys.BLOCKS, name, cidr)
-        found = read(store, keys.ADDRESSES, name, cidr, address)
-        if block is not None and found is not None and found.value.endpoint == endpoint.id:
-            held.append(Holding(pool, block, found))
-    return held
+def _busy(endpoint_id: str) -> Problem:
+    return Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
 
 def _other_assignment(endpoint: Endpoint) -> Problem:
