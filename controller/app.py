@@ -28,6 +28,7 @@ from controller.api.nodes import nodes
 from controller.api.noun import Noun, Route
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.releases import releases
 from controller.api.restore import restore
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
@@ -53,6 +54,7 @@ NOUNS = (
     tenants,
     endpoints,
     batches,
+    releases,
     addresses,
     checks,
     bgp,

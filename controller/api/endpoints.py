@@ -26,7 +26,7 @@ from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 from store.model import Endpoint, EndpointState
-from store.model.endpoint import Uid
+from store.model.value import Uid
 
 endpoints = Noun("endpoints")
 

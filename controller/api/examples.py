@@ -80,6 +80,9 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
         headers={"Idempotency-Key": "8c1f6a52-3d0b-4a57-9a40-1a8f1f1d6c9e"},
         body={"items": [{"node": "node-1"}, {"node": "node-1", "address": "10.64.0.99"}], "atomic": True},
     ),
+    ("POST", "/v1/endpoints:release"): Example(
+        body={"items": [{"id": "web-9"}, {"id": "web-10", "uid": "8c1f6a523d0b4a579a401a8f1f1d6c9e"}]}
+    ),
     ("GET", "/v1/endpoints"): Example(query={"node": "node-1", "label": "app=web", "limit": "100"}),
     ("GET", "/v1/endpoints/{id}"): Example(path=ENDPOINT),
     ("PATCH", "/v1/endpoints/{id}"): Example(path=ENDPOINT, body={"labels": {"app": None, "tier": "front"}}),

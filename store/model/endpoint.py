@@ -19,6 +19,7 @@ from store.model.value import (
     MtuBytes,
     Name,
     Network,
+    Uid,
     UnicastAddress,
     Value,
 )
@@ -27,7 +28,6 @@ IFNAMSIZ = 15
 """The longest interface name Linux takes, in characters."""
 
 Ifname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
-Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 NetnsPath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,255}$")]
 
 

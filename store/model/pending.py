@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from store.model.endpoint import Uid
-from store.model.value import Identifier, Value
+from store.model.value import Identifier, Uid, Value
 
 
 class PendingState(StrEnum):

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from store.model.endpoint import Uid
-from store.model.value import Address_, Identifier, Labels, Mac, MtuBytes, Name, Value
+from store.model.value import Address_, Identifier, Labels, Mac, MtuBytes, Name, Uid, Value
 
 ClusterId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
 

@@ -284,6 +284,15 @@ def test_a_batch_tells_a_tenant_nothing_of_others(closed: Guarded) -> None:
     assert answer.json["items"][0]["endpoint"]["tenant"] == "shop"
 
 
+def test_many_are_deleted_of_a_tenants_own_only(closed: Guarded) -> None:
+    items = [{"id": name} for name in ("theirs", "mine", "nobody")]
+    answer = closed.send("shop", "POST", "/v1/endpoints:release", {"items": items})
+    theirs, mine, nobody = answer.json["items"]
+    assert (theirs["status"], mine["status"], answer.json["refused"]) == (404, 204, 2)
+    assert theirs["problem"]["detail"].replace("theirs", "nobody") == nobody["problem"]["detail"]
+    assert [each["id"] for each in closed.send("rival", "GET", "/v1/endpoints").json["items"]] == ["theirs"]
+
+
 def test_the_same_idempotency_key_of_two_tenants_makes_two_things(closed: Guarded) -> None:
     key = {"Idempotency-Key": "the-same"}
     one, other = (
