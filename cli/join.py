@@ -27,6 +27,7 @@ from pki.directory import Pair, read_cert, read_identity, read_key
 from pki.join_token import JoinToken
 
 JOIN_PATH = "/v1/join"
+OPTION = "--controller"
 AGAIN = "join anew: polder node join-token NODE, then polder agent join TOKEN here"
 
 
@@ -81,9 +82,7 @@ at_directory = directory_option("/etc/polder", "Where this node's key, certifica
 
 @click.command()
 @click.argument("token")
-@click.option(
-    "--controller", "url", metavar="URL", required=True, help="A controller, such as https://polder:8443."
-)
+@click.option(OPTION, "url", metavar="URL", required=True, help="A controller, such as https://polder:8443.")
 @at_directory
 @click.option(
     "--ca",
@@ -104,8 +103,8 @@ def join(token: str, url: str, directory: Path, ca: Path | None) -> None:
     try:
         typed = token if token != "-" else sys.stdin.readline()  # noqa: S105
         said = JoinToken.parse(typed)
-        server = parse_server(url, "--controller")
-        check_token(server, said.secret, "a join token")
+        server = parse_server(url, OPTION)
+        check_token(server, said.secret, "the join token")
         place = Place(directory)
         _refuse_other(place, said.node)
         _join(said, server, place, ca)
@@ -124,7 +123,7 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
     )
     key = read_key(place.pair.key, AGAIN)
     body = {"node": said.node, "secret": said.secret, "request": request(key)}
-    joined = _ask(ServerLink(server, ca=str(place.ca)), "POST", JOIN_PATH, body)
+    joined = _ask(ServerLink(server, ca=str(place.ca), server_source=OPTION), "POST", JOIN_PATH, body)
     files.write(place.pair.cert, _text(joined, "certificate").encode())
     files.write(place.etcd_ca, _text(joined, "etcd_ca").encode())
     files.write(place.controller, f"{server.url}\n".encode())
@@ -133,7 +132,7 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
 
 def _authority(server: Server, wanted: str) -> bytes:
     """The authority of the controllers, PEM. Raises `Failure` when it is not the wanted one."""
-    pem = _text(_ask(Unverified(server), "GET", JOIN_PATH), "ca").encode()
+    pem = _text(_ask(Unverified(server, server_source=OPTION), "GET", JOIN_PATH), "ca").encode()
     if fingerprint(load_cert(pem)) != wanted:
         raise Failure(
             f"{server.url} is not of the controllers that made this token: its authority is another",
@@ -179,7 +178,7 @@ def _next_steps(place: Place, node: str) -> list[str]:
 
 @click.command()
 @at_directory
-@click.option("--controller", "url", metavar="URL", help="A controller.  [default: the one it joined with]")
+@click.option(OPTION, "url", metavar="URL", help="A controller.  [default: the one it joined with]")
 @click.option(
     "--within-days", metavar="N", type=int, help="Only if the certificate ends within so many days."
 )
@@ -200,7 +199,7 @@ def renew(directory: Path, url: str | None, within_days: int | None) -> None:
             return
         at = url or files.read(place.controller, "name one with --controller").decode().strip()
         body = {"certificate": place.pair.cert.read_text(), "request": request(old.key)}
-        link = ServerLink(parse_server(at, "--controller"), ca=str(place.ca))
+        link = ServerLink(parse_server(at, OPTION), ca=str(place.ca), server_source=OPTION)
         files.write(
             place.pair.cert, _text(_ask(link, "POST", f"{JOIN_PATH}:renew", body), "certificate").encode()
         )

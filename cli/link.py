@@ -69,6 +69,7 @@ class ServerLink:
     ca: str = ""
     """A file of certificates to trust in place of the system's."""
     token_source: str = "POLDER_TOKEN"  # noqa: S105 - where it comes from, not what it is
+    server_source: str = "--server or POLDER_SERVER"
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class ServerLink:
         return Failure(
             f"no controller answers at {self.server.url}: {_why(fault)}",
             code=Exit.UNAVAILABLE,
-            advice="start one with `polder up`, or name another with --server or POLDER_SERVER",
+            advice=f"start one with `polder up`, or name another with {self.server_source}",
         )
 
 

@@ -64,7 +64,7 @@ NODE = Noun(
     document=("name", *(each.field for each in SETTINGS)),
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
     labelled=True,
-    used_by="polder endpoint list",
+    used_by="polder endpoint list --node NAME; polder token list",
     example="node-1",
 )
 

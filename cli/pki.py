@@ -16,7 +16,7 @@ from cli.failure import Failure
 from cli.options import chosen_output, output_option
 from cli.output import Column, field, print_json, print_table
 from pki.certificate import PkiError, alternative_names, common_name, fingerprint
-from pki.directory import CONTROLLER, ETCD, Directory, init, read_cert
+from pki.directory import CONTROLLER, ETCD, Directory, init, read_cert, with_loopback
 
 RENEW_DAYS = 30
 """Renew from then on: time enough for a holiday."""
@@ -88,11 +88,15 @@ def _next_steps(directory: Path, host: str) -> Iterable[str]:
     ]
     yield "  " + " \\\n      ".join(etcd)
     yield f"  polder etcd secure --pki={directory} --etcd=https://{host}:2379"
+    yield "  (umask 077; openssl rand -hex 32 > /etc/polder/tokens)"
     yield (
         f"  polder controller --pki={directory} --etcd=https://{host}:2379 --listen=0.0.0.0:8443 "
         "--token-file=/etc/polder/tokens"
     )
-    yield f"  polder --server=https://{host}:8443 --ca={directory}/ca.pem node join-token NODE"
+    yield f"  export POLDER_SERVER=https://{host}:8443 POLDER_CA={directory}/ca.pem"
+    yield "  export POLDER_TOKEN=$(cat /etc/polder/tokens)"
+    yield "  polder node create node-1 --asn 64511"
+    yield "  polder node join-token node-1"
 
 
 @command.command(epilog=examples("polder pki show", "polder pki show -o json"))
@@ -146,7 +150,7 @@ def _row(path: Path, now: datetime) -> dict[str, Any]:
     "sans",
     multiple=True,
     metavar="NAME|IP",
-    help="A name or address of the server. Repeatable.  [default: those of the certificate that is there]",
+    help="A name or address of the server, beside localhost. Repeatable.  [default: as it is]",
 )
 @_pki_errors
 def issue(name: str, directory: Path, sans: tuple[str, ...]) -> None:
@@ -156,7 +160,7 @@ def issue(name: str, directory: Path, sans: tuple[str, ...]) -> None:
     only. A key that is there is kept. Etcd and Polder's programs take it up by themselves; the REST API of a
     controller shows it from the next start on.
     """
-    pair = Directory.open(directory).issue(name, sans)
+    pair = Directory.open(directory).issue(name, with_loopback(sans) if sans else ())
     ends = read_cert(pair.cert, "").not_valid_after_utc
     click.echo(f"polder: wrote {pair.cert}, good until {ends:%Y-%m-%d}")
     if name == CONTROLLER:

@@ -48,7 +48,7 @@ class Agent(Program):
         from cli import join
 
         tool: click.Command = getattr(join, name)
-        with tool.make_context(f"polder agent {name}", rest, parent=ctx.parent) as inner:
+        with tool.make_context(f"agent {name}", rest, parent=ctx.parent) as inner:
             tool.invoke(inner)
 
 

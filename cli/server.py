@@ -76,7 +76,5 @@ def check_token(server: Server, token: str, source: str = "POLDER_TOKEN") -> Non
         )
     if server.scheme == "http" and not server.loopback:
         raise Failure(
-            f"{source} is set, and {server.url} would carry it unencrypted",
-            code=Exit.USAGE,
-            advice=f"use an https server, or unset {source}",
+            f"{server.url} would carry {source} unencrypted", code=Exit.USAGE, advice="use an https server"
         )

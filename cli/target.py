@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cli.config import Config, Context, config_path, load
-from cli.link import AnyLink, Link, ServerLink
+from cli.link import TIMEOUT_S, AnyLink, Link, ServerLink
 from cli.options import DEFAULT_URL
 from cli.server import Server, parse_servers
 
@@ -36,9 +36,9 @@ class Target:
 
     def link(self, timeout_s: float | None = None) -> Link:
         """The way there. Raises `Failure` (usage) when a server would get the token unencrypted."""
-        wait = {} if timeout_s is None else {"timeout_s": timeout_s}
+        wait_s = TIMEOUT_S if timeout_s is None else timeout_s
         links = [
-            ServerLink(server, self.token, self.ca, token_source=self.token_source, **wait)
+            ServerLink(server, self.token, self.ca, token_source=self.token_source, timeout_s=wait_s)
             for server in self.servers
         ]
         return links[0] if len(links) == 1 else AnyLink(links)

@@ -45,6 +45,10 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
     """
     try:
         lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise TokenFileError(
+            f"there is no {path}; make it: (umask 077; openssl rand -hex 32 > {path})"
+        ) from None
     except OSError as fault:
         raise TokenFileError(f"cannot read {path}: {fault.strerror}") from fault
     tokens = tuple(token for line in lines if (token := line.strip()) and not token.startswith(b"#"))

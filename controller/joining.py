@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller import rights
+from controller import rights, trail
 from controller.problem import Problem, invalid
 from controller.reading import Found, find, put, read
 from pki.certificate import (
@@ -30,7 +31,7 @@ from pki.certificate import (
 )
 from pki.join_token import JoinToken, digest
 from store import keys
-from store.client import Exists, Store
+from store.client import Compare, Exists, Put, Store
 from store.codec import decode
 from store.errors import LeaseExpired, PermissionDenied
 from store.etcd_users import Users
@@ -96,7 +97,7 @@ class Joining:
             expires = self._clock() + timedelta(seconds=ttl_s)
             join = Join(name=node, sha256=digest(token.secret), expires=expires)
             written = put(keys.JOINS, join, node, lease_id=self._store.grant(ttl_s))
-            if self._store.txn((Exists(registered.key),), (written,)).succeeded:
+            if self._write((Exists(registered.key),), written):
                 return token, join
         raise _busy(node)
 
@@ -121,8 +122,8 @@ class Joining:
         certificate = cert_pem(authority.issue(key, name)).decode()
         return Joined(node, issuer.etcd, issuer.etcd_ca, certificate)
 
-    def renew(self, certificate: str, request: str) -> str:
-        """A new certificate for the bearer of one that has not ended, PEM.
+    def renew(self, certificate: str, request: str) -> tuple[str, str]:
+        """The user of a certificate that has not ended, and a new one for its bearer, PEM.
 
         The request proves that its sender has the key; who overhears it and sends it again gets a
         certificate that is of no use without the key.
@@ -142,7 +143,7 @@ class Joining:
         _demand_rights(issuer)
         if old.not_valid_after_utc <= self._clock() or name not in issuer.users.names():
             raise _refused("the certificate has ended, or its node was removed or has joined anew")
-        return cert_pem(authority.issue(key, name)).decode()
+        return name, cert_pem(authority.issue(key, name)).decode()
 
     def expel_if_gone(self, node: str) -> bool:
         """Take the rights of a node that does not exist; whether it does not. Idempotent."""
@@ -171,7 +172,7 @@ class Joining:
             try:
                 exists = Exists(keys.NODES.key(node))
                 marked = put(keys.JOINS, used, node, lease_id=lease_id)
-                if self._store.txn((found.unchanged(), exists), (marked,)).succeeded:
+                if self._write((found.unchanged(), exists), marked):
                     return
             except LeaseExpired:
                 raise _refused() from None
@@ -182,10 +183,21 @@ class Joining:
         item = self._store.get(keys.JOINS.key(node))
         if item is None:
             raise _refused()
+        if (request := trail.current()) is not None:
+            request.saw(item)
         join = decode(Join, item.value, key=item.key)
         if not hmac.compare_digest(digest(secret), join.sha256) or join.expires <= self._clock():
             raise _refused()
         return Found(join, item.key, item.mod_revision), item.lease_id
+
+    def _write(self, compares: Sequence[Compare], op: Put) -> bool:
+        """Write a token, and tell the audit of it. False when a compare did not hold."""
+        written = self._store.txn(compares, (op,))
+        if written.succeeded and (request := trail.current()) is not None:
+            applied: Future[int] = Future()
+            applied.set_result(written.revision)
+            request.writes((op,), applied)
+        return written.succeeded
 
     def _ready(self) -> tuple[Issuer, Authority]:
         if self._issuer is None or self._issuer.authority is None:

@@ -113,10 +113,14 @@ def init(path: Path, sans: Sequence[str]) -> None:
     """
     with files.new_directory(path) as made:
         directory = Directory.create(made)
-        every = tuple(dict.fromkeys((*LOCAL, *sans)))
-        directory.issue(ETCD, every)
-        directory.issue(CONTROLLER, every)
+        directory.issue(ETCD, with_loopback(sans))
+        directory.issue(CONTROLLER, with_loopback(sans))
         directory.issue(ROOT)
+
+
+def with_loopback(sans: Sequence[str]) -> tuple[str, ...]:
+    """The names and addresses of a server, and those under which its own host reaches it."""
+    return tuple(dict.fromkeys((*LOCAL, *sans)))
 
 
 def pair(path: Path, name: str) -> Pair:

@@ -22,6 +22,8 @@ from typing import Any
 
 # No child of ours uses gRPC. Its handlers of fork() stop its threads for each, and can hang.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# The host's own resolver: for a name that has no IPv6 address in /etc/hosts gRPC's own waits for DNS.
+os.environ.setdefault("GRPC_DNS_RESOLVER", "native")
 
 import grpc
 from pyetcd import etcdrpc

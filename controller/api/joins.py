@@ -127,4 +127,6 @@ def join(wanted: JoinRequest) -> Answer:
 )
 def renew(wanted: RenewRequest) -> Answer:
     """Before it ends. The key stays."""
-    return Answer(Renewed(certificate=services().joining.renew(wanted.certificate, wanted.request)))
+    user, certificate = services().joining.renew(wanted.certificate, wanted.request)
+    current().principal = Principal(f"renew:{user}", Role.NODE)
+    return Answer(Renewed(certificate=certificate))

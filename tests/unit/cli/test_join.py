@@ -44,6 +44,13 @@ def test_a_secret_goes_to_no_other_host_in_the_clear(polder: Polder, tmp_path: P
     assert (ran.code, "unencrypted" in ran.err, TOKEN.secret in ran.err) == (2, True, False)
 
 
+def test_it_speaks_of_the_options_that_it_has(polder: Polder, tmp_path: Path) -> None:
+    ran = polder("agent", "join", TOKEN.text, "--controller=http://127.0.0.1:1", f"--dir={tmp_path}")
+    assert (ran.code, "name another with --controller" in ran.err) == (5, True)
+    usage = polder("agent", "join", TOKEN.text)
+    assert (usage.code, "Usage: polder agent join [OPTIONS] TOKEN" in usage.err) == (2, True)
+
+
 def test_an_authority_that_the_token_does_not_name_gets_no_secret(polder: Polder, tmp_path: Path) -> None:
     ca = cert_pem(Authority.create().cert).decode()
     with serving(Reply(200, {"ca": ca})) as canned:

@@ -17,7 +17,9 @@ def test_init_tells_the_next_commands(polder: Polder, tmp_path: Path) -> None:
         "--peer-cert-allowed-cn=etcd",
         f"polder etcd secure --pki={where} --etcd=https://192.0.2.1:2379",
         f"polder controller --pki={where}",
-        "node join-token NODE",
+        "openssl rand -hex 32 > /etc/polder/tokens",
+        f"POLDER_CA={where}/ca.pem",
+        "node join-token node-1",
     ):
         assert words in made.out
     again = polder("pki", "init", "--dir", str(where))
@@ -39,6 +41,10 @@ def test_issue_renews_and_adds(polder: Polder, tmp_path: Path) -> None:
     polder("pki", "init", "--dir", where)
     assert "restart each controller" in polder("pki", "issue", "controller", "--dir", where).out
     assert "restart" not in polder("pki", "issue", "backup", "--dir", where).out
+    assert polder("pki", "issue", "etcd", "--dir", where, "--san", "etcd-9.example.net").code == 0
+    items = json.loads(polder("pki", "show", "--dir", where, "-o", "json").out)["items"]
+    (etcd,) = (item for item in items if item["name"] == "etcd")
+    assert etcd["sans"] == ["localhost", "etcd-9.example.net", "127.0.0.1", "::1"]
     names = [
         item["name"] for item in json.loads(polder("pki", "show", "--dir", where, "-o", "json").out)["items"]
     ]

@@ -112,7 +112,8 @@ def test_a_token_file_has_one_token_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("", "holds no token"), ("# only\n", "no token"), ("short\n", "16"), (None, "read")]
+    ("text", "words"),
+    [("", "holds no token"), ("# only\n", "no token"), ("short\n", "16"), (None, "make it")],
 )
 def test_a_token_file_that_guards_nothing_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
     path = tmp_path / "tokens"

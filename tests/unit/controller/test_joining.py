@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -240,3 +241,20 @@ def test_a_controller_that_cannot_sign_takes_rights_all_the_same(domain: Domain)
     finally:
         unsigned.close()
     assert domain.users.users == {}
+
+
+def test_the_audit_tells_of_invitation_join_and_renewal(
+    domain: Domain, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "audit")
+    key = new_key()
+    token = domain.token()
+    certificate = domain.join(token, request(key)).json["certificate"]
+    domain.send("POST", "/v1/join:renew", {"certificate": certificate, "request": request(key)})
+    invited, joined, renewed = (each.getMessage() for each in caplog.records if each.name == "audit")
+    assert '"joins/node-1":{"before":null,"after":{' in invited
+    assert "who=join:node-1" in joined
+    assert f'"used_by":"{key_hash(key.public_key())}"' in joined
+    assert f"who=renew:{rights.user('node-1', key_hash(key.public_key()))} role=node" in renewed
+    assert token.secret not in caplog.text
+    assert "sha256" not in caplog.text

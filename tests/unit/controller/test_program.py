@@ -55,7 +55,7 @@ def test_an_open_door_is_refused(
     ("options", "words"),
     [
         (["--tls-cert", "cert.pem"], "give both"),
-        (["--token-file", "/nonexistent/tokens"], "cannot read /nonexistent/tokens"),
+        (["--token-file", "/nonexistent/tokens"], "there is no /nonexistent/tokens; make it"),
         (["--etcd", "ftp://x"], "--etcd"),
         (["--rate-limit", "-1"], "--rate-limit"),
         (["--audit-file", "/nonexistent/audit"], "cannot append to /nonexistent/audit"),
