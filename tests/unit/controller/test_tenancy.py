@@ -86,6 +86,20 @@ def test_addresses_of_others_are_not_there_and_neither_are_free_ones(closed: Gua
         assert same_but_for(answer, address, "192.0.2.1") == same_but_for(nothing, "", "")
 
 
+@pytest.mark.parametrize("who", ["shop", "node-1"])
+def test_it_lists_and_reads_the_addresses_of_its_own_endpoints(closed: Guarded, who: str) -> None:
+    for query in ("", "?limit=1", "?pool=default", "?tenant=shop", "?state=assigned"):
+        answer = closed.send(who, "GET", f"/v1/addresses{query}")
+        assert [item["address"] for item in answer.json["items"]] == ["10.64.0.1"]
+        assert "next" not in answer.json
+    for query in ("?pool=theirs-pool", "?tenant=rival", "?node=node-2"):
+        assert closed.send(who, "GET", f"/v1/addresses{query}").json["items"] == []
+    explained = closed.send(who, "GET", "/v1/addresses/10.64.0.1")
+    assert explained.json["endpoint"] == "mine"
+    assert [each for each in SECRETS if each in explained.text] == []
+    assert closed.send(who, "GET", "/v1/addresses:check").status_code == 403
+
+
 def test_a_tenant_sees_the_pools_that_it_may_use(closed: Guarded) -> None:
     pools = closed.send("shop", "GET", "/v1/pools").json["items"]
     assert [pool["name"] for pool in pools] == ["default", "ours"]
