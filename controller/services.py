@@ -18,6 +18,7 @@ from controller.joining import Issuer, Joining
 from controller.metrics import Metrics
 from controller.offloop import OffLoop
 from controller.pulse import Pulse
+from controller.recall import Recalling
 from controller.registry import Registry
 from controller.retire import Retirer
 from controller.tokens import Tokens
@@ -58,7 +59,8 @@ class Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics = Metrics()
         epoch, pulse = Epoch(store), Pulse()
-        committer = Committer(store, observe=metrics.committed, guard=_both(pulse.check, epoch.check))
+        guard = _both(pulse.check, epoch.check)
+        committer = Committer(Recalling(store), observe=metrics.committed, guard=guard)
         direct, store = store, OffLoop(store)
         committer.start()
         bearers = Bearers(store)

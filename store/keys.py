@@ -25,6 +25,7 @@
     restore                             Restore, how the last restored backup was completed
     node/<node>/holding                 Holding, what the node's agent reads from its switch
     leader/<duty>                       who has an elected duty, under its lease
+    recalled/<ticket>                   that a lost transaction must not be applied any more, under a lease
 
 All below `/polder/v1/`. What one node needs of its own is below `node/<node>/`, so that one watch
 brings it and nobody else's. A prefix is written with `-` in place of `/`.
@@ -182,6 +183,11 @@ FINISH = f"{ROOT}restore-finish"
 def leader(duty: str) -> str:
     """The key of an elected duty."""
     return f"{ROOT}leader/{_part(duty)}"
+
+
+def recalled(ticket: str) -> str:
+    """The key whose being there recalls the transactions with a ticket."""
+    return f"{ROOT}recalled/{_part(ticket)}"
 
 
 def node_prefix(node: str) -> str:

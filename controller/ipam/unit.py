@@ -48,14 +48,14 @@ class Batch:
         """Whether the transaction would not be too large with this unit. A lone unit always has room."""
         if not self.units:
             return True
-        # Each tenant's sum takes one of either.
+        # Each tenant's sum takes one of either, and what recalls the transaction one compare.
         sums = len(self._tenants) + (unit.charge is not None and unit.charge.tenant not in self._tenants)
         room = MAX_TXN_OPS - sums
         if self._ops + len(unit.ops) > room:
             return False
-        if len(self._compares) + len(unit.compares) <= room:  # however few of them are shared
+        if len(self._compares) + len(unit.compares) < room:  # however few of them are shared
             return True
-        return len(self._compares.union(unit.compares)) <= room
+        return len(self._compares.union(unit.compares)) < room
 
     def add(self, unit: Unit) -> bool:
         """Take the unit in; False when it meets one that is in, or the transaction would be too large."""

@@ -12,7 +12,7 @@ from tests.history.report import lines
 from tests.history.run import Plan, run
 from tests.history.site import site
 
-CALM_S = 4.0
+CALM_S = 5.0
 """Between two faults: all that they leave behind has to work at full speed too."""
 
 

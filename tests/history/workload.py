@@ -55,7 +55,7 @@ class Workload:
         else:
             name = self.dice.choice(sorted(self._held))
             doing = self.dice.choices(
-                (self._release, self._move, self._relabel, self.client.read), (45, 20, 10, 25)
+                (self._release, self._move, self._relabel, self.client.read), (38, 17, 10, 35)
             )[0]
             doing(name)
 

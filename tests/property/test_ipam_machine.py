@@ -21,10 +21,11 @@ from controller.ipam import blocks
 from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.request import Request
 from controller.ipam.together import PATIENCE, Together
+from controller.ipam.unit import Unit
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
-from store.client import Delete
+from store.client import Delete, Put
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, IPAddress, Node, Pool, Tenant
@@ -508,6 +509,15 @@ class Plan(RuleBasedStateMachine):
         finally:
             self.settle(side)
             self.create_pool(1 - side, pool)
+
+    @rule(side=sides)
+    def what_was_held_arrives(self, side: int) -> None:
+        """After the controller's next write nothing comes of what it had no answer to."""
+        mark = Put(keys.leader("nothing"), b"")
+        assert self.controllers[side].committer.commit(Unit((), (mark,)))
+        before = self.memory.range("").items
+        self.stores[side].arrive()
+        assert self.memory.range("").items == before
 
     @rule(seconds=st.integers(1, 4))
     def wait(self, seconds: int) -> None:

@@ -15,6 +15,7 @@ from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
 from controller.ipam.release import Releaser
 from controller.reading import Found, scan
+from controller.recall import Recalling
 from controller.registry import Registry
 from controller.retire import Retirer
 from store import keys
@@ -26,10 +27,11 @@ from store.model import AddressState, Block, Endpoint, IPNetwork
 LOST_AFTER = "applied, answer lost"
 LOST_BEFORE = "not applied, answer lost"
 LATE = "answer lost, applied after the next request"
+HELD = "answer lost, applied when it arrives"
 REFUSED = "refused"
 Claims = dict[tuple[str, IPNetwork], Block]
 Met = str | Callable[[], None] | None
-FAULTS = (LOST_AFTER, LOST_BEFORE, LATE, REFUSED)
+FAULTS = (LOST_AFTER, LOST_BEFORE, LATE, HELD, REFUSED)
 
 
 class FlakyStore:
@@ -43,6 +45,7 @@ class FlakyStore:
         self.inner = inner
         self.meets: deque[Met] = deque()
         self._late: deque[tuple[Sequence[Compare], Sequence[Op]]] = deque()
+        self._held: deque[tuple[Sequence[Compare], Sequence[Op]]] = deque()
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         fault = self.meets.popleft() if self.meets and ops else None
@@ -56,6 +59,9 @@ class FlakyStore:
         if fault is LATE:
             self._late.append((compares, ops))
             raise Unavailable("late", outcome_unknown=True)
+        if fault is HELD:
+            self._held.append((compares, ops))
+            raise Unavailable("held", outcome_unknown=True)
         result = self.inner.txn(compares, ops)
         self.deliver()
         if fault is LOST_AFTER:
@@ -69,6 +75,11 @@ class FlakyStore:
                 self.inner.txn(*self._late.popleft())
             except LeaseExpired:
                 continue
+
+    def arrive(self) -> None:
+        """What was held for long arrives."""
+        self._late, self._held = self._held, deque()
+        self.deliver()
 
     def get(self, key: str) -> KeyValue | None:
         return self.inner.get(key)
@@ -115,7 +126,7 @@ class Controller:
 
     @classmethod
     def over(cls, store: Store) -> Controller:
-        committer = Committer(store, pauses_s=(0, 0, 0))
+        committer = Committer(Recalling(store), pauses_s=(0, 0, 0))
         committer.start()
         return cls(
             store,

@@ -22,7 +22,7 @@ from store import keys
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
-from tests.support.ipam import REFUSED, Controller, FlakyStore, check
+from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check
 
 
 @dataclass
@@ -74,6 +74,20 @@ def pair() -> Iterator[Pair]:
 
 def move_to(node: str) -> Callable[[Endpoint], Endpoint]:
     return lambda endpoint: endpoint.model_copy(update={"node": node})
+
+
+def test_what_a_hung_member_of_etcd_holds_back_is_not_done_after_all_was_answered(pair: Pair) -> None:
+    """The same request at two controllers: both answered, then the endpoint is deleted."""
+
+    def second_is_first() -> None:
+        assert pair.second.allocator.assign(Request("n1", "a"))[1]
+
+    pair.first.allocator.assign(Request("n1", "other"))
+    pair.store.meets += [HELD, second_is_first]
+    assert not pair.first.allocator.assign(Request("n1", "a"))[1]
+    pair.second.releaser.release("a")
+    pair.store.arrive()
+    assert read(pair.memory, keys.ENDPOINTS, "a") is None
 
 
 def test_the_address_is_taken_by_another_controller(pair: Pair) -> None:

@@ -1,0 +1,51 @@
+"""A transaction whose answer was lost is recalled before anything else is written.
+
+It may be on its way still: in a member of etcd that hangs, in a network that is cut. Whatever is done in its
+place stands in its way only as long as it is there: an endpoint that another attempt made, and that was
+deleted since, would be made again by the late one, and nobody would know of it. So each transaction compares
+that its ticket is not recalled, and who has lost an answer recalls the ticket, by a key of that name, and
+takes another. From then on the lost transaction has been applied or never will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from secrets import token_hex
+
+from store import keys
+from store.client import Absent, Compare, Op, Put, Store, TxnResult
+from store.errors import Unavailable
+
+KEPT_S = 3600
+"""How long a ticket stays recalled: much longer than anything is on its way."""
+
+
+class Recalling:
+    """The Store protocol over another store. A transaction takes one compare less. For one thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.get, self.get_many, self.range, self.watch = store.get, store.get_many, store.range, store.watch
+        self.grant, self.keep_alive, self.revoke = store.grant, store.keep_alive, store.revoke
+        self.compact, self.cluster_id, self.close = store.compact, store.cluster_id, store.close
+        self._ticket = Absent(keys.recalled(token_hex(16)))
+        self._lost = False
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        """See `Store.txn`."""
+        if self._lost:
+            self._recall()
+        try:
+            return self._store.txn((*compares, self._ticket), ops)
+        except Unavailable as fault:
+            self._lost = fault.outcome_unknown
+            raise
+
+    def _recall(self) -> None:
+        try:
+            self._store.txn((), (Put(self._ticket.key, b"", self._store.grant(KEPT_S)),))
+        except Unavailable as fault:
+            # Whether it is recalled matters to nobody: what is to be written now is not.
+            raise Unavailable(str(fault)) from fault
+        self._ticket = Absent(keys.recalled(token_hex(16)))
+        self._lost = False
