@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from cli.change import add_set
 from cli.completion import names_of
 from cli.example import examples
-from cli.failure import Failure
+from cli.failure import Exit, Failure
 from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
-from cli.rest import Json, call
+from cli.rest import Json, call, place
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.setting import Labelling
@@ -22,6 +22,10 @@ from cli.setting import Labelling
 POLL_S = 0.1
 RELEASE_S = 60.0
 """How long a node may take to withdraw and clean up."""
+
+ACCEPTED, NOT_FOUND = 202, 404
+AT_ONCE = 1000
+"""Endpoints in one request."""
 
 ENDPOINT = Noun(
     "endpoint",
@@ -53,6 +57,14 @@ ENDPOINT = Noun(
 )
 
 FAMILIES = {"ipv4": ["ipv4"], "ipv6": ["ipv6"], "dual": ["ipv4", "ipv6"]}
+
+
+def _each_not_empty(
+    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in names:
+        not_empty(context, parameter, name)
+    return names
 
 
 @click.group()
@@ -157,10 +169,21 @@ add_set(
 
 
 @command.command(
-    short_help="Delete an endpoint and release its address.",
-    epilog=examples("polder endpoint delete web-1", "polder endpoint delete web-1 --no-wait"),
+    short_help="Delete endpoints and release their addresses.",
+    epilog=examples(
+        "polder endpoint delete web-1",
+        "polder endpoint delete web-1 web-2 web-3",
+        "polder endpoint delete web-1 --no-wait",
+    ),
 )
-@name_argument(ENDPOINT)
+@click.argument(
+    "names",
+    metavar="ID...",
+    nargs=-1,
+    required=True,
+    callback=_each_not_empty,
+    shell_complete=names_of(ENDPOINT.plural, ENDPOINT.key),
+)
 @click.option(
     "--wait/--no-wait",
     default=True,
@@ -175,14 +198,50 @@ add_set(
     help="How long to wait.",
 )
 @takes_session
-def delete(session: Session, name: str, wait: bool, timeout_s: float) -> None:
-    """Delete an endpoint: its routes are withdrawn, then its address is released."""
-    if wait:
-        release(session, name, timeout_s)
-        session.print_done("deleted", endpoint=name)
-        return
-    answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
-    session.print_done("releasing" if answer.status == 202 else "deleted", endpoint=name)
+def delete(session: Session, names: tuple[str, ...], wait: bool, timeout_s: float) -> None:
+    """Delete endpoints: their routes are withdrawn, then their addresses are released.
+
+    Several are deleted in one request. One that cannot be is told of when the others are done.
+    """
+    if len(names) > 1:
+        _delete_many(session, list(dict.fromkeys(names)), timeout_s if wait else None)
+    elif wait:
+        release(session, names[0], timeout_s)
+        session.print_done("deleted", endpoint=names[0])
+    else:
+        answer = session.request("DELETE", ENDPOINT.path(names[0]), advice=ENDPOINT.missing())
+        session.print_done("releasing" if answer.status == 202 else "deleted", endpoint=names[0])
+
+
+def _delete_many(session: Session, names: Sequence[str], timeout_s: float | None) -> None:
+    """Delete them and wait until they are gone, unless there is no time to wait for."""
+    deadline = time.monotonic() + (timeout_s or 0)
+    stay: dict[str, Json] = {}
+    for name, outcome in _released(session, names):
+        if "problem" in outcome:
+            stay[name] = outcome["problem"]
+            continue
+        if outcome["status"] == ACCEPTED and timeout_s is not None:
+            _await(session, name, deadline, timeout_s)
+        waits = outcome["status"] == ACCEPTED and timeout_s is None
+        session.print_done("releasing" if waits else "deleted", endpoint=name)
+    if stay:
+        name, problem = next(iter(stay.items()))
+        unknown = all(each["status"] == NOT_FOUND for each in stay.values())
+        raise Failure(
+            f"{len(stay)} of {len(names)} were not deleted; {name}: {problem['detail']}",
+            code=Exit.NOT_FOUND if unknown else Exit.FAILED,
+            advice=ENDPOINT.missing()[NOT_FOUND],
+        )
+
+
+def _released(session: Session, names: Sequence[str]) -> Iterator[tuple[str, Json]]:
+    """What became of each."""
+    for start in range(0, len(names), AT_ONCE):
+        part = names[start : start + AT_ONCE]
+        body = {"items": [{"id": name} for name in part]}
+        answer = session.item("POST", f"{place('endpoints')}:release", body)
+        yield from zip(part, answer["items"], strict=True)
 
 
 def release(session: Session, name: str, timeout_s: float = RELEASE_S) -> None:
@@ -192,8 +251,12 @@ def release(session: Session, name: str, timeout_s: float = RELEASE_S) -> None:
         Failure: there is none, or it is not gone after `timeout_s`; the release then goes on by itself.
     """
     answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
-    deadline = time.monotonic() + timeout_s
-    while answer.status == 202 and not _gone(session, name):
+    if answer.status == 202:
+        _await(session, name, time.monotonic() + timeout_s, timeout_s)
+
+
+def _await(session: Session, name: str, deadline: float, timeout_s: float) -> None:
+    while not _gone(session, name):
         if time.monotonic() >= deadline:
             raise Failure(
                 f"endpoint {name} is still being released after {timeout_s:g} s: "

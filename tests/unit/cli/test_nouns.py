@@ -265,6 +265,34 @@ def test_delete_of_an_endpoint_need_not_wait(polder: Polder) -> None:
     assert len(canned.asked) == 1
 
 
+def test_several_endpoints_are_deleted_in_one_request(polder: Polder) -> None:
+    outcomes = [
+        {"status": 204},
+        {"status": 202, "endpoint": ENDPOINT | {"state": "releasing"}},
+        {"status": 404, "problem": {"status": 404, "detail": "there is no endpoint 'c'"}},
+    ]
+    with serving(Reply(200, {"items": outcomes, "refused": 1}), Reply(404)) as canned:
+        ran = polder("endpoint", "delete", "a", "b", "a", "c", "--server", canned.url)
+    assert (ran.code, ran.out) == (3, "endpoint a deleted\nendpoint b deleted\n")
+    assert "1 of 3 were not deleted; c: there is no endpoint 'c'" in ran.err
+    assert [(asked.method, asked.target) for asked in canned.asked] == [
+        ("POST", "/v1/endpoints:release"),
+        ("GET", "/v1/endpoints/b"),
+    ]
+    assert canned.asked[0].body == {"items": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
+
+
+def test_several_endpoints_need_not_be_waited_for(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [{"status": 202}, {"status": 204}], "refused": 0})) as canned:
+        ran = polder("endpoint", "delete", "a", "b", "--no-wait", "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "endpoint a releasing\nendpoint b deleted\n")
+    assert len(canned.asked) == 1
+
+
+def test_no_name_of_several_may_be_empty(polder: Polder) -> None:
+    assert polder("endpoint", "delete", "a", "").code == 2
+
+
 def test_a_release_that_takes_too_long_says_where_to_look(polder: Polder) -> None:
     with serving(Reply(202), Reply(200, ENDPOINT | {"state": "releasing"})) as canned:
         ran = polder("endpoint", "delete", "web-1", "--timeout-s", "0", "--server", canned.url)
