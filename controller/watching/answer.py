@@ -39,6 +39,8 @@ STREAM_BYTES = 8 << 20
 """Likewise after so much behind the list: what a client that reads nothing costs at the most."""
 
 DEFAULT_WAIT_S = 30
+LOOK_S = 1.0
+"""A poll waits so long at the least: the watch that it began must have time to tell what is past."""
 
 WATCH = Parameter(
     "watch",
@@ -55,7 +57,7 @@ SINCE = Parameter(
 )
 WAIT_S = Parameter(
     "wait_s",
-    f"with `watch=poll`: seconds to wait for a change, {DEFAULT_WAIT_S} when not given",
+    f"with `watch=poll`: seconds to wait for a change, {DEFAULT_WAIT_S} when not given; 0 counts as 1",
     {"type": "integer", "minimum": 0, "maximum": 60, "default": DEFAULT_WAIT_S},
     example="30",
 )
@@ -116,7 +118,7 @@ def _poll(watch: _Watch) -> Answer:
     if watch.place is None:
         raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
     subscription = watch.hub.subscribe(watch.place, watch.wanted)
-    told = subscription.take(wait_s)
+    told = subscription.take(max(wait_s, LOOK_S))
     if not principal().lasts():
         raise Problem("unauthorized", "this token ended while it waited")
     watch.hub.leave(subscription)

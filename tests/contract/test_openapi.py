@@ -71,6 +71,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Application, Store]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watching, "STREAM_S", 0.02)
         patch.setattr(watching, "HEARTBEAT_S", 0.01)
+        patch.setattr(watching, "LOOK_S", 0.01)
         yield app, store
     parts.close()
     store.close()

@@ -134,6 +134,16 @@ def test_a_poll_answers_as_soon_as_something_changes(plant: Api) -> None:
     assert poll(plant, "/v1/pools", told["revision"], 0) == {"items": [], "revision": told["revision"]}
 
 
+def test_a_poll_that_does_not_wait_tells_what_is_past(plant: Api) -> None:
+    """Also the first one, for which the store has to be asked."""
+    since = plant.get("/v1/pools")["revision"]
+    for number in (3, 4):
+        plant.send("PATCH", "/v1/pools/default", {"cooldown_s": number})
+    told = poll(plant, "/v1/pools", since, 0)
+    assert told["items"][0]["item"]["cooldown_s"] == 3
+    assert told["revision"] > since
+
+
 def test_filters_hold_for_watches_and_what_leaves_them_is_told_as_deleted(plant: Api) -> None:
     with stream(plant, "/v1/endpoints?watch=sse&node=node-1") as events:
         events.next()
