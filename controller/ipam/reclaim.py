@@ -95,13 +95,12 @@ class Reclaimer:
             unit, ends = self._plan(endpoint, holdings, others)
             if unit is not None:
                 window.submit(unit, endpoint if ends else None)
+        if below.said:
+            # Nobody is there to take back what the node said. It goes with the last of its endpoints.
+            window.submit(Unit((), tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID)), None)
         ended = [endpoint for endpoint in window.drain() if endpoint is not None]
         if window.lease_expired:
             self._cooldowns.forget()
-        if below.said:
-            # Nobody is there to take back what the node said.
-            sweep = tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID)
-            committer.commit(Unit(gone.proof(), sweep))
         _tell(gone.name, ended)
         return ended
 
