@@ -101,7 +101,7 @@ class Management:
         self.etcd.start()
         for member in self.etcd:
             self._ledger.process(member.pid)
-        self.hosts[0].run(*commands.command_line("etcd", "secure", *self._shared(0)))
+        self.hosts[0].run(*commands.command_line("etcd", "secure", *self._shared(0)), timeout_s=60)
         for controller in self.controllers:
             controller.launch()
 

@@ -120,7 +120,8 @@ class Polder:
         self.controllers[first].wait_ready()
         token = self.apis[first].do("POST", f"/v1/nodes/{node}:join-token", {})["token"]
         at = (f"--controller={self.management.urls[first]}", f"--dir={self._config(node).parent}")
-        self._fabric.hosts[node].run(*commands.command_line("agent", "join", "-", *at), stdin=token)
+        join = commands.command_line("agent", "join", "-", *at)
+        self._fabric.hosts[node].run(*join, stdin=token, timeout_s=60)
         self.agents[node].launch()
         self.speakers[node].launch()
 
