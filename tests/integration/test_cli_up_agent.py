@@ -15,7 +15,7 @@ from lab.wait import wait_until
 from tests.support.ovs import OpenVSwitch, open_vswitch
 from tests.support.polder_up import POLDER, Up
 
-pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "ovsdb-server", "ip", "ping")
+pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "ovsdb-server", "ip", "ping", "curl")
 
 
 @pytest.fixture
@@ -48,14 +48,22 @@ def endpoint(switch: OpenVSwitch, up: Up) -> dict[str, object]:
     return dict(json.loads(typed(switch, up, "endpoint", "get", "web-1", "-o", "json")))
 
 
+def told(switch: OpenVSwitch, up: Up, since: int) -> list[bool]:
+    """Whether the endpoint was ready at each change that a watch tells of since a revision."""
+    url = f"{up.url}/v1/endpoints?watch=poll&since={since}&wait_s=10"
+    return [each["item"]["ready"] for each in json.loads(switch.run("curl", "-sf", url))["items"]]
+
+
 def test_a_container_answers_through_every_stop_and_start(switch: OpenVSwitch, web: str) -> None:
     with start(switch) as up:
         typed(switch, up, "pool", "create", "default", "--cidr", "10.64.0.0/16", "--cooldown-s", "0")
         typed(switch, up, "endpoint", "create", "web-1", "--node", "here")
+        revision = json.loads(switch.run("curl", "-sf", f"{up.url}/v1/endpoints"))["revision"]
         socket = str(switch.directory / "run" / "agent.sock")
         typed(switch, up, "attach", "web-1", "--netns", web, "--socket", socket)
         switch.run("ping", "-c1", "-W2", "10.64.0.1")
         assert endpoint(switch, up)["ready"] is True
+        wait_until(lambda: any(told(switch, up, revision)), 30, "a watch to tell that it is ready")
         assert "here" in typed(switch, up, "node", "list")
         assert up.stop() == 0
     switch.run("ping", "-c1", "-W2", "10.64.0.1")
