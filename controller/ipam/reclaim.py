@@ -2,8 +2,8 @@
 
 Every transaction proves that the node is still gone (`controller.ipam.gone`), and is one that a release
 would make: addresses cool down, counts go down, exceptions go. Endpoints are read below the node and their
-addresses block by block, and ended some forty to a transaction. What the node said of itself goes last;
-a crash before leaves words without an endpoint, which the next pass removes.
+addresses block by block, and ended some forty to a transaction. What the node said of itself goes last,
+with the last of them: a node that comes back in the middle has its word for every endpoint that is left.
 
 An endpoint that a living node holds still, because it moved away from there, is only marked: it ends when
 that node has let go.
@@ -95,10 +95,10 @@ class Reclaimer:
             unit, ends = self._plan(endpoint, holdings, others)
             if unit is not None:
                 window.submit(unit, endpoint if ends else None)
-        if below.said:
-            # Nobody is there to take back what the node said. It goes with the last of its endpoints.
-            window.submit(Unit((), tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID)), None)
-        ended = [endpoint for endpoint in window.drain() if endpoint is not None]
+        # Nobody is there to take back what the node said.
+        sweep = Unit((), tuple(DeletePrefix(kind.prefix(gone.name)) for kind in SAID))
+        applied = window.drain((sweep, None) if below.said else None)
+        ended = [endpoint for endpoint in applied if endpoint is not None]
         if window.lease_expired:
             self._cooldowns.forget()
         _tell(gone.name, ended)

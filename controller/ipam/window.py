@@ -64,13 +64,25 @@ class Window(Generic[T]):
             load = self._loads[tenant] = _Load()
         load.add(unit, stands_for)
 
-    def drain(self) -> list[T]:
-        """Wait for all; returns what was applied since the last time. Raises what the committer does."""
-        for load in self._loads.values():
-            self._send(load)
+    def drain(self, last: tuple[Unit, T] | None = None) -> list[T]:
+        """Wait for all; returns what was applied since the time before. Raises what the committer does.
+
+        `last` is committed when all others are settled, save those that share its transaction.
+        """
+        *loads, final = self._loads.values() or (_Load[T](),)
         self._loads = {}
-        while self._under_way:
-            self._settle()
+        for load in loads:
+            self._send(load)
+        if last is not None:
+            self._settle_all()
+            if not self._has_room(final, last[0]):
+                self._send(final)
+                self._settle_all()
+                final = _Load()
+            final.add(*last)
+        if final.parts:
+            self._send(final)
+        self._settle_all()
         applied, self._applied = self._applied, []
         return applied
 
@@ -88,6 +100,10 @@ class Window(Generic[T]):
         """One unit that does what all of these do. A compare that is made twice does no harm."""
         compares = chain(self._proof, *(unit.compares for unit in units))
         return Unit(tuple(compares), tuple(chain(*(unit.ops for unit in units))), _total(units))
+
+    def _settle_all(self) -> None:
+        while self._under_way:
+            self._settle()
 
     def _settle(self) -> None:
         future, parts = self._under_way.popleft()

@@ -168,6 +168,26 @@ def test_a_node_that_comes_back_in_the_middle_is_not_robbed(
     check(store)
 
 
+@pytest.mark.parametrize("transactions", range(5))
+def test_a_node_that_comes_back_in_the_middle_has_its_word_for_all_that_is_left(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time, transactions: int
+) -> None:
+    for name in ("blue", "red"):
+        store.txn([], [put(keys.TENANTS, Tenant(name=name), name)])
+    for number in range(60):
+        request = Request("n1", f"e{number}", tenant=(None, "blue", "red")[number % 3])
+        attach(store, controller.allocator.assign(request)[0], "n1")
+    lose(duty, store, clock, "n1")
+    gone = duty.roll.call()
+    store.meets.extend([None] * transactions)
+    store.meets.append(lambda: rise(store.inner, "n1"))
+    ended = duty.take(gone)
+    left = {each.id for each in scan(store, keys.ENDPOINTS).values}
+    assert len(left) == 60 - len(ended)
+    assert {each.endpoint for each in scan(store, keys.ATTACHMENTS, "n1").values} >= left
+    check(store)
+
+
 def test_what_was_being_released_on_a_node_that_is_gone_ends(
     store: FlakyStore, controller: Controller, duty: Duty, clock: Time
 ) -> None:
