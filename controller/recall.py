@@ -43,7 +43,8 @@ class Recalling:
 
     def _recall(self) -> None:
         try:
-            self._store.txn((), (Put(self._ticket.key, b"", self._store.grant(KEPT_S)),))
+            # When the key is there already an attempt to recall it was done whose answer was lost.
+            self._store.txn((self._ticket,), (Put(self._ticket.key, b"", self._store.grant(KEPT_S)),))
         except Unavailable as fault:
             # Whether it is recalled matters to nobody: what is to be written now is not.
             raise Unavailable(str(fault)) from fault
