@@ -112,6 +112,12 @@ class World:
         self.nodes = {name: SimNode(self, name) for name in names}
 
 
+class Sure:
+    """What an attach asks of the agent's knowledge: that no backup was restored."""
+
+    waits_for = ""
+
+
 class SimNode:
     """One node: devices, network namespaces and speaker that stay, and an agent that dies and comes back."""
 
@@ -232,7 +238,7 @@ class SimNode:
             node=self.name,
             boot_id=BOOT,
             store=self.store,
-            knowledge=None,  # type: ignore[arg-type]
+            knowledge=Sure(),  # type: ignore[arg-type]
             wants=self.wants,
             wake=lambda: None,
             recheck=lambda: None,
