@@ -19,6 +19,7 @@ check: setup
 	$(BIN)/pytest -q -n auto tests/unit tests/property
 
 test: check
+	$(BIN)/pytest -q --hypothesis-profile=thorough tests/property/test_*_machine.py
 	$(BIN)/pytest -q tests/contract tests/integration tests/fault
 
 demo: setup

@@ -13,7 +13,9 @@ import pytest
 pytest_plugins = ["tests.support.labs"]
 
 # A busy machine is no failure; what CI tries is the same each time, what a developer tries is not.
-hypothesis.settings.register_profile("polder", deadline=None, derandomize=bool(os.environ.get("CI")))
+SAME = bool(os.environ.get("CI"))
+hypothesis.settings.register_profile("polder", deadline=None, derandomize=SAME)
+hypothesis.settings.register_profile("thorough", deadline=None, derandomize=SAME, max_examples=400)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=4000)
 hypothesis.settings.load_profile("polder")
 
