@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from controller import trail
@@ -41,7 +42,13 @@ class Found(Generic[V]):
 
     def unchanged(self) -> Unchanged:
         """The compare that holds while the stored value is still this one."""
-        return Unchanged(self.key, self.mod_revision)
+        return _unchanged(self.key, self.mod_revision)
+
+
+@lru_cache(maxsize=1 << 12)
+def _unchanged(key: str, mod_revision: int) -> Unchanged:
+    # The same object for the same thing: a transaction compares once what many of its units do.
+    return Unchanged(key, mod_revision)
 
 
 @dataclass(frozen=True, slots=True)

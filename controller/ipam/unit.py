@@ -58,9 +58,7 @@ class Batch:
         return len(self._compares.union(unit.compares)) < room
 
     def add(self, unit: Unit) -> bool:
-        """Take the unit in; False when it meets one that is in, or the transaction would be too large."""
-        if not self.has_room(unit):
-            return False
+        """Take in a unit that there is room for; False when it meets one that is in."""
         written, touched, prefixes = _footprint(unit)
         if self.units and self._meets(written, touched, prefixes):
             return False
