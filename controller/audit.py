@@ -133,13 +133,11 @@ class Auditor:
             "path": exchange.path[:LONGEST_PATH],
             "status": status,
         }
-        told = _changes(changes)
         if logged:
-            cut = told if len(told) <= LONGEST_LINE else f"{told[:LONGEST_LINE]}... ({len(changes)} in all)"
-            log.info(LINE, {**line, "path": json.dumps(line["path"]), "changes": cut})
+            log.info(LINE, {**line, "path": json.dumps(line["path"]), "changes": _cut(changes)})
         if self._file is not None:
             line["time"] = self._clock().isoformat()
-            self._file.append(f'{json.dumps(line)[:-1]}, "changes": {told}}}')
+            self._file.append(f'{json.dumps(line)[:-1]}, "changes": {{{",".join(_told(changes))}}}}}')
 
 
 def request_id(given: str | None) -> str:
@@ -149,8 +147,14 @@ def request_id(given: str | None) -> str:
     return unique()[:16]
 
 
-def _changes(changes: dict[str, Change]) -> str:
-    return "{" + ",".join(_told(changes)) + "}"
+def _cut(changes: dict[str, Change]) -> str:
+    """The changes, or as many as a line of the log has room for."""
+    text = ""
+    for told in _told(changes):
+        text += f",{told}" if text else told
+        if len(text) > LONGEST_LINE:
+            return f"{{{text[:LONGEST_LINE]}... ({len(changes)} in all)"
+    return f"{{{text}}}"
 
 
 def _told(changes: dict[str, Change]) -> Iterator[str]:

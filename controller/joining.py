@@ -11,12 +11,12 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller import rights, trail
 from controller.problem import Problem, invalid
+from controller.promise import Promise
 from controller.reading import Found, find, put, read
 from pki.certificate import (
     Authority,
@@ -194,7 +194,7 @@ class Joining:
         """Write a token, and tell the audit of it. False when a compare did not hold."""
         written = self._store.txn(compares, (op,))
         if written.succeeded and (request := trail.current()) is not None:
-            applied: Future[int] = Future()
+            applied: Promise[int] = Promise()
             applied.set_result(written.revision)
             request.writes((op,), applied)
         return written.succeeded

@@ -71,9 +71,9 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def assigned(self, pool: str) -> None:
-        """An address of the pool was assigned."""
-        self._assigned.labels(pool).inc()
+    def assigned(self, pool: str, addresses: int = 1) -> None:
+        """So many addresses of the pool were assigned."""
+        self._assigned.labels(pool).inc(addresses)
 
     def committed(self, units: int) -> None:
         """A transaction of so many units was applied."""

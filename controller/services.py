@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +25,9 @@ from controller.tokens import Tokens
 from controller.watching.hubs import Hubs
 from store.client import Store
 
+COMMITTERS = 3
+"""More bring nothing: three keep etcd busy while Python prepares what comes next."""
+
 
 def utc_now() -> datetime:
     """The time of day, in UTC."""
@@ -43,6 +46,8 @@ class Services:
     epoch: Epoch
     pulse: Pulse
     committer: Committer
+    """The first of them, for all but batches."""
+    committers: Sequence[Committer]
     registry: Registry
     allocator: Allocator
     releaser: Releaser
@@ -60,9 +65,13 @@ class Services:
         metrics = Metrics()
         epoch, pulse = Epoch(store), Pulse()
         guard = _both(pulse.check, epoch.check)
-        committer = Committer(Recalling(store), observe=metrics.committed, guard=guard)
+        committers = [
+            Committer(Recalling(store), observe=metrics.committed, guard=guard) for _ in range(COMMITTERS)
+        ]
+        committer = committers[0]
         direct, store = store, OffLoop(store)
-        committer.start()
+        for each in committers:
+            each.start()
         bearers = Bearers(store)
         bearers.start()
         return cls(
@@ -74,8 +83,9 @@ class Services:
             epoch=epoch,
             pulse=pulse,
             committer=committer,
+            committers=committers,
             registry=Registry(store, committer),
-            allocator=Allocator(store, committer, clock),
+            allocator=Allocator(store, committers, clock),
             releaser=Releaser(store, committer, clock),
             mover=Mover(store, committer),
             retirer=Retirer(store, committer),
@@ -87,7 +97,8 @@ class Services:
     def close(self) -> None:
         """End every watch, and finish what is queued for the store. Idempotent."""
         self.hubs.close()
-        self.committer.close()
+        for each in self.committers:
+            each.close()
         self.bearers.stop()
         self.pulse.stop()
 

@@ -7,9 +7,9 @@ the request read, so what was read last of a key is what stood there.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import Future
 from contextvars import ContextVar
 
+from controller.promise import Promise
 from store import keys
 from store.client import Delete, KeyValue, Op, Put
 
@@ -36,13 +36,13 @@ class Trail:
 
     def __init__(self) -> None:
         self._read: dict[str, bytes] = {}
-        self._writes: list[tuple[Future[int], str, Change]] = []
+        self._writes: list[tuple[Promise[int], str, Change]] = []
 
     def saw(self, item: KeyValue) -> None:
         """The request read this."""
         self._read[item.key] = item.value
 
-    def writes(self, ops: Iterable[Op], applied: Future[int]) -> None:
+    def writes(self, ops: Iterable[Op], applied: Promise[int]) -> None:
         """The request does this, if `applied` will say so."""
         for op in ops:
             if isinstance(op, Put | Delete) and op.key.startswith(NOUNS):

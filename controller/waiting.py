@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
+from controller.promise import Promise
+
 T = TypeVar("T")
 
 
@@ -79,7 +81,7 @@ class _Stack(greenlet):  # type: ignore[misc]
         self.ended: asyncio.Future[None] | None = None
 
 
-def wait(future: Future[T], timeout_s: float | None = None) -> T:
+def wait(future: Future[T] | Promise[T], timeout_s: float | None = None) -> T:
     """The result of a future. Blocking for the caller, and for nobody else in the thread of a loop.
 
     Raises:

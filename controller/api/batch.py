@@ -6,6 +6,7 @@ each item, and with `atomic` one that is refused leaves none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -140,7 +141,8 @@ def _refuse_any(outcomes: Sequence[Outcome]) -> None:
 def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
     old = [each[0] for each in outcomes if not isinstance(each, Problem) and not each[1]]
     shown = {each.id: each.model_dump_json() for each in views(parts.store, old)} if old else {}
-    texts = []
+    texts: list[str] = []
+    pools: list[str] = []
     for each in outcomes:
         if isinstance(each, Problem):
             texts.append(f'{{"status":{each.status},"problem":{each.body().rstrip()}}}')
@@ -148,7 +150,9 @@ def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
         endpoint, new = each
         text = new_text(endpoint) if new else shown[endpoint.id]
         texts.append(f'{{"status":{201 if new else 200},"endpoint":{text}}}')
-        for pool in endpoint.pools if new else ():
-            parts.metrics.assigned(pool)
+        if new:
+            pools.extend(endpoint.pools)
+    for pool, addresses in Counter(pools).items():
+        parts.metrics.assigned(pool, addresses)
     refused = sum(isinstance(each, Problem) for each in outcomes)
     return f'{{"items":[{",".join(texts)}],"refused":{refused}}}'

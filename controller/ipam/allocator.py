@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
@@ -27,6 +27,7 @@ from controller.ipam.request import Request
 from controller.ipam.tally import OverQuota
 from controller.ipam.together import Together
 from controller.problem import Problem
+from controller.promise import Promise
 from controller.reading import Found
 from controller.unique import unique
 from controller.waiting import wait
@@ -74,12 +75,14 @@ class _Round:
 class Allocator:
     """Assigns addresses. Safe to call from many threads, and from many controllers at once."""
 
-    def __init__(self, store: Store, committer: Committer, clock: Clock) -> None:
+    def __init__(self, store: Store, committers: Sequence[Committer], clock: Clock) -> None:
+        """The first of the `committers` takes what few ask for; the parts of a batch go to all in turn."""
         self._store = store
-        self._committer = committer
+        self._committer = committers[0]
+        self._lanes = cycle(committers)
         self._known = Known(store)
-        self._drafter = Drafter(store, committer, clock)
-        self._together = Together(store, committer, clock)
+        self._drafter = Drafter(store, self._committer, clock)
+        self._together = Together(store, self._committer, clock)
 
     def assign(self, request: Request) -> tuple[Endpoint, bool]:
         """The endpoint of a request, and whether it is new. Blocking.
@@ -145,7 +148,7 @@ class Allocator:
 
     def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
         """Try once for each job. A refusal on what was read before the request came does not count."""
-        under_way: list[tuple[_Job, Draft, Future[int]]] = []
+        under_way: list[tuple[_Job, Draft, Promise[int]]] = []
         guards = () if pending is None else (pending.unchanged(),)
         turn = _Round(known, guards)
         for job in jobs:
@@ -189,11 +192,11 @@ class Allocator:
                 job.answer = _failed(job, fault)
         return drafted
 
-    def _submit(self, drafted: Sequence[tuple[_Job, Draft]]) -> list[tuple[_Job, Draft, Future[int]]]:
+    def _submit(self, drafted: Sequence[tuple[_Job, Draft]]) -> list[tuple[_Job, Draft, Promise[int]]]:
         for job, _ in drafted:
             job.tried = True
         try:
-            futures = self._committer.submit_all([draft.unit for _, draft in drafted])
+            futures = self._lane(drafted).submit_all([draft.unit for _, draft in drafted])
         except Unavailable as fault:
             for job, draft in drafted:
                 draft.put_back()
@@ -201,7 +204,14 @@ class Allocator:
             return []
         return [(job, draft, future) for (job, draft), future in zip(drafted, futures, strict=True)]
 
-    def _collect(self, job: _Job, draft: Draft, future: Future[int]) -> None:
+    def _lane(self, drafted: Sequence[tuple[_Job, Draft]]) -> Committer:
+        """Who commits these. While etcd writes what one committer sent, the next prepares its own."""
+        # A few share the transaction of others; and two committers would vie for the sum of a tenant.
+        if len(drafted) < CHUNK or any(draft.unit.charge is not None for _, draft in drafted):
+            return self._committer
+        return next(self._lanes)
+
+    def _collect(self, job: _Job, draft: Draft, future: Promise[int]) -> None:
         try:
             applied = wait(future)
         except OverQuota as over:

@@ -25,12 +25,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 
 from controller import trail
 from controller.ipam.tally import Account, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, merged
+from controller.promise import Promise
 from controller.waiting import wait
 from store.client import Store
 from store.errors import Invalid, LeaseExpired, Restored, StoreError, Unavailable
@@ -57,7 +57,7 @@ class _Item:
     """A unit that is to be applied."""
 
     unit: Unit
-    future: Future[int]
+    future: Promise[int]
     since: float
     """When it was queued."""
 
@@ -106,11 +106,11 @@ class Committer:
         """Apply one unit. Blocking until the store has answered; see `submit`."""
         return wait(self.submit(unit))
 
-    def submit(self, unit: Unit) -> Future[int]:
+    def submit(self, unit: Unit) -> Promise[int]:
         """Queue one unit; see `submit_all`."""
         return self.submit_all([unit])[0]
 
-    def submit_all(self, units: Sequence[Unit]) -> list[Future[int]]:
+    def submit_all(self, units: Sequence[Unit]) -> list[Promise[int]]:
         """Queue units, each to be applied on its own account. What their futures give:
 
         Returns:
@@ -123,7 +123,7 @@ class Committer:
             OverQuota: it would break a limit of its charge, as far as is known here; see `confirm`.
         """
         now = self._monotonic()
-        items = [_Item(unit, Future(), now) for unit in units]
+        items = [_Item(unit, Promise(), now) for unit in units]
         with self._entry:  # so that nothing is queued behind the mark that ends the thread
             if self._stopping.is_set():
                 raise Unavailable("the controller is stopping")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeVar
@@ -18,6 +17,7 @@ from typing import Generic, TypeVar
 from controller.ipam.committer import Committer
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
+from controller.promise import Promise
 from store.client import Compare
 from store.errors import LeaseExpired
 
@@ -50,7 +50,7 @@ class Window(Generic[T]):
         self._committer = committer
         self._proof = proof
         self._loads: dict[str | None, _Load[T]] = {}
-        self._under_way: deque[tuple[Future[int], list[tuple[Unit, T]]]] = deque()
+        self._under_way: deque[tuple[Promise[int], list[tuple[Unit, T]]]] = deque()
         self._applied: list[T] = []
         self.lease_expired = False
         """A unit was refused because its lease had ended."""
@@ -113,7 +113,7 @@ class Window(Generic[T]):
             alone = [(self._committer.submit(self._whole([unit])), stands_for) for unit, stands_for in parts]
             self._applied.extend(stands_for for each, stands_for in alone if self._holds(each))
 
-    def _holds(self, future: Future[int]) -> bool:
+    def _holds(self, future: Promise[int]) -> bool:
         try:
             return bool(future.result())
         except LeaseExpired:

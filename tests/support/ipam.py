@@ -132,7 +132,7 @@ class Controller:
             store,
             committer,
             Registry(store, committer),
-            Allocator(store, committer, now),
+            Allocator(store, [committer], now),
             Releaser(store, committer, now),
             Mover(store, committer),
             Retirer(store, committer),

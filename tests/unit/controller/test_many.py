@@ -33,7 +33,7 @@ class Plant:
         self.store = FlakyStore(self.memory)
         self.committer = Committer(self.store, pauses_s=(0, 0, 0))
         self.committer.start()
-        self.allocator = Allocator(self.store, self.committer, lambda: self.now)
+        self.allocator = Allocator(self.store, [self.committer], lambda: self.now)
         registry = Registry(self.store, self.committer)
         registry.create_pool(Pool(name="p", cidr="10.0.0.0/23", block_prefixlen=28))
         registry.create_pool(Pool(name="six", cidr="2001:db8::/64", priority=0))
@@ -159,7 +159,7 @@ def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant, late: bool) -
         other = Committer(plant.memory, pauses_s=(0,))
         other.start()
         try:
-            told.append(Allocator(plant.memory, other, lambda: plant.now).assign(Request("n1", "e0"))[0].id)
+            told.append(Allocator(plant.memory, [other], lambda: plant.now).assign(Request("n1", "e0"))[0].id)
         except Problem as problem:
             told.append(problem.kind)
         other.close()
