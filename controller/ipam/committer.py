@@ -1,8 +1,10 @@
 """Group commit: independent units of many requests go to the store in one transaction.
 
 While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
-for nobody, and many share the cost of one write to etcd's log. A transaction whose compares fail is cut
-in two and each half tried again, so that only units that lose on their own account are told so.
+for nobody, and many share the cost of one write to etcd's log. Where several came together the time
+before, the next ones are let come in for a moment: there it makes each of them quicker, as fewer are
+written. A transaction whose compares fail is cut in two and each half tried again, so that only units that
+lose on their own account are told so.
 
 An answer that got lost is no answer. The same transaction is tried again: its compares make a late first
 attempt and the second one exclude each other. When the second finds that a compare does not hold, the
@@ -44,6 +46,12 @@ PAUSES_S = (0.0, 0.1, 0.4)
 SUM_ATTEMPTS = 64
 """How often units are tried again because somebody else has written the sum of a tenant."""
 
+GATHER_S = 0.0015
+"""How long a transaction waits for company when the one before had some: each takes etcd a millisecond."""
+
+MANY = 32
+"""Units that are company enough."""
+
 PATIENCE_S = 5.0
 """How long a unit may wait before its transaction is sent."""
 
@@ -84,6 +92,7 @@ class Committer:
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
         self._tally = Tally(store)
+        self._together = 0
         self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._waiting: deque[_Item] = deque()
         self._entry = threading.Lock()
@@ -142,7 +151,7 @@ class Committer:
         return None
 
     def _run(self) -> None:
-        while self._collect():
+        while self._collect() and self._gather():
             self._commit(self._next_batch())
         while self._waiting:
             self._commit(self._next_batch())
@@ -156,6 +165,13 @@ class Committer:
             self._waiting += items
         return True
 
+    def _gather(self) -> bool:
+        """Where requests come many at a time, let some more come in; False ends the thread."""
+        if self._together < 2 or len(self._waiting) >= MANY:
+            return True
+        time.sleep(GATHER_S)
+        return self._collect()
+
     def _next_batch(self) -> list[_Item]:
         """The units at the head of the queue that fit into one transaction and do not meet."""
         batch = Batch()
@@ -165,6 +181,7 @@ class Committer:
             item = self._waiting.popleft()
             (taken if batch.add(item.unit) else met).append(item)
         self._waiting.extendleft(reversed(met))
+        self._together = len(taken)
         return taken
 
     def _commit(self, items: list[_Item], *, unsure: bool = False) -> None:
