@@ -201,6 +201,25 @@ def test_the_endpoint_ends_while_it_moves(pair: Pair) -> None:
         pair.first.mover.change("a", move_to("n2"))
 
 
+def test_the_endpoint_is_told_to_end_while_it_moves(pair: Pair) -> None:
+    """A node holds it, so that its record is marked and its addresses are as they were."""
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.attach("a")
+    pair.store.meets.append(lambda: pair.second.releaser.release("a"))
+    with pytest.raises(Problem, match="being deleted"):
+        pair.first.mover.change("a", move_to("n2"))
+    assert pair.endpoint("a").state is EndpointState.RELEASING
+
+
+def test_the_labels_change_while_it_moves(pair: Pair) -> None:
+    pair.first.allocator.assign(Request("n1", "a"))
+    labels = {"app": "web"}
+    relabel: Callable[[Endpoint], Endpoint] = lambda one: one.model_copy(update={"labels": labels})  # noqa: E731
+    pair.store.meets.append(lambda: pair.second.mover.change("a", relabel))
+    pair.first.mover.change("a", move_to("n2"))
+    assert (pair.endpoint("a").node, pair.endpoint("a").labels) == ("n2", labels)
+
+
 def test_the_target_of_a_move_is_deleted(pair: Pair) -> None:
     pair.first.allocator.assign(Request("n1", "a"))
     pair.store.meets.append(lambda: pair.second.retirer.delete_node("n2"))
