@@ -172,8 +172,8 @@ add_set(
     short_help="Delete endpoints and release their addresses.",
     epilog=examples(
         "polder endpoint delete web-1",
-        "polder endpoint delete web-1 web-2 web-3",
         "polder endpoint delete web-1 --no-wait",
+        "polder endpoint delete web-1 web-2 web-3",
     ),
 )
 @click.argument(

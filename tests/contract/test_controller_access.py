@@ -70,7 +70,7 @@ def test_the_audit_file_and_the_log_tell_of_writes_and_no_secret(
         "req-1",
     )
     assert line["changes"]["nodes/n"]["before"] is None
-    assert "request=req-1" in one.said()
+    wait_until(lambda: "request=req-1" in one.said(), SOON_S, "the line in the log")
     for text in (TOKEN, secret.rpartition("_")[2], "sha256"):
         assert text not in audit.read_text()
         assert text not in one.said()

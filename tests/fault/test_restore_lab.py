@@ -155,8 +155,7 @@ def test_what_was_done_since_the_backup_goes_on(site: Lab, tmp_path: Path, token
     remove(site, *(item["id"] for item in batch), "first", "released", *held)
 
 
-@pytest.mark.parametrize("token", ["after-the-flood", ""], ids=["as another cluster", "under the same id"])
-def test_programs_that_restart_meanwhile_forget_nothing(site: Lab, tmp_path: Path, token: str) -> None:
+def test_programs_that_restart_meanwhile_forget_nothing(site: Lab, tmp_path: Path) -> None:
     """An agent and a speaker before the node is heard, and once more after that; no controller at first.
 
     Those of another node are away from before the restore until it is over.
@@ -172,7 +171,7 @@ def test_programs_that_restart_meanwhile_forget_nothing(site: Lab, tmp_path: Pat
             stack.enter_context(undisturbed(one))
         for program in [*away, *site.polder.controllers]:
             program.kill()
-        site.polder.etcd.restore(backup, token=token)
+        site.polder.etcd.restore(backup, token="after-the-flood")
         crash(site, "node-2")
         agent = site.polder.agent_api("node-2")
         wait_until(lambda: doubts(agent), BACK_S, "the agent to doubt")

@@ -42,6 +42,9 @@ WORLD = """
 {kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501}
 """
 INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
+CROWDED = INHABITED + "".join(
+    f"---\n{{kind: endpoint, id: {name}, node: node-1}}\n" for name in ("web-2", "web-3")
+)
 
 TREE = sorted(
     ((words, command) for words, command in commands() if {words[0], " ".join(words)}.isdisjoint(ELSEWHERE)),
@@ -70,6 +73,7 @@ def place(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(SITE, tmp_path / "site.yaml")
     Path("world.yaml").write_text(WORLD)
     Path("inhabited.yaml").write_text(INHABITED)
+    Path("crowded.yaml").write_text(CROWDED)
     Path("token.txt").write_text("s3cret\n")
     for name in ("site", "lab"):
         run(["context", "set", name, "--server", "https://controller.example.net"])
@@ -94,7 +98,7 @@ def test_the_examples_of_a_command_succeed(
             assert (done.returncode, done.stderr) == (0, ""), line
             continue
         if words[0] == "endpoint" and "delete" in words:
-            run(["apply", "-f", "inhabited.yaml"])
+            run(["apply", "-f", "crowded.yaml"])
         for vector in parts(line):
             run(vector)
         assert capsys.readouterr().err == "", line
