@@ -36,6 +36,19 @@ class Unanswered(LabError):
     """Nobody answered: connection refused, reset, or too slow."""
 
 
+class Link(ssl.SSLSocket):
+    """A TLS socket that closes itself when nobody else can.
+
+    Where the other end resets the connection just before the handshake, `wrap_socket` of Python 3.11 raises
+    and forgets the socket that it has already taken over.
+    """
+
+    def __del__(self) -> None:
+        if self.version() is None:
+            self.close()
+        super().__del__()  # type: ignore[misc]  # typeshed lacks it
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """Where a controller is, from inside a network namespace, and what it is shown."""
@@ -45,6 +58,9 @@ class Door:
     port: int
     trust: ssl.SSLContext
     token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        self.trust.sslsocket_class = Link
 
     @property
     def headers(self) -> dict[str, str]:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gc
 import json
+import socket
+import ssl
+import struct
 import threading
+import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -10,7 +15,8 @@ from socketserver import UnixStreamServer
 import pytest
 
 from lab.errors import LabError
-from lab.rest import Rest, Unanswered
+from lab.rest import Link, Rest, Unanswered
+from lab.wait import wait_until
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -72,3 +78,29 @@ def test_answers_is_false_when_nobody_is_there(server: Rest, tmp_path: Path) -> 
     assert not nobody.answers("/readyz")
     with pytest.raises(Unanswered, match="GET /readyz at "):
         nobody.get("/readyz")
+
+
+def test_a_link_that_is_reset_before_its_handshake_is_closed() -> None:
+    """pytest makes an error of the warning that a socket was not closed."""
+    context = ssl.create_default_context()
+    context.sslsocket_class = Link
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        other.close()
+        wait_until(lambda: _is_reset(link), 10, "the reset")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            with pytest.raises(ConnectionResetError):
+                context.wrap_socket(link, server_hostname="localhost").do_handshake()
+            gc.collect()
+    assert [str(each.message) for each in said] == []
+
+
+def _is_reset(link: socket.socket) -> bool:
+    try:
+        link.getpeername()
+    except OSError:
+        return True
+    return False
