@@ -45,8 +45,6 @@ class Services:
     hubs: Hubs
     epoch: Epoch
     pulse: Pulse
-    committer: Committer
-    """The first of them, for all but batches."""
     committers: Sequence[Committer]
     registry: Registry
     allocator: Allocator
@@ -82,7 +80,6 @@ class Services:
             hubs=Hubs(direct),
             epoch=epoch,
             pulse=pulse,
-            committer=committer,
             committers=committers,
             registry=Registry(store, committer),
             allocator=Allocator(store, committers, clock),
@@ -93,6 +90,11 @@ class Services:
             tokens=Tokens(store, committer, bearers, clock),
             joining=Joining(store, clock, issuer),
         )
+
+    @property
+    def committer(self) -> Committer:
+        """The one for all but the parts of batches."""
+        return self.committers[0]
 
     def close(self) -> None:
         """End every watch, and finish what is queued for the store. Idempotent."""

@@ -137,10 +137,7 @@ def rows(store: Store, endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
     prefixes = [_prefixes(each) for each in endpoints]
     attached = store.get_many(attachments)
     places = {
-        key: (
-            keys.ALIVE.key(each.node, Program.AGENT.value),
-            *(keys.READY.key(each.node, one) for one in its),
-        )
+        key: _said_of(each.node, its)
         for each, key, its in zip(endpoints, attachments, prefixes, strict=True)
         if key in attached
     }
