@@ -6,16 +6,17 @@ import operator
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import netns, wiring
+from lab import bird, frr, netns, wiring
 from lab.claim import Claim
 from lab.errors import LabError
-from lab.frr import Tor
 from lab.host import Host
 from lab.ovs import Switch
-from lab.topology import Role, Topology
+from lab.router import Router
+from lab.topology import Role, Software, Topology
 from lab.wait import wait_until
 
 CONVERGED_S = 15.0
+ROUTERS: dict[Software, type[Router]] = {Software.FRR: frr.Frr, Software.BIRD: bird.Bird}
 
 
 class Fabric:
@@ -24,7 +25,7 @@ class Fabric:
     def __init__(self, claim: Claim, topology: Topology) -> None:
         self.topology = topology
         self.hosts: dict[str, Host] = {}
-        self.tors: dict[str, Tor] = {}
+        self.tors: dict[str, Router] = {}
         self.switches: dict[str, Switch] = {}
         self._claim = claim
 
@@ -39,7 +40,8 @@ class Fabric:
         self.hosts = {name: self._host(name) for name in names}
         wiring.build(self.topology, self.namespace)
         for spec in self.topology.of(Role.TOR):
-            self.tors[spec.name] = Tor(self.hosts[spec.name], spec, self.topology.neighbours(spec.name))
+            neighbours = self.topology.neighbours(spec.name)
+            self.tors[spec.name] = ROUTERS[spec.software](self.hosts[spec.name], spec, neighbours)
         for spec in self.topology.of(Role.NODE):
             self.switches[spec.name] = Switch(self.hosts[spec.name])
 
@@ -77,8 +79,8 @@ class Fabric:
     def _host(self, name: str) -> Host:
         return Host(name, self.namespace(name), self._claim.directory / name, self._claim.ledger)
 
-    def _await_routes(self, name: str, tor: Tor) -> None:
-        others = [spec.name for spec in self.topology.of(Role.TOR) if spec.name != name]
+    def _await_routes(self, name: str, tor: Router) -> None:
+        others = [far.name for far in tor.neighbours if self.topology.host(far.name).role is Role.TOR]
         wanted = {p for other in others for p in self.topology.connected(other)} - self.topology.connected(
             name
         )

@@ -14,11 +14,11 @@ from lab import commands, teardown, tools
 from lab.claim import Claim
 from lab.errors import LabError
 from lab.fabric import Fabric, together
-from lab.frr import Tor
 from lab.host import Completed, Host
 from lab.management import StartController
 from lab.polder import Polder
 from lab.rest import Rest
+from lab.router import Router
 from lab.topology import Role, Topology, dual_tor
 
 DEFAULT_NAME = "polder"
@@ -80,7 +80,7 @@ class Lab:
         return self.fabric.hosts
 
     @property
-    def tors(self) -> dict[str, Tor]:
+    def tors(self) -> dict[str, Router]:
         """The routers: `tor-a` and `tor-b`."""
         return self.fabric.tors
 

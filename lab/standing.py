@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from lab import commands, processes
 from lab.claim import Claim, known_labs, lab_directory
 from lab.errors import InUse
@@ -17,7 +19,7 @@ def how_to_enter(lab: Lab, *, with_polder: bool) -> list[str]:
         f"a shell on a host; the others are {others}:",
         f"  ip netns exec {lab.hosts['metal'].netns} bash",
         "a ToR's routing shell; without -c it stays open:",
-        f"  vtysh --vty_socket {lab.tors['tor-a'].vty} -c 'show bgp summary'",
+        f"  {shlex.join(lab.tors['tor-a'].argv('show bgp summary'))}",
         *_switch(lab, with_flows=with_polder),
         f"logs are in {lab_directory(lab.name)}",
         f"{removal(lab.name)} removes it",

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 
 MTU_BYTES = 1500
 MGMT_ADDRESS = "10.255.0.1"
@@ -36,6 +36,13 @@ class Role(StrEnum):
     CONTAINER = "container"
 
 
+class Software(StrEnum):
+    """What runs a router."""
+
+    FRR = "frr"
+    BIRD = "bird"
+
+
 @dataclass(frozen=True, slots=True)
 class HostSpec:
     """One host. `loopback` and `bridge_address` are `address/length`; `gateways` make one default route."""
@@ -46,6 +53,7 @@ class HostSpec:
     loopback: str | None = None
     bridge_address: str | None = None
     gateways: tuple[str, ...] = ()
+    software: Software = Software.FRR
 
     @property
     def forwards(self) -> bool:
@@ -77,13 +85,33 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A BGP neighbour of a ToR: `active` when the ToR opens the session, else it waits to be called."""
+    """A BGP neighbour of a ToR.
+
+    Args:
+        name, address, asn: the host at the other end.
+        local_address: the ToR's own.
+        active: whether the ToR opens the session; else it waits to be called.
+        families: 4, 6 or both; that of the address when empty.
+        password: of TCP MD5 (RFC 2385).
+        gtsm: whether packets must have come over one hop (RFC 5082).
+        max_prefixes: more, and the ToR ends the session with NOTIFICATION.
+        accepts: the prefix that accepted ones are inside of; everything when None.
+    """
 
     name: str
     address: str
     local_address: str
     asn: int
     active: bool
+    families: tuple[int, ...] = ()
+    password: str | None = None
+    gtsm: bool = False
+    max_prefixes: int | None = None
+    accepts: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.families:
+            object.__setattr__(self, "families", (ip_address(self.address).version,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from lab.demo.cast import Cast, Container, inside
 from lab.demo.report import Report, expect
-from lab.frr import Tor
 from lab.ping import Ping
 from lab.program import Program
+from lab.router import Router
 from lab.wait import wait_until
 
 POOL = "10.64.0.0/16"
@@ -54,7 +54,7 @@ def exabgp_is_killed(cast: Cast, report: Report) -> None:
             ping.wait_answers(10, AGREE_S)
 
 
-def _fresh(tor: Tor, prefix: str, next_hop: str) -> bool:
+def _fresh(tor: Router, prefix: str, next_hop: str) -> bool:
     return any(path.next_hop == next_hop and not path.stale for path in tor.bgp_route(prefix))
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from lab.demo.cast import Cast
 from lab.demo.report import Report, expect
-from lab.frr import Tor
+from lab.router import Router
 from lab.wait import wait_until
 
 LEARN_S = 10.0
@@ -32,7 +32,7 @@ def both_hold_the_blocks(cast: Cast, report: Report) -> None:
             expect(not hosts, f"it has {hosts}")
 
 
-def next_hops(tor: Tor, prefix: str) -> list[str]:
+def next_hops(tor: Router, prefix: str) -> list[str]:
     """The gateways of a prefix in the router's kernel; empty without a route."""
     route = tor.kernel_routes().get(prefix)
     return [] if route is None else sorted(str(hop.gateway) for hop in route.hops)

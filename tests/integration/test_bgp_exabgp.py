@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel
 from bgp.exabgp.commands import SHOW_ADJ_RIB_OUT
@@ -69,26 +68,6 @@ def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
     cable.routes_are(*prefixes)
     wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
     return speaker
-
-
-def test_announce_and_withdraw(cable: Cable) -> None:
-    speaker = cable.speaker()
-    cable.up(speaker)
-    special = Advertisement(ip_network(B), med=50, communities=((64511, 7), (65535, 65281)))
-    speaker.replace(wanted(A, C) | {ip_network(B): special})
-    cable.routes_are(A, B, C)
-    assert speaker.advertised() == {ip_network(prefix) for prefix in (A, B, C)}
-    [path] = cable.tor.bgp_route(A)
-    assert (path.next_hop, path.as_path) == (str(NODE_ADDRESS), (64511,))
-    [shown] = cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"]
-    assert shown["metric"] == 50
-    assert shown["community"]["list"] == ["64511:7", "noExport"]
-    assert cable.tor.kernel_routes()[A].gateways == {str(NODE_ADDRESS)}
-
-    speaker.replace(wanted(B))
-    cable.routes_are(B)
-    wait_until(speaker.advertised, UP_S, "the withdrawals", good={ip_network(B)}.__eq__)
-    assert "metric" not in cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"][0]
 
 
 def test_a_next_hop_may_be_another_node(cable: Cable) -> None:
@@ -172,25 +151,6 @@ def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
     assert speaker.advertised() == {ip_network(prefix) for prefix in many}
 
 
-def test_what_is_unwanted_meanwhile_goes_with_end_of_rib(cable: Cable) -> None:
-    speaker = announcing(cable, A, B)
-    os.kill(exabgp(cable), signal.SIGKILL)
-    state_is(speaker, State.IDLE)
-    assert speaker.advertised() == {ip_network(A), ip_network(B)}
-    speaker.replace(wanted(B))
-    cable.routes_are(B)
-    wait_until(speaker.advertised, UP_S, "A to be flushed", good={ip_network(B)}.__eq__)
-
-
-def test_a_session_cleared_at_the_tor_comes_back_with_everything(cable: Cable) -> None:
-    speaker = announcing(cable, A, B)
-    since = state_is(speaker, State.ESTABLISHED).since
-    cable.tor.vtysh(f"clear bgp {NODE_ADDRESS}")
-    report_of(speaker, "a new session", lambda now: now.state is State.ESTABLISHED and now.since > since)
-    cable.routes_are(A, B)
-    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
-
-
 def test_a_shutdown_at_the_tor_is_told_in_words(cable: Cable) -> None:
     speaker = announcing(cable, A)
     shut = f"neighbor {NODE_ADDRESS} shutdown"
@@ -202,14 +162,6 @@ def test_a_shutdown_at_the_tor_is_told_in_words(cable: Cable) -> None:
     finally:
         cable.configure(f"no {shut}")
     cable.routes_are(A, B)
-
-
-def test_a_wrong_as_keeps_the_session_down_and_says_why(cable: Cable) -> None:
-    speaker = cable.speaker(local_asn=64999)
-    report = report_of(speaker, "a reason", lambda now: "NOTIFICATION" in now.reason)
-    assert report.state is State.IDLE
-    assert report.reason == "peer sent NOTIFICATION: OPEN Message Error, Bad Peer AS (2/2)"
-    assert not cable.tor.established(NODE_ADDRESS)
 
 
 def test_nobody_listens_at_the_peer(cable: Cable) -> None:
@@ -318,19 +270,3 @@ def test_five_thousand_prefixes(cable: Cable) -> None:
     cable.routes_are(*many, poll_s=0.5)
     speaker.replace({})
     cable.routes_are(poll_s=0.5)
-
-
-def test_ipv6_over_an_ipv6_session(cable: Cable) -> None:
-    cable.add_ipv6()
-    speaker = cable.speaker(
-        peer_address=ip_address("fd09::"), local_address=ip_address("fd09::1"), families=()
-    )
-    speaker.replace(wanted("fd64::/64", "fd64:1::7/128"))
-    state_is(speaker, State.ESTABLISHED)
-    expected = {"fd64::/64", "fd64:1::7/128"}
-    wait_until(
-        lambda: {route.dst for route in cable.tor.host.routes(6) if route.protocol == "bgp"},
-        UP_S,
-        "IPv6 routes at the ToR",
-        good=expected.__eq__,
-    )

@@ -169,7 +169,7 @@ def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
     shown = dict(sections(fabric))
     assert {f"{name}: routes" for name in fabric.hosts} <= set(shown)
     assert METAL_NET in shown["tor-b: routes"]
-    assert METAL_NET in shown["tor-a: show bgp json"]
+    assert METAL_NET in shown["tor-a: show bgp ipv4 unicast json"]
     assert {"tor-a: bgpd.log", "node-1: ovs-vswitchd.log"} <= set(shown)
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from tests.support.cable import CABLE, Cable
+from tests.support.cable import Cable, one_cable
 
 
 @pytest.fixture(scope="module")
-def cabled() -> Iterator[Lab]:
-    """The two hosts, made once for a module."""
-    with Lab(f"bgpt{os.getpid()}", with_polder=False, topology=CABLE) as lab:
+def cabled(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The hosts, made once for a module: as `BOTH_ROUTERS` or `TWO_TORS` says, else the ToR is FRR."""
+    topology = getattr(request, "param", one_cable())
+    with Lab(f"bgpt{os.getpid()}", with_polder=False, topology=topology) as lab:
         yield lab
 
 

@@ -1,18 +1,22 @@
-"""A ToR and a node on one cable, for tests of BGP.
+"""A ToR and a node on one cable, for tests of BGP; and a second ToR where a test wants to see that it rests.
 
-    tor 10.9.0.0/31 ---- 10.9.0.1/31 node        AS 64501, 64511
-        fd09::/127 ----- fd09::1/127
+    tor   10.9.0.0/31 ---- 10.9.0.1/31 node        AS 64501, 64511
+          fd09::/127 ----- fd09::1/127
+    other 10.9.0.2/31 ---- 10.9.0.3/31             AS 64502
 
 The speaker under test runs in this process, in threads that are inside the node's namespace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bgp.adj_rib_out import IPNetwork
 from bgp.advertisement import Advertisement
@@ -23,10 +27,10 @@ from bgp.fsm import State
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from lab import netns
-from lab.frr import Tor
 from lab.host import Host
 from lab.lab import Lab
-from lab.topology import End, HostSpec, Link, Role, Topology
+from lab.router import Router
+from lab.topology import End, HostSpec, Link, Neighbour, Role, Software, Topology
 from lab.wait import wait_until
 
 UP_S = 10.0
@@ -40,13 +44,42 @@ PEER = PeerConfig(
     router_id=NODE_ADDRESS,
 )
 
-CABLE = Topology(
-    hosts=(
-        HostSpec("tor", Role.TOR, asn=64501, loopback="10.9.255.1/32"),
-        HostSpec("node", Role.METAL, asn=64511),
-    ),
-    links=(Link(End("tor", "node", "10.9.0.0/31"), End("node", "tor", "10.9.0.1/31")),),
+OTHER = replace(
+    PEER, peer_address=IPv4Address("10.9.0.2"), peer_asn=64502, local_address=IPv4Address("10.9.0.3")
 )
+"""The session with the second ToR."""
+
+
+def one_cable(software: Software = Software.FRR) -> Topology:
+    """The ToR and the node."""
+    return Topology(
+        hosts=(
+            HostSpec("tor", Role.TOR, asn=64501, loopback="10.9.255.1/32", software=software),
+            HostSpec("node", Role.METAL, asn=64511),
+        ),
+        links=(Link(End("tor", "node", "10.9.0.0/31"), End("node", "tor", "10.9.0.1/31")),),
+    )
+
+
+def two_cables() -> Topology:
+    """The same with a second ToR, run by BIRD."""
+    one = one_cable()
+    other = HostSpec("other", Role.TOR, asn=64502, loopback="10.9.255.2/32", software=Software.BIRD)
+    link = Link(End("other", "node", "10.9.0.2/31"), End("node", "other", "10.9.0.3/31"))
+    return Topology((*one.hosts, other), (*one.links, link))
+
+
+def _over(**topologies: Topology) -> pytest.MarkDecorator:
+    made = topologies.items()
+    return pytest.mark.parametrize(
+        "cabled", [one for _, one in made], ids=[name for name, _ in made], indirect=True, scope="module"
+    )
+
+
+BOTH_ROUTERS = _over(**{software.value: one_cable(software) for software in Software})
+"""A mark: each test twice, with FRR and with BIRD as the ToR."""
+TWO_TORS = _over(two=two_cables())
+"""A mark: each test with both ToRs at once."""
 
 
 def wanted(*prefixes: object, **attributes: Any) -> dict[IPNetwork, Advertisement]:
@@ -82,7 +115,7 @@ class Cable:
     _left: list[Path] = field(default_factory=list)
 
     @property
-    def tor(self) -> Tor:
+    def tor(self) -> Router:
         """The router."""
         return self.lab.tors["tor"]
 
@@ -104,11 +137,11 @@ class Cable:
         state_is(speaker, State.ESTABLISHED)
         wait_until(lambda: self.tor.established(NODE_ADDRESS), UP_S, "the ToR to have the session")
 
-    def routes_are(self, *prefixes: object, poll_s: float = 0.02) -> None:
+    def routes_are(self, *prefixes: object, family: int = 4, poll_s: float = 0.02) -> None:
         """Wait until the ToR's kernel has exactly these routes by BGP."""
         expected = {str(prefix) for prefix in prefixes}
         wait_until(
-            lambda: set(self.tor.kernel_routes()),
+            lambda: set(self.tor.kernel_routes(family)),
             UP_S,
             "routes at the ToR",
             good=expected.__eq__,
@@ -116,21 +149,29 @@ class Cable:
         )
 
     def configure(self, *lines: str) -> None:
-        """Change the configuration of the ToR's BGP."""
+        """Change the configuration of a ToR run by FRR."""
         commands = ["configure terminal", "router bgp 64501", *lines]
         words = [word for command in commands for word in ("-c", command)]
-        self.tor.host.run("vtysh", "--vty_socket", str(self.tor.vty), *words)
+        self.tor.host.run(*self.tor.argv("end"), *words)
 
     def add_ipv6(self) -> None:
-        """Give the cable IPv6 addresses, and the ToR a session over them."""
+        """Give the cable IPv6 addresses, and the ToR a session over them. Idempotent."""
         for host, link, address in ((self.tor.host, "node", "fd09::/127"), (self.node, "tor", "fd09::1/127")):
             host.run("ip", "address", "replace", address, "dev", link, "nodad")
-        self.configure(
-            "neighbor fd09::1 remote-as 64511",
-            "neighbor fd09::1 timers connect 1",
-            "address-family ipv6 unicast",
-            "neighbor fd09::1 activate",
+        added = Neighbour("node", "fd09::1", "fd09::", 64511, active=False)
+        self.tor.configure([*(one for one in self.tor.neighbours if one != added), added])
+
+    @contextmanager
+    def neighbour(self, **changes: Any) -> Iterator[None]:
+        """The ToR's side of the session over IPv4 changed while the block runs; fields of `Neighbour`."""
+        before = self.tor.neighbours
+        self.tor.configure(
+            [replace(one, **changes) if one.address == str(NODE_ADDRESS) else one for one in before]
         )
+        try:
+            yield
+        finally:
+            self.tor.configure(before)
 
     def keep(self, name: str) -> None:
         """End the ExaBGP of this name too, though another program started it."""

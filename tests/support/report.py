@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab.errors import LabError
 from lab.host import Host
@@ -26,8 +25,8 @@ def sections(lab: Lab) -> Iterator[Section]:
         yield f"{host.name}: routes", _ask(host, "ip", "route", "show", "table", "all")
         yield f"{host.name}: neighbours", _ask(host, "ip", "neigh", "show")
     for name, tor in lab.tors.items():
-        yield f"{name}: show bgp json", _ask(tor.host, *_vtysh(tor.vty, "show bgp ipv4 unicast json"))
-        yield f"{name}: show bgp summary", _ask(tor.host, *_vtysh(tor.vty, "show bgp summary"))
+        for command in tor.SHOWS:
+            yield f"{name}: {command}", _ask(tor.host, *tor.argv(command))
     for name, switch in lab.fabric.switches.items():
         for bridge in _ask(switch.host, "ovs-vsctl", f"--db={switch.db}", "--timeout=3", "list-br").split():
             target = f"unix:{switch.directory / bridge}.mgmt"
@@ -41,10 +40,6 @@ def _logs(host: Host) -> Iterator[Section]:
     for path in sorted(host.directory.rglob("*.log")):
         text = path.read_text(errors="replace") if path.exists() else ""
         yield f"{host.name}: {path.name}", "\n".join(text.splitlines()[-LOG_LINES:])
-
-
-def _vtysh(vty: Path, command: str) -> list[str]:
-    return ["vtysh", "--vty_socket", str(vty), "-c", command]
 
 
 def _ask(host: Host, *argv: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab import commands, wiring
+from lab.bird import bird_config
 from lab.frr import bgpd_config
-from lab.topology import dual_tor
+from lab.topology import Neighbour, dual_tor
 
 TOPOLOGY = dual_tor(1)
 
@@ -51,6 +52,44 @@ def test_bgpd_takes_the_nodes_calls_without_policy_and_uses_several_paths() -> N
     assert "neighbor 10.1.1.1 passive" in lines
     assert "neighbor 10.0.1.1 passive" not in lines
     assert "neighbor 10.1.1.1 activate" in lines
+
+
+STRICT = Neighbour(
+    "node-1",
+    "10.1.1.1",
+    "10.1.1.0",
+    64511,
+    active=False,
+    families=(4, 6),
+    password="word",
+    gtsm=True,
+    max_prefixes=5,
+    accepts="10.64.0.0/16",
+)
+
+
+def test_what_a_session_needs_is_said_to_bgpd() -> None:
+    lines = [line.strip() for line in bgpd_config("tor-a", 64501, "10.0.0.1", [STRICT]).splitlines()]
+    assert "ip prefix-list WITHIN-10-64-0-0-16 permit 10.64.0.0/16 le 32" in lines
+    assert "neighbor 10.1.1.1 password word" in lines
+    assert "neighbor 10.1.1.1 ttl-security hops 1" in lines
+    assert lines.count("neighbor 10.1.1.1 activate") == lines.count("neighbor 10.1.1.1 maximum-prefix 5") == 2
+    assert lines.count("neighbor 10.1.1.1 prefix-list WITHIN-10-64-0-0-16 in") == 1
+
+
+def test_what_a_session_needs_is_said_to_bird() -> None:
+    text = bird_config(64501, "10.0.0.1", [STRICT])
+    for words in (
+        "local 10.1.1.0 as 64501;",
+        "neighbor 10.1.1.1 as 64511;",
+        "passive yes;",
+        'password "word";',
+        "ttl security yes;",
+        "ipv4 { import where net ~ [ 10.64.0.0/16+ ];",
+        "ipv6 { import all;",
+    ):
+        assert text.count(words) == 1, words
+    assert text.count("receive limit 5 action restart;") == 2
 
 
 def test_the_programs_of_a_node_read_the_file_that_joining_wrote() -> None:

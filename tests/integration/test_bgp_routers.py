@@ -1,0 +1,119 @@
+"""ExaBGP with FRR and with BIRD as the ToR: the same session and the same routes with either."""
+
+from __future__ import annotations
+
+import os
+import signal
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from bgp.advertisement import Advertisement
+from bgp.exabgp import rundir
+from bgp.exabgp.driver import ExaBgpSpeaker
+from bgp.fsm import State
+from lab.wait import wait_until
+from tests.support.cable import BOTH_ROUTERS, NODE_ADDRESS, UP_S, Cable, report_of, state_is, wanted
+
+pytest_plugins = ["tests.support.bgp"]
+pytestmark = [pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "bird", "birdc"), BOTH_ROUTERS]
+
+A, B, C = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24"
+
+
+def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
+    """A speaker whose prefixes have arrived, none of them from a session before."""
+    speaker = cable.speaker(**changes)
+    speaker.replace(wanted(*prefixes))
+    cable.up(speaker)
+    cable.routes_are(*prefixes)
+    fresh(cable, *prefixes)
+    return speaker
+
+
+def fresh(cable: Cable, *prefixes: str) -> None:
+    """Wait until the ToR has heard these on the session that is up now."""
+    for prefix in prefixes:
+        wait_until(
+            lambda prefix=prefix: [path.stale for path in cable.tor.bgp_route(prefix)],
+            UP_S,
+            f"{prefix} to be announced again",
+            good=[False].__eq__,
+        )
+
+
+def exabgp(cable: Cable) -> int:
+    """The pid of the speaker's ExaBGP, once it has written it down."""
+    return wait_until(lambda: rundir.recorded(cable.base / "tor"), UP_S, "ExaBGP to run").pid
+
+
+def test_announce_and_withdraw(cable: Cable) -> None:
+    speaker = cable.speaker()
+    cable.up(speaker)
+    special = Advertisement(ip_network(B), med=50, communities=((64511, 7), (65535, 65281)))
+    speaker.replace(wanted(A, C) | {ip_network(B): special})
+    cable.routes_are(A, B, C)
+    assert speaker.advertised() == {ip_network(prefix) for prefix in (A, B, C)}
+    [path] = cable.tor.bgp_route(A)
+    assert (path.next_hop, path.as_path, path.med) == (str(NODE_ADDRESS), (64511,), None)
+    [shown] = cable.tor.bgp_route(B)
+    assert (shown.med, shown.communities) == (50, {"64511:7", "65535:65281"})
+    assert cable.tor.kernel_routes()[A].gateways == {str(NODE_ADDRESS)}
+
+    speaker.replace(wanted(B))
+    cable.routes_are(B)
+    wait_until(speaker.advertised, UP_S, "the withdrawals", good={ip_network(B)}.__eq__)
+    wait_until(
+        lambda: cable.tor.bgp_route(B)[0].med, UP_S, "the attribute to go", good=lambda med: med is None
+    )
+
+
+def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
+    """The router is a graceful-restart helper (RFC 4724), and End-of-RIB comes after everything."""
+    speaker = announcing(cable, A, B, C)
+    pid = exabgp(cable)
+    monitor = cable.tor.host.monitor_routes()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: exabgp(cable) != pid, UP_S, "another ExaBGP")
+    cable.up(speaker)
+    fresh(cable, A, B, C)
+    assert monitor.stop() == []
+
+
+def test_what_is_unwanted_meanwhile_goes_with_end_of_rib(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    os.kill(exabgp(cable), signal.SIGKILL)
+    state_is(speaker, State.IDLE)
+    assert speaker.advertised() == {ip_network(A), ip_network(B)}
+    speaker.replace(wanted(B))
+    cable.routes_are(B)
+    wait_until(speaker.advertised, UP_S, "A to be flushed", good={ip_network(B)}.__eq__)
+
+
+def test_a_session_cleared_at_the_tor_comes_back_with_everything(cable: Cable) -> None:
+    speaker = announcing(cable, A, B)
+    since = state_is(speaker, State.ESTABLISHED).since
+    cable.tor.clear(NODE_ADDRESS)
+    report_of(speaker, "a new session", lambda now: now.state is State.ESTABLISHED and now.since > since)
+    cable.routes_are(A, B)
+    fresh(cable, A, B)
+
+
+def test_a_wrong_as_keeps_the_session_down_and_says_why(cable: Cable) -> None:
+    speaker = cable.speaker(local_asn=64999)
+    report = report_of(speaker, "a reason", lambda now: "NOTIFICATION" in now.reason)
+    assert report.state is State.IDLE
+    assert report.reason == "peer sent NOTIFICATION: OPEN Message Error, Bad Peer AS (2/2)"
+    assert not cable.tor.established(NODE_ADDRESS)
+
+
+def test_ipv6_over_an_ipv6_session(cable: Cable) -> None:
+    cable.add_ipv6()
+    speaker = cable.speaker(
+        peer_address=ip_address("fd09::"), local_address=ip_address("fd09::1"), families=()
+    )
+    speaker.replace(wanted("fd64::/64", "fd64:1::7/128"))
+    state_is(speaker, State.ESTABLISHED)
+    cable.routes_are("fd64::/64", "fd64:1::7/128", family=6)
+    assert [path.next_hop for path in cable.tor.bgp_route("fd64::/64")] == ["fd09::1"]
