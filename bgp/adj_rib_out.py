@@ -34,11 +34,22 @@ class Attributes:
     communities: tuple[tuple[int, int], ...] = ()
     """In rising order: equal sets are equal values."""
     med: int | None = None
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+    """In rising order."""
+    local_pref: int | None = None
+    as_path: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, made: Advertisement, local_address: IPAddress) -> Attributes:
         """The attributes of one advertisement; a next hop that it leaves open is `local_address`."""
-        return cls(made.next_hop or local_address, tuple(sorted(set(made.communities))), made.med)
+        return cls(
+            made.next_hop or local_address,
+            tuple(sorted(set(made.communities))),
+            made.med,
+            tuple(sorted(set(made.large_communities))),
+            made.local_pref,
+            made.as_path,
+        )
 
 
 @dataclass(frozen=True, slots=True)

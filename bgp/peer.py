@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 MAX_ASN = 2**32 - 1
 MAX_HOLD_TIME_S = 2**16 - 1
 MAX_RESTART_TIME_S = 2**12 - 1
+MAX_PASSWORD_BYTES = 80
+"""TCP_MD5SIG_MAXKEYLEN of Linux."""
 
 
 class Family(StrEnum):
@@ -34,6 +36,11 @@ class PeerConfig:
         hold_time_s: 0 (no keepalives) or 3 to 65535.
         graceful_restart_s: restart time announced, 0 (off) to 4095.
         families: what is negotiated; that of the addresses when empty.
+        password: of the session (TCP MD5, RFC 2385), 1 to 80 bytes of UTF-8; None for none. Not in `repr`.
+        gtsm: only packets that no router has passed on are taken (RFC 5082), and such are sent.
+        multihop_ttl: the TTL of packets, 2 to 255, for a peer that is not on a link; not with `gtsm`.
+        passive: the peer opens the session. No other process may listen on `local_address`.
+        keepalive_s: between keepalives, at most a third of the hold time; that third when None.
 
     Raises:
         ValueError: a value is out of range or two contradict each other; says which.
@@ -47,6 +54,11 @@ class PeerConfig:
     hold_time_s: int = 90
     graceful_restart_s: int = 120
     families: tuple[Family, ...] = ()
+    password: str | None = field(default=None, repr=False)
+    gtsm: bool = False
+    multihop_ttl: int | None = None
+    passive: bool = False
+    keepalive_s: int | None = None
 
     def __post_init__(self) -> None:
         if self.local_address.version != self.peer_address.version:
@@ -66,5 +78,17 @@ class PeerConfig:
         # RFC 4724 §3: the restart time has 12 bits
         if not 0 <= self.graceful_restart_s <= MAX_RESTART_TIME_S:
             raise ValueError(f"graceful_restart_s {self.graceful_restart_s} is not 0 to {MAX_RESTART_TIME_S}")
+        self._check_transport()
         families = self.families or (Family.of(self.peer_address),)
         object.__setattr__(self, "families", tuple(sorted(set(families))))
+
+    def _check_transport(self) -> None:
+        """Refuse what contradicts itself below BGP. Raises `ValueError`."""
+        if self.password is not None and not 1 <= len(self.password.encode()) <= MAX_PASSWORD_BYTES:
+            raise ValueError(f"the password has not 1 to {MAX_PASSWORD_BYTES} bytes")
+        if self.multihop_ttl is not None and not 2 <= self.multihop_ttl <= 255:
+            raise ValueError(f"multihop_ttl {self.multihop_ttl} is not 2 to 255")
+        if self.gtsm and self.multihop_ttl is not None:
+            raise ValueError("gtsm and multihop_ttl exclude each other")
+        if self.keepalive_s is not None and not 1 <= self.keepalive_s <= self.hold_time_s // 3:
+            raise ValueError(f"keepalive_s {self.keepalive_s} is not 1 to {self.hold_time_s // 3}")

@@ -11,7 +11,7 @@ from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.session import Session, takes_session
-from cli.setting import Labelling, Setting
+from cli.setting import Labelling, Setting, Several
 
 SETTINGS = (
     Setting("asn", "ASN", "The AS number its sessions are opened with.", click.INT, required=True),
@@ -30,6 +30,12 @@ SETTINGS = (
         "For how long none of its programs lives until its endpoints end; 0 is never.",
         click.INT,
         default="86400",
+    ),
+    Several(
+        "next_hops",
+        "--next-hop",
+        "ADDRESS",
+        "How routers reach it, for prefixes that are not of their session's family; one of each family",
     ),
 )
 
@@ -59,6 +65,7 @@ NODE = Noun(
         field("router_id", "ROUTER ID", wide=True),
         field("mtu_bytes", "MTU", wide=True),
         field("reclaim_after_s", "RECLAIM AFTER S", wide=True),
+        field("next_hops", "NEXT HOPS", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),

@@ -18,6 +18,7 @@ from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.turn import Turn
+from intent.peers import meeting
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
@@ -127,11 +128,10 @@ class Registry:
 
     def _has_node_and_is_alone(self, peer: Peer) -> tuple[Compare, ...]:
         peers = scan(self._store, keys.PEERS)
-        twin = next((other for other in peers.values if _collides(peer, other)), None)
-        if twin is not None:
-            where = f"of node {twin.node}" if twin.node else "of every node"
-            detail = f"{peer.address} is peer {twin.name} {where} already; two sessions would collide"
-            raise Problem("conflict", detail, errors=[Fault(detail, "/address")])
+        for other in peers.values:
+            if where := _collides(self._store, peer, other):
+                detail = f"{peer.address} is peer {other.name} {where} already; two sessions would collide"
+                raise Problem("conflict", detail, errors=[Fault(detail, "/address")])
         unwritten = PrefixUnwritten(keys.PEERS.prefix(), peers.revision)
         if peer.node is None:
             return (unwritten,)
@@ -161,13 +161,16 @@ def _below_use(charge: Charge, used: Usage) -> Problem:
     return Problem("invalid", f"{detail}; a quota is at least that", errors=faults)
 
 
-def _collides(peer: Peer, other: Peer) -> bool:
+def _collides(store: Store, peer: Peer, other: Peer) -> str | None:
+    """For which nodes both peers are, in words; None when for none."""
     # RFC 4271 §6.8: of two connections between the same two addresses one is closed
-    return (
-        other.name != peer.name
-        and other.address == peer.address
-        and (other.node is None or peer.node is None or other.node == peer.node)
-    )
+    if other.name == peer.name or other.address != peer.address:
+        return None
+    if not peer.node_selector and not other.node_selector:
+        both = other.node is None or peer.node is None or other.node == peer.node
+        return (f"of node {other.node}" if other.node else "of every node") if both else None
+    node = meeting(peer, other, scan(store, keys.NODES).values)
+    return f"of node {node.name}" if node is not None else None
 
 
 def _different(given: V, stored: V) -> Problem:

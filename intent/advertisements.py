@@ -4,13 +4,19 @@ A block of a pool that says `block`, once its blackhole stands. A /32 (/128) for
 says `host`, and for one held outside its block's node, once it has route and flow. Nothing for an
 endpoint that is being released, for what was ready before the machine last booted, or of a pool that is
 not known: what the pool says decides. The node delivers all of these nevertheless.
+
+Each carries the communities of its pool and of the peer. A prefix that is not of the session's own family
+has the node's own next hop of that family, and is absent when the node has none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bgp.advertisement import Advertisement
+from intent.attributes import Attributes, attributes
 from intent.snapshot import Snapshot
-from store.model import Advertise, Endpoint, EndpointState, IPAddress, IPNetwork, Peer, host_prefix
+from store.model import Advertise, Endpoint, EndpointState, IPAddress, IPNetwork, Peer, Pool, host_prefix
 
 
 def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwork, Advertisement]:
@@ -18,15 +24,20 @@ def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwo
 
     Args:
         snapshot: what is known of the node.
-        peer: the peer; it is told prefixes of its own address family.
+        peer: the peer; it is told prefixes of the families that its session carries.
         boot_id: the kernel's boot id; readiness reported under another one does not count.
     """
-    made = _blocks(snapshot) | _hosts(snapshot)
-    return {
-        prefix: Advertisement(prefix, reason=reason)
-        for prefix, reason in made.items()
-        if prefix.version == peer.address.version and _is_ready(snapshot, prefix, boot_id)
-    }
+    made: dict[IPNetwork, Advertisement] = {}
+    shared: dict[tuple[str, int], Attributes | None] = {}
+    for prefix, pool, reason in (*_blocks(snapshot), *_hosts(snapshot)):
+        if not _is_ready(snapshot, prefix, boot_id):
+            continue
+        of = pool.name, prefix.version
+        if of not in shared:
+            shared[of] = attributes(snapshot.node, peer, pool, prefix.version)
+        if (common := shared[of]) is not None:
+            made[prefix] = common.advertisement(prefix, reason)
+    return made
 
 
 def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool_name: str) -> str | None:
@@ -41,22 +52,20 @@ def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool
     return None
 
 
-def _blocks(snapshot: Snapshot) -> dict[IPNetwork, str]:
-    return {
-        cidr: f"block of pool {block.pool}"
-        for cidr, block in snapshot.blocks.items()
-        if (pool := snapshot.pools.get(block.pool)) is not None and pool.advertise is Advertise.BLOCK
-    }
+def _blocks(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
+    for cidr, block in snapshot.blocks.items():
+        pool = snapshot.pools.get(block.pool)
+        if pool is not None and pool.advertise is Advertise.BLOCK:
+            yield cidr, pool, f"block of pool {block.pool}"
 
 
-def _hosts(snapshot: Snapshot) -> dict[IPNetwork, str]:
-    return {
-        host_prefix(address): reason
-        for endpoint in snapshot.endpoints.values()
-        if endpoint.state is EndpointState.ASSIGNED
-        for address, pool in endpoint.placed
-        if (reason := host_reason(snapshot, endpoint, address, pool)) is not None
-    }
+def _hosts(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
+    for endpoint in snapshot.endpoints.values():
+        if endpoint.state is not EndpointState.ASSIGNED:
+            continue
+        for address, name in endpoint.placed:
+            if (reason := host_reason(snapshot, endpoint, address, name)) is not None:
+                yield host_prefix(address), snapshot.pools[name], reason
 
 
 def _is_ready(snapshot: Snapshot, prefix: IPNetwork, boot_id: str) -> bool:

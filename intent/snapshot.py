@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from intent.peers import peers_of
 from store import keys
 from store.model import (
     Advertised,
@@ -98,6 +99,8 @@ class View:
         """What the values amount to now; the same object until something changes."""
         if self._changed:
             models = self._changed & _FIELDS.keys()
+            if Node in models:  # its labels choose among the peers
+                models = models | {Peer}
             made: dict[str, Any] = {_FIELDS[model]: self._take(model) for model in models}
             self._snapshot = replace(self._snapshot, **made)
             self._changed = set()
@@ -109,10 +112,10 @@ class View:
         if model in {Cluster, Holding}:
             return next(iter(self._of(model)), None)
         if model is Node:
-            return next((node for node in self._of(Node) if node.name == mine), None)
+            return self._node_record()
         takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
             Pool: lambda: ((pool.name, pool) for pool in self._of(Pool)),
-            Peer: lambda: ((peer.name, peer) for peer in self._of(Peer) if peer.node in {None, mine}),
+            Peer: lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
             Endpoint: lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
             Block: lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             Displaced: lambda: ((d.address, d) for d in self._of(Displaced)),
@@ -121,6 +124,9 @@ class View:
             Advertised: lambda: ((a.prefix, a) for a in self._of(Advertised)),
         }
         return MappingProxyType(dict(takes[model]()))
+
+    def _node_record(self) -> Node | None:
+        return next((node for node in self._of(Node) if node.name == self._node), None)
 
     def _of(self, model: type[V]) -> list[V]:
         return [value for value in self._values.get(model, {}).values() if isinstance(value, model)]

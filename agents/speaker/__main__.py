@@ -14,9 +14,11 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from agents import command, options_file
 from agents.speaker.program import Settings, SpeakerProgram, retire_all
+from agents.speaker.secrets import DEFAULT_DIRECTORY
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +26,12 @@ def parser() -> argparse.ArgumentParser:
     made = command.arguments("speaker", "Announce this node's prefixes by BGP.", "where each peer's state is")
     made.add_argument(
         "--retire", action="store_true", help="withdraw everything, end every session of this node, and exit"
+    )
+    made.add_argument(
+        "--secrets-dir",
+        type=Path,
+        default=DEFAULT_DIRECTORY,
+        help="where the passwords of sessions are, each in a file named for its secret (%(default)s)",
     )
     return made
 
@@ -33,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     args = options_file.parse(parser(), argv)
 
     def settings() -> Settings:
-        return Settings(command.node_name(args), args.run_dir.absolute())
+        return Settings(command.node_name(args), args.run_dir.absolute(), args.secrets_dir.absolute())
 
     if args.retire:
         return _retire(args, settings)

@@ -7,24 +7,38 @@ as long as the host has it: a link that is down while the program starts must no
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address
 
-from bgp.peer import PeerConfig
-from store.model import IPAddress, Node, Peer
+from agents.speaker.secrets import NoSecret
+from bgp.peer import Family, PeerConfig
+from store.model import AddressFamily, IPAddress, Node, Peer
 
 BGP_PORT = 179
+FAMILIES = {AddressFamily.IPV4: Family.IPV4_UNICAST, AddressFamily.IPV6: Family.IPV6_UNICAST}
 
 
 class NoSession(Exception):
     """The session cannot be configured as things stand; the message says why."""
 
 
-def configuration(node: Node, peer: Peer, local_address: IPAddress | None) -> PeerConfig:
+def configuration(
+    node: Node, peer: Peer, local_address: IPAddress | None, secret: Callable[[str], str]
+) -> PeerConfig:
     """The configuration of the session of a node with a peer.
 
+    Args:
+        secret: the password of a name; raises `NoSecret`.
+
     Raises:
-        NoSession: there is no local address, or the values do not fit together.
+        NoSession: there is no local address or no password, or the values do not fit together.
     """
+    local_asn = peer.local_asn or node.asn
+    if peer.local_pref is not None and peer.asn != local_asn:
+        # RFC 4271 §5.1.5
+        raise NoSession(f"local_pref of peer {peer.name} is for a router of AS {local_asn}, not {peer.asn}")
+    if peer.as_path_prepend and peer.asn == local_asn:
+        raise NoSession(f"as_path_prepend of peer {peer.name} is not for a router of the same AS {local_asn}")
     if local_address is None:
         raise NoSession(f"no route to {peer.address}, so no address to speak from")
     router_id = node.router_id or local_address
@@ -35,11 +49,19 @@ def configuration(node: Node, peer: Peer, local_address: IPAddress | None) -> Pe
             peer_address=peer.address,
             peer_asn=peer.asn,
             local_address=local_address,
-            local_asn=node.asn,
+            local_asn=local_asn,
             router_id=router_id,
             hold_time_s=peer.hold_time_s,
             graceful_restart_s=peer.graceful_restart_s,
+            families=tuple(FAMILIES[each] for each in peer.families),
+            password=secret(peer.password_secret) if peer.password_secret is not None else None,
+            gtsm=peer.gtsm,
+            multihop_ttl=peer.multihop_ttl,
+            passive=peer.passive,
+            keepalive_s=peer.keepalive_s,
         )
+    except NoSecret as fault:
+        raise NoSession(f"peer {peer.name}: {fault}") from fault
     except ValueError as fault:
         raise NoSession(str(fault)) from fault
 

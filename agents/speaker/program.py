@@ -24,6 +24,7 @@ from agents.report import StoreDriver
 from agents.speaker import reports
 from agents.speaker.peering import NoSession, configuration, local_address
 from agents.speaker.peerings import Make, Peerings
+from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker
 from bgp.fsm import State
@@ -56,6 +57,8 @@ class Settings:
 
     node: str
     run_dir: Path
+    secrets_dir: Path = DEFAULT_DIRECTORY
+    """Holds the passwords of sessions, each in a file named for its secret."""
 
 
 class SpeakerProgram:
@@ -70,6 +73,7 @@ class SpeakerProgram:
     def __init__(self, settings: Settings, store: Store, make: Make = ExaBgpSpeaker) -> None:
         self._node = settings.node
         self._base = settings.run_dir / BGP_DIRECTORY
+        self._secrets = Secrets(settings.secrets_dir)
         self._boot_id = boot_id()
         self._loop = Loop(self._step, lambda: None)
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
@@ -146,7 +150,7 @@ class SpeakerProgram:
         for name, peer in peers.items():
             before = self._peerings.last_local_address(name, peer.address)
             try:
-                configured[name] = configuration(node, peer, local_address(peer, before))
+                configured[name] = configuration(node, peer, local_address(peer, before), self._secrets.read)
             except NoSession as fault:
                 refused[name] = str(fault)
         return configured, refused

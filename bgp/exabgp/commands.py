@@ -6,7 +6,9 @@ acknowledged once and is many times as fast as a line for each.
 
 from __future__ import annotations
 
-from bgp.adj_rib_out import Announce, Change, IPAddress
+from collections.abc import Iterator
+
+from bgp.adj_rib_out import Announce, Attributes, Change, IPAddress
 from bgp.peer import Family
 
 SHOW_ADJ_RIB_OUT = "show adj-rib out json"
@@ -18,14 +20,24 @@ def command(change: Change, local_address: IPAddress) -> str:
     """The line that makes one change. A withdrawal has to name a next hop, which is not looked at."""
     if isinstance(change, Announce):
         attributes = change.attributes
-        words = ["announce", "attributes", "next-hop", str(attributes.next_hop)]
-        if attributes.med is not None:
-            words += ["med", str(attributes.med)]
-        if attributes.communities:
-            words += ["community", "[", *(f"{asn}:{value}" for asn, value in attributes.communities), "]"]
+        words = ["announce", "attributes", "next-hop", str(attributes.next_hop), *_optional(attributes)]
     else:
         words = ["withdraw", "attributes", "next-hop", str(local_address)]
     return " ".join([*words, "nlri", *map(str, change.prefixes)])
+
+
+def _optional(attributes: Attributes) -> Iterator[str]:
+    """The words of the attributes that are there."""
+    for name, number in (("med", attributes.med), ("local-preference", attributes.local_pref)):
+        if number is not None:
+            yield from (name, str(number))
+    for name, listed in (
+        ("as-path", attributes.as_path),
+        ("community", [f"{asn}:{value}" for asn, value in attributes.communities]),
+        ("large-community", [":".join(map(str, parts)) for parts in attributes.large_communities]),
+    ):
+        if listed:
+            yield from (name, "[", *map(str, listed), "]")
 
 
 def end_of_rib(family: Family) -> str:

@@ -7,6 +7,8 @@ adopted, another one has to be replaced. A reload is never used; ExaBGP can lose
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,8 +18,12 @@ from bgp.peer import PeerConfig
 SAFE_PATH = re.compile(r"/[A-Za-z0-9/._+@=-]+")
 ENDS = re.compile(r"^neighbor (\S+) \{$.*^ {4}local-address (\S+);$", re.MULTILINE | re.DOTALL)
 
+KEEPALIVE = re.compile(r"^# keepalive (\d+)$", re.MULTILINE)
+GTSM_TTL = 255
+BGP_PORT = 179
+
 TEMPLATE = """\
-process polder {{
+{keepalive}process polder {{
     run {python} -I -S {bridge} {socket};
     encoder json;
 }}
@@ -27,7 +33,7 @@ neighbor {peer_address} {{
     local-as {local_asn};
     peer-as {peer_asn};
     hold-time {hold_time_s};
-    manual-eor true;
+{transport}    manual-eor true;
     group-updates true;
     adj-rib-in false;
     adj-rib-out true;
@@ -74,8 +80,32 @@ def render(peer: PeerConfig, *, python: Path, bridge: Path, socket: Path) -> str
         peer_asn=peer.peer_asn,
         hold_time_s=peer.hold_time_s,
         graceful_restart=peer.graceful_restart_s or "disable",
+        keepalive=f"# keepalive {peer.keepalive_s}\n" if peer.keepalive_s is not None else "",
+        transport="".join(f"    {line};\n" for line in _transport(peer)),
         families="\n".join(f"        {family};" for family in peer.families),
     )
+
+
+def keepalive_s(text: str) -> int | None:
+    """The seconds between keepalives, for which ExaBGP's language has no word; None for its own choice."""
+    found = KEEPALIVE.search(text)
+    return int(found[1]) if found else None
+
+
+def _transport(peer: PeerConfig) -> Iterator[str]:
+    """What concerns TCP and IP."""
+    if peer.password is not None:
+        # In base64 no password can be misread, whatever characters it has.
+        yield f"md5-password {b64encode(peer.password.encode()).decode()}"
+        yield "md5-base64 true"
+    if peer.gtsm:
+        yield f"outgoing-ttl {GTSM_TTL}"
+        yield f"incoming-ttl {GTSM_TTL}"
+    if peer.multihop_ttl is not None:
+        yield f"outgoing-ttl {peer.multihop_ttl}"
+    if peer.passive:
+        yield "passive true"
+        yield f"listen {BGP_PORT}"
 
 
 def ends(text: str) -> tuple[IPAddress, IPAddress] | None:

@@ -138,6 +138,9 @@ def _route(route: dict[str, Any]) -> Route:
             next_hop=ip_address(nlri["nexthop"]),
             communities=tuple(sorted(_community(text) for text in attributes.get("community", ()))),
             med=attributes.get("med"),
+            large_communities=tuple(sorted(_parts(text) for text in attributes.get("large-community", ()))),
+            local_pref=attributes.get("local-preference"),
+            as_path=_as_path(attributes.get("as-path", {})),
         ),
     )
 
@@ -147,6 +150,16 @@ def _community(text: str) -> tuple[int, int]:
         return WELL_KNOWN[text]
     asn, value = text.split(":")
     return int(asn), int(value)
+
+
+def _parts(text: str) -> tuple[int, int, int]:
+    first, second, third = map(int, text.split(":"))
+    return first, second, third
+
+
+def _as_path(segments: dict[str, Any]) -> tuple[int, ...]:
+    """The AS numbers of all segments, in order; there is one at most in what Polder announces."""
+    return tuple(int(asn) for number in sorted(segments, key=int) for asn in segments[number]["value"])
 
 
 def _neighbor(said: list[dict[str, Any]]) -> Neighbor:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bgp.exabgp import rundir
+from bgp.exabgp.config import keepalive_s
 
 STEPS_PER_LOOP = 5000
 """Routes that one turn of the reactor takes from a command; ExaBGP's own 50 takes twice as long for many."""
@@ -54,6 +55,7 @@ def main(arguments: list[str]) -> int:
 def run(config: Path) -> int:
     """Import ExaBGP, which reads its settings from the environment, set what has no setting, and run it."""
     from exabgp.application.main import main as exabgp
+    from exabgp.bgp.message.open.holdtime import HoldTime
     from exabgp.reactor.asynchronous import ASYNC
     from exabgp.reactor.delay import Delay
 
@@ -63,6 +65,11 @@ def run(config: Path) -> int:
         grow(delay)
         delay._next = min(delay._next, CONNECT_RETRY_MAX_S)
 
+    wanted_s = keepalive_s(config.read_text())
+    if wanted_s is not None:
+        third = HoldTime.keepalive
+        # RFC 4271 §4.2: the hold time that was agreed on may be shorter than ours
+        HoldTime.keepalive = lambda agreed: min(third(agreed), wanted_s)
     ASYNC.LIMIT = STEPS_PER_LOOP
     Delay.increase = increase
     sys.argv = ["exabgp", "server", str(config)]

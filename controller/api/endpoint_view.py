@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
@@ -14,18 +13,11 @@ from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
-from store.model import Endpoint, EndpointState, Program
+from store.model import AddressFamily, Endpoint, EndpointState, Program
 from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
 
 GATEWAYS = ("169.254.1.1", "fe80::1")
 """The next hop of an endpoint's default route, IPv4 and IPv6: its node's bridge, the same everywhere."""
-
-
-class Family(StrEnum):
-    """An address family."""
-
-    IPV4 = "ipv4"
-    IPV6 = "ipv6"
 
 
 OneOfEach = Field(default=(), max_length=2)
@@ -43,7 +35,7 @@ class NewEndpoint(BaseModel):
     id: Identifier | None = None
     node: Name
     tenant: Name | None = None
-    families: tuple[Family, ...] = OneOfEach
+    families: tuple[AddressFamily, ...] = OneOfEach
     pool: Name | None = None
     pools: tuple[Name, ...] = OneOfEach
     address: UnicastAddress | None = None
@@ -74,7 +66,7 @@ class NewEndpoint(BaseModel):
         return Request(
             node=self.node,
             id=self.id,
-            families=tuple(4 if family is Family.IPV4 else 6 for family in self.families),
+            families=tuple(family.version for family in self.families),
             pools=(self.pool,) if self.pool is not None else self.pools,
             addresses=(self.address,) if self.address is not None else self.addresses,
             tenant=tenant,

@@ -13,7 +13,8 @@ from store.model.endpoint import (
     host_prefix,
 )
 from store.model.event import Event, Severity
-from store.model.node import Alive, Lost, Node, Peer, Program, Session, SessionState
+from store.model.node import Alive, Lost, Node, Program, Session, SessionState
+from store.model.peer import AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
@@ -21,10 +22,12 @@ from store.model.value import IPAddress, IPNetwork, Value
 
 __all__ = [
     "Address",
+    "AddressFamily",
     "AddressState",
     "Advertise",
     "Advertised",
     "Alive",
+    "Announces",
     "Attachment",
     "Block",
     "Cluster",

@@ -1,4 +1,4 @@
-"""Nodes, the peers they speak BGP with, and the state of their programs and sessions."""
+"""Nodes, and the state of their programs and BGP sessions."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ class Node(Value):
     reclaim_after_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] = 86400
     """Seconds for which none of its programs lives until its endpoints end and their addresses are free; 0 is
     never."""
+    next_hops: Annotated[tuple[UnicastAddress, ...], Field(max_length=2)] = ()
+    """How routers reach the node, at most one address of each family: the next hop of prefixes that are not
+    of their session's own family, and of those that edge speakers announce for it."""
 
     @model_validator(mode="after")
     def _patient(self) -> Node:
@@ -31,27 +34,10 @@ class Node(Value):
             raise ValueError(f"reclaim_after_s is 0 (never) or at least {MIN_RECLAIM_S}")
         return self
 
-
-class Peer(Value):
-    """A router that speakers open a BGP session with: one node's, or every node's when `node` is absent."""
-
-    name: Name
-    address: UnicastAddress
-    asn: Asn
-    node: Name | None = None
-    local_address: UnicastAddress | None = None
-    """The session's source address; the kernel's choice for `address` when not given."""
-    hold_time_s: Annotated[int, Field(strict=True, ge=0, le=65535)] = 90
-    graceful_restart_s: Annotated[int, Field(strict=True, ge=0, le=4095)] = 120
-    """Restart time that is announced (RFC 4724 §3, 12 bits); 0 turns graceful restart off."""
-
     @model_validator(mode="after")
-    def _consistent(self) -> Peer:
-        # RFC 4271 §4.2: hold time is zero or at least three seconds
-        if self.hold_time_s in {1, 2}:
-            raise ValueError("hold_time_s is 0 (no keepalives) or at least 3")
-        if self.local_address is not None and self.local_address.version != self.address.version:
-            raise ValueError("local_address and address are of different families")
+    def _one_of_each(self) -> Node:
+        if len({each.version for each in self.next_hops}) < len(self.next_hops):
+            raise ValueError("next_hops holds at most one address of each family")
         return self
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from bgp.adj_rib_out import Attributes
+from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel
 from bgp.exabgp.commands import SHOW_ADJ_RIB_OUT
@@ -270,3 +272,27 @@ def test_five_thousand_prefixes(cable: Cable) -> None:
     cable.routes_are(*many, poll_s=0.5)
     speaker.replace({})
     cable.routes_are(poll_s=0.5)
+
+
+def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -> None:
+    speaker = cable.speaker()
+    cable.up(speaker)
+    sent = Advertisement(
+        ip_network(B),
+        med=7,
+        communities=((65535, 0), (64511, 7)),
+        large_communities=((64511, 1, 2), (4200000000, 0, 4294967295)),
+        as_path=(64511, 64511, 64511),
+    )
+    speaker.replace({ip_network(B): sent})
+    cable.routes_are(B)
+    [shown] = cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"]
+    assert shown["metric"] == 7
+    assert shown["community"]["list"] == ["64511:7", "gracefulShutdown"]
+    assert shown["largeCommunity"]["list"] == ["64511:1:2", "4200000000:0:4294967295"]
+    assert [segment["list"] for segment in shown["aspath"]["segments"]] == [[64511, 64511, 64511]]
+    speaker.detach()
+    with closing(Channel(cable.base / "tor" / "bridge.sock", answer_s=UP_S)) as channel:
+        [reply] = channel.ask([SHOW_ADJ_RIB_OUT])
+    # Were it read back as another, it would be sent again at each look.
+    assert reply.shown == (Route(ip_network(B), Attributes.of(sent, NODE_ADDRESS)),)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from store.model import (
     Address,
+    AddressFamily,
     AddressState,
     Advertise,
     Advertised,
     Alive,
+    Announces,
     Attachment,
     Block,
     Cluster,
@@ -22,6 +24,7 @@ from store.model import (
     Event,
     HeldEndpoint,
     Holding,
+    IPAddress,
     Join,
     Lost,
     Node,
@@ -127,15 +130,46 @@ def peers(draw: st.DrawFn) -> Peer:
     """Peers whose two addresses are of one family."""
     address = draw(addresses)
     local = draw(st.none() | addresses.filter(lambda other: other.version == address.version))
+    hold_time_s = draw(st.just(0) | st.integers(3, 65535))
+    node = draw(st.none() | names)
+    gtsm = draw(st.booleans())
+    numbers = st.none() | st.integers(0, 2**32 - 1)
     return Peer(
         name=draw(names),
         address=address,
         asn=draw(asns),
-        node=draw(st.none() | names),
+        node=node,
+        node_selector=draw(labels) if node is None else {},
+        announces=draw(st.sampled_from(Announces)),
+        local_asn=draw(st.none() | asns),
         local_address=local,
-        hold_time_s=draw(st.just(0) | st.integers(3, 65535)),
+        hold_time_s=hold_time_s,
+        keepalive_s=draw(st.none() | st.integers(1, hold_time_s // 3)) if hold_time_s else None,
         graceful_restart_s=draw(st.integers(0, 4095)),
+        password_secret=draw(st.none() | names),
+        gtsm=gtsm,
+        multihop_ttl=None if gtsm else draw(st.none() | st.integers(2, 255)),
+        passive=draw(st.booleans()),
+        families=draw(st.lists(st.sampled_from(AddressFamily), unique=True).map(tuple)),
+        communities=draw(st.lists(communities, **several, unique=True).map(tuple)),
+        med=draw(numbers),
+        local_pref=draw(numbers),
+        as_path_prepend=draw(st.integers(0, 10)),
+        max_prefixes=draw(st.integers(1, 1_000_000)),
+        imports=draw(
+            st.lists(
+                st.just("default-route") | networks.filter(lambda one: one.prefixlen > 0).map(str),
+                max_size=2,
+                unique=True,
+            ).map(tuple)
+        ),
     )
+
+
+@st.composite
+def next_hops(draw: st.DrawFn) -> tuple[IPAddress, ...]:
+    """At most one address of each family."""
+    return tuple({each.version: each for each in draw(st.lists(addresses, max_size=2))}.values())
 
 
 VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
@@ -149,6 +183,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         mtu_bytes=mtus,
         labels=labels,
         reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
+        next_hops=next_hops(),
     ),
     Endpoint: endpoints(),
     Token: tokens(),

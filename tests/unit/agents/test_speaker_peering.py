@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agents.speaker.peering import NoSession, configuration, local_address
-from bgp.peer import PeerConfig
+from agents.speaker.secrets import NoSecret
+from bgp.peer import Family, PeerConfig
 from store.model import Node, Peer
 
 NODE = Node(name="node-1", asn=64511)
@@ -19,8 +20,13 @@ def peer(**changes: Any) -> Peer:
     return Peer.model_validate({"name": "tor-a", "address": "10.9.0.0", "asn": 64501} | changes)
 
 
+def no_secret(name: str) -> str:
+    """A host without secrets."""
+    raise NoSecret(f"secret {name} is nowhere")
+
+
 def test_what_the_values_say_is_what_the_session_gets() -> None:
-    made = configuration(NODE, peer(hold_time_s=9, graceful_restart_s=0), LOCAL)
+    made = configuration(NODE, peer(hold_time_s=9, graceful_restart_s=0), LOCAL, no_secret)
     assert made == PeerConfig(
         peer_address=IPv4Address("10.9.0.0"),
         peer_asn=64501,
@@ -32,10 +38,25 @@ def test_what_the_values_say_is_what_the_session_gets() -> None:
     )
 
 
+def test_what_the_transport_needs_is_passed_on() -> None:
+    given = peer(
+        password_secret="tor-a",
+        gtsm=True,
+        passive=True,
+        keepalive_s=5,
+        local_asn=64999,
+        families=["ipv6", "ipv4"],
+    )
+    made = configuration(NODE, given, LOCAL, {"tor-a": "hush"}.__getitem__)
+    assert (made.password, made.gtsm, made.passive, made.keepalive_s) == ("hush", True, True, 5)
+    assert (made.local_asn, made.families) == (64999, tuple(Family))
+    assert configuration(NODE, peer(multihop_ttl=9), LOCAL, no_secret).multihop_ttl == 9
+
+
 def test_the_nodes_router_id_goes_before_the_sessions_address() -> None:
     node = Node(name="node-1", asn=64511, router_id=IPv4Address("10.0.0.7"))
     six = peer(address="fd09::", local_address="fd09::1")
-    assert configuration(node, six, IPv6Address("fd09::1")).router_id == node.router_id
+    assert configuration(node, six, IPv6Address("fd09::1"), no_secret).router_id == node.router_id
 
 
 @pytest.mark.parametrize(
@@ -44,11 +65,14 @@ def test_the_nodes_router_id_goes_before_the_sessions_address() -> None:
         (peer(), None, "no route to 10.9.0.0"),
         (peer(address="fd09::"), ip_address("fd09::1"), "needs a router_id"),
         (peer(), ip_address("10.9.0.0"), "own address"),
+        (peer(password_secret="tor-a"), LOCAL, "peer tor-a: secret tor-a is nowhere"),
+        (peer(local_pref=200), LOCAL, "local_pref of peer tor-a is for a router of AS 64511, not 64501"),
+        (peer(asn=64511, as_path_prepend=1), LOCAL, "as_path_prepend of peer tor-a"),
     ],
 )
 def test_it_says_why_there_is_no_session(given: Peer, address: Any, says: str) -> None:
     with pytest.raises(NoSession, match=says):
-        configuration(NODE, given, address)
+        configuration(NODE, given, address, no_secret)
 
 
 LOOPBACK, ANOTHER, NOWHERE = (ip_address(f"127.0.0.{last}") for last in (1, 2, 3))

@@ -30,6 +30,13 @@ SIX = ip_network("fd64::/64")
             Announce(Attributes(ip_address("fd09::1")), (SIX,)),
             "announce attributes next-hop fd09::1 nlri fd64::/64",
         ),
+        (
+            Announce(Attributes(SELF, (), None, ((1, 2, 3),), 9, (1, 1)), (A,)),
+            (
+                "announce attributes next-hop 10.9.0.1 local-preference 9 as-path [ 1 1 ] "
+                "large-community [ 1:2:3 ] nlri 10.64.0.0/26"
+            ),
+        ),
         (Withdraw((A, B)), "withdraw attributes next-hop 10.9.0.1 nlri 10.64.0.0/26 10.64.1.7/32"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bgp.exabgp.config import ends, render
+from bgp.exabgp.config import ends, keepalive_s, render
 from bgp.peer import Family
 from tests.unit.bgp.test_peer import GOOD
 
@@ -60,6 +60,11 @@ def test_golden() -> None:
     [
         ({"graceful_restart_s": 0}, ["        graceful-restart disable;"]),
         ({"hold_time_s": 0}, ["    hold-time 0;"]),
+        ({"password": "a b;}"}, ["    md5-password YSBiO30=;", "    md5-base64 true;"]),
+        ({"gtsm": True}, ["    outgoing-ttl 255;", "    incoming-ttl 255;"]),
+        ({"multihop_ttl": 7}, ["    outgoing-ttl 7;"]),
+        ({"passive": True}, ["    passive true;", "    listen 179;"]),
+        ({"keepalive_s": 10}, ["# keepalive 10"]),
         ({"families": tuple(Family)}, ["        ipv4 unicast;", "        ipv6 unicast;"]),
         (
             {"peer_address": ip_address("fd09::"), "local_address": ip_address("fd09::1"), "families": ()},
@@ -82,3 +87,8 @@ def test_a_path_that_the_configuration_cannot_hold_is_refused(path: str) -> None
 def test_both_ends_are_found_again() -> None:
     assert ends(GOLDEN) == (GOOD.peer_address, GOOD.local_address)
     assert ends("neighbor 10.9.0.0 {\n}\n") is None
+
+
+def test_the_launcher_finds_how_often_to_send_keepalives() -> None:
+    assert keepalive_s(render(replace(GOOD, keepalive_s=10), **PLACES)) == 10
+    assert keepalive_s(GOLDEN) is None

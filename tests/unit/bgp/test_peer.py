@@ -31,6 +31,13 @@ GOOD = PeerConfig(
         ({"hold_time_s": 65536}, "hold_time_s 65536"),
         ({"graceful_restart_s": 4096}, "graceful_restart_s 4096"),
         ({"graceful_restart_s": -1}, "graceful_restart_s -1"),
+        ({"password": ""}, "1 to 80 bytes"),
+        ({"password": "é" * 41}, "1 to 80 bytes"),
+        ({"multihop_ttl": 1}, "multihop_ttl 1"),
+        ({"multihop_ttl": 256}, "multihop_ttl 256"),
+        ({"multihop_ttl": 2, "gtsm": True}, "exclude each other"),
+        ({"keepalive_s": 31}, "keepalive_s 31 is not 1 to 30"),
+        ({"keepalive_s": 1, "hold_time_s": 0}, "keepalive_s 1"),
     ],
 )
 def test_it_says_what_is_wrong(change: dict[str, Any], says: str) -> None:
@@ -52,3 +59,7 @@ def test_families_are_those_of_the_addresses_when_none_is_named() -> None:
 def test_the_order_of_families_makes_no_difference() -> None:
     both = (Family.IPV6_UNICAST, Family.IPV4_UNICAST)
     assert replace(GOOD, families=both) == replace(GOOD, families=both[::-1])
+
+
+def test_a_password_is_not_shown() -> None:
+    assert "hush" not in repr(replace(GOOD, password="hush-hush"))

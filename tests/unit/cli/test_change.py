@@ -57,7 +57,7 @@ def test_set_sends_only_what_was_given(
     ("noun", "options"),
     [
         ("pool", "--cidr, --advertise, --cooldown-s, "),
-        ("node", "--asn, --router-id, --mtu-bytes, --label, --no-label or --reclaim-after-s"),
+        ("node", "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s or --next-hop"),
         ("endpoint", "--label or --no-label"),
     ],
 )

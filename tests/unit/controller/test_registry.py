@@ -61,8 +61,19 @@ def test_defaults_are_shown(api: Api) -> None:
         "mtu_bytes": 1500,
         "labels": {},
         "reclaim_after_s": 86400,
+        "next_hops": [],
         "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
     }
+
+
+def test_two_peers_of_one_address_meet_where_a_node_would_speak_with_both(api: Api) -> None:
+    api.made("/v1/nodes", {**NODE, "labels": {"rack": "7"}})
+    peer = {"name": "a", "address": "192.0.2.1", "asn": 64501, "node_selector": {"rack": "7"}}
+    api.made("/v1/peers", peer)
+    api.made("/v1/peers", {**peer, "name": "b", "node_selector": {"rack": "8"}})
+    refused = api.send("POST", "/v1/peers", {**peer, "name": "c", "node_selector": {}})
+    assert refused.status_code == 409
+    assert "192.0.2.1 is peer a of node n already" in refused.json["detail"]
 
 
 def test_a_patch_changes_what_can_change(api: Api) -> None:
