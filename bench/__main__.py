@@ -12,6 +12,11 @@ from collections.abc import Callable
 
 from bench import (
     auth_revoke,
+    bgp_aggregate,
+    bgp_burst,
+    bgp_churn,
+    bgp_latency,
+    bgp_reconnect,
     cli_help,
     dataplane_ready,
     dataplane_throughput,
@@ -44,6 +49,11 @@ ROWS: dict[str, Callable[[], Row]] = {
     "e2e.latency": _in_lab(e2e_latency.measure),
     "dataplane.ready": _in_lab(dataplane_ready.measure),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
+    "bgp.burst": bgp_burst.measure,
+    "bgp.aggregate": bgp_aggregate.measure,
+    "bgp.latency": bgp_latency.measure,
+    "bgp.reconnect": bgp_reconnect.measure,
+    "bgp.churn": bgp_churn.measure,
     "ipam.single": ipam_single.measure,
     "ipam.batch": ipam_batch.measure,
     "ipam.reclaim": ipam_reclaim.measure,
