@@ -19,6 +19,7 @@
     node/<node>/ready/<prefix>          Ready, written by the node's agent
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
     sessions/<node>/<peer>              Session, written by the node's speaker
+    verified/<node>/<peer>              Verified, under the lease of the controller that hears the router
     alive/<node>/<program>              Alive, under the program's lease
     lost/<node>                         Lost, while none of the node's programs lives
     cluster                             Cluster, the id of the etcd cluster that all this is of
@@ -63,6 +64,7 @@ from store.model import (
     Token,
     Usage,
     Value,
+    Verified,
 )
 
 ROOT = "/polder/v1/"
@@ -137,6 +139,7 @@ ATTACHMENTS = Kind(Attachment, "node/{}/attachments/{}")
 READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
+VERIFIED = Kind(Verified, "verified/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
 LOST = Kind(Lost, "lost/{}")
 CLUSTER = Kind(Cluster, "cluster")
@@ -163,6 +166,7 @@ KINDS: Sequence[Kind[Value]] = (
     READY,
     ADVERTISED,
     SESSIONS,
+    VERIFIED,
     ALIVE,
     LOST,
     CLUSTER,

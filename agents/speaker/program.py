@@ -132,7 +132,7 @@ class SpeakerProgram:
         refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
         for name, peer in snapshot.peers.items():
             self._peerings.replace(name, advertisements(snapshot, peer, self._boot_id))
-        self._report(snapshot.peers, refused)
+        self._report(snapshot.peers, configured, refused)
 
     def _recheck_restored(self) -> None:
         """A store that was restored lacks what was said since the backup."""
@@ -155,7 +155,9 @@ class SpeakerProgram:
                 refused[name] = str(fault)
         return configured, refused
 
-    def _report(self, peers: Mapping[str, Peer], refused: Mapping[str, str]) -> None:
+    def _report(
+        self, peers: Mapping[str, Peer], configured: Mapping[str, PeerConfig], refused: Mapping[str, str]
+    ) -> None:
         found = self._peerings.reports()
         if not self._all_known and None in found.values():
             return  # each of them says something soon; until then what an earlier life said stands
@@ -163,7 +165,7 @@ class SpeakerProgram:
         self._refusals = {name: self._refusal(name, why) for name, why in refused.items()}
         known = {name: report for name, report in found.items() if report is not None}
         advertised = self._peerings.advertised()
-        sessions = reports.sessions(self._node, peers, self._refusals | known, advertised)
+        sessions = reports.sessions(self._node, peers, self._refusals | known, advertised, configured)
         self._publisher.say("sessions", sessions)
         self._publisher.say("advertised", reports.prefixes(self._node, advertised))
 

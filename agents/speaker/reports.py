@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from store import keys
 from store.model import Advertised, IPNetwork, Peer, Session, SessionState
@@ -14,6 +15,7 @@ def sessions(
     peers: Mapping[str, Peer],
     reports: Mapping[str, SessionReport],
     advertised: Mapping[str, frozenset[IPNetwork]],
+    configured: Mapping[str, PeerConfig],
 ) -> dict[str, Session]:
     """The session of each peer of which something is known, by key."""
     return {
@@ -26,6 +28,7 @@ def sessions(
             since=report.since,
             reason=report.reason,
             advertised=len(advertised.get(name, ())),
+            local_address=configured[name].local_address if name in configured else None,
         )
         for name, report in reports.items()
         if name in peers

@@ -45,6 +45,8 @@ class Held:
     """Those that the router tells of."""
     ended: set[tuple[Rib, Family]] = field(default_factory=set)
     """Of which table all has been told that was there when the router began to tell."""
+    began: int = 0
+    """The version at which it was up."""
     version: int = 0
     """Counts what was told of it."""
 
@@ -93,7 +95,7 @@ class RouterTable:
             raise Malformed(f"more than {self._max_sessions} sessions")
         version = before.version + 1 if before is not None else 0
         ends = Ends(router=message.local_address, node=message.peer.address)
-        self._sessions[message.peer] = Held(ends, version=version)
+        self._sessions[message.peer] = Held(ends, began=version, version=version)
 
     def _learn(self, held: Held, message: RouteMonitoring) -> None:
         if message.rib is Rib.OTHER or held.unreadable:

@@ -19,8 +19,10 @@ from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.value import IPAddress, IPNetwork, Value
+from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
 
 __all__ = [
+    "SHOWN_DIFFERENCES",
     "Address",
     "AddressFamily",
     "AddressState",
@@ -31,6 +33,8 @@ __all__ = [
     "Attachment",
     "Block",
     "Cluster",
+    "Difference",
+    "DifferenceKind",
     "Displaced",
     "Endpoint",
     "EndpointState",
@@ -58,5 +62,6 @@ __all__ = [
     "Token",
     "Usage",
     "Value",
+    "Verified",
     "host_prefix",
 ]

@@ -65,6 +65,8 @@ class Session(Value):
     """Why it is in this state, in the words of the RFC where there are some."""
     advertised: int = 0
     """Prefixes announced and acknowledged."""
+    local_address: UnicastAddress | None = None
+    """The node's end of the session, while it is configured."""
 
 
 class Program(StrEnum):

@@ -18,6 +18,8 @@ from store.model import (
     Attachment,
     Block,
     Cluster,
+    Difference,
+    DifferenceKind,
     Displaced,
     Endpoint,
     EndpointState,
@@ -44,6 +46,7 @@ from store.model import (
     Token,
     Usage,
     Value,
+    Verified,
 )
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", fullmatch=True)
@@ -245,6 +248,25 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         since=times,
         reason=texts,
         advertised=st.integers(0, 10**6),
+        local_address=st.none() | addresses,
+    ),
+    Verified: st.builds(
+        Verified,
+        node=names,
+        peer=names,
+        router=addresses,
+        controller=texts,
+        since=times,
+        accepted=st.integers(0, 10**6),
+        missing=st.integers(0, 10**6),
+        unexpected=st.integers(0, 10**6),
+        differences=st.lists(
+            st.builds(
+                Difference, kind=st.sampled_from(DifferenceKind), prefix=networks, cause=texts, since=times
+            ),
+            max_size=2,
+        ).map(tuple),
+        unreadable=texts,
     ),
     Lost: st.builds(Lost, node=names, since=times),
     Cluster: st.builds(

@@ -9,6 +9,7 @@ from bgp.fsm import State
 from bgp.speaker import SessionReport
 from store import keys
 from store.model import SessionState
+from tests.support.cable import PEER
 from tests.support.cluster import NODE, peer
 from tests.support.speakers import SINCE, UP
 
@@ -22,12 +23,14 @@ def test_a_session_carries_its_peer_its_reason_and_its_count() -> None:
         {"tor-a": peer(), "tor-b": peer("tor-b", "10.0.2.0")},
         {"tor-a": UP, "tor-b": down, "gone": UP},
         {"tor-a": frozenset({A, B})},
+        {"tor-a": PEER},
     )
     assert set(made) == {keys.SESSIONS.key(NODE, "tor-a"), keys.SESSIONS.key(NODE, "tor-b")}
     up, idle = made[keys.SESSIONS.key(NODE, "tor-a")], made[keys.SESSIONS.key(NODE, "tor-b")]
     assert (up.state, up.since, up.reason, up.advertised) == (SessionState.ESTABLISHED, SINCE, "", 2)
     assert (idle.state, idle.reason, idle.advertised) == (SessionState.IDLE, "why", 0)
     assert str(idle.address) == "10.0.2.0"
+    assert (up.local_address, idle.local_address) == (PEER.local_address, None)
 
 
 def test_every_state_of_the_machine_can_be_stored() -> None:
