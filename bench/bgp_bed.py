@@ -27,7 +27,8 @@ from bgp.exabgp.rundir import RunDir
 from bgp.fsm import State
 from bgp.peer import PeerConfig
 from lab import netns
-from lab.frr import Tor
+from lab.errors import LabError
+from lab.frr import Frr
 from lab.host import Host
 from lab.lab import Lab
 from lab.topology import End, HostSpec, Link, Role, Topology
@@ -91,9 +92,12 @@ class Bed:
     _made: list[Speaking] = field(default_factory=list)
 
     @property
-    def tor(self) -> Tor:
+    def tor(self) -> Frr:
         """The router."""
-        return self.lab.tors["tor"]
+        tor = self.lab.tors["tor"]
+        if not isinstance(tor, Frr):
+            raise LabError(f"the router is {type(tor).__name__}, not FRR")
+        return tor
 
     @property
     def rival(self) -> Host:

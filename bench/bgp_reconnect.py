@@ -54,7 +54,7 @@ def _clear(made: Bed, cleared: Speaking, full: int) -> float:
     spent, ours = cpu_s(cleared.pid), own_cpu_s()
     address = cleared.local_address
     began = time.monotonic()
-    made.tor.vtysh(f"clear bgp {address}")
+    made.tor.clear(address)
     wait_until(lambda: made.routes() < full, DEADLINE_S, "the routes to go")
     made.wait_routes(full, DEADLINE_S)
     table_s = time.monotonic() - began

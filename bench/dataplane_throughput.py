@@ -9,6 +9,7 @@ ratio is the median of the turns' ratios. One uplink is down: connections must n
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from bench.row import Row, median, percentile, progress
 from lab import netns
@@ -42,7 +43,7 @@ def measure(lab: Lab) -> Row:
     lab.hosts[node].set_link("up-b", up=False)
     try:
         for sender in (container, plain):
-            wait_until(lambda sender=sender: sender.ping(target, 1).ok, 10.0, f"{target} to answer")
+            wait_until(partial(sender.ping, target), 10.0, f"{target} to answer", good=lambda got: got.ok)
         for number in range(ROUNDS):
             for normal in (False, True) if number % 2 else (True, False):
                 if normal:

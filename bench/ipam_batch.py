@@ -33,7 +33,8 @@ def measure() -> Row:
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
         requests = tuple(("POST", "/v1/endpoints:batch", _batch(number)) for number in range(NODES))
-        ours, theirs, samples = [], [], []
+        ours, theirs = [], []
+        samples: list[float] = []
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, SECONDS))

@@ -35,7 +35,8 @@ def measure() -> Row:
         requests = tuple(
             ("POST", "/v1/endpoints", json.dumps({"node": f"node-{number}"})) for number in range(NODES)
         )
-        ours, theirs, samples = [], [], []
+        ours, theirs = [], []
+        samples: list[float] = []
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, CLIENTS, SECONDS))
