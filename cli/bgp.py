@@ -67,12 +67,22 @@ def columns(now: datetime) -> tuple[Column, ...]:
         Column("FOR", lambda item: lasted(item.get("since"), now)),
         # Without a session nothing is announced, whatever waits to be.
         Column("ADVERTISED", lambda item: item.get("advertised") if _up(item) else None),
-        field("reason"),
+        Column(
+            "GUARDED", lambda item: item.get("guarded") or None, lambda text: "red" if text != "-" else ""
+        ),
+        Column("REASON", _reason),
     )
 
 
 def _up(item: dict[str, Any]) -> bool:
     return item.get("state") == "ESTABLISHED"
+
+
+def _reason(item: dict[str, Any]) -> str:
+    """Why the session is as it is, and what of its prefixes is kept back."""
+    kept, first = item.get("guarded"), item.get("guarded_why")
+    guarded = f"outbound guard keeps back {kept}, such as {first}" if kept else ""
+    return "; ".join(each for each in (item.get("reason"), guarded) if each)
 
 
 def _state(item: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from agents.loop import Loop
 from agents.publisher import Publisher
 from agents.report import StoreDriver
 from agents.speaker import reports
+from agents.speaker.outbound import Outbound
 from agents.speaker.peering import NoSession, configuration, local_address
 from agents.speaker.peerings import Make, Peerings
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
@@ -80,6 +81,7 @@ class SpeakerProgram:
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
         self._waited_for = ""
         self._peerings = Peerings(self._base, self._loop.mark, make)
+        self._outbound = Outbound(self._peerings)
         self._publisher = Publisher(
             {
                 "sessions": StoreDriver(store, keys.SESSIONS, settings.node),
@@ -130,9 +132,16 @@ class SpeakerProgram:
         configured, refused = self._configure(snapshot.node, snapshot.peers)
         presumed = partial(_advertised_to, snapshot)
         refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
-        for name, peer in snapshot.peers.items():
-            self._peerings.replace(name, advertisements(snapshot, peer, self._boot_id))
+        self._announce(snapshot)
         self._report(snapshot.peers, configured, refused)
+
+    def _announce(self, snapshot: Snapshot) -> None:
+        held = self._peerings.advertised()
+        pools = tuple(snapshot.pools.values())
+        self._outbound.keep(snapshot.peers.keys())
+        for name, peer in snapshot.peers.items():
+            wanted = advertisements(snapshot, peer, self._boot_id)
+            self._outbound.replace(peer, wanted, pools, held.get(name, frozenset()))
 
     def _recheck_restored(self) -> None:
         """A store that was restored lacks what was said since the backup."""
@@ -165,7 +174,10 @@ class SpeakerProgram:
         self._refusals = {name: self._refusal(name, why) for name, why in refused.items()}
         known = {name: report for name, report in found.items() if report is not None}
         advertised = self._peerings.advertised()
-        sessions = reports.sessions(self._node, peers, self._refusals | known, advertised, configured)
+        guarded = self._outbound.kept()
+        sessions = reports.sessions(
+            self._node, peers, self._refusals | known, advertised, configured, guarded
+        )
         self._publisher.say("sessions", sessions)
         self._publisher.say("advertised", reports.prefixes(self._node, advertised))
 

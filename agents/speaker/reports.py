@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
+from intent.guard import Guarded
 from store import keys
 from store.model import Advertised, IPNetwork, Peer, Session, SessionState
 
@@ -16,6 +17,7 @@ def sessions(
     reports: Mapping[str, SessionReport],
     advertised: Mapping[str, frozenset[IPNetwork]],
     configured: Mapping[str, PeerConfig],
+    guarded: Mapping[str, Guarded],
 ) -> dict[str, Session]:
     """The session of each peer of which something is known, by key."""
     return {
@@ -29,6 +31,8 @@ def sessions(
             reason=report.reason,
             advertised=len(advertised.get(name, ())),
             local_address=configured[name].local_address if name in configured else None,
+            guarded=len(guarded[name].kept) if name in guarded else 0,
+            guarded_why=guarded[name].first if name in guarded else "",
         )
         for name, report in reports.items()
         if name in peers

@@ -67,6 +67,10 @@ class Session(Value):
     """Prefixes announced and acknowledged."""
     local_address: UnicastAddress | None = None
     """The node's end of the session, while it is configured."""
+    guarded: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Prefixes that the outbound guard keeps back."""
+    guarded_why: str = ""
+    """The first of them, and why."""
 
 
 class Program(StrEnum):

@@ -248,6 +248,8 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         since=times,
         reason=texts,
         advertised=st.integers(0, 10**6),
+        guarded=st.integers(0, 10**6),
+        guarded_why=texts,
         local_address=st.none() | addresses,
     ),
     Verified: st.builds(

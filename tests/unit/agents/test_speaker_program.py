@@ -233,6 +233,36 @@ def test_a_change_of_state_is_reported(program: Running) -> None:
     wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="why".__eq__)
 
 
+def test_what_no_pool_has_is_never_announced_and_is_told(program: Running) -> None:
+    usual(program)
+    program.put(block("10.0.0.0/8"), ready("10.0.0.0/8", boot_id()), block("10.64.1.0/26"))
+    program.put(ready("10.64.1.0/26", boot_id()))
+    both = {str(BLOCK): ("tor-a",), "10.64.1.0/26": ("tor-a",)}
+    wait_until(program.announced, SOON_S, "the other block", good=both.__eq__)
+    session = wait_until(
+        lambda: program.sessions()["tor-a"], SOON_S, "the count", good=lambda now: now.guarded == 1
+    )
+    assert session.guarded_why == "10.0.0.0/8: shorter than pool default"
+    program.delete(block("10.0.0.0/8"))
+    wait_until(lambda: program.sessions()["tor-a"].guarded_why, SOON_S, "the end", good="".__eq__)
+
+
+def test_a_limit_that_is_reached_takes_nothing_away(program: Running) -> None:
+    program.put(NODE_RECORD, pool(), tor().model_copy(update={"max_prefixes": 1}))
+    program.put(block("10.64.9.0/26"), ready("10.64.9.0/26", boot_id()))
+    program.start()
+    held = {"10.64.9.0/26": ("tor-a",)}
+    wait_until(program.announced, SOON_S, "the block", good=held.__eq__)
+    program.put(block(), ready(str(BLOCK), boot_id()))
+    wait_until(lambda: program.sessions()["tor-a"].guarded, SOON_S, "the other to be kept", good=(1).__eq__)
+    assert program.announced() == held
+    program.stop()
+    program.start()
+    program.put(tor("tor-b", "10.0.2.0"))
+    more = {"10.64.9.0/26": ("tor-a", "tor-b"), str(BLOCK): ("tor-b",)}
+    wait_until(program.announced, SOON_S, "the second life", good=more.__eq__)
+
+
 def test_with_the_store_away_everything_stays(program: Running) -> None:
     usual(program)
     program.store.set_available(False)
