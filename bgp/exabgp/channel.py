@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgp.exabgp.events import Answer, Event, Marked, Negotiated, Neighbor, Route, Said, SessionEvent, parse
+from bgp.exabgp.watchdog import Patience, Queue
 
 READ_BYTES = 65536
 WINDOW = 8
@@ -38,7 +39,7 @@ class Reply:
     """The answer to one command, and what was shown before it."""
 
     ok: bool
-    shown: tuple[Route | Neighbor, ...] = ()
+    shown: tuple[Route | Neighbor | Queue, ...] = ()
 
 
 class Channel:
@@ -46,15 +47,15 @@ class Channel:
 
     Args:
         path: the bridge's socket.
-        answer_s: how long one answer may take before ExaBGP counts as hung, in seconds.
+        patience: how long an answer may take before ExaBGP counts as hung; each line begins it anew.
 
     Raises:
         ChannelLost: nobody listens, or (`Busy`, `Hung`) no greeting came.
     """
 
-    def __init__(self, path: Path, *, answer_s: float) -> None:
+    def __init__(self, path: Path, patience: Patience) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._answer_s = answer_s
+        self._patience = patience
         self._rest = b""
         self._lines: deque[str] = deque()
         self._events: deque[Event] = deque()
@@ -89,7 +90,7 @@ class Channel:
         """
         replies: list[Reply] = []
         sent = 0
-        shown: list[Route | Neighbor] = []
+        shown: list[Route | Neighbor | Queue] = []
         while len(replies) < len(commands):
             while sent < len(commands) and sent - len(replies) < WINDOW:
                 self._send(commands[sent])
@@ -98,7 +99,7 @@ class Channel:
                 case Answer(ok):
                     replies.append(Reply(ok, tuple(shown)))
                     shown = []
-                case Route() | Neighbor() as said:
+                case Route() | Neighbor() | Queue() as said:
                     shown.append(said)
                 case SessionEvent() | Negotiated() | Marked() as event:
                     self._events.append(event)
@@ -125,33 +126,43 @@ class Channel:
         return heard
 
     def _greet(self) -> None:
-        until = time.monotonic() + self._answer_s
-        while (line := self._line(until)) != "ready":
+        while (line := self._line()) != "ready":
             if line == "busy":
                 raise Busy("another program speaks with this peer's ExaBGP")
             if isinstance(event := parse(line), Event):
                 self._events.append(event)
 
     def _send(self, command: str) -> None:
-        self._socket.settimeout(self._answer_s)
-        try:
-            self._socket.sendall(command.encode() + b"\n")
-        except TimeoutError as fault:
-            raise Hung(f"ExaBGP reads nothing for {self._answer_s:g} s") from fault
-        except OSError as fault:
-            raise ChannelLost(f"cannot send: {fault}") from fault
+        rest = command.encode() + b"\n"
+        self._patience.begin()
+        while rest:
+            began = time.monotonic()
+            self._socket.settimeout(self._patience.slice_s)
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except TimeoutError:
+                self._still_silent(began, "ExaBGP reads nothing for")
+            except OSError as fault:
+                raise ChannelLost(f"cannot send: {fault}") from fault
 
     def _next(self) -> Said | None:
-        return parse(self._line(time.monotonic() + self._answer_s))
+        return parse(self._line())
 
-    def _line(self, until: float) -> str:
+    def _line(self) -> str:
+        if not self._lines:
+            self._patience.begin()
         while not self._lines:
-            self._socket.settimeout(max(until - time.monotonic(), 0.001))
+            began = time.monotonic()
+            self._socket.settimeout(self._patience.slice_s)
             try:
                 self._receive()
-            except TimeoutError as fault:
-                raise Hung(f"no answer from ExaBGP in {self._answer_s:g} s") from fault
+            except TimeoutError:
+                self._still_silent(began, "no answer from ExaBGP in")
         return self._lines.popleft()
+
+    def _still_silent(self, since: float, words: str) -> None:
+        if self._patience.waited(time.monotonic() - since):
+            raise Hung(f"{words} {self._patience.silent_s:.0f} s")
 
     def _receive(self) -> None:
         try:

@@ -13,6 +13,8 @@ from bgp.peer import Family
 
 SHOW_ADJ_RIB_OUT = "show adj-rib out json"
 SHOW_NEIGHBOR = "show neighbor json"
+SHOW_QUEUE = "show queue"
+"""Answered at once, whatever else is under way; the launcher teaches ExaBGP to."""
 CLEAR_ADJ_RIB_OUT = "clear adj-rib out"
 
 

@@ -28,6 +28,7 @@ from bgp.exabgp.process import CannotStart, Process, last_words, trim
 from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
 from bgp.exabgp.session import Session
+from bgp.exabgp.watchdog import Drain, Patience
 from bgp.peer import PeerConfig
 from bgp.speaker import OnChange, SessionReport
 
@@ -40,8 +41,14 @@ class Timing:
 
     connect_s: float = 10.0
     """For a started process until its bridge answers."""
-    answer_s: float = 30.0
-    """For one answer, before ExaBGP counts as hung and is replaced."""
+    probe_s: float = 5.0
+    """Between two signs of life that ExaBGP is asked for."""
+    answer_s: float = 10.0
+    """For a word of ExaBGP while it does nothing, before it counts as hung and is replaced."""
+    busy_s: float = 60.0
+    """Likewise, while it computes."""
+    drain_s: float = 10.0
+    """For which nothing that was announced may leave."""
     verify_s: float = 60.0
     """Between two looks at what ExaBGP really holds."""
     detach_s: float = 2.0
@@ -55,7 +62,11 @@ class Timing:
 
 
 class Ended(Exception):
-    """The process has ended, or was ended because it did not answer."""
+    """The process has ended."""
+
+
+class Replaced(Ended):
+    """The watchdog has ended the process: it hung."""
 
 
 class Stopped(Exception):
@@ -95,6 +106,7 @@ class ExaBgpSpeaker:
         self._stale_until = math.inf
         """When the peer has certainly dropped what it kept of a process or an answer that was lost."""
         self._verify_at = 0.0
+        self._probe_at = 0.0
         self._pause_s = 0.0
         self._stopping = False
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -124,7 +136,7 @@ class ExaBgpSpeaker:
 
     def decommission(self) -> None:
         """Withdraw everything, then end the session and the process. Blocking."""
-        self._stop(self._timing.answer_s)
+        self._stop(self._timing.busy_s)
         retire(self._where)
         self._session.lost("no longer wanted")
         self._session.restart_time_is_over()
@@ -171,8 +183,11 @@ class ExaBgpSpeaker:
                 with closing(self._connect(process)) as channel:
                     self._converse(process, channel)
             except Hung as fault:
+                log.error(
+                    "watchdog replaces exabgp pid=%d dir=%s why=%s", process.pid, self._where.path, fault
+                )
                 process.kill()
-                raise Ended(str(fault)) from fault
+                raise Replaced(f"ExaBGP hung and was replaced: {fault}") from fault
             except ChannelLost as fault:
                 # The bridge alone may have died; ExaBGP has another one soon.
                 if process.ended(self._timing.poll_s):
@@ -210,7 +225,8 @@ class ExaBgpSpeaker:
         until = time.monotonic() + self._timing.connect_s
         while True:
             try:
-                return Channel(self._where.socket, answer_s=self._timing.answer_s)
+                patience = Patience(self._timing.answer_s, self._timing.busy_s, process.cpu_s)
+                return Channel(self._where.socket, patience)
             except (Busy, Hung):
                 raise
             except ChannelLost as fault:
@@ -223,8 +239,9 @@ class ExaBgpSpeaker:
     def _converse(self, process: Process, channel: Channel) -> None:
         self._session.begin(channel)
         self._look(channel)
+        drain = Drain(self._timing.drain_s)
         while True:
-            until = 0.0 if channel.pending else self._verify_at
+            until = 0.0 if channel.pending else min(self._verify_at, self._probe_at)
             self._wait(until, process.fileno(), channel.fileno())
             if process.ended():
                 raise self._ended(process)
@@ -232,6 +249,9 @@ class ExaBgpSpeaker:
                 self._look(channel)
             else:
                 self._session.bring(channel, read_back=False)
+            if time.monotonic() >= self._probe_at:
+                self._session.probe(channel, drain, time.monotonic())
+                self._probe_at = time.monotonic() + self._timing.probe_s
 
     def _look(self, channel: Channel) -> None:
         trim(self._where)

@@ -1,8 +1,8 @@
 """What ExaBGP says, line by line, as values. Pure.
 
-Three kinds of line come from its API, mixed: events of the session (JSON with an `exabgp` field), routes
-asked for (JSON with a `route` field), and the word that ends each answer, `done` or `error`. The bridge
-adds `marked` when it greets.
+Three kinds of line come from its API, mixed: events of the session (JSON with an `exabgp` field), what was
+asked for (JSON with a `route` or a `queue` field, or an array), and the word that ends each answer, `done` or
+`error`. The bridge adds `marked` when it greets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from bgp.adj_rib_out import Attributes, IPNetwork
+from bgp.exabgp.watchdog import Queue
 from bgp.fsm import Heard, State
 from bgp.notification import describe
 from bgp.peer import Family
@@ -67,7 +68,7 @@ class Marked:
 
 
 Event = SessionEvent | Negotiated | Marked
-Said = Event | Answer | Route | Neighbor
+Said = Event | Answer | Route | Neighbor | Queue
 
 NOTIFICATION = re.compile(r"notification (received|sent) \((\d+),(\d+)\)")
 
@@ -112,6 +113,8 @@ def reason(text: str) -> str:
 def _object(said: dict[str, Any]) -> Said | None:
     if "route" in said:
         return _route(said["route"])
+    if "queue" in said:
+        return Queue(**said["queue"])
     neighbor = said.get("neighbor", {})
     match said.get("type"):
         case "state":

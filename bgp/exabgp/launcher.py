@@ -6,20 +6,32 @@ both itself: the program that started it may have been killed in between.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import pwd
+import socket
+import struct
 import sys
+import termios
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bgp.exabgp import rundir
+from bgp.exabgp.commands import SHOW_QUEUE
 from bgp.exabgp.config import keepalive_s
+from bgp.exabgp.watchdog import Queue
 
 STEPS_PER_LOOP = 5000
 """Routes that one turn of the reactor takes from a command; ExaBGP's own 50 takes twice as long for many."""
 
 CONNECT_RETRY_MAX_S = 5
 """Longest pause between two tries to connect; ExaBGP's own grows to a minute, long after a ToR is back."""
+
+TCP_INFO_BYTES, BYTES_ACKED = 136, 120
+"""How much of struct tcp_info is read, and where its tcpi_bytes_acked is (linux/tcp.h)."""
 
 SETTINGS = {
     "exabgp.api.chunk": "200",
@@ -72,8 +84,79 @@ def run(config: Path) -> int:
         HoldTime.keepalive = lambda agreed: min(third(agreed), wanted_s)
     ASYNC.LIMIT = STEPS_PER_LOOP
     Delay.increase = increase
+    teach_show_queue()
+    bound_unacknowledged()
     sys.argv = ["exabgp", "server", str(config)]
     return int(exabgp() or 0)
+
+
+def teach_show_queue() -> None:
+    """Add a command to ExaBGP's API that tells what has still to reach the peer."""
+    from exabgp.reactor.api.command.command import Command
+    from exabgp.rib.outgoing import OutgoingRIB
+
+    updates = OutgoingRIB.updates
+
+    def counted(rib: Any, grouped: bool) -> Iterator[Any]:
+        # What is being sent has left the queue: only this says that it is not sent yet.
+        rib.leaving = True
+        try:
+            yield from updates(rib, grouped)
+        finally:
+            rib.leaving = False
+
+    def show(_api: Any, reactor: Any, service: str, _line: str, _json: bool) -> bool:
+        for peer in reactor._peers.values():
+            reactor.processes.write(service, json.dumps({"queue": asdict(queue(peer))}))
+        reactor.processes.answer_done(service)
+        return True
+
+    OutgoingRIB.leaving = False
+    OutgoingRIB.updates = counted
+    Command.register(SHOW_QUEUE, False)(show)
+
+
+def bound_unacknowledged() -> None:
+    """Have TCP give up when a peer acknowledges nothing for the hold time.
+
+    ExaBGP's hold timer alone does not end such a session: it waits until its NOTIFICATION is written, for
+    which a full socket has no room. A peer that only sends is caught too, which RFC 9687 asks for.
+    """
+    from exabgp.reactor.protocol import Protocol
+
+    validate_open = Protocol.validate_open
+
+    def validate(protocol: Any) -> None:
+        validate_open(protocol)
+        hold_time_ms = int(protocol.negotiated.holdtime) * 1000  # 0: never
+        protocol.connection.io.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, hold_time_ms)
+
+    Protocol.validate_open = validate
+
+
+def queue(peer: Any) -> Queue:
+    """What has still to reach an ExaBGP's peer."""
+    rib, established = peer.neighbor.rib.outgoing, bool(peer.established())
+    unacknowledged, acknowledged = tcp_bytes(peer.socket()) if established else (0, 0)
+    return Queue(
+        established=established,
+        waiting=bool(rib.pending() or rib.leaving),
+        updates_sent=int(peer.stats["send-update"]),
+        unacknowledged=unacknowledged,
+        acknowledged=acknowledged,
+    )
+
+
+def tcp_bytes(descriptor: int) -> tuple[int, int]:
+    """Bytes sent that the other side has not, and has, acknowledged; 0 of a connection that is gone."""
+    kept = bytearray(4)
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, kept)
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    except (OSError, ValueError):
+        return 0, 0  # an error here would end ExaBGP
+    return struct.unpack("=i", kept)[0], struct.unpack_from("=Q", info, BYTES_ACKED)[0]
 
 
 if __name__ == "__main__":

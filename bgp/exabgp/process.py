@@ -95,6 +95,10 @@ class Process:
             self.how = _how(result) if result is not None else self.how
         return True
 
+    def cpu_s(self) -> float:
+        """The processor time that it has used, in seconds."""
+        return rundir.cpu_s(self.pid)
+
     def kill(self) -> None:
         """End it now; the peer keeps its routes for the restart time. Blocking: until it has ended."""
         self._signal(signal.SIGKILL)

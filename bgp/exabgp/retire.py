@@ -15,10 +15,13 @@ from bgp.exabgp.channel import Channel, ChannelLost
 from bgp.exabgp.events import Neighbor
 from bgp.exabgp.process import Process
 from bgp.exabgp.rundir import RunDir
+from bgp.exabgp.watchdog import Patience
 
 log = logging.getLogger(__name__)
 
 WITHDRAW_S = 5.0
+BUSY_S = 30.0
+"""For ExaBGP to take the withdrawal: with 20,000 routes it computes for more than five seconds."""
 SETTLE_S = 0.05
 
 
@@ -26,19 +29,20 @@ def retire(where: RunDir) -> None:
     """Withdraw everything, end the process of this directory and remove its files. Idempotent.
 
     Needs nothing but the directory, so that what an earlier configuration left is ended too.
-    Blocking: some tenths of a second, at most about 15 s with a process that does not answer.
+    Blocking: some tenths of a second, at most about 15 s with a process that does nothing, and 45 s with one
+    that computes.
     """
     if (found := Process.running(where)) is not None:
         with closing(found[0]) as process:
-            _withdraw(where)
+            _withdraw(where, process)
             process.terminate()
             log.info("retired pid=%d dir=%s", process.pid, where.path)
     where.remove()
 
 
-def _withdraw(where: RunDir) -> None:
+def _withdraw(where: RunDir, process: Process) -> None:
     try:
-        with closing(Channel(where.socket, answer_s=WITHDRAW_S)) as channel:
+        with closing(Channel(where.socket, Patience(WITHDRAW_S, BUSY_S, process.cpu_s))) as channel:
             channel.ask([commands.CLEAR_ADJ_RIB_OUT])
             _settle(channel)
     except ChannelLost as fault:

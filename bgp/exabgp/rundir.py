@@ -131,10 +131,22 @@ def recorded(path: Path) -> Record | None:
 
 def start_time(pid: int) -> int | None:
     """When a process started, in clock ticks after boot; None when there is none, or it has ended."""
+    stat = _stat(pid)
+    return int(stat[19]) if stat else None
+
+
+def cpu_s(pid: int) -> float:
+    """The processor time that a process has used, in seconds; 0 when there is none, or it has ended."""
+    stat = _stat(pid)
+    return sum(map(int, stat[11:13])) / os.sysconf("SC_CLK_TCK") if stat else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5)'s stat behind the program's name; none of a process that has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
     # The second field is the program's name in parentheses, and may hold blanks and parentheses itself.
-    state, *rest = stat.rpartition(")")[2].split()
-    return None if state in "ZX" else int(rest[18])
+    fields = stat.rpartition(")")[2].split()
+    return [] if fields[0] in "ZX" else fields

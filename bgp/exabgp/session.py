@@ -17,13 +17,16 @@ from datetime import UTC, datetime, timedelta
 from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
-from bgp.exabgp.channel import Channel
+from bgp.exabgp.channel import Channel, Hung
 from bgp.exabgp.events import Event, Marked, Negotiated, Neighbor, Route, SessionEvent
+from bgp.exabgp.watchdog import Drain, Queue, Verdict
 from bgp.fsm import Heard, State, follow
 from bgp.peer import Family, PeerConfig
 from bgp.speaker import OnChange, SessionReport
 
 log = logging.getLogger(__name__)
+
+PEER_READS_NOTHING = "the peer acknowledges nothing of what is sent"
 
 
 class Session:
@@ -94,6 +97,19 @@ class Session:
         self._marker_due = self._marked = False
         self._say(State.IDLE, reason, datetime.now(UTC))
 
+    def probe(self, channel: Channel, drain: Drain, now: float) -> None:
+        """Ask for a sign of life, and whether what was announced leaves. Blocking: until the answer.
+
+        Raises:
+            Hung: no answer, or announced routes stay in ExaBGP.
+            ChannelLost: see `Channel.ask`.
+        """
+        [reply] = channel.ask([commands.SHOW_QUEUE])
+        verdicts = {drain.judge(shown, now) for shown in reply.shown if isinstance(shown, Queue)}
+        if Verdict.STUCK in verdicts:
+            raise Hung("ExaBGP does not send what was announced")
+        self._hear_peer(reads=Verdict.PEER_READS_NOTHING not in verdicts)
+
     def restart_time_is_over(self) -> None:
         """The peer has dropped what it kept of a process that is gone (RFC 4724 §4.2)."""
         self._rib.flush_stale()
@@ -119,8 +135,7 @@ class Session:
         before = self.report
         state = follow(before.state if before else State.CONNECT, event.heard)
         if event.heard is Heard.UP:
-            missing = sorted(set(self._peer.families) - self._families)
-            self._say(state, f"{', '.join(missing)} not negotiated" if missing else "", event.at)
+            self._say(state, self._missing(), event.at)
             return
         self._families = frozenset(self._peer.families)
         if event.heard is Heard.DOWN:
@@ -128,6 +143,19 @@ class Session:
         else:
             # A refused session gets here every few seconds: nobody is woken for it.
             self._say(state, before.reason if before else "", event.at, wake=False)
+
+    def _hear_peer(self, *, reads: bool) -> None:
+        """Tell of a peer that reads nothing. Only its hold time or its operator can do something about it."""
+        report = self.report
+        if report is None or report.state is not State.ESTABLISHED:
+            return
+        reason = self._missing() if reads else "; ".join(filter(None, (self._missing(), PEER_READS_NOTHING)))
+        if reason != report.reason:
+            self._say(report.state, reason, report.since)
+
+    def _missing(self) -> str:
+        missing = sorted(set(self._peer.families) - self._families)
+        return f"{', '.join(missing)} not negotiated" if missing else ""
 
     def _read_back(self, channel: Channel) -> None:
         [reply] = channel.ask([commands.SHOW_ADJ_RIB_OUT])

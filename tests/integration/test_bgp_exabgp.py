@@ -21,6 +21,7 @@ from bgp.exabgp.channel import Channel
 from bgp.exabgp.commands import SHOW_ADJ_RIB_OUT
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
 from bgp.exabgp.events import Route
+from bgp.exabgp.watchdog import Patience
 from bgp.fsm import State
 from lab.recording import Recording
 from lab.wait import wait_until
@@ -28,6 +29,8 @@ from tests.support.cable import NODE_ADDRESS, UP_S, Cable, report_of, state_is, 
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
+
+IMPATIENT = Timing(probe_s=0.1, answer_s=1.0, drain_s=0.5)
 
 A, B, C = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24"
 
@@ -62,9 +65,9 @@ def hosts(count: int) -> list[str]:
     return [f"{ip_address('10.100.0.0') + number}/32" for number in range(count)]
 
 
-def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
+def announcing(cable: Cable, *prefixes: str, timing: Timing | None = None, **changes: Any) -> ExaBgpSpeaker:
     """A speaker whose prefixes have arrived."""
-    speaker = cable.speaker(**changes)
+    speaker = cable.speaker(timing=timing, **changes)
     speaker.replace(wanted(*prefixes))
     cable.up(speaker)
     cable.routes_are(*prefixes)
@@ -172,19 +175,50 @@ def test_nobody_listens_at_the_peer(cable: Cable) -> None:
     assert "10.9.0.7" in report.reason
 
 
-def test_a_hung_exabgp_is_replaced(cable: Cable) -> None:
-    timing = Timing(answer_s=0.5)
-    speaker = cable.speaker(timing=timing)
-    speaker.replace(wanted(A))
-    cable.up(speaker)
-    cable.routes_are(A)
-    pid = exabgp(cable)
+def test_a_hung_exabgp_is_replaced_though_nobody_asks_it(cable: Cable) -> None:
+    """With the restart time the ToR keeps its routes; the ExaBGP of the other peer is not touched."""
+    cable.add_ipv6()
+    other = cable.speaker(
+        "tor6", peer_address=ip_address("fd09::"), local_address=ip_address("fd09::1"), families=()
+    )
+    other.replace(wanted("fd64::/64"))
+    since = state_is(other, State.ESTABLISHED).since
+    speaker = announcing(cable, A, timing=IMPATIENT)
+    pid, pid_of_other = exabgp(cable), exabgp(cable, "tor6")
     monitor = cable.tor.host.monitor_routes()
     os.kill(pid, signal.SIGSTOP)
+    report = report_of(speaker, "the watchdog", lambda now: now.state is not State.ESTABLISHED)
+    assert report.reason == "ExaBGP hung and was replaced: no answer from ExaBGP in 1 s"
+    state_is(speaker, State.ESTABLISHED)
+    assert exabgp(cable) != pid
     speaker.replace(wanted(A, B))
     cable.routes_are(A, B)
-    assert exabgp(cable) != pid
     assert {change.dst for change in monitor.stop()} == {B}
+    assert exabgp(cable, "tor6") == pid_of_other
+    assert state_is(other, State.ESTABLISHED).since == since
+    assert other.advertised() == {ip_network("fd64::/64")}
+
+
+def test_a_link_that_is_cut_in_a_burst_is_told_and_ends_with_the_hold_time(cable: Cable) -> None:
+    """The NOTIFICATION has no room in a full socket: ExaBGP would wait for it as long as TCP does."""
+    cable.node.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 4096 4096")
+    speaker = announcing(cable, A, timing=IMPATIENT, hold_time_s=4)
+    pid = exabgp(cable)
+    cable.tor.host.set_link("node", up=False)
+    try:
+        many = hosts(1500)
+        speaker.replace(wanted(A, *many))
+        told = report_of(speaker, "a reason", lambda now: bool(now.reason))
+        assert (told.state, told.reason) == (
+            State.ESTABLISHED,
+            "the peer acknowledges nothing of what is sent",
+        )
+        report_of(speaker, "the end of the session", lambda now: now.state is State.IDLE)
+    finally:
+        cable.tor.host.set_link("node", up=True)
+        cable.node.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 4194304")
+    cable.routes_are(A, *many, poll_s=0.2)
+    assert exabgp(cable) == pid
 
 
 def test_the_bridge_dies_alone(cable: Cable) -> None:
@@ -248,7 +282,7 @@ def test_nothing_is_withdrawn_before_anything_is_wanted(cable: Cable) -> None:
 def test_what_exabgp_answers_and_what_it_does_not_say(cable: Cable) -> None:
     """What the driver builds on: answers in order, and `done` for what has no effect."""
     announcing(cable, A).detach()
-    with closing(Channel(cable.base / "tor" / "bridge.sock", answer_s=UP_S)) as channel:
+    with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
         lines = [
             f"announce attributes next-hop {NODE_ADDRESS} nlri {B}",
             "announce attributes next-hop nonsense nlri 10.1.1.1/32",
@@ -264,14 +298,16 @@ def test_what_exabgp_answers_and_what_it_does_not_say(cable: Cable) -> None:
     cable.routes_are(A, B)
 
 
-def test_five_thousand_prefixes(cable: Cable) -> None:
+def test_five_thousand_prefixes_are_no_hang(cable: Cable) -> None:
     many = hosts(5000)
-    speaker = cable.speaker()
+    speaker = cable.speaker(timing=IMPATIENT)
     cable.up(speaker)
+    pid = exabgp(cable)
     speaker.replace(wanted(*many))
     cable.routes_are(*many, poll_s=0.5)
     speaker.replace({})
     cable.routes_are(poll_s=0.5)
+    assert exabgp(cable) == pid
 
 
 def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -> None:
@@ -292,7 +328,7 @@ def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -
     assert shown["largeCommunity"]["list"] == ["64511:1:2", "4200000000:0:4294967295"]
     assert [segment["list"] for segment in shown["aspath"]["segments"]] == [[64511, 64511, 64511]]
     speaker.detach()
-    with closing(Channel(cable.base / "tor" / "bridge.sock", answer_s=UP_S)) as channel:
+    with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
         [reply] = channel.ask([SHOW_ADJ_RIB_OUT])
     # Were it read back as another, it would be sent again at each look.
     assert reply.shown == (Route(ip_network(B), Attributes.of(sent, NODE_ADDRESS)),)

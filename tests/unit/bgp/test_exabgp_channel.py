@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address, ip_network
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from bgp.adj_rib_out import Attributes
 from bgp.exabgp.channel import WINDOW, Busy, Channel, ChannelLost, Hung, Reply
 from bgp.exabgp.events import Marked, Neighbor, Route, SessionEvent
+from bgp.exabgp.watchdog import Patience
 from bgp.fsm import Heard
+from lab.wait import wait_until
 from tests.unit.bgp.test_exabgp_events import AT, HEAD, NEIGHBOR, ROUTE
 
 PATIENCE_S = 5.0
@@ -73,7 +76,7 @@ def bridge(path: Path) -> Iterator[Bridge]:
 
 
 def connect(path: Path, answer_s: float = PATIENCE_S) -> Channel:
-    return Channel(path, answer_s=answer_s)
+    return Channel(path, Patience(answer_s, answer_s))
 
 
 def test_the_greeting_is_what_happened_before(bridge: Bridge, path: Path) -> None:
@@ -165,6 +168,21 @@ def test_no_answer_is_a_hung_exabgp(bridge: Bridge, path: Path) -> None:
     channel = connect(path, answer_s=0.05)
     with pytest.raises(Hung, match="no answer"):
         channel.ask(["one"])
+    channel.close()
+
+
+def test_a_process_that_computes_may_take_its_time(bridge: Bridge, path: Path) -> None:
+    computed_s = count(1.0)
+
+    def script(far: Bridge) -> None:
+        far.say("ready")
+        far.hear()
+        wait_until(lambda: next(computed_s) > 30, PATIENCE_S, "a silence of many times 0.05 s")
+        far.say("done")
+
+    bridge.play(script)
+    channel = Channel(path, Patience(0.05, PATIENCE_S, lambda: next(computed_s)))
+    assert channel.ask(["one"]) == [Reply(True)]
     channel.close()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from bgp.adj_rib_out import Attributes
 from bgp.exabgp.events import Answer, Negotiated, Neighbor, Route, Said, SessionEvent, parse, reason
+from bgp.exabgp.watchdog import Queue
 from bgp.fsm import Heard
 from bgp.peer import Family
 
@@ -27,6 +28,10 @@ ROUTE = (
     '"family": {"afi": "ipv4", "safi": "unicast"}}, "attributes": %s}}'
 )
 NEIGHBOR = '[{"state": "%s", "duration": 7, "fsm": "%s", "messages": {"sent": {"open": 1, "update": 4}}}]'
+QUEUE = (
+    '{"queue": {"established": true, "waiting": false, "updates_sent": 4, "unacknowledged": 19, '
+    '"acknowledged": 700}}'
+)
 AT = datetime.fromtimestamp(1795226683.5, UTC)
 PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
 
@@ -48,6 +53,7 @@ PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
             ROUTE % '{"med": 100, "community": ["no-export", "64511:1"]}',
             Route(PREFIX, Attributes(HOP, ((64511, 1), (65535, 65281)), 100)),
         ),
+        (QUEUE, Queue(established=True, waiting=False, updates_sent=4, unacknowledged=19, acknowledged=700)),
         (NEIGHBOR % ("up", "ESTABLISHED"), Neighbor(established=True, duration_s=7, updates_sent=4)),
         (NEIGHBOR % ("down", "IDLE"), Neighbor(established=False, duration_s=7, updates_sent=4)),
     ],

@@ -13,6 +13,7 @@ import pytest
 from bgp.exabgp import rundir
 from bgp.exabgp.process import Process
 from bgp.exabgp.rundir import RunDir
+from lab.wait import wait_until
 
 
 @pytest.fixture
@@ -96,3 +97,9 @@ def test_remove_takes_its_own_files_only(tmp_path: Path) -> None:
     where.remove()
     where.remove()
     assert not where.path.exists()
+
+
+def test_processor_time_goes_on_while_something_is_computed() -> None:
+    before = rundir.cpu_s(os.getpid())
+    wait_until(lambda: rundir.cpu_s(os.getpid()) > before, 5.0, "some of it", poll_s=0.0)
+    assert rundir.cpu_s(2**22 + 1) == 0.0
