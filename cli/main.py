@@ -27,6 +27,7 @@ COMMANDS = {
     "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),
     "detach": ("cli.attachment:detach", "Take an endpoint out of its namespace."),
     "bgp": ("cli.bgp:command", "The BGP sessions and announced prefixes of all nodes."),
+    "tor": ("cli.tor:command", "What routers need to peer with nodes, and whether they have it."),
     "event": ("cli.event:command", "What happened in the last hours."),
     "tenant": ("cli.tenant:command", "Whose endpoints are counted, with quotas."),
     "token": ("cli.token:command", "Who may use the API, and as what."),

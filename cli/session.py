@@ -58,10 +58,11 @@ class Session(Printer):
         body: Json | None = None,
         *,
         advice: Mapping[int, str] | None = None,
+        query: Mapping[str, object] | None = None,
         repeatable: bool | None = None,
     ) -> Json:
         """Like `request`, for an answer that is one object."""
-        found = self.request(method, path, body, advice=advice, repeatable=repeatable).body
+        found = self.request(method, path, body, advice=advice, query=query, repeatable=repeatable).body
         if not isinstance(found, dict):
             raise Failure("the answer is not a JSON object", advice="check --server or POLDER_SERVER")
         return found

@@ -30,6 +30,7 @@ from controller.api.peers import peers
 from controller.api.pools import pools
 from controller.api.releases import releases
 from controller.api.restore import restore
+from controller.api.routers import routers
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
@@ -58,6 +59,7 @@ NOUNS = (
     addresses,
     checks,
     bgp,
+    routers,
     events,
     tokens,
     restore,

@@ -41,6 +41,8 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/peers/{name}": {"GET": READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
     "/v1/bgp/sessions": {"GET": READERS},
     "/v1/bgp/routes": {"GET": READERS},
+    "/v1/bgp/router-config": {"GET": READERS},
+    "/v1/bgp/router-check": {"GET": READERS},
     "/v1/blocks": {"GET": READERS},
     "/v1/nodes": {"GET": NODE_READERS, "POST": PLATFORM},
     "/v1/nodes/{name}": {

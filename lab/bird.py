@@ -17,7 +17,8 @@ from lab.program import Program
 from lab.router import BgpPath, Router, family_of
 from lab.topology import HostSpec, Neighbour
 
-CONFIGURED = "Reconfigured"
+CONFIGURED = ("Reconfigured", "Reconfiguration in progress")
+"""The second while sessions that go are still being closed."""
 _PATH = re.compile(r"^(?P<prefix>\S+)?\s+\w+ \[(?P<protocol>\S+) [^\]]*\](?P<best> \*)? \(\d+(?P<stale>s)?")
 _PAIR = re.compile(r"\((\d+(?:, ?\d+)+)\)")
 
@@ -67,7 +68,7 @@ class Bird(Router):
         """Have this configuration from now on, `bird_config` or another. Raises LabError: BIRD refuses it."""
         self.config.write_text(config)
         said = self.birdc("configure")
-        if CONFIGURED not in said:
+        if not any(word in said for word in CONFIGURED):
             raise LabError(f"BIRD on {self.host.name}: {said.strip()}")
 
     def clear(self, address: object) -> None:

@@ -7,7 +7,6 @@ is checked here, so that no name can say more than a name.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -17,7 +16,7 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
-SAFE_NOTE = re.compile(r"[A-Za-z0-9 .,:()/-]+")
+SAFE_NOTE = re.compile(r"[A-Za-z0-9 _.,:;()/-]+")
 
 GRACEFUL_SHUTDOWN = (65535, 0)
 """The community of routes that are about to go (RFC 8326 §5)."""
@@ -134,10 +133,12 @@ class Router:
     def __post_init__(self) -> None:
         if not 1 <= self.asn <= MAX_ASN:
             raise ValueError(f"AS number {self.asn} is not between 1 and {MAX_ASN}")
-        counted = Counter(each.address for group in self.groups for each in group.neighbours)
-        twice = [str(address) for address, times in counted.items() if times > 1]
-        if twice:
-            raise ValueError(f"{', '.join(twice)}: more than one session with this router is from there")
+        nodes: dict[IPAddress, str] = {}
+        for each in (neighbour for group in self.groups for neighbour in group.neighbours):
+            if each.address in nodes:
+                both = " and ".join(sorted({nodes[each.address], each.node}))
+                raise ValueError(f"{each.address} would be its neighbour twice, as the address of {both}")
+            nodes[each.address] = each.node
         unsafe = [note for note in self.notes if not SAFE_NOTE.fullmatch(note)]
         if unsafe:
             raise ValueError(f"note {unsafe[0]!r} has characters that a configuration cannot hold")

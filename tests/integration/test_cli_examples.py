@@ -23,6 +23,7 @@ ELSEWHERE = {
     "detach": "tests/integration/test_cli_up_agent.py",
     "pki": "tests/unit/cli/test_pki.py",
     "node join-token": "tests/integration/test_join.py",
+    "tor check": "tests/unit/cli/test_tor.py",
 }
 """Where the examples of these are tried: they need a node, or write where they say."""
 
@@ -35,11 +36,11 @@ WORLD = """
 ---
 {kind: pool, name: default6, cidr: "2001:db8::/60", cooldown_s: 0}
 ---
-{kind: node, name: node-1, asn: 64511, labels: {rack: "7"}}
+{kind: node, name: node-1, asn: 64511, labels: {rack: "7"}, next_hops: [192.0.2.11]}
 ---
-{kind: node, name: node-2, asn: 64512}
+{kind: node, name: node-2, asn: 64512, next_hops: [192.0.2.12]}
 ---
-{kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501}
+{kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501, local_address: null}
 """
 INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
 CROWDED = INHABITED + "".join(

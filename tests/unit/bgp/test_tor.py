@@ -70,7 +70,9 @@ def test_lengths_that_a_network_cannot_have_are_refused() -> None:
 
 
 def test_an_address_is_that_of_one_neighbour() -> None:
-    with pytest.raises(ValueError, match=r"10\.1\.1\.1: more than one session"):
+    with pytest.raises(
+        ValueError, match=r"10\.1\.1\.1 would be its neighbour twice, as the address of node-1"
+    ):
         replace(SIMPLE, groups=(Group(1, TERMS, (neighbour(1), neighbour(2), neighbour(1))),))
 
 
