@@ -11,7 +11,7 @@ from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.session import Session, takes_session
-from cli.setting import Labelling, Setting, Several
+from cli.setting import Labelling, Setting, Several, Switch
 
 SETTINGS = (
     Setting("asn", "ASN", "The AS number its sessions are opened with.", click.INT, required=True),
@@ -36,6 +36,9 @@ SETTINGS = (
         "--next-hop",
         "ADDRESS",
         "How routers reach it, for prefixes that are not of their session's family; one of each family",
+    ),
+    Switch(
+        "edge", "--edge/--no-edge", "Whether it may announce for all nodes, to peers that are told of all."
     ),
 )
 
@@ -66,6 +69,7 @@ NODE = Noun(
         field("mtu_bytes", "MTU", wide=True),
         field("reclaim_after_s", "RECLAIM AFTER S", wide=True),
         field("next_hops", "NEXT HOPS", wide=True),
+        field("edge", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
@@ -100,6 +104,7 @@ add_set(
     What is not given stays; an empty value ("") goes back to the default. A new AS number or BGP identifier
     opens the node's sessions anew.""",
     "polder node set node-1 --label rack=8 --no-label old",
+    "polder node set edge-1 --edge --next-hop 192.0.2.11",
     'polder node set node-1 --mtu-bytes 9000 --router-id ""',
 )
 add_get(command, NODE)

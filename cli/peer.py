@@ -110,6 +110,7 @@ add_create(
     The speaker of each of them opens a session.""",
     "polder peer create tor-b --address 192.0.2.2 --asn 64502",
     "polder peer create rack-7 --address 192.0.2.7 --asn 64507 --node-selector rack=7 --hold-time-s 9",
+    "polder peer create spine --address 192.0.2.9 --asn 64509 --node-selector role=edge --announces all",
     "polder peer create tor-c --address 192.0.2.3 --asn 64503 --password-secret tor-c --gtsm",
     "polder peer create tor-d --address 192.0.2.4 --asn 64504 --family ipv4 --family ipv6 --med 50",
 )

@@ -116,7 +116,9 @@ class Joining:
         _demand_rights(issuer)
         key = _requested(request)
         self._claim(node, secret, key_hash(key))
-        name = rights.admit(issuer.users, node, key_hash(key))
+        registered = read(self._store, keys.NODES, node)
+        edge = registered is not None and registered.value.edge
+        name = rights.admit(issuer.users, node, key_hash(key), edge=edge)
         if self.expel_if_gone(node):
             raise _refused()
         certificate = cert_pem(authority.issue(key, name)).decode()
@@ -144,6 +146,11 @@ class Joining:
         if old.not_valid_after_utc <= self._clock() or name not in issuer.users.names():
             raise _refused("the certificate has ended, or its node was removed or has joined anew")
         return name, cert_pem(authority.issue(key, name)).decode()
+
+    def allow(self, node: str, *, edge: bool) -> None:
+        """Give a node that has joined the rights of an edge, or take them. Idempotent."""
+        if self._issuer is not None and rights.has_joined(self._issuer.users, node):
+            self._issuer.users.ensure_role(rights.role(node), rights.permissions(node, edge=edge))
 
     def expel_if_gone(self, node: str) -> bool:
         """Take the rights of a node that does not exist; whether it does not. Idempotent."""

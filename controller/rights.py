@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from intent import cluster
 from intent.snapshot import watched
 from store import keys
 from store.etcd_users import Permission, Users
@@ -35,22 +36,28 @@ def is_node_user(name: str) -> bool:
     return _NODE_USER.fullmatch(name) is not None
 
 
-def permissions(node: str) -> tuple[Permission, ...]:
-    """What the programs of a node write, and what they watch beside it."""
+def permissions(node: str, *, edge: bool = False) -> tuple[Permission, ...]:
+    """What the programs of a node write, and what they watch beside it; those of an edge see all nodes."""
     own = (keys.node_prefix(node), keys.SESSIONS.prefix(node), keys.ALIVE.prefix(node))
-    seen = [prefix for prefix in watched(node) if prefix not in own]
-    return (*(Permission(prefix, write=True) for prefix in own), *map(Permission, seen))
+    seen = dict.fromkeys((*watched(node), *(cluster.watched() if edge else ())))
+    read = [prefix for prefix in seen if prefix not in own]
+    return (*(Permission(prefix, write=True) for prefix in own), *map(Permission, read))
 
 
-def admit(users: Users, node: str, key_hash: str) -> str:
+def admit(users: Users, node: str, key_hash: str, *, edge: bool = False) -> str:
     """Make the bearer of a key the user of a node, and nobody else; returns the user's name. Idempotent."""
     name = user(node, key_hash)
-    users.ensure_role(role(node), permissions(node))
+    users.ensure_role(role(node), permissions(node, edge=edge))
     users.ensure_user(name, role(node))
     for other in _users_of(users, node):
         if other != name:
             users.remove_user(other)
     return name
+
+
+def has_joined(users: Users, node: str) -> bool:
+    """Whether somebody is the node's user."""
+    return bool(_users_of(users, node))
 
 
 def expel(users: Users, node: str) -> None:

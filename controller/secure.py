@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         secure(users, options.user or [CONTROLLER])
         # A newer version may read or write other keys than that with which a node joined.
         for node in scan(store, keys.NODES).values:
-            users.ensure_role(rights.role(node.name), rights.permissions(node.name))
+            users.ensure_role(rights.role(node.name), rights.permissions(node.name, edge=node.edge))
     except (PermissionDenied, WrongState) as fault:
         return _say(f"{fault}; show the certificate of etcd's user {ROOT}: --pki, or --etcd-cert", FAILED)
     except StoreError as fault:

@@ -16,16 +16,30 @@ from collections.abc import Iterator
 from bgp.advertisement import Advertisement
 from intent.attributes import Attributes, attributes
 from intent.snapshot import Snapshot
-from store.model import Advertise, Endpoint, EndpointState, IPAddress, IPNetwork, Peer, Pool, host_prefix
+from store.model import (
+    Advertise,
+    Endpoint,
+    EndpointState,
+    IPAddress,
+    IPNetwork,
+    Node,
+    Peer,
+    Pool,
+    host_prefix,
+)
 
 
-def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwork, Advertisement]:
-    """The prefixes for one peer, each with its reason.
+def advertisements(
+    snapshot: Snapshot, peer: Peer, boot_id: str | None, speaker: Node | None = None
+) -> dict[IPNetwork, Advertisement]:
+    """The prefixes of one node for one peer, each with its reason.
 
     Args:
         snapshot: what is known of the node.
         peer: the peer; it is told prefixes of the families that its session carries.
-        boot_id: the kernel's boot id; readiness reported under another one does not count.
+        boot_id: the kernel's boot id; readiness reported under another one does not count. None is not known:
+            what was reported last counts.
+        speaker: the node that speaks, when it announces for this one.
     """
     made: dict[IPNetwork, Advertisement] = {}
     shared: dict[tuple[str, int], Attributes | None] = {}
@@ -34,7 +48,7 @@ def advertisements(snapshot: Snapshot, peer: Peer, boot_id: str) -> dict[IPNetwo
             continue
         of = pool.name, prefix.version
         if of not in shared:
-            shared[of] = attributes(snapshot.node, peer, pool, prefix.version)
+            shared[of] = attributes(snapshot.node, peer, pool, prefix.version, speaker=speaker)
         if (common := shared[of]) is not None:
             made[prefix] = common.advertisement(prefix, reason)
     return made
@@ -68,6 +82,6 @@ def _hosts(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
                 yield host_prefix(address), snapshot.pools[name], reason
 
 
-def _is_ready(snapshot: Snapshot, prefix: IPNetwork, boot_id: str) -> bool:
+def _is_ready(snapshot: Snapshot, prefix: IPNetwork, boot_id: str | None) -> bool:
     ready = snapshot.ready.get(prefix)
-    return ready is not None and ready.boot_id == boot_id
+    return ready is not None and boot_id in {None, ready.boot_id}

@@ -35,7 +35,12 @@ class Attributes:
 
 
 def attributes(
-    node: Node | None, peer: Peer, pool: Pool, version: int, extra: Iterable[str] = ()
+    node: Node | None,
+    peer: Peer,
+    pool: Pool,
+    version: int,
+    extra: Iterable[str] = (),
+    speaker: Node | None = None,
 ) -> Attributes | None:
     """The attributes of a pool's prefixes of one IP version; None when the session cannot carry them.
 
@@ -43,17 +48,18 @@ def attributes(
         node: whose prefixes they are.
         version: 4 or 6.
         extra: communities beside those of pool and peer.
+        speaker: the node that speaks, when it is another one.
     """
     if version not in peer.carried:
         return None
     next_hop = None
-    if version != peer.address.version:
-        # RFC 4760 §3 without RFC 8950: the next hop is of the prefix's own family
+    if speaker is not None or version != peer.address.version:
+        # RFC 4271 §5.1.3: another router's address; RFC 4760 §3 without RFC 8950: of the prefix's own family
         next_hop = _own(node, version)
         if next_hop is None:
             return None
     pairs, triples = _split([*pool.communities, *peer.communities, *extra])
-    return Attributes(next_hop, pairs, triples, peer.med, peer.local_pref, _as_path(node, peer))
+    return Attributes(next_hop, pairs, triples, peer.med, peer.local_pref, _as_path(speaker or node, peer))
 
 
 def _own(node: Node | None, version: int) -> IPAddress | None:

@@ -15,6 +15,7 @@ from intent.peers import peers_of
 from store import keys
 from store.model import (
     Advertised,
+    Announces,
     Attachment,
     Block,
     Cluster,
@@ -41,6 +42,9 @@ class Snapshot:
     node: Node | None = None
     pools: Mapping[str, Pool] = field(default_factory=dict)
     peers: Mapping[str, Peer] = field(default_factory=dict)
+    """Those that this node speaks with."""
+    edged: bool = False
+    """Whether some node announces for all others, so that `advertised` does not tell all."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     blocks: Mapping[IPNetwork, Block] = field(default_factory=dict)
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
@@ -98,32 +102,37 @@ class View:
     def snapshot(self) -> Snapshot:
         """What the values amount to now; the same object until something changes."""
         if self._changed:
-            models = self._changed & _FIELDS.keys()
-            if Node in models:  # its labels choose among the peers
-                models = models | {Peer}
-            made: dict[str, Any] = {_FIELDS[model]: self._take(model) for model in models}
+            made: dict[str, Any] = {
+                name: self._take(name)
+                for name, models in _FIELDS.items()
+                if not self._changed.isdisjoint(models)
+            }
             self._snapshot = replace(self._snapshot, **made)
             self._changed = set()
         return self._snapshot
 
-    def _take(self, model: type[Value]) -> object:
+    def _take(self, name: str) -> object:
         """One field of the snapshot; see its type there."""
         mine = self._node
-        if model in {Cluster, Holding}:
-            return next(iter(self._of(model)), None)
-        if model is Node:
-            return self._node_record()
-        takes: dict[type[Value], Callable[[], Iterable[tuple[object, Value]]]] = {
-            Pool: lambda: ((pool.name, pool) for pool in self._of(Pool)),
-            Peer: lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
-            Endpoint: lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
-            Block: lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
-            Displaced: lambda: ((d.address, d) for d in self._of(Displaced)),
-            Attachment: lambda: ((a.endpoint, a) for a in self._of(Attachment)),
-            Ready: lambda: ((r.prefix, r) for r in self._of(Ready)),
-            Advertised: lambda: ((a.prefix, a) for a in self._of(Advertised)),
+        single: dict[str, Callable[[], object]] = {
+            "node": self._node_record,
+            "edged": lambda: any(peer.announces is Announces.ALL for peer in self._of(Peer)),
+            "cluster": lambda: next(iter(self._of(Cluster)), None),
+            "holding": lambda: next(iter(self._of(Holding)), None),
         }
-        return MappingProxyType(dict(takes[model]()))
+        if name in single:
+            return single[name]()
+        takes: dict[str, Callable[[], Iterable[tuple[object, Value]]]] = {
+            "pools": lambda: ((pool.name, pool) for pool in self._of(Pool)),
+            "peers": lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
+            "endpoints": lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
+            "blocks": lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
+            "displaced": lambda: ((d.address, d) for d in self._of(Displaced)),
+            "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
+            "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
+            "advertised": lambda: ((a.prefix, a) for a in self._of(Advertised)),
+        }
+        return MappingProxyType(dict(takes[name]()))
 
     def _node_record(self) -> Node | None:
         return next((node for node in self._of(Node) if node.name == self._node), None)
@@ -132,17 +141,18 @@ class View:
         return [value for value in self._values.get(model, {}).values() if isinstance(value, model)]
 
 
-_FIELDS: Mapping[type[Value], str] = {
-    Node: "node",
-    Pool: "pools",
-    Peer: "peers",
-    Endpoint: "endpoints",
-    Block: "blocks",
-    Displaced: "displaced",
-    Attachment: "attachments",
-    Ready: "ready",
-    Advertised: "advertised",
-    Cluster: "cluster",
-    Holding: "holding",
+_FIELDS: Mapping[str, tuple[type[Value], ...]] = {
+    "node": (Node,),
+    "pools": (Pool,),
+    "peers": (Peer, Node),  # a node's labels choose among the peers
+    "edged": (Peer,),
+    "endpoints": (Endpoint,),
+    "blocks": (Block,),
+    "displaced": (Displaced,),
+    "attachments": (Attachment,),
+    "ready": (Ready,),
+    "advertised": (Advertised,),
+    "cluster": (Cluster,),
+    "holding": (Holding,),
 }
-"""The field of the snapshot that values of a model make."""
+"""The fields of the snapshot, and the models whose values make each."""

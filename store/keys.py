@@ -194,6 +194,10 @@ def recalled(ticket: str) -> str:
     return f"{ROOT}recalled/{_part(ticket)}"
 
 
+NODES_OWN = f"{ROOT}node/"
+"""What every key begins with that is some node's own."""
+
+
 def node_prefix(node: str) -> str:
     """What every key begins with that is one node's own."""
-    return f"{ROOT}node/{_part(node)}/"
+    return f"{NODES_OWN}{_part(node)}/"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 from agents.node.wants import Stage, Want
+from intent.advertisements import host_reason
 from intent.snapshot import Snapshot
 from store.model import Endpoint, EndpointState, IPNetwork, host_prefix
 
@@ -106,6 +107,13 @@ def _told_at(snapshot: Snapshot, endpoint: Endpoint | None, memory: Memory, now:
         return None
     prefixes = [host_prefix(address) for address in endpoint.addresses]
     first_look = endpoint.id not in memory.down_since
+    if (
+        snapshot.edged
+        and first_look
+        and any(host_reason(snapshot, endpoint, *one) for one in endpoint.placed)
+    ):
+        # What edge nodes announce for this one is not in its sight: they get the whole time to withdraw it.
+        return now + WITHDRAW_WAIT_S
     if any(one in snapshot.advertised or (first_look and one in memory.advertised) for one in prefixes):
         return now
     return memory.told_at.get(endpoint.id)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, ip_address
 
 from agents.speaker.secrets import NoSecret
 from bgp.peer import Family, PeerConfig
-from store.model import AddressFamily, IPAddress, Node, Peer
+from store.model import AddressFamily, Announces, IPAddress, Node, Peer
 
 BGP_PORT = 179
 FAMILIES = {AddressFamily.IPV4: Family.IPV4_UNICAST, AddressFamily.IPV6: Family.IPV6_UNICAST}
@@ -37,6 +37,11 @@ def configuration(
     if peer.local_pref is not None and peer.asn != local_asn:
         # RFC 4271 §5.1.5
         raise NoSession(f"local_pref of peer {peer.name} is for a router of AS {local_asn}, not {peer.asn}")
+    if peer.announces is Announces.ALL and not node.edge:
+        raise NoSession(
+            f"peer {peer.name} is told of all nodes, and node {node.name} is no edge: polder node set "
+            f"{node.name} --edge"
+        )
     if peer.as_path_prepend and peer.asn == local_asn:
         raise NoSession(f"as_path_prepend of peer {peer.name} is not for a router of the same AS {local_asn}")
     if local_address is None:

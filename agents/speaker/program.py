@@ -26,12 +26,12 @@ from agents.speaker.outbound import Outbound
 from agents.speaker.peering import NoSession, configuration, local_address
 from agents.speaker.peerings import Make, Peerings
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
+from agents.speaker.wanted import Wanted
 from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker
 from bgp.fsm import State
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
-from intent.advertisements import advertisements
 from intent.snapshot import Snapshot
 from store import keys
 from store.client import Put, Store
@@ -80,6 +80,7 @@ class SpeakerProgram:
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
         self._waited_for = ""
+        self._wanted = Wanted(store, self._boot_id, self._loop.mark, lambda: not self._knowledge.waits_for)
         self._peerings = Peerings(self._base, self._loop.mark, make)
         self._outbound = Outbound(self._peerings)
         self._publisher = Publisher(
@@ -106,6 +107,7 @@ class SpeakerProgram:
         log.info("speaker started node=%s", self._node)
         self._loop.run()
         self._knowledge.stop()
+        self._wanted.look_around(edge=False)
         self._peerings.detach()
         self._peerings.wait(RETIRE_S)
         self._publisher.stop()
@@ -132,6 +134,7 @@ class SpeakerProgram:
         configured, refused = self._configure(snapshot.node, snapshot.peers)
         presumed = partial(_advertised_to, snapshot)
         refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
+        self._wanted.look_around(snapshot.node.edge)
         self._announce(snapshot)
         self._report(snapshot.peers, configured, refused)
 
@@ -140,8 +143,8 @@ class SpeakerProgram:
         pools = tuple(snapshot.pools.values())
         self._outbound.keep(snapshot.peers.keys())
         for name, peer in snapshot.peers.items():
-            wanted = advertisements(snapshot, peer, self._boot_id)
-            self._outbound.replace(peer, wanted, pools, held.get(name, frozenset()))
+            if (wanted := self._wanted.of(snapshot, peer)) is not None:
+                self._outbound.replace(peer, wanted, pools, held.get(name, frozenset()))
 
     def _recheck_restored(self) -> None:
         """A store that was restored lacks what was said since the backup."""

@@ -28,7 +28,7 @@ nodes = Noun("nodes")
 Alives = Mapping[tuple[str, ...], Alive]
 
 FILTERS = (LABEL,)
-MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s", "next_hops")
+MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s", "next_hops", "edge")
 
 
 class ProgramView(BaseModel):
@@ -102,15 +102,15 @@ def put_node(name: str, node: Node) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, node.name)
     registry = services().registry
-    return _made(
-        *registry.replace(
-            keys.NODES,
-            name,
-            lambda: registry.create_node(node),
-            lambda stored: replaced(stored, node, MUTABLE),
-            demanded_match(),
-        )
+    stored, new = registry.replace(
+        keys.NODES,
+        name,
+        lambda: registry.create_node(node),
+        lambda stored: replaced(stored, node, MUTABLE),
+        demanded_match(),
     )
+    services().joining.allow(name, edge=stored.value.edge)
+    return _made(stored, new)
 
 
 @nodes.operation(
@@ -129,6 +129,8 @@ def change_node(name: str, patch: dict[str, Any]) -> Answer:
     changed = services().registry.change(
         keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE), match()
     )
+    # Also when it was so already: a controller may have died between the two.
+    services().joining.allow(name, edge=changed.value.edge)
     return _shown_alone(changed)
 
 

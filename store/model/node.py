@@ -28,6 +28,9 @@ class Node(Value):
     """How routers reach the node, at most one address of each family: the next hop of prefixes that are not
     of their session's own family, and of those that edge speakers announce for it."""
 
+    edge: bool = False
+    """It may read what all nodes announce, and announce for them to peers that are told of all."""
+
     @model_validator(mode="after")
     def _patient(self) -> Node:
         if 0 < self.reclaim_after_s < MIN_RECLAIM_S:

@@ -187,6 +187,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         labels=labels,
         reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
         next_hops=next_hops(),
+        edge=st.booleans(),
     ),
     Endpoint: endpoints(),
     Token: tokens(),

@@ -6,8 +6,8 @@ import pytest
 
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S, Memory, plan
 from agents.node.wants import Stage, Want
-from store.model import EndpointState, Value
-from tests.support.cluster import advertised, endpoint, pool, snapshot
+from store.model import Announces, EndpointState, Value
+from tests.support.cluster import advertised, block, endpoint, peer, pool, snapshot
 
 WANT = Want("web", "/run/netns/web", "1", "eth0")
 REMEMBERED = Memory(endpoints={"web": endpoint()})
@@ -68,6 +68,16 @@ def test_a_withdrawal_that_was_faster_than_this_program_settles_too() -> None:
 def test_an_address_that_no_peer_was_told_of_goes_at_once() -> None:
     _, memory = sort(endpoint(), memory=Memory(), now=99.0)
     assert sort(memory=memory, now=100.0)[0] == "down"
+
+
+def test_what_edges_may_have_announced_is_delivered_until_they_had_the_time_to_withdraw_it() -> None:
+    edged = peer("spine", "10.0.1.9", node=None).model_copy(update={"announces": Announces.ALL})
+    place, memory = sort(edged, now=100.0)
+    assert place == "draining"
+    place, memory = sort(edged, memory=memory, now=100.0 + WITHDRAW_WAIT_S - 0.1)
+    assert place == "draining"
+    assert sort(edged, memory=memory, now=100.0 + WITHDRAW_WAIT_S)[0] == "down"
+    assert sort(edged, block(), now=100.0)[0] == "down", "its block is announced, not the address"
 
 
 def test_a_restart_in_the_middle_does_not_wait_for_what_it_cannot_know() -> None:

@@ -19,7 +19,7 @@ from store import keys
 from store.client import Delete, Put
 from store.codec import decode, encode
 from store.memory import MemoryStore
-from store.model import Advertised, Node, Peer, Session, Value
+from store.model import Advertised, Node, Peer, Ready, Session, Value
 from tests.support.cluster import BLOCK, NODE, advertised, block, peer, pool, ready
 from tests.support.speakers import SINCE, UP, MemorySpeaker, Speakers
 
@@ -286,3 +286,22 @@ def test_it_lives_under_a_lease(program: Running) -> None:
     assert alive.lease_id
     program.stop()
     assert program.store.range(keys.ALIVE.prefix(NODE)).items == ()
+
+
+def test_an_edge_announces_for_all_nodes(program: Running) -> None:
+    """First it is no edge, which its session says; then it is, and again it is not."""
+    spine = Peer.model_validate({**tor("spine", "10.0.1.9").model_dump(), "announces": "all"})
+    other = ip_network("10.64.1.0/26")
+    usual(program)
+    program.put(
+        spine,
+        Node.model_validate({"name": "node-2", "asn": 64512, "next_hops": ["10.0.2.2"]}),
+        block(str(other), "node-2"),
+        Ready(prefix=other, node="node-2", boot_id="theirs"),
+    )
+    refused = wait_until(lambda: program.sessions().get("spine"), SOON_S, "its session")
+    assert "node node-1 is no edge: polder node set node-1 --edge" in refused.reason
+    program.put(NODE_RECORD.model_copy(update={"edge": True}))
+    program.announced_are(**{str(BLOCK): ("spine", "tor-a"), str(other): ("spine",)})
+    program.put(NODE_RECORD)
+    program.announced_are(**{str(BLOCK): ("tor-a",)})

@@ -57,7 +57,10 @@ def test_set_sends_only_what_was_given(
     ("noun", "options"),
     [
         ("pool", "--cidr, --advertise, --cooldown-s, "),
-        ("node", "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s or --next-hop"),
+        (
+            "node",
+            "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s, --next-hop or --edge",
+        ),
         ("endpoint", "--label or --no-label"),
     ],
 )

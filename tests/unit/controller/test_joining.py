@@ -231,6 +231,27 @@ def test_a_nodes_rights_are_not_those_of_one_whose_name_begins_alike() -> None:
     assert users.names() == [other]
 
 
+def test_an_edge_may_read_what_all_nodes_announce_as_long_as_it_is_one(domain: Domain) -> None:
+    def reads(number: int) -> set[str]:
+        return {each.prefix for each in domain.users.roles[f"polder-node-node-{number}"] if not each.write}
+
+    everything = f"{keys.ROOT}node/"
+    domain.join(domain.token(), request(new_key()))
+    assert everything not in reads(1)
+    domain.send("PATCH", "/v1/nodes/node-1", {"edge": True})
+    assert everything in reads(1)
+    domain.send("PATCH", "/v1/nodes/node-1", {"edge": False})
+    assert everything not in reads(1)
+    # Not joined yet: it gets its rights when it does.
+    domain.send("PATCH", "/v1/nodes/node-2", {"edge": True})
+    assert "polder-node-node-2" not in domain.users.roles
+    domain.join(domain.token("node-2"), request(new_key()))
+    assert everything in reads(2)
+    assert f"{keys.ROOT}node/node-1/" not in {
+        each.prefix for each in domain.users.roles["polder-node-node-2"] if each.write
+    }
+
+
 def test_a_controller_that_cannot_sign_takes_rights_all_the_same(domain: Domain) -> None:
     domain.join(domain.token(), request(new_key()))
     unsigned = Services.build(domain.store, lambda: NOW, issuer=Issuer(domain.users))

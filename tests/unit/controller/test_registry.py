@@ -62,6 +62,7 @@ def test_defaults_are_shown(api: Api) -> None:
         "labels": {},
         "reclaim_after_s": 86400,
         "next_hops": [],
+        "edge": False,
         "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
     }
 

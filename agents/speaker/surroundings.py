@@ -1,0 +1,95 @@
+"""What an edge node knows of all nodes: a second feed, in a thread of its own, while the node is an edge.
+
+Like `agents.knowledge` it keeps what was known while the store is away. Whether the store may be believed is
+decided there: while it is doubted, what is read here does not count either.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from intent.cluster import ClusterView, Member, watched
+from store.client import Store
+from store.errors import PermissionDenied
+from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""Between two tries when etcd does not grant the rights of an edge: they follow the node's record."""
+
+
+class Surroundings:
+    """The nodes of the cluster. `members` and `stop` may be called from any thread.
+
+    Args:
+        store: the store.
+        on_change: called from the feed's thread after each change; only marks something dirty.
+        believed: whether the store may be believed.
+    """
+
+    def __init__(self, store: Store, on_change: Callable[[], None], believed: Callable[[], bool]) -> None:
+        self._store = store
+        self._on_change = on_change
+        self._believed = believed
+        self._lock = threading.Lock()
+        self._told: Mapping[str, Member] | None = None
+        self._feed = Feed(store, watched())
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="surroundings", daemon=True)
+        self._thread.start()
+
+    def members(self) -> Mapping[str, Member] | None:
+        """Every node by name; None as long as they have not been read whole once."""
+        with self._lock:
+            return self._told
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._feed.close()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except PermissionDenied as fault:
+                log.warning("event=edge-refused why=%r; retried in %g s", str(fault), RETRY_S)
+                self._stopping.wait(RETRY_S)
+                self._feed = Feed(self._store, watched())
+
+    def _follow(self) -> None:
+        view, in_sync = ClusterView(), False
+        for batch in decoded_batches(self._feed):
+            for item in batch:
+                in_sync |= isinstance(item, InSync)
+                _take(view, item)
+            if in_sync and self._believed():
+                members = view.members
+                with self._lock:
+                    self._told = members
+                self._on_change()
+
+
+def present(members: Mapping[str, Member], silent: timedelta, now: datetime) -> dict[str, Member]:
+    """The nodes that are announced for: all but those none of whose programs has lived for so long.
+
+    As with a session of its own: the dataplane of a silent node forwards meanwhile, or the node is gone.
+    """
+    return {
+        name: member
+        for name, member in members.items()
+        if member.lost is None or now - member.lost.since < silent
+    }
+
+
+def _take(view: ClusterView, item: DecodedItem) -> None:
+    match item:
+        case Put(key=key, value=value):
+            view.put(key, value)
+        case Delete(key=key):
+            view.delete(key)

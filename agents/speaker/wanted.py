@@ -1,0 +1,57 @@
+"""What each peer of a node is to be told: the node's own prefixes, or those of all nodes by an edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from agents.speaker.surroundings import Surroundings, present
+from bgp.advertisement import Advertisement
+from intent.advertisements import advertisements
+from intent.edge import Edge
+from intent.snapshot import Snapshot
+from store.client import Store
+from store.model import Announces, IPNetwork, Peer
+
+
+class Wanted:
+    """Works it out, from what the store says. One thread at a time.
+
+    Args:
+        store: the store.
+        boot_id: of the kernel that runs.
+        on_change: called from any thread when another node has changed.
+        believed: whether the store may be believed.
+    """
+
+    def __init__(
+        self, store: Store, boot_id: str, on_change: Callable[[], None], believed: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._boot_id = boot_id
+        self._on_change = on_change
+        self._believed = believed
+        self._edge = Edge()
+        self._surroundings: Surroundings | None = None
+
+    def of(self, snapshot: Snapshot, peer: Peer) -> dict[IPNetwork, Advertisement] | None:
+        """What a peer is to be told; None while that is not known."""
+        node = snapshot.node
+        if peer.announces is Announces.OWN or node is None:
+            return advertisements(snapshot, peer, self._boot_id)
+        if not node.edge:
+            return {}  # it was one: what it announced for others is theirs no more
+        members = self._surroundings.members() if self._surroundings is not None else None
+        if members is None:
+            return None
+        silent = timedelta(seconds=peer.graceful_restart_s)
+        others = self._edge.advertisements(present(members, silent, datetime.now(UTC)), node, peer)
+        return others | advertisements(snapshot, peer, self._boot_id)
+
+    def look_around(self, edge: bool) -> None:
+        """Begin to look at all nodes, or cease. Only an edge has the right to, and needs to. Idempotent."""
+        if edge and self._surroundings is None:
+            self._surroundings = Surroundings(self._store, self._on_change, self._believed)
+        elif not edge and self._surroundings is not None:
+            self._surroundings.stop()
+            self._surroundings = None

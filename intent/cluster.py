@@ -1,0 +1,112 @@
+"""What is known of every node at once: for those who announce for all, or look at all.
+
+A `ClusterView` is fed like a `View`, with the keys and values of all nodes. A node's own go to its own view,
+pools and peers to those that they concern, so that one node's change costs as much as it does there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from intent.snapshot import Snapshot, View
+from store import keys
+from store.model import Alive, Lost, Node, Peer, Pool, Program, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One node of the cluster."""
+
+    snapshot: Snapshot
+    boot_id: str | None = None
+    """Of the boot in which its agent lives; None while the agent does not."""
+    lost: Lost | None = None
+    """That none of its programs lives, and since when; None while one does."""
+
+
+def watched() -> tuple[str, ...]:
+    """The prefixes that a `ClusterView` is fed with."""
+    return (
+        keys.NODES_OWN,
+        keys.POOLS.prefix(),
+        keys.PEERS.prefix(),
+        keys.NODES.prefix(),
+        keys.ALIVE.prefix(),
+        keys.LOST.prefix(),
+    )
+
+
+class ClusterView:
+    """Collects what a feed tells about all nodes. Not thread-safe.
+
+    A member is the very one from before as long as nothing of its node has changed.
+    """
+
+    def __init__(self) -> None:
+        self._views: dict[str, View] = {}
+        self._shared: dict[str, Value] = {}
+        self._alive: dict[str, Alive] = {}
+        self._lost: dict[str, Lost] = {}
+        self._members: dict[str, Member] = {}
+
+    def put(self, key: str, value: Value) -> None:
+        """Take a value that was written. Idempotent."""
+        match value:
+            case Alive():
+                self._alive[key] = value
+            case Lost():
+                self._lost[key] = value
+            case Node():
+                self._view(value.name).put(key, value)
+            case Peer() if value.node is not None:
+                self._view(value.node).put(key, value)
+            case Peer() | Pool():
+                self._shared[key] = value
+                for view in self._views.values():
+                    view.put(key, value)
+            case _ if (owner := _owner(key)) is not None:
+                self._view(owner).put(key, value)
+
+    def delete(self, key: str) -> None:
+        """Take note that a key is gone. Idempotent."""
+        self._alive.pop(key, None)
+        self._lost.pop(key, None)
+        self._shared.pop(key, None)
+        owner = _owner(key)
+        for view in self._views.values() if owner is None else [self._view(owner)]:
+            view.delete(key)
+
+    @property
+    def members(self) -> Mapping[str, Member]:
+        """Every registered node by its name."""
+        agents = {each.node: each.boot_id for each in self._alive.values() if each.program is Program.AGENT}
+        lost = {each.node: each for each in self._lost.values()}
+        made = {}
+        for name, view in self._views.items():
+            if view.snapshot.node is None:
+                continue
+            member = Member(view.snapshot, agents.get(name), lost.get(name))
+            made[name] = _same(self._members.get(name), member)
+        self._members = made
+        return made
+
+    def _view(self, node: str) -> View:
+        view = self._views.get(node)
+        if view is None:
+            view = self._views[node] = View(node)
+            for key, value in self._shared.items():
+                view.put(key, value)
+        return view
+
+
+def _same(before: Member | None, member: Member) -> Member:
+    if before is None or before.snapshot is not member.snapshot:
+        return member
+    unchanged = (before.boot_id, before.lost) == (member.boot_id, member.lost)
+    return before if unchanged else member
+
+
+def _owner(key: str) -> str | None:
+    """The node whose own a key is."""
+    return key[len(keys.NODES_OWN) :].partition("/")[0] if key.startswith(keys.NODES_OWN) else None

@@ -1,0 +1,46 @@
+"""What an edge node announces for all nodes: the prefixes of each, with that node as the next hop.
+
+Any number of edges may do so for the same nodes; each is told by the store alone, so that either may die.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bgp.advertisement import Advertisement
+from intent.advertisements import advertisements
+from intent.cluster import Member
+from store.model import IPNetwork, Node, Peer
+
+Wanted = Mapping[IPNetwork, Advertisement]
+
+
+class Edge:
+    """The advertisements of all nodes for the peers of one. One thread at a time.
+
+    What was worked out for a node is kept as long as nothing of it has changed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], tuple[Member, Peer, Node, Wanted]] = {}
+
+    def advertisements(
+        self, members: Mapping[str, Member], speaker: Node, peer: Peer
+    ) -> dict[IPNetwork, Advertisement]:
+        """The prefixes of all members but the speaker, of the first by name where two hold the same."""
+        made: dict[IPNetwork, Advertisement] = {}
+        for name in sorted(members, reverse=True):
+            if name != speaker.name:
+                made |= self._of(members[name], speaker, peer)
+        self._kept = {
+            place: kept for place, kept in self._kept.items() if place[0] != peer.name or place[1] in members
+        }
+        return made
+
+    def _of(self, member: Member, speaker: Node, peer: Peer) -> Wanted:
+        place = peer.name, member.snapshot.name
+        kept = self._kept.get(place)
+        if kept is None or kept[0] is not member or kept[1] != peer or kept[2] != speaker:
+            wanted = advertisements(member.snapshot, peer, member.boot_id, speaker)
+            kept = self._kept[place] = member, peer, speaker, wanted
+        return kept[3]
