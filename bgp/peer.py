@@ -41,6 +41,7 @@ class PeerConfig:
         multihop_ttl: the TTL of packets, 2 to 255, for a peer that is not on a link; not with `gtsm`.
         passive: the peer opens the session. No other process may listen on `local_address`.
         keepalive_s: between keepalives, at most a third of the hold time; that third when None.
+        imports: the prefixes that are taken from the peer, these very ones; those of `families` only.
 
     Raises:
         ValueError: a value is out of range or two contradict each other; says which.
@@ -59,6 +60,7 @@ class PeerConfig:
     multihop_ttl: int | None = None
     passive: bool = False
     keepalive_s: int | None = None
+    imports: tuple[IPv4Network | IPv6Network, ...] = ()
 
     def __post_init__(self) -> None:
         if self.local_address.version != self.peer_address.version:
@@ -81,6 +83,8 @@ class PeerConfig:
         self._check_transport()
         families = self.families or (Family.of(self.peer_address),)
         object.__setattr__(self, "families", tuple(sorted(set(families))))
+        imports = {prefix for prefix in self.imports if Family.of(prefix) in families}
+        object.__setattr__(self, "imports", tuple(sorted(imports, key=lambda one: (one.version, one))))
 
     def _check_transport(self) -> None:
         """Refuse what contradicts itself below BGP. Raises `ValueError`."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
+from bgp.adj_rib_in import Path
 from bgp.advertisement import Advertisement
 from bgp.fsm import State
 
@@ -28,7 +29,7 @@ class SessionReport:
 
 
 OnChange = Callable[[], None]
-"""Called from any thread when `report` or `advertised` may answer something new."""
+"""Called from any thread when `report`, `advertised` or `imported` may answer something new."""
 
 
 class Speaker(Protocol):
@@ -54,6 +55,13 @@ class Speaker(Protocol):
 
         A prefix is in it from the acknowledgement of its announcement to that of its withdrawal. While a
         dead process is replaced, what the peer keeps meanwhile (graceful restart) stays in it.
+        """
+        ...
+
+    def imported(self) -> Mapping[IPNetwork, Path]:
+        """What is taken from the peer: of the prefixes that its configuration asks for those that it has.
+
+        What it had stays in it, marked stale, while it restarts or a dead process is replaced (RFC 4724).
         """
         ...
 

@@ -30,7 +30,10 @@ LINE_BYTES = 1024 * 1024
 """A longer command is no command; ExaBGP would end this program for it."""
 
 ENDS = (b"done", b"error")
-STATE, NEGOTIATED = b'"type": "state"', b'"type": "negotiated"'
+STATE, NEGOTIATED, OPEN = b'"type": "state"', b'"type": "negotiated"', b'"type": "open"'
+ENDED = {b'"eor": { "afi" : "ipv4"': b"ended ipv4", b'"eor": { "afi" : "ipv6"': b"ended ipv6"}
+"""What is in a line that tells of the peer's End-of-RIB, and what that is remembered by."""
+REMEMBERED = {OPEN: OPEN, NEGOTIATED: NEGOTIATED, **ENDED}
 END_OF_RIB, MARKED = b"announce eor ", b"marked"
 """`marked` tells a new client that End-of-RIB was asked for since the session came up."""
 
@@ -116,11 +119,15 @@ class Bridge:
     def _remember(self, line: bytes) -> None:
         if STATE in line:
             self._remembered[STATE] = line
-            self._remembered.pop(MARKED, None)
+            for kind in (MARKED, *ENDED.values()):
+                self._remembered.pop(kind, None)
             if b'"state": "up"' not in line:
                 self._remembered.pop(NEGOTIATED, None)
-        elif NEGOTIATED in line:
-            self._remembered[NEGOTIATED] = line
+            return
+        for found, kind in REMEMBERED.items():
+            if found in line:
+                self._remembered[kind] = line
+                return
 
     def _write_exabgp(self) -> bool:
         try:
@@ -147,7 +154,7 @@ class Bridge:
         if self._client is None or self._greeted or self._unanswered > 0:
             return
         self._greeted = True
-        for kind in (NEGOTIATED, STATE, MARKED):
+        for kind in (OPEN, NEGOTIATED, STATE, MARKED, *ENDED.values()):
             if kind in self._remembered:
                 self._to_client += self._remembered[kind] + b"\n"
         self._to_client += b"ready\n"

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgp.exabgp.events import Answer, Event, Marked, Negotiated, Neighbor, Route, Said, SessionEvent, parse
+from bgp.exabgp.events import Answer, Event, Neighbor, Route, Said, SessionEvent, parse
 from bgp.exabgp.watchdog import Patience, Queue
 
 READ_BYTES = 65536
@@ -78,6 +78,11 @@ class Channel:
         """Whether `events` has something that was read already: the descriptor does not tell of that."""
         return bool(self._lines or self._events)
 
+    @property
+    def session_changed(self) -> bool:
+        """Whether the session changed since the last call of `events`."""
+        return any(isinstance(event, SessionEvent) for event in self._events)
+
     def close(self) -> None:
         """Close the connection; ExaBGP goes on. Idempotent."""
         self._socket.close()
@@ -101,7 +106,9 @@ class Channel:
                     shown = []
                 case Route() | Neighbor() | Queue() as said:
                     shown.append(said)
-                case SessionEvent() | Negotiated() | Marked() as event:
+                case None:
+                    pass
+                case event:
                     self._events.append(event)
         return replies
 

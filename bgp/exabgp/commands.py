@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from bgp.adj_rib_out import Announce, Attributes, Change, IPAddress
 from bgp.peer import Family
 
+SHOW_ADJ_RIB_IN = "show adj-rib in json"
 SHOW_ADJ_RIB_OUT = "show adj-rib out json"
 SHOW_NEIGHBOR = "show neighbor json"
 SHOW_QUEUE = "show queue"

@@ -9,21 +9,31 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from bgp.adj_rib_out import IPAddress
+from bgp.adj_rib_out import IPAddress, IPNetwork
 from bgp.peer import PeerConfig
 
 SAFE_PATH = re.compile(r"/[A-Za-z0-9/._+@=-]+")
 ENDS = re.compile(r"^neighbor (\S+) \{$.*^ {4}local-address (\S+);$", re.MULTILINE | re.DOTALL)
 
+RECEIVE = """\
+        receive {
+            parsed;
+            open;
+            update;
+        }
+"""
+"""Without it ExaBGP does not even read what is in an UPDATE."""
+
+ASKED = re.compile(r"^# import (\S+)$", re.MULTILINE)
 KEEPALIVE = re.compile(r"^# keepalive (\d+)$", re.MULTILINE)
 GTSM_TTL = 255
 BGP_PORT = 179
 
 TEMPLATE = """\
-{keepalive}process polder {{
+{notes}process polder {{
     run {python} -I -S {bridge} {socket};
     encoder json;
 }}
@@ -35,7 +45,7 @@ neighbor {peer_address} {{
     hold-time {hold_time_s};
 {transport}    manual-eor true;
     group-updates true;
-    adj-rib-in false;
+    adj-rib-in {receives};
     adj-rib-out true;
     capability {{
         asn4 enable;
@@ -49,7 +59,7 @@ neighbor {peer_address} {{
         processes [ polder ];
         neighbor-changes;
         negotiated;
-    }}
+{receive}    }}
 }}
 """
 
@@ -80,16 +90,31 @@ def render(peer: PeerConfig, *, python: Path, bridge: Path, socket: Path) -> str
         peer_asn=peer.peer_asn,
         hold_time_s=peer.hold_time_s,
         graceful_restart=peer.graceful_restart_s or "disable",
-        keepalive=f"# keepalive {peer.keepalive_s}\n" if peer.keepalive_s is not None else "",
+        notes="".join(f"# {line}\n" for line in _notes(peer)),
+        receives=str(bool(peer.imports)).lower(),
+        receive=RECEIVE if peer.imports else "",
         transport="".join(f"    {line};\n" for line in _transport(peer)),
         families="\n".join(f"        {family};" for family in peer.families),
     )
+
+
+def asked(text: str) -> tuple[IPNetwork, ...]:
+    """The prefixes that are taken from the peer, for which ExaBGP's language has no word."""
+    return tuple(ip_network(found) for found in ASKED.findall(text))
 
 
 def keepalive_s(text: str) -> int | None:
     """The seconds between keepalives, for which ExaBGP's language has no word; None for its own choice."""
     found = KEEPALIVE.search(text)
     return int(found[1]) if found else None
+
+
+def _notes(peer: PeerConfig) -> Iterator[str]:
+    """What ExaBGP's language has no words for, for the launcher."""
+    if peer.keepalive_s is not None:
+        yield f"keepalive {peer.keepalive_s}"
+    for prefix in peer.imports:
+        yield f"import {prefix}"
 
 
 def _transport(peer: PeerConfig) -> Iterator[str]:

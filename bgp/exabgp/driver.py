@@ -20,6 +20,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgp.adj_rib_in import Path as ImportedPath
 from bgp.adj_rib_out import IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import bridge, config, rundir
@@ -79,8 +80,9 @@ class ExaBgpSpeaker:
     Args:
         peer: the session's configuration.
         directory: of this peer alone; what is found there from an earlier life is adopted or retired.
-        on_change: called, from the speaker's thread, when `report` or `advertised` changed.
+        on_change: called, from the speaker's thread, when `report`, `advertised` or `imported` changed.
         presumed: what the peer may hold from an earlier life of this program.
+        taken: what that life had taken from the peer.
         timing: how long things may take.
 
     Raises:
@@ -94,6 +96,7 @@ class ExaBgpSpeaker:
         on_change: OnChange,
         *,
         presumed: Iterable[IPNetwork] = (),
+        taken: Mapping[IPNetwork, ImportedPath] | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._where = RunDir(directory)
@@ -101,7 +104,7 @@ class ExaBgpSpeaker:
             peer, python=Path(sys.executable), bridge=Path(bridge.__file__), socket=self._where.socket
         )
         self._timing = timing or Timing()
-        self._session = Session(peer, on_change, presumed)
+        self._session = Session(peer, on_change, presumed, taken)
         self._restart_time_s = float(peer.graceful_restart_s)
         self._stale_until = math.inf
         """When the peer has certainly dropped what it kept of a process or an answer that was lost."""
@@ -130,6 +133,10 @@ class ExaBgpSpeaker:
         """What the peer holds from this speaker, whenever the session is up."""
         return self._session.advertised
 
+    def imported(self) -> Mapping[IPNetwork, ImportedPath]:
+        """What is taken from the peer."""
+        return self._session.imported
+
     def detach(self) -> None:
         """Leave the process running, its routes announced. Blocking: until the thread has let go of it."""
         self._stop(self._timing.detach_s)
@@ -138,8 +145,7 @@ class ExaBgpSpeaker:
         """Withdraw everything, then end the session and the process. Blocking."""
         self._stop(self._timing.busy_s)
         retire(self._where)
-        self._session.lost("no longer wanted")
-        self._session.restart_time_is_over()
+        self._session.ended()
 
     def _stop(self, patience_s: float) -> None:
         self._stopping = True
@@ -241,7 +247,8 @@ class ExaBgpSpeaker:
         self._look(channel)
         drain = Drain(self._timing.drain_s)
         while True:
-            until = 0.0 if channel.pending else min(self._verify_at, self._probe_at)
+            due = min(self._verify_at, self._probe_at, self._session.look_at)
+            until = 0.0 if channel.pending else due
             self._wait(until, process.fileno(), channel.fileno())
             if process.ended():
                 raise self._ended(process)
@@ -272,7 +279,8 @@ class ExaBgpSpeaker:
         poll = select.poll()
         for descriptor in (self._wake_out, *descriptors):
             poll.register(descriptor, select.POLLIN)
-        poll.poll(max(min(until, self._stale_until) - time.monotonic(), 0.0) * 1000)
+        until = min(until, self._stale_until, self._session.due)
+        poll.poll(math.ceil(max(until - time.monotonic(), 0.0) * 1000))
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_out, 4096)
         if self._stopping:
@@ -280,3 +288,5 @@ class ExaBgpSpeaker:
         if time.monotonic() >= self._stale_until:
             self._stale_until = math.inf
             self._session.restart_time_is_over()
+        if time.monotonic() >= self._session.due:
+            self._session.pass_time()

@@ -28,6 +28,19 @@ class SessionEvent:
     heard: Heard
     at: datetime
     reason: str = ""
+    notified: bool = False
+    """One side has sent a NOTIFICATION."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The peer's OPEN: what it says of its restarts (RFC 4724 §3)."""
+
+    restart_s: int = 0
+    restarting: frozenset[Family] = frozenset()
+    """The families whose routes are kept while it restarts."""
+    forwarding: frozenset[Family] = frozenset()
+    """Of these, those for which it has gone on forwarding since the session before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the Adj-RIB-Out, as asked for."""
+    """One route of the Adj-RIB-Out or the Adj-RIB-In, as asked for."""
 
     prefix: IPNetwork
     attributes: Attributes
@@ -67,8 +80,23 @@ class Marked:
     """From the bridge: End-of-RIB was sent since the session came up."""
 
 
-Event = SessionEvent | Negotiated | Marked
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An UPDATE came that announces or withdraws what is asked for: look at the Adj-RIB-In."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfRib:
+    """The peer has announced all it has of one family (RFC 4724 §2)."""
+
+    family: Family
+
+
+Event = SessionEvent | Opened | Negotiated | Marked | Received | EndOfRib
 Said = Event | Answer | Route | Neighbor | Queue
+
+GRACEFUL_RESTART = "64"
+"""The capability's code (RFC 4724 §3)."""
 
 NOTIFICATION = re.compile(r"notification (received|sent) \((\d+),(\d+)\)")
 
@@ -119,7 +147,12 @@ def _object(said: dict[str, Any]) -> Said | None:
     match said.get("type"):
         case "state":
             heard = Heard(neighbor["state"])
-            return SessionEvent(heard, _time(said), reason(neighbor.get("reason", "")))
+            text = neighbor.get("reason", "")
+            return SessionEvent(heard, _time(said), reason(text), bool(NOTIFICATION.match(text)))
+        case "open":
+            return _opened(neighbor["open"]["capabilities"])
+        case "update":
+            return _update(neighbor["message"])
         case "negotiated":
             agreed = neighbor["negotiated"]
             known = {family.value for family in Family}
@@ -127,6 +160,23 @@ def _object(said: dict[str, Any]) -> Said | None:
             return Negotiated(families, int(agreed["hold_time"]))
         case _:
             return None
+
+
+def _opened(capabilities: dict[str, Any]) -> Opened:
+    """ExaBGP calls the bit of a family, which says that forwarding went on, "restart"."""
+    told = capabilities.get(GRACEFUL_RESTART)
+    if told is None:
+        return Opened()
+    names = {str(family).replace(" ", "/"): family for family in Family}
+    flags = {names[name]: flags for name, flags in told["address-family-flags"].items() if name in names}
+    forwarding = frozenset(family for family, flags in flags.items() if "restart" in flags)
+    return Opened(int(told["time"]), frozenset(flags), forwarding)
+
+
+def _update(message: dict[str, Any]) -> Received | EndOfRib:
+    if "eor" in message:
+        return EndOfRib(Family("{afi} {safi}".format(**message["eor"])))
+    return Received()
 
 
 def _time(said: dict[str, Any]) -> datetime:

@@ -14,14 +14,15 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bgp.adj_rib_out import IPNetwork
 from bgp.exabgp import rundir
 from bgp.exabgp.commands import SHOW_QUEUE
-from bgp.exabgp.config import keepalive_s
+from bgp.exabgp.config import asked, keepalive_s
 from bgp.exabgp.watchdog import Queue
 
 STEPS_PER_LOOP = 5000
@@ -77,6 +78,8 @@ def run(config: Path) -> int:
         grow(delay)
         delay._next = min(delay._next, CONNECT_RETRY_MAX_S)
 
+    if prefixes := asked(config.read_text()):
+        _take_only(prefixes)
     wanted_s = keepalive_s(config.read_text())
     if wanted_s is not None:
         third = HoldTime.keepalive
@@ -157,6 +160,48 @@ def tcp_bytes(descriptor: int) -> tuple[int, int]:
     except (OSError, ValueError):
         return 0, 0  # an error here would end ExaBGP
     return struct.unpack("=i", kept)[0], struct.unpack_from("=Q", info, BYTES_ACKED)[0]
+
+
+def _take_only(asked: Iterable[IPNetwork]) -> None:
+    """Have every received prefix that is not asked for forgotten as soon as it was read.
+
+    A peer that sends a whole table then costs the time to read it, no memory, and no line to this program.
+    """
+    from exabgp.bgp.message import Message, Update
+    from exabgp.reactor.api.processes import Processes
+
+    unpack, tell = Update.unpack_message.__func__, Processes._dispatch[Message.CODE.UPDATE]
+    wanted = {_wire(prefix) for prefix in asked}
+
+    def unpack_asked(cls: Any, data: bytes, direction: Any, negotiated: Any) -> Any:
+        update = unpack(cls, data, direction, negotiated)
+        if isinstance(update, Update):
+            update.nlris = _reachable([one for one in update.nlris if _found(one) in wanted])
+        return update
+
+    def tell_asked(processes: Any, peer: Any, direction: Any, update: Any, *rest: Any) -> None:
+        if update.nlris:
+            tell(processes, peer, direction, update, *rest)
+
+    Update.unpack_message = classmethod(unpack_asked)
+    Processes._dispatch[Message.CODE.UPDATE] = tell_asked
+
+
+def _wire(prefix: IPNetwork) -> tuple[str, bytes]:
+    """A prefix as RFC 4271 §4.3 encodes it, with its family."""
+    octets = (prefix.prefixlen + 7) // 8
+    return f"ipv{prefix.version}", bytes([prefix.prefixlen]) + prefix.network_address.packed[:octets]
+
+
+def _found(nlri: Any) -> tuple[str, bytes]:
+    return str(nlri.afi), nlri.cidr.pack_nlri()
+
+
+def _reachable(nlris: list[Any]) -> list[Any]:
+    """Without the second, link-local next hop of RFC 2545 §3, which ExaBGP takes for a route of its own."""
+    others = [one for one in nlris if not str(one.nexthop).lower().startswith("fe80:")]
+    named = {_found(one) for one in others}
+    return others + [one for one in nlris if one not in others and _found(one) not in named]
 
 
 if __name__ == "__main__":

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from bgp.adj_rib_in import Path
 from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
 from bgp.exabgp.channel import Channel, Hung
 from bgp.exabgp.events import Event, Marked, Negotiated, Neighbor, Route, SessionEvent
+from bgp.exabgp.intake import Intake
 from bgp.exabgp.watchdog import Drain, Queue, Verdict
 from bgp.fsm import Heard, State, follow
 from bgp.peer import Family, PeerConfig
@@ -30,15 +32,23 @@ PEER_READS_NOTHING = "the peer acknowledges nothing of what is sent"
 
 
 class Session:
-    """What one peer is told and what it says. `report`, `advertised`, `want` are safe from any thread.
+    """What one peer is told and what it says. All but `due`, `look_at` of the properties, and `want`, are
+    safe from any thread.
 
     Args:
         peer: the session's configuration.
-        on_change: called when `report` or `advertised` may answer something new.
+        on_change: called when a property may answer something new.
         presumed: what the peer may hold from an earlier life of this program.
+        taken: what that life had taken from the peer.
     """
 
-    def __init__(self, peer: PeerConfig, on_change: OnChange, presumed: Iterable[IPNetwork] = ()) -> None:
+    def __init__(
+        self,
+        peer: PeerConfig,
+        on_change: OnChange,
+        presumed: Iterable[IPNetwork] = (),
+        taken: Mapping[IPNetwork, Path] | None = None,
+    ) -> None:
         self._peer = peer
         self._on_change = on_change
         self._rib = AdjRibOut(peer.families, peer.local_address, presumed)
@@ -48,6 +58,8 @@ class Session:
         self._lock = threading.Lock()
         self._wish: Mapping[IPNetwork, Advertisement] | None = None
         self._advertised = self._rib.held
+        self._intake = Intake(peer, taken or {})
+        self._imported: Mapping[IPNetwork, Path] = self._intake.taken
         self._report: SessionReport | None = None
 
     @property
@@ -62,6 +74,22 @@ class Session:
         with self._lock:
             return self._advertised
 
+    @property
+    def imported(self) -> Mapping[IPNetwork, Path]:
+        """What is taken from the peer."""
+        with self._lock:
+            return self._imported
+
+    @property
+    def due(self) -> float:
+        """When `pass_time` has something to do, of the monotonic clock."""
+        return self._intake.due
+
+    @property
+    def look_at(self) -> float:
+        """When `bring` has something to read, likewise."""
+        return self._intake.look_at
+
     def want(self, wanted: Mapping[IPNetwork, Advertisement]) -> bool:
         """Set what the next pass makes true. Returns whether it differs from before."""
         with self._lock:
@@ -73,11 +101,14 @@ class Session:
         """Take what ExaBGP told. Returns whether the session came up, so that all has to be looked at."""
         came_up = False
         for event in events:
+            self._intake.hear(event, was_up=self._is_up())
             if isinstance(event, Negotiated):
                 self._families = event.families & frozenset(self._peer.families)
                 continue
             if isinstance(event, Marked):
                 self._marker_due, self._marked = False, True
+                continue
+            if not isinstance(event, SessionEvent):
                 continue
             came_up = event.heard is Heard.UP
             self._marker_due, self._marked = came_up, False
@@ -95,6 +126,8 @@ class Session:
         """The process is gone, and the session with it."""
         self._rib.lost()
         self._marker_due = self._marked = False
+        self._intake.process_ended()
+        self._publish()
         self._say(State.IDLE, reason, datetime.now(UTC))
 
     def probe(self, channel: Channel, drain: Drain, now: float) -> None:
@@ -110,6 +143,17 @@ class Session:
             raise Hung("ExaBGP does not send what was announced")
         self._hear_peer(reads=Verdict.PEER_READS_NOTHING not in verdicts)
 
+    def ended(self) -> None:
+        """The process and what it had were given up for good."""
+        self._intake.clear()
+        self.lost("no longer wanted")
+        self.restart_time_is_over()
+
+    def pass_time(self) -> None:
+        """Forget what was kept for long enough."""
+        self._intake.expire()
+        self._publish()
+
     def restart_time_is_over(self) -> None:
         """The peer has dropped what it kept of a process that is gone (RFC 4724 §4.2)."""
         self._rib.flush_stale()
@@ -123,6 +167,7 @@ class Session:
         """
         if read_back:
             self._read_back(channel)
+        self._intake.look(channel)
         with self._lock:
             wish = self._wish
         if wish is not None:
@@ -198,11 +243,16 @@ class Session:
     def _publish(self) -> None:
         # What a session cannot carry is not advertised, although ExaBGP holds it.
         held = frozenset(prefix for prefix in self._rib.held if Family.of(prefix) in self._families)
+        taken = self._intake.taken
         with self._lock:
-            changed = held != self._advertised
-            self._advertised = held
+            changed = (held, taken) != (self._advertised, self._imported)
+            self._advertised, self._imported = held, taken
         if changed:
             self._on_change()
+
+    def _is_up(self) -> bool:
+        before = self.report
+        return before is not None and before.state is State.ESTABLISHED
 
     def _say(self, state: State, reason: str, at: datetime, *, wake: bool = True) -> None:
         with self._lock:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path as FilePath
 
+from bgp.adj_rib_in import Path
 from bgp.advertisement import Advertisement
 from bgp.fsm import State
 from bgp.peer import PeerConfig
@@ -22,7 +23,7 @@ class MemorySpeaker:
     def __init__(
         self,
         peer: PeerConfig,
-        directory: Path,
+        directory: FilePath,
         on_change: OnChange,
         presumed: Iterable[IPNetwork],
         journal: list[str],
@@ -31,6 +32,7 @@ class MemorySpeaker:
         self.name = directory.name
         self.state: SessionReport | None = UP
         self.slow = False
+        self.taken: Mapping[IPNetwork, Path] = {}
         self.leave = threading.Event()
         self.leave.set()
         self._journal = journal
@@ -62,6 +64,9 @@ class MemorySpeaker:
     def advertised(self) -> frozenset[IPNetwork]:
         return self._held
 
+    def imported(self) -> Mapping[IPNetwork, Path]:
+        return self.taken
+
     def detach(self) -> None:
         self._journal.append(f"detach {self.name}")
 
@@ -79,7 +84,7 @@ class Speakers:
         self.of: dict[str, MemorySpeaker] = {}
 
     def __call__(
-        self, peer: PeerConfig, directory: Path, on_change: OnChange, *, presumed: Iterable[IPNetwork]
+        self, peer: PeerConfig, directory: FilePath, on_change: OnChange, *, presumed: Iterable[IPNetwork]
     ) -> MemorySpeaker:
         self.of[directory.name] = MemorySpeaker(peer, directory, on_change, presumed, self.journal)
         return self.of[directory.name]

@@ -18,6 +18,12 @@ from bgp.exabgp.bridge import Bridge, listen
 PATIENCE_S = 5.0
 UP = b'{ "type": "state", "state": "up" }'
 DOWN = b'{ "type": "state", "state": "down" }'
+OPENED = b'{ "type": "open" }'
+ENDED = [
+    b'{ "type": "update", "message": { "eor": { "afi" : "%s", "safi" : "unicast" } } }' % family
+    for family in (b"ipv4", b"ipv6")
+]
+UPDATE = b'{ "type": "update", "message": { "update": { } } }'
 AGREED = b'{ "type": "negotiated" }'
 
 
@@ -138,6 +144,8 @@ def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
         ([AGREED, UP], [AGREED, UP]),
         ([AGREED, UP, DOWN], [DOWN]),
         ([DOWN, AGREED, UP], [AGREED, UP]),
+        ([OPENED, AGREED, UP, UPDATE, *reversed(ENDED)], [OPENED, AGREED, UP, *ENDED]),
+        ([OPENED, AGREED, UP, *ENDED, DOWN], [OPENED, DOWN]),
     ],
 )
 def test_a_new_client_hears_the_state(exabgp: ExaBgp, said: list[bytes], remembered: list[bytes]) -> None:

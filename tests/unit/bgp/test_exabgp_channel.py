@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 from itertools import count
 from pathlib import Path
@@ -77,6 +78,24 @@ def bridge(path: Path) -> Iterator[Bridge]:
 
 def connect(path: Path, answer_s: float = PATIENCE_S) -> Channel:
     return Channel(path, Patience(answer_s, answer_s))
+
+
+def test_a_session_that_changed_before_an_answer_is_told(bridge: Bridge, path: Path) -> None:
+    def script(far: Bridge) -> None:
+        far.say("ready")
+        far.hear()
+        far.say("done")
+        far.hear()
+        far.say(UP, "done", DOWN)
+
+    bridge.play(script)
+    with closing(connect(path)) as channel:
+        channel.ask(["one"])
+        assert not channel.session_changed
+        channel.ask(["two"])
+        assert channel.session_changed
+        channel.events()
+        assert not channel.session_changed
 
 
 def test_the_greeting_is_what_happened_before(bridge: Bridge, path: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bgp.exabgp.config import ends, keepalive_s, render
+from bgp.exabgp.config import asked, ends, keepalive_s, render
 from bgp.peer import Family
 from tests.unit.bgp.test_peer import GOOD
 
@@ -65,6 +65,15 @@ def test_golden() -> None:
         ({"multihop_ttl": 7}, ["    outgoing-ttl 7;"]),
         ({"passive": True}, ["    passive true;", "    listen 179;"]),
         ({"keepalive_s": 10}, ["# keepalive 10"]),
+        (
+            {"imports": (ip_network("0.0.0.0/0"), ip_network("::/0"))},
+            [
+                "# import 0.0.0.0/0",
+                "    adj-rib-in true;",
+                *("        receive {", "            parsed;", "            open;", "            update;"),
+                "        }",
+            ],
+        ),
         ({"families": tuple(Family)}, ["        ipv4 unicast;", "        ipv6 unicast;"]),
         (
             {"peer_address": ip_address("fd09::"), "local_address": ip_address("fd09::1"), "families": ()},
@@ -92,3 +101,10 @@ def test_both_ends_are_found_again() -> None:
 def test_the_launcher_finds_how_often_to_send_keepalives() -> None:
     assert keepalive_s(render(replace(GOOD, keepalive_s=10), **PLACES)) == 10
     assert keepalive_s(GOLDEN) is None
+
+
+def test_the_launcher_finds_what_is_asked_for() -> None:
+    prefixes = tuple(map(ip_network, ("0.0.0.0/0", "192.0.2.0/24", "::/0")))
+    everything = replace(GOOD, families=tuple(Family), imports=tuple(reversed(prefixes)))
+    assert asked(render(everything, **PLACES)) == prefixes
+    assert asked(GOLDEN) == ()

@@ -8,7 +8,19 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from bgp.adj_rib_out import Attributes
-from bgp.exabgp.events import Answer, Negotiated, Neighbor, Route, Said, SessionEvent, parse, reason
+from bgp.exabgp.events import (
+    Answer,
+    EndOfRib,
+    Negotiated,
+    Neighbor,
+    Opened,
+    Received,
+    Route,
+    Said,
+    SessionEvent,
+    parse,
+    reason,
+)
 from bgp.exabgp.watchdog import Queue
 from bgp.fsm import Heard
 from bgp.peer import Family
@@ -32,6 +44,13 @@ QUEUE = (
     '{"queue": {"established": true, "waiting": false, "updates_sent": 4, "unacknowledged": 19, '
     '"acknowledged": 700}}'
 )
+OPEN = '"direction": "receive", "open": { "version": 4, "hold_time": 180, "capabilities": { %s %s } }'
+RESTART = (
+    '"64": { "name": "graceful restart", "time": 120, "address-family-flags": { %s }, "restart-flags": [ ] }'
+)
+UPDATE = '"direction": "receive", "message": { %s }'
+ANNOUNCE = '"update": { "announce": { "ipv4 unicast": { "10.9.0.0": [ { "nlri": "0.0.0.0/0" } ] } } }'
+END = '"eor": { "afi" : "%s", "safi" : "unicast" }'
 AT = datetime.fromtimestamp(1795226683.5, UTC)
 PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
 
@@ -45,8 +64,22 @@ PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
         (HEAD % ("state", '"state": "up"'), SessionEvent(Heard.UP, AT)),
         (
             HEAD % ("state", '"state": "down", "reason": "notification received (6,2)"'),
-            SessionEvent(Heard.DOWN, AT, "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)"),
+            SessionEvent(
+                Heard.DOWN,
+                AT,
+                "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)",
+                notified=True,
+            ),
         ),
+        (HEAD % ("open", OPEN % ('"128": { }', "")), Opened()),
+        (HEAD % ("open", OPEN % (RESTART % "", "")), Opened(120)),
+        (
+            HEAD % ("open", OPEN % (RESTART % '"ipv4/unicast": [ "restart" ] , "ipv6/unicast": [ ] ', "")),
+            Opened(120, frozenset(Family), frozenset({Family.IPV4_UNICAST})),
+        ),
+        (HEAD % ("update", UPDATE % ANNOUNCE), Received()),
+        (HEAD % ("update", UPDATE % '"update": { "withdraw": { "ipv6 unicast": [ ] } }'), Received()),
+        (HEAD % ("update", UPDATE % END % "ipv6"), EndOfRib(Family.IPV6_UNICAST)),
         (HEAD % ("negotiated", AGREED), Negotiated(frozenset({Family.IPV4_UNICAST}), 90)),
         (ROUTE % "{}", Route(PREFIX, Attributes(HOP))),
         (
@@ -75,6 +108,7 @@ def test_what_a_line_says(line: str, said: Said) -> None:
         '{"type": "state"}',
         HEAD % ("fsm", '"state": "ACTIVE"'),
         HEAD % ("state", '"state": "sideways"'),
+        HEAD % ("update", UPDATE % END % "l2vpn"),
         '{ "exabgp": "5.0.0", "type": "notification", "notification": "shutdown" }',
     ],
 )
