@@ -1,4 +1,4 @@
-"""Becomes ExaBGP: `python -m bgp.exabgp.launcher CONFIG`. The only module that imports exabgp.
+"""Becomes ExaBGP: `python -m bgp.exabgp.launcher CONFIG`. With `inside`, all that imports exabgp.
 
 Before that it takes the lock that says a process runs for this peer, and writes down who it is. It does
 both itself: the program that started it may have been killed in between.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bgp.adj_rib_out import IPNetwork
-from bgp.exabgp import rundir
+from bgp.exabgp import inside, rundir
 from bgp.exabgp.commands import SHOW_QUEUE
 from bgp.exabgp.config import asked, keepalive_s
 from bgp.exabgp.watchdog import Queue
@@ -89,6 +89,7 @@ def run(config: Path) -> int:
     Delay.increase = increase
     teach_show_queue()
     bound_unacknowledged()
+    inside.share_attributes()
     sys.argv = ["exabgp", "server", str(config)]
     return int(exabgp() or 0)
 

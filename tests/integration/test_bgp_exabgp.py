@@ -310,6 +310,22 @@ def test_five_thousand_prefixes_are_no_hang(cable: Cable) -> None:
     assert exabgp(cable) == pid
 
 
+def test_prefixes_of_one_command_part_ways(cable: Cable) -> None:
+    """They share their attributes inside ExaBGP: what becomes of one must not become of the others."""
+    speaker = announcing(cable, A, B, C)
+    speaker.replace(wanted(A, C) | wanted(B, med=7))
+    wait_until(lambda: cable.tor.bgp_route(B)[0].med, UP_S, "the MED", good=[7].__contains__)
+    speaker.replace(wanted(A) | wanted(B, med=7))
+    cable.routes_are(A, B)
+    assert [path.med for path in cable.tor.bgp_route(A)] == [None]
+    since = state_is(speaker, State.ESTABLISHED).since
+    cable.tor.clear(NODE_ADDRESS)
+    report_of(speaker, "a new session", lambda now: now.state is State.ESTABLISHED and now.since > since)
+    cable.routes_are(A, B)
+    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
+    assert [path.med for path in (*cable.tor.bgp_route(A), *cable.tor.bgp_route(B))] == [None, 7]
+
+
 def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -> None:
     speaker = cable.speaker()
     cable.up(speaker)
