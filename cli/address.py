@@ -28,6 +28,7 @@ ADDRESS = Noun(
         ),
         field("pool"),
         field("endpoint"),
+        field("service", wide=True),
         field("node"),
         field("tenant"),
         Column("FOR", lambda item: lasted(item.get("since"), datetime.now(UTC))),

@@ -16,6 +16,7 @@ COMMANDS = {
     "node": ("cli.node:command", "Hosts that run workloads."),
     "peer": ("cli.peer:command", "Routers that nodes open BGP sessions with."),
     "endpoint": ("cli.endpoint:command", "Workloads' interfaces, each with an address of its own."),
+    "service": ("cli.service:command", "Addresses that several endpoints hold."),
     "block": ("cli.address:block", "Parts of pools that nodes have claimed."),
     "address": ("cli.address:command", "Addresses of pools, and who has them."),
     "restore": (

@@ -118,12 +118,12 @@ def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -
         session.print_list(session.listing(place(noun.plural), **query), noun, label_columns)
 
 
-def add_delete(group: click.Group, noun: Noun) -> None:
-    """Add `delete` to the group."""
+def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
+    """Add `delete` to the group. `text` is its help; nothing when it is for what nothing uses."""
 
     @group.command(
         "delete",
-        help=f"Delete a {noun.singular} that nothing uses.",
+        help=text or f"Delete a {noun.singular} that nothing uses.",
         epilog=examples(f"polder {noun.singular} delete {noun.example}"),
     )
     @name_argument(noun)

@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {
     "pool": "cli.pool:POOL",
     "node": "cli.node:NODE",
     "peer": "cli.peer:PEER",
+    "service": "cli.service:SERVICE",
     "endpoint": "cli.endpoint:ENDPOINT",
 }
 """The nouns that a document can be of, each after those it may name."""

@@ -31,6 +31,7 @@ from controller.api.pools import pools
 from controller.api.releases import releases
 from controller.api.restore import restore
 from controller.api.routers import routers
+from controller.api.services import services as services_
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
@@ -52,6 +53,7 @@ NOUNS = (
     nodes,
     joins,
     peers,
+    services_,
     tenants,
     endpoints,
     batches,

@@ -64,14 +64,14 @@ def _nobody_elses(store: Store, pool: Pool) -> tuple[Compare, ...]:
         return ()
     held = scan(store, keys.ADDRESSES, pool.name)
     others = [
-        address.endpoint
+        address.holder
         for address in held.values
         if address.state is AddressState.ASSIGNED and address.tenant != pool.tenant
     ]
     if others:
         shown = ", ".join(others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
         detail = (
-            f"endpoints of others hold addresses of pool {pool.name}: {len(others)} ({shown}); "
+            f"others hold addresses of pool {pool.name}: {len(others)} ({shown}); "
             "disable the pool and delete them first"
         )
         raise Problem("in-use", detail, errors=[Fault(detail, "/tenant")])

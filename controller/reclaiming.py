@@ -99,7 +99,7 @@ class Reclaiming:
             return
         for address in self._reclaimer.free_orphans():
             self._metrics.reclaimed("no-endpoint", 1)
-            detail = f"{address.address} was assigned to endpoint {address.endpoint}, which does not exist"
+            detail = f"{address.address} was assigned to {address.holder}, which does not exist"
             self._events.record(
                 Severity.WARNING, "reclaimed", "address", str(address.address), detail, node=address.node
             )

@@ -1,4 +1,4 @@
-"""Pools, nodes, peers and tenants: created once under a name, changed by merge, never silently replaced.
+"""What has a name of its own: created once under it, changed by merge, never silently replaced.
 
 What a value has to agree with, pools that it must not overlap, a node or tenant that has to exist, is
 read, and the transaction compares that it is still so.
@@ -17,16 +17,17 @@ from controller.pool_fit import fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, unknown_reference
 from controller.reading import Found, find, put, read, scan
+from controller.scope import EVERYTHING, Scope
 from controller.turn import Turn
 from intent.peers import meeting
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
-from store.model import Node, Peer, Pool, Tenant, Usage, Value
+from store.model import Node, Peer, Pool, Service, Tenant, Usage, Value
 
 ATTEMPTS = 24
 
-V = TypeVar("V", Pool, Node, Peer, Tenant)
+V = TypeVar("V", Pool, Node, Peer, Service, Tenant)
 Made = tuple[Found[V], bool]
 """What is stored then, and whether it is new."""
 
@@ -59,27 +60,41 @@ class Registry:
         return self._create(keys.TENANTS, tenant, lambda tenant: ())
 
     def replace(
-        self, kind: Kind[V], name: str, create: Callable[[], Made[V]], edit: Callable[[V], V], match: Match
+        self,
+        kind: Kind[V],
+        name: str,
+        create: Callable[[], Made[V]],
+        edit: Callable[[V], V],
+        match: Match,
+        scope: Scope = EVERYTHING,
     ) -> Made[V]:
-        """Create what is not there, else edit what is: whichever of both `match` allows."""
+        """Create what is not there in `scope`, else edit what is: whichever of both `match` allows."""
         what = f"{kind.model.__name__.lower()} {name}"
         found = read(self._store, kind, name)
+        found = found if found is not None and scope.has(found.value) else None
         match.demand(what, found.mod_revision if found else None)
         if found is not None:
-            return self.change(kind, name, edit, match), False
+            return self.change(kind, name, edit, match, scope), False
         made, new = create()
         if not new:
             match.demand(what, made.mod_revision)
         return made, new
 
-    def change(self, kind: Kind[V], name: str, edit: Callable[[V], V], match: Match = WHATEVER) -> Found[V]:
+    def change(
+        self,
+        kind: Kind[V],
+        name: str,
+        edit: Callable[[V], V],
+        match: Match = WHATEVER,
+        scope: Scope = EVERYTHING,
+    ) -> Found[V]:
         """Apply an edit to what is stored under a name; returns what is stored then. Idempotent.
 
         Raises:
-            Problem: there is no such thing, or it is not the one that `match` demands.
+            Problem: there is no such thing in `scope`, or it is not the one that `match` demands.
         """
         for _ in range(ATTEMPTS):
-            found: Found[V] = find(self._store, kind, name)
+            found: Found[V] = find(self._store, kind, name, scope)
             match.demand(f"{kind.model.__name__.lower()} {name}", found.mod_revision)
             wanted: V = edit(found.value)
             if wanted == found.value:
@@ -102,7 +117,7 @@ class Registry:
             found = read(self._store, kind, value.name)
             if found is not None:
                 if found.value != value:
-                    raise _different(value, found.value)
+                    raise different(value, found.value)
                 return found, False
             operation = put(kind, value, value.name)
             unit = Unit((Absent(operation.key), *check(value)), (operation,))
@@ -141,7 +156,7 @@ class Registry:
         return unwritten, Exists(keys.NODES.key(peer.node))
 
 
-def _limits(value: Pool | Node | Peer | Tenant) -> Charge | None:
+def _limits(value: Value) -> Charge | None:
     """A tenant's quotas have to be enough for what it holds when they are written."""
     if not isinstance(value, Tenant):
         return None
@@ -173,7 +188,8 @@ def _collides(store: Store, peer: Peer, other: Peer) -> str | None:
     return f"of node {node.name}" if node is not None else None
 
 
-def _different(given: V, stored: V) -> Problem:
+def different(given: V, stored: V) -> Problem:
+    """What is to be created is there, otherwise."""
     have, want = stored.model_dump(mode="json"), given.model_dump(mode="json")
     faults = [Fault(f"it is {have[field]!r}", f"/{field}") for field in have if have[field] != want[field]]
     fields = ", ".join(fault.pointer[1:] for fault in faults if fault.pointer)

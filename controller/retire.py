@@ -105,11 +105,11 @@ class Retirer:
         held = scan(self._store, keys.ADDRESSES, pool.name).values
         if not held:
             return
-        assigned = [address.endpoint for address in held if address.state is AddressState.ASSIGNED]
+        assigned = [address.holder for address in held if address.state is AddressState.ASSIGNED]
         cooling = len(held) - len(assigned)
         detail = (
             f"pool {pool.name} is in use: assigned addresses {len(assigned)}{_shown(assigned)}, cooling down "
-            f"{cooling} (up to {pool.cooldown_s} s); delete the endpoints and wait for the cooldown"
+            f"{cooling} (up to {pool.cooldown_s} s); delete these and wait for the cooldown"
         )
         raise Problem("in-use", detail, assigned=len(assigned), cooling_down=cooling)
 
@@ -135,7 +135,7 @@ class Retirer:
         elsewhere = [
             f"{address.endpoint} on {address.node}"
             for address in held.values
-            if address.state is AddressState.ASSIGNED
+            if address.state is AddressState.ASSIGNED and address.service is None
         ]
         if elsewhere:
             detail = (
@@ -143,7 +143,7 @@ class Retirer:
                 f"{len(elsewhere)}{_shown(elsewhere)}; move them back or delete them first"
             )
             raise Problem("in-use", detail, block=str(block.cidr))
-        # Addresses that cool down stay: their keys keep them from whoever claims the block next.
+        # Those that cool down and those of services stay: their keys keep them from whoever claims it next.
         unwritten = PrefixUnwritten(keys.ADDRESSES.prefix(block.pool, block.cidr), held.revision)
         compares = (claim.unchanged(), unwritten) if claim else (unwritten,)
         return Unit(compares, unclaim(block))

@@ -20,6 +20,7 @@ READERS: Roles = NETWORK | PLATFORM | {Role.READ_ONLY}
 TENANT_READERS: Roles = READERS | {Role.TENANT}
 NODE_READERS: Roles = READERS | {Role.NODE}
 TENANTS: Roles = PLATFORM | {Role.TENANT}
+SERVERS: Roles = TENANTS | {Role.NETWORK}
 CLIENTS: Roles = TENANTS | {Role.NODE}
 
 ALLOWED: Mapping[str, Mapping[str, Roles]] = {
@@ -39,6 +40,8 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/restore:finish": {"POST": ADMINS},
     "/v1/peers": {"GET": READERS, "POST": NETWORK},
     "/v1/peers/{name}": {"GET": READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
+    "/v1/services": {"GET": TENANT_READERS, "POST": SERVERS},
+    "/v1/services/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
     "/v1/bgp/sessions": {"GET": READERS},
     "/v1/bgp/routes": {"GET": READERS},
     "/v1/bgp/router-config": {"GET": READERS},

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from controller.anycast import Anycast
 from controller.bearers import Bearers
 from controller.epoch import Epoch
 from controller.events import Events
@@ -50,6 +51,7 @@ class Services:
     allocator: Allocator
     releaser: Releaser
     mover: Mover
+    anycast: Anycast
     retirer: Retirer
     bearers: Bearers
     tokens: Tokens
@@ -85,6 +87,7 @@ class Services:
             allocator=Allocator(store, committers, clock),
             releaser=Releaser(store, committer, clock),
             mover=Mover(store, committer),
+            anycast=Anycast(store, committer, clock),
             retirer=Retirer(store, committer),
             bearers=bearers,
             tokens=Tokens(store, committer, bearers, clock),

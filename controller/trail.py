@@ -22,6 +22,7 @@ NOUNS = tuple(
         keys.JOINS,
         keys.NODES,
         keys.PEERS,
+        keys.SERVICES,
         keys.ENDPOINTS,
     )
 )

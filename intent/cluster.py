@@ -1,7 +1,7 @@
 """What is known of every node at once: for those who announce for all, or look at all.
 
 A `ClusterView` is fed like a `View`, with the keys and values of all nodes. A node's own go to its own view,
-pools and peers to those that they concern, so that one node's change costs as much as it does there.
+pools, peers and services to those that they concern, so one node's change costs as much as it does there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from intent.snapshot import Snapshot, View
 from store import keys
-from store.model import Alive, Lost, Node, Peer, Pool, Program, Value
+from store.model import Alive, Lost, Node, Peer, Pool, Program, Service, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ def watched() -> tuple[str, ...]:
         keys.NODES_OWN,
         keys.POOLS.prefix(),
         keys.PEERS.prefix(),
+        keys.SERVICES.prefix(),
         keys.NODES.prefix(),
         keys.ALIVE.prefix(),
         keys.LOST.prefix(),
@@ -61,7 +62,7 @@ class ClusterView:
                 self._view(value.name).put(key, value)
             case Peer() if value.node is not None:
                 self._view(value.node).put(key, value)
-            case Peer() | Pool():
+            case Peer() | Pool() | Service():
                 self._shared[key] = value
                 for view in self._views.values():
                     view.put(key, value)

@@ -21,6 +21,7 @@ from store.model import (
     Cluster,
     Displaced,
     Endpoint,
+    Health,
     Holding,
     IPAddress,
     IPNetwork,
@@ -28,6 +29,7 @@ from store.model import (
     Peer,
     Pool,
     Ready,
+    Service,
     Value,
 )
 
@@ -45,12 +47,15 @@ class Snapshot:
     """Those that this node speaks with."""
     edged: bool = False
     """Whether some node announces for all others, so that `advertised` does not tell all."""
+    services: Mapping[str, Service] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     blocks: Mapping[IPNetwork, Block] = field(default_factory=dict)
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
     advertised: Mapping[IPNetwork, Advertised] = field(default_factory=dict)
+    health: Mapping[str, Health] = field(default_factory=dict)
+    """What was said last of the endpoints of each service."""
     cluster: Cluster | None = None
     """Of which etcd cluster the store says that it is."""
     holding: Holding | None = None
@@ -67,6 +72,7 @@ def watched(node: str) -> tuple[str, ...]:
         keys.node_prefix(node),
         keys.POOLS.prefix(),
         keys.PEERS.prefix(),
+        keys.SERVICES.prefix(),
         keys.NODES.key(node),
         keys.CLUSTER.key(),
     )
@@ -131,6 +137,8 @@ class View:
             "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
             "advertised": lambda: ((a.prefix, a) for a in self._of(Advertised)),
+            "services": lambda: ((s.name, s) for s in self._of(Service)),
+            "health": lambda: ((h.service, h) for h in self._of(Health)),
         }
         return MappingProxyType(dict(takes[name]()))
 
@@ -152,6 +160,8 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "attachments": (Attachment,),
     "ready": (Ready,),
     "advertised": (Advertised,),
+    "services": (Service,),
+    "health": (Health,),
     "cluster": (Cluster,),
     "holding": (Holding,),
 }

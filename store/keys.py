@@ -8,6 +8,7 @@
     events/<id>                         Event, under a lease
     nodes/<name>                        Node
     peers/<name>                        Peer
+    services/<name>                     Service
     endpoints/<id>                      Endpoint, the record
     pending/<id>                        Pending, while many endpoints are made together or not at all
     blocks/<pool>/<cidr>                Block, the claim
@@ -18,6 +19,7 @@
     node/<node>/attachments/<endpoint>  Attachment, written by the node's agent
     node/<node>/ready/<prefix>          Ready, written by the node's agent
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
+    node/<node>/health/<service>        Health, written by the node's agent
     sessions/<node>/<peer>              Session, written by the node's speaker
     verified/<node>/<peer>              Verified, under the lease of the controller that hears the router
     alive/<node>/<program>              Alive, under the program's lease
@@ -50,6 +52,7 @@ from store.model import (
     Displaced,
     Endpoint,
     Event,
+    Health,
     Holding,
     Join,
     Lost,
@@ -59,6 +62,7 @@ from store.model import (
     Pool,
     Ready,
     Restore,
+    Service,
     Session,
     Tenant,
     Token,
@@ -128,6 +132,7 @@ JOINS = Kind(Join, "joins/{}")
 EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
+SERVICES = Kind(Service, "services/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
 PENDING = Kind(Pending, "pending/{}")
 BLOCKS = Kind(Block, "blocks/{}/{}")
@@ -138,6 +143,7 @@ DISPLACED = Kind(Displaced, "node/{}/displaced/{}")
 ATTACHMENTS = Kind(Attachment, "node/{}/attachments/{}")
 READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
+HEALTH = Kind(Health, "node/{}/health/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 VERIFIED = Kind(Verified, "verified/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
@@ -155,6 +161,7 @@ KINDS: Sequence[Kind[Value]] = (
     EVENTS,
     NODES,
     PEERS,
+    SERVICES,
     ENDPOINTS,
     PENDING,
     BLOCKS,
@@ -165,6 +172,7 @@ KINDS: Sequence[Kind[Value]] = (
     ATTACHMENTS,
     READY,
     ADVERTISED,
+    HEALTH,
     SESSIONS,
     VERIFIED,
     ALIVE,

@@ -103,6 +103,9 @@ def _facts(store: Store, pool: Pool, address: IPAddress, held: Address | None) -
     facts = Facts(address, pool, claim.value if claim else None, held)
     if held is None:
         return facts
+    if held.endpoint is None or held.node is None:
+        service = read(store, keys.SERVICES, held.service)
+        return replace(facts, service=service.value if service and service.value.address == address else None)
     record = read(store, keys.ENDPOINTS, held.endpoint)
     node = read(store, keys.NODES, held.node)
     lost = read(store, keys.LOST, held.node)

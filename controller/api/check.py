@@ -68,4 +68,5 @@ def _read(store: Store, nodes: list[str]) -> State:
             (node, each.endpoint) for node in nodes for each in scan(store, keys.ATTACHMENTS, node).values
         ),
         strangers=sorted(set(names_below(store)) - registered(store)),
+        services={each.name: each for each in scan(store, keys.SERVICES).values},
     )

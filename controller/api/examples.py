@@ -31,6 +31,7 @@ SPARE_POOL, SPARE_NODE, SPARE_PEER, SPARE_TENANT = (
     {"name": name} for name in ("lab", "node-2", "tor-b", "bank")
 )
 ENDPOINT = {"id": "web-1"}
+SERVICE, SPARE_SERVICE = {"name": "web"}, {"name": "dns"}
 
 EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/healthz"): Example(),
@@ -86,6 +87,26 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/v1/endpoints"): Example(query={"node": "node-1", "label": "app=web", "limit": "100"}),
     ("GET", "/v1/endpoints/{id}"): Example(path=ENDPOINT),
     ("PATCH", "/v1/endpoints/{id}"): Example(path=ENDPOINT, body={"labels": {"app": None, "tier": "front"}}),
+    ("POST", "/v1/services"): Example(
+        201,
+        body={
+            **SERVICE,
+            "pool": "default",
+            "tenant": "shop",
+            "selector": {"app": "web"},
+            "check": {"kind": "http", "port": 8080, "path": "/healthz"},
+        },
+    ),
+    ("GET", "/v1/services"): Example(query={"pool": "default"}),
+    ("GET", "/v1/services/{name}"): Example(path=SERVICE),
+    ("PUT", "/v1/services/{name}"): Example(
+        201,
+        SPARE_SERVICE,
+        headers=CREATE,
+        body={**SPARE_SERVICE, "pool": "default", "address": "10.64.255.53", "selector": {"app": "dns"}},
+    ),
+    ("PATCH", "/v1/services/{name}"): Example(path=SERVICE, body={"check": {"interval_s": 5}}),
+    ("DELETE", "/v1/services/{name}"): Example(204, SPARE_SERVICE),
     ("GET", "/v1/blocks"): Example(query={"pool": "default"}),
     ("GET", "/v1/addresses"): Example(query={"state": "assigned"}),
     ("GET", "/v1/addresses:check"): Example(),

@@ -131,13 +131,15 @@ def _take(
         and each.state is AddressState.ASSIGNED
         and each.endpoint != one.endpoint
     ]
-    twice = [each for each in rivals if _holds(held, each)]
+    twice = [each for each in rivals if each.service is not None or _holds(held, each)]
     if twice:
-        by = f"endpoint {twice[0].endpoint} on node {twice[0].node}"
+        by = twice[0].holder + (f" on node {twice[0].node}" if twice[0].node else "")
         made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
         return
     ops: dict[str, Put | Delete] = {}
-    for rival in {each.endpoint for each in rivals} | ({one.endpoint} & backup.endpoints.keys()):
+    for rival in {each.endpoint for each in rivals if each.endpoint} | (
+        {one.endpoint} & backup.endpoints.keys()
+    ):
         for op in _end(backup, rival):
             ops[op.key] = op  # the last one of a key counts
         if rival != one.endpoint:
@@ -154,7 +156,7 @@ def _take(
 
 
 def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:
-    one = held.get((address.node, address.endpoint))
+    one = held.get((address.node or "", address.endpoint or ""))
     return one is not None and address.address in one.addresses
 
 

@@ -53,6 +53,27 @@ def unclaimed(pool: Pool, claimed: Container[int]) -> Iterator[IPNetwork]:
             index = _behind_reserved(pool, block)
 
 
+def unclaimed_from_the_end(pool: Pool, claimed: Container[int]) -> Iterator[IPNetwork]:
+    """Likewise, highest first."""
+    index = block_count(pool) - 1
+    while index >= 0:
+        block = block_at(pool, index)
+        if index in claimed:
+            index -= 1
+        elif next(assignable(pool, block), None) is not None:
+            yield block
+            index -= 1
+        else:
+            index = _before_reserved(pool, block)
+
+
+def _before_reserved(pool: Pool, block: IPNetwork) -> int:
+    """The number of the last block before the reserved range that holds this one."""
+    firsts = (each.network_address for each in pool.reserved if block.network_address in each)
+    own = block_index(pool, block.network_address)
+    return min((block_index(pool, first) for first in firsts), default=own) - 1
+
+
 def _behind_reserved(pool: Pool, block: IPNetwork) -> int:
     """The number of the first block behind the reserved range that holds this one."""
     lasts = (each.broadcast_address for each in pool.reserved if block.network_address in each)

@@ -23,6 +23,7 @@ from store.model import (
     IPAddress,
     IPNetwork,
     Pool,
+    Service,
     Severity,
 )
 
@@ -61,12 +62,14 @@ class State:
     """Node and endpoint of each attachment."""
     strangers: Sequence[str]
     """Nodes that are not registered, and have keys of their own."""
+    services: Mapping[str, Service]
 
 
 def check(state: State) -> list[Finding]:
     """Everything that is not as it should be, by kind."""
     return [
         *_addresses(state),
+        *_services(state),
         *_copies(state),
         *_exceptions(state),
         *_strangers(state),
@@ -78,15 +81,15 @@ def check(state: State) -> list[Finding]:
 def _addresses(state: State) -> Iterator[Finding]:
     assigned = {each.address: each for each in state.addresses if each.state is AddressState.ASSIGNED}
     for each in assigned.values():
-        record = state.endpoints.get(each.endpoint)
-        if record is None or each.address not in record.addresses:
+        if each.address not in _addresses_of(state, each):
+            what = "service" if each.service is not None else "endpoint"
             yield Finding(
-                kind="address-without-endpoint",
+                kind=f"address-without-{what}",
                 severity=Severity.WARNING,
                 keys=[_key(state, each)],
-                detail=f"{each.address} is assigned to endpoint {each.endpoint}, which does not have it",
+                detail=f"{each.address} is assigned to {each.holder}, which does not have it",
                 cause=BY_HAND,
-                cure="it is freed within minutes, if there is no such endpoint; else delete the key",
+                cure=f"it is freed within minutes, if there is no such {what}; else delete the key",
             )
     for record in state.endpoints.values():
         for address, pool_name in record.placed:
@@ -109,6 +112,30 @@ def _addresses(state: State) -> Iterator[Finding]:
                     cause=BY_HAND,
                     cure=ANEW.format(record.id),
                 )
+
+
+def _addresses_of(state: State, held: Address) -> Sequence[IPAddress]:
+    """The addresses that the holder of one has by its own record; none without a record."""
+    if held.service is not None:
+        service = state.services.get(held.service)
+        return (service.address,) if service is not None else ()
+    record = state.endpoints.get(held.endpoint or "")
+    return record.addresses if record is not None else ()
+
+
+def _services(state: State) -> Iterator[Finding]:
+    owner = {each.address: each for each in state.addresses if each.state is AddressState.ASSIGNED}
+    for service in state.services.values():
+        held = owner.get(service.address)
+        if held is None or held.service != service.name:
+            yield Finding(
+                kind="service-without-address",
+                severity=Severity.ALARM,
+                keys=[keys.SERVICES.key(service.name)],
+                detail=f"service {service.name} has {service.address}, which is not assigned to it",
+                cause=BY_HAND,
+                cure=f"polder service delete {service.name}, and create it again",
+            )
 
 
 def _copies(state: State) -> Iterator[Finding]:
@@ -177,7 +204,7 @@ def _held(state: State) -> Iterator[Finding]:
                 severity=Severity.ALARM if doubled else Severity.WARNING,
                 keys=[keys.HOLDING.key(node), keys.ENDPOINTS.key(one.endpoint)],
                 detail=f"node {node} holds {shown} for endpoint {one.endpoint}, not there by the store"
-                + (f"; {rival.address} is assigned to {rival.endpoint} on {rival.node}" if rival else ""),
+                + (f"; {rival.address} is assigned to {_whose(rival)}" if rival else ""),
                 cause="it was moved or deleted and the agent has not taken it down yet, or cannot",
                 cure=f"see the log of the agent of {node}; on it: polder detach {one.endpoint}",
             )
@@ -198,6 +225,10 @@ def _not_held(state: State) -> Iterator[Finding]:
                 cause="it is being attached now, or somebody took the port out of the switch",
                 cure=f"on {record.node}: polder detach {record.id}, then polder attach",
             )
+
+
+def _whose(held: Address) -> str:
+    return held.holder if held.service is not None else f"{held.endpoint} on {held.node}"
 
 
 def _claim(state: State, pool: Pool, address: IPAddress) -> Block | None:

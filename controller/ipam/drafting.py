@@ -133,7 +133,7 @@ class Drafter:
         cidr = blocks.block_of(pool.value, address)
         held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, address)
         if held is not None:
-            raise _in_use(held.value, scope)
+            raise in_use(held.value, scope)
         claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
         if claimed is None:
             self._claims.claim(pool, node, cidr)
@@ -193,13 +193,14 @@ def put_back(picked: Sequence[Picked]) -> None:
             each.space.put_back(each.spot)
 
 
-def _in_use(held: Address, scope: Scope) -> Problem:
+def in_use(held: Address, scope: Scope) -> Problem:
+    """An address that was asked for is not free."""
     if not scope.has(held):
         return Problem("address-in-use", f"{held.address} is not free; ask for another, or leave address out")
     why = (
-        f"{held.address} is assigned to endpoint {held.endpoint}"
+        f"{held.address} is assigned to {held.holder}"
         if held.state is AddressState.ASSIGNED
-        else f"{held.address} cools down after endpoint {held.endpoint}; it is free some seconds later"
+        else f"{held.address} cools down after {held.holder}; it is free some seconds later"
     )
     return Problem("address-in-use", f"{why}; ask for another, or leave address out")
 
@@ -229,6 +230,7 @@ def _held(request: Request, endpoint_id: str, picked: Picked, since: datetime) -
         pool=picked.pool.value.name,
         endpoint=endpoint_id,
         node=request.node,
+        service=None,
         state=AddressState.ASSIGNED,
         since=since,
         tenant=request.tenant,

@@ -20,6 +20,7 @@ from store.model import (
     Lost,
     Node,
     Pool,
+    Service,
     host_prefix,
 )
 from store.model.value import Address_, Network
@@ -51,6 +52,8 @@ class AddressView(BaseModel):
     """The node that has claimed the block; null while none has."""
     endpoint: str | None = None
     """Who holds it, or held it last while it cools down."""
+    service: str | None = None
+    """Likewise, when it is a service's."""
     node: str | None = None
     """Where that endpoint is, or was."""
     tenant: str | None = None
@@ -89,6 +92,8 @@ class Facts:
     """The endpoint's."""
     lost: Lost | None = None
     """Of that node."""
+    service: Service | None = None
+    """The record of the service that the address names."""
 
 
 def explain(facts: Facts) -> AddressView:
@@ -106,7 +111,7 @@ def explain(facts: Facts) -> AddressView:
         frees=_frees(facts, state),
     )
     if held is not None:
-        said = {name: getattr(held, name) for name in ("endpoint", "node", "tenant", "since")}
+        said = {name: getattr(held, name) for name in ("endpoint", "service", "node", "tenant", "since")}
         record = facts.endpoint
         view = view.model_copy(
             update={
@@ -139,10 +144,7 @@ def _why(facts: Facts, state: Held) -> Iterator[str]:
     if held is not None and state is Held.ASSIGNED:
         yield from _why_assigned(facts, held)
     elif held is not None:
-        yield (
-            f"It cools down since {_when(held.since)}, when endpoint {held.endpoint}{_of(held)} "
-            f"on node {held.node} was gone."
-        )
+        yield (f"It cools down since {_when(held.since)}, when {held.holder}{_of(held)}{_on(held)} was gone.")
     elif state is Held.RESERVED:
         yield _why_reserved(facts)
     elif facts.pool.disabled:
@@ -152,10 +154,10 @@ def _why(facts: Facts, state: Held) -> Iterator[str]:
 def _why_assigned(facts: Facts, held: Address) -> Iterator[str]:
     who = f" by {held.by}" if held.by else ""
     which = f" in request {held.request}" if held.request else ""
-    yield (
-        f"It is assigned to endpoint {held.endpoint}{_of(held)} on node {held.node} "
-        f"since {_when(held.since)}{who}{which}."
-    )
+    yield (f"It is assigned to {held.holder}{_of(held)}{_on(held)} since {_when(held.since)}{who}{which}.")
+    if held.service is not None:
+        yield from _why_service(facts, held.service)
+        return
     if facts.claim is not None and facts.claim.node != held.node:
         yield f"That is outside its block's node: it is announced as {host_prefix(facts.address)} of its own."
     if facts.endpoint is None:
@@ -165,6 +167,12 @@ def _why_assigned(facts: Facts, held: Address) -> Iterator[str]:
         yield f"Endpoint {held.endpoint} is being deleted{who_holds}."
     if facts.lost is not None:
         yield f"No program of node {held.node} lives since {_when(facts.lost.since)}."
+
+
+def _why_service(facts: Facts, name: str) -> Iterator[str]:
+    yield f"Nodes with a healthy endpoint of the service announce {host_prefix(facts.address)} of its own."
+    if facts.service is None:
+        yield f"There is no service {name}: see polder address check."
 
 
 def _why_reserved(facts: Facts) -> str:
@@ -192,12 +200,14 @@ def _frees(facts: Facts, state: Held) -> str:
 
 def _frees_assigned(facts: Facts, held: Address) -> str:
     cooldown = f", then {facts.pool.cooldown_s} s of cooldown" if facts.pool.cooldown_s else ""
+    if held.service is not None and facts.service is not None:
+        return f"Deleting it: polder service delete {held.service}{cooldown}."
     if facts.endpoint is None:
-        return "The reclaim of addresses without an endpoint, within minutes."
+        return "The reclaim of addresses without a holder, within minutes."
     if facts.lost is not None and facts.node is not None:
         return _frees_lost(facts.lost, facts.node, facts.endpoint) + cooldown + "."
     if facts.endpoint.state is EndpointState.RELEASING:
-        who = " and ".join(facts.held_by) or held.node
+        who = " and ".join(facts.held_by) or str(held.node)
         return f"That node {who} lets go of it{cooldown}."
     return f"Deleting it: polder endpoint delete {held.endpoint}; its node lets go of it{cooldown}."
 
@@ -222,6 +232,10 @@ def _end(view: AddressView, facts: Facts) -> Iterator[str]:
 
 def _of(held: Address) -> str:
     return f" of tenant {held.tenant}" if held.tenant else ""
+
+
+def _on(held: Address) -> str:
+    return f" on node {held.node}" if held.node else ""
 
 
 def _free_at(facts: Facts, held: Address) -> datetime:

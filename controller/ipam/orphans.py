@@ -1,7 +1,7 @@
-"""Addresses that are assigned to an endpoint that does not exist: nobody will ever release them.
+"""Addresses that are assigned to an endpoint or a service that does not exist: nobody will ever release them.
 
 No transaction of ours leaves one; a hand in etcd, or a program that is not ours, may. Only the keys of the
-endpoints are looked at, page by page, and each candidate is freed on condition that it is still one and that
+holders are looked at, page by page, and each candidate is freed on condition that it is still one and that
 no node it was on holds it.
 """
 
@@ -30,30 +30,36 @@ def free_orphans(store: Store, committer: Committer) -> list[Address]:
 
 
 def orphans(store: Store) -> Iterator[Found[Address]]:
-    """The assigned addresses whose endpoint has no record. An endpoint may have come or gone meanwhile."""
+    """The assigned addresses whose holder has no record. One may have come or gone meanwhile."""
     held = [
         found for found in scan(store, keys.ADDRESSES).items if found.value.state is AddressState.ASSIGNED
     ]
-    there = _ids(store)  # after the addresses: an endpoint that came with one of them is seen
-    return (each for each in held if each.value.endpoint not in there)
+    # After the addresses: a holder that came with one of them is seen.
+    there = _keys(store, keys.ENDPOINTS.prefix()) | _keys(store, keys.SERVICES.prefix())
+    return (each for each in held if _holder(each.value) not in there)
 
 
-def _ids(store: Store) -> set[str]:
-    prefix = keys.ENDPOINTS.prefix()
+def _keys(store: Store, prefix: str) -> set[str]:
     answer = store.range(prefix, limit=PAGE)
-    found = {item.key.removeprefix(prefix) for item in answer.items}
+    found = {item.key for item in answer.items}
     while answer.more:
         answer = store.range(prefix, limit=PAGE, after=answer.items[-1].key)
-        found.update(item.key.removeprefix(prefix) for item in answer.items)
+        found.update(item.key for item in answer.items)
     return found
+
+
+def _holder(address: Address) -> str:
+    """The key of the record that an assigned address needs."""
+    return keys.SERVICES.key(address.service) if address.service else keys.ENDPOINTS.key(address.endpoint)
 
 
 def _free(orphan: Found[Address]) -> Unit:
     value = orphan.value
-    held = (Absent(keys.ATTACHMENTS.key(node, value.endpoint)) for node in {value.node, *value.left})
+    nodes = {value.node, *value.left} - {None}
+    held = (Absent(keys.ATTACHMENTS.key(node, value.endpoint)) for node in nodes)
     charge = None
     if value.tenant is not None:
         version = value.address.version
         charge = Charge(value.tenant, -(version == 4), -(version == 6))
-    compares: tuple[Compare, ...] = (orphan.unchanged(), Absent(keys.ENDPOINTS.key(value.endpoint)), *held)
+    compares: tuple[Compare, ...] = (orphan.unchanged(), Absent(_holder(value)), *held)
     return Unit(compares, (Delete(orphan.key),), charge)

@@ -54,7 +54,7 @@ def plan(usage: PoolUsage, claims: Iterable[Block], held: Iterable[Address]) -> 
     size = next(iter(owners)).num_addresses if owners else 1
     for each in held:
         cidr = by_first.get(int(each.address) // size * size)
-        if cidr is not None and each.state is AddressState.ASSIGNED:
+        if cidr is not None and each.state is AddressState.ASSIGNED and each.service is None:
             inside[cidr].append(each)
     moves = [
         _move(each, owners[cidr]) for cidr in owners for each in inside[cidr] if each.node != owners[cidr]

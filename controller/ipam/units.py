@@ -2,12 +2,13 @@
 
 After each of them, and so after a crash between any two, the store obeys these rules:
 
-1. an assigned address key stands for exactly one endpoint record that lists the address, and back;
+1. an assigned address key stands for exactly one record, of an endpoint or a service, that has the address,
+   and back;
 2. the record equals the copy below its node, and no other node has a copy;
-3. the block of an assigned address is claimed; a claim equals the copy below its node;
+3. the block of an address that an endpoint has is claimed; a claim equals the copy below its node;
 4. `displaced/<address>` stands below the owner of the block when, and only when, another node holds it;
-5. `usage/<tenant>` is the number of addresses of each family that the tenant's endpoints hold, and is
-   absent when that is none.
+5. `usage/<tenant>` is the number of addresses of each family that the tenant's endpoints and services hold,
+   and is absent when that is none.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from store.model.peer import AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
+from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
 from store.model.value import IPAddress, IPNetwork, Value
 from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
 
@@ -31,7 +32,10 @@ __all__ = [
     "Alive",
     "Announces",
     "Attachment",
+    "Backend",
     "Block",
+    "Check",
+    "CheckKind",
     "Cluster",
     "Difference",
     "DifferenceKind",
@@ -39,12 +43,14 @@ __all__ = [
     "Endpoint",
     "EndpointState",
     "Event",
+    "Health",
     "HeldEndpoint",
     "Holding",
     "IPAddress",
     "IPNetwork",
     "Join",
     "Lost",
+    "NewService",
     "Node",
     "Peer",
     "Pending",
@@ -55,6 +61,7 @@ __all__ = [
     "Restore",
     "Role",
     "Secret",
+    "Service",
     "Session",
     "SessionState",
     "Severity",

@@ -78,12 +78,18 @@ class AddressState(StrEnum):
 
 
 class Address(Value):
-    """One address of a pool that is not free. A free address has no key."""
+    """One address of a pool that is not free, and the endpoint or the service that holds it, or held it last.
+
+    A free address has no key.
+    """
 
     address: UnicastAddress
     pool: Name
-    endpoint: Identifier
-    node: Name
+    endpoint: Identifier | None = None
+    node: Name | None = None
+    """The endpoint's."""
+    service: Name | None = None
+    """It is no node's: each of the service's endpoints holds it."""
     state: AddressState = AddressState.ASSIGNED
     since: AwareDatetime
     tenant: Name | None = None
@@ -93,6 +99,19 @@ class Address(Value):
     """The id of that request, as in the audit log."""
     left: tuple[Name, ...] = ()
     """Nodes that the endpoint moved away from while they held it: some may hold it still."""
+
+    @model_validator(mode="after")
+    def _one_holder(self) -> Address:
+        if (self.endpoint is None) != (self.node is None) or (self.endpoint is None) != (
+            self.service is not None
+        ):
+            raise ValueError("endpoint and node name who holds the address, or service does")
+        return self
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, or held it last, in words: `endpoint web-1`."""
+        return f"service {self.service}" if self.service is not None else f"endpoint {self.endpoint}"
 
 
 class Displaced(Value):

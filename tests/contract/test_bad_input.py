@@ -57,11 +57,12 @@ def names() -> Iterator[Bad]:
             ("/v1/pools", {**POOL, "name": name}, "/name"),
             ("/v1/nodes", {**NODE, "name": name}, "/name"),
             ("/v1/tenants", {"name": name}, "/name"),
+            ("/v1/services", {"name": name, "pool": "four", "selector": {"a": "b"}}, "/name"),
             ("/v1/endpoints", {"node": "node-1", "id": name}, "/id"),
         ):
             yield Bad(f"{path} named {name!r}", "POST", path, body, 422, "invalid", place)
     for name in ("a%2Fb", "..%2Fa", "a%00b", "a%0Ab", "%FF", "%ED%A0%80"):
-        for noun in ("pools", "nodes", "peers", "tenants", "endpoints", "tokens"):
+        for noun in ("pools", "nodes", "peers", "services", "tenants", "endpoints", "tokens"):
             yield Bad(f"{noun} {name}", "DELETE", f"/v1/{noun}/{name}", None, 404, "not-found")
 
 

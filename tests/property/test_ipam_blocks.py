@@ -66,6 +66,7 @@ def test_the_unclaimed_blocks_are_those_that_nobody_has_and_that_hold_something(
         if index not in claimed and any(plainly_assignable(pool, address) for address in block)
     ]
     assert list(blocks.unclaimed(pool, claimed)) == left
+    assert list(blocks.unclaimed_from_the_end(pool, claimed)) == left[::-1]
 
 
 @given(small_pools(reserve=True))

@@ -162,11 +162,15 @@ def check(store: Store, *, unknown: Collection[str] = ()) -> None:
 def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
     held = scan(store, keys.ADDRESSES).values
     assigned = [address for address in held if address.state is AddressState.ASSIGNED]
-    by_key = sorted((str(each.address), each.endpoint, each.node, each.pool) for each in assigned)
+    by_key = sorted((str(each.address), each.holder, each.node, each.pool) for each in assigned)
+    services = scan(store, keys.SERVICES).values
     by_record = sorted(
-        (str(address), record.id, record.node, pool)
-        for record in records.values()
-        for address, pool in record.placed
+        [
+            (str(address), f"endpoint {record.id}", record.node, pool)
+            for record in records.values()
+            for address, pool in record.placed
+        ]
+        + [(str(each.address), f"service {each.name}", None, each.pool) for each in services]
     )
     assert by_key == by_record, "an address key for each address of a record, and no other"
     assert len({address for address, *_ in by_key}) == len(by_key), "no address is held twice"
@@ -217,13 +221,18 @@ def _check_usage(store: Store, records: dict[str, Found[Endpoint]], unknown: Col
     for record in (found.value for found in records.values()):
         if record.tenant is not None:
             held.update((record.tenant, address.version) for address in record.addresses)
+    held.update(
+        (each.tenant, each.address.version)
+        for each in scan(store, keys.SERVICES).values
+        if each.tenant is not None
+    )
     told = {
         (usage.tenant, version): count
         for usage in scan(store, keys.USAGE).values
         for version, count in ((4, usage.ipv4), (6, usage.ipv6))
         if count
     }
-    assert told == dict(held), "the use of each tenant is what its endpoints hold"
+    assert told == dict(held), "the use of each tenant is what its endpoints and services hold"
     limits = {tenant.name: (tenant.max_ipv4, tenant.max_ipv6) for tenant in scan(store, keys.TENANTS).values}
     for (tenant, version), count in held.items():
         if tenant in unknown:

@@ -16,7 +16,10 @@ from store.model import (
     Alive,
     Announces,
     Attachment,
+    Backend,
     Block,
+    Check,
+    CheckKind,
     Cluster,
     Difference,
     DifferenceKind,
@@ -24,6 +27,7 @@ from store.model import (
     Endpoint,
     EndpointState,
     Event,
+    Health,
     HeldEndpoint,
     Holding,
     IPAddress,
@@ -39,6 +43,7 @@ from store.model import (
     Restore,
     Role,
     Secret,
+    Service,
     Session,
     SessionState,
     Severity,
@@ -111,6 +116,21 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
         mtu_bytes=draw(mtus),
         labels=draw(labels),
         state=draw(st.sampled_from(EndpointState)),
+    )
+
+
+@st.composite
+def checks(draw: st.DrawFn) -> Check:
+    """Checks whose numbers fit together."""
+    kind = draw(st.sampled_from(CheckKind))
+    return Check(
+        kind=kind,
+        port=draw(st.integers(1, 65535)),
+        path=draw(st.none() | st.just("/ready")) if kind is CheckKind.HTTP else None,
+        interval_s=draw(st.integers(60, 300)),
+        timeout_s=draw(st.integers(1, 60)),
+        healthy_after=draw(st.integers(1, 10)),
+        unhealthy_after=draw(st.integers(1, 10)),
     )
 
 
@@ -188,6 +208,25 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
         next_hops=next_hops(),
         edge=st.booleans(),
+    ),
+    Service: st.builds(
+        Service,
+        name=names,
+        pool=names,
+        address=addresses,
+        tenant=st.none() | names,
+        selector=st.dictionaries(identifiers, label_values, min_size=1, max_size=3),
+        check=st.none() | checks(),
+        communities=st.lists(communities, max_size=3).map(tuple),
+    ),
+    Health: st.builds(
+        Health,
+        service=names,
+        node=names,
+        boot_id=texts,
+        backends=st.lists(
+            st.builds(Backend, endpoint=identifiers, healthy=st.booleans(), why=texts), max_size=3
+        ).map(tuple),
     ),
     Endpoint: endpoints(),
     Token: tokens(),

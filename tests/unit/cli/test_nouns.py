@@ -54,6 +54,26 @@ ENDPOINT = {
             {"name": "t", "address": "192.0.2.1", "asn": 64501, "node": "n"},
         ),
         (
+            [
+                "service",
+                "create",
+                "s",
+                "--pool",
+                "p",
+                "--selector",
+                "a=b",
+                "--check",
+                "http:80/x,interval_s=9",
+            ],
+            "/v1/services",
+            {
+                "name": "s",
+                "pool": "p",
+                "selector": {"a": "b"},
+                "check": {"kind": "http", "port": 80, "path": "/x", "interval_s": 9},
+            },
+        ),
+        (
             ["endpoint", "create", "web-1", "--node", "n", "--address", "10.0.0.9", "--label", "a=b=c"],
             "/v1/endpoints",
             {"id": "web-1", "node": "n", "address": "10.0.0.9", "labels": {"a": "b=c"}},

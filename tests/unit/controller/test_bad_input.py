@@ -126,7 +126,7 @@ def test_a_pool_in_use_is_not_deleted_until_its_addresses_have_cooled_down(plant
     before = plant.stored()
     answer = plant.send("DELETE", "/v1/pools/default")
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/in-use")
-    assert "(a)" in answer.json["detail"]
+    assert "(endpoint a)" in answer.json["detail"]
     assert plant.stored() == before
     assert plant.send("DELETE", "/v1/endpoints/a").status_code == 204
     assert plant.send("DELETE", "/v1/pools/default").json["cooling_down"] == 1

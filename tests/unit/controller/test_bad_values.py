@@ -72,7 +72,7 @@ def test_a_number_that_is_none_of_ours(stocked: Api, number: bytes) -> None:
 )
 def test_a_name_that_nothing_can_have(stocked: Api, name: str) -> None:
     before = stocked.stored()
-    for noun in ("pools", "nodes", "peers", "tenants", "tokens", "endpoints", "addresses"):
+    for noun in ("pools", "nodes", "peers", "services", "tenants", "tokens", "endpoints", "addresses"):
         assert stocked.client.get(f"/v1/{noun}/{name}").status_code == 404
         if noun != "addresses":
             assert stocked.client.delete(f"/v1/{noun}/{name}").status_code == 404

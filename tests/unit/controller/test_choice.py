@@ -223,7 +223,7 @@ def test_a_pool_becomes_a_tenants_only_when_no_other_holds_of_it(plant: Api) -> 
     asked(plant, {"node": "node-1", "id": "a"})
     refused = plant.send("PATCH", "/v1/pools/default", {"tenant": "red"})
     assert (refused.status_code, refused.json["type"]) == (409, "/problems/in-use")
-    assert "(a)" in refused.json["detail"]
+    assert "(endpoint a)" in refused.json["detail"]
     plant.send("DELETE", "/v1/endpoints/a")
     assert plant.send("PATCH", "/v1/pools/default", {"tenant": "red"}).json["tenant"] == "red"
     asked(plant, {"node": "node-1", "tenant": "red"})

@@ -22,6 +22,7 @@ THINGS = [
     ("/v1/pools/spare", {"cooldown_s": 7}),
     ("/v1/nodes/node-3", {"mtu_bytes": 1400}),
     ("/v1/peers/tor", {"hold_time_s": 30}),
+    ("/v1/services/web", {"selector": {"app": "x"}}),
     ("/v1/endpoints/a", {"labels": {"app": "web"}}),
 ]
 
@@ -36,8 +37,10 @@ def send(api: Api, method: str, path: str, body: Any = None, **headers: str) -> 
 def full(plant: Api) -> Api:
     """One of each thing."""
     plant.made("/v1/pools", {"name": "spare", "cidr": "10.66.0.0/24"})
+    plant.made("/v1/pools", {"name": "services", "cidr": "10.67.0.0/24"})
     plant.made("/v1/peers", {"name": "tor", "address": "192.0.2.1", "asn": 64501})
     plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "pool": "default"})
+    plant.made("/v1/services", {"name": "web", "pool": "services", "selector": {"app": "web"}})
     return plant
 
 

@@ -287,7 +287,7 @@ def test_a_pool_that_is_deleted_gets_an_endpoint(pair: Pair, write: int) -> None
     pair.first.releaser.release("a")
     pair.store.meets.extend([None] * write)
     pair.store.meets.append(lambda: pair.second.allocator.assign(Request("n1", "b")))
-    with pytest.raises(Problem, match=r"assigned addresses 1 \(b\)"):
+    with pytest.raises(Problem, match=r"assigned addresses 1 \(endpoint b\)"):
         pair.first.retirer.delete_pool("p")
 
 

@@ -1,0 +1,217 @@
+"""Services: each gets an address of a pool when it is created, and the address cools down when it is deleted.
+
+The address key is the very one that an endpoint would have, created only if absent: no address is ever
+both. A service has no node, so its address is in nobody's block if that can be: it is looked for from the
+end of the pool, while nodes claim blocks from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.ipam import blocks, units
+from controller.ipam.committer import Committer
+from controller.ipam.drafting import in_use
+from controller.ipam.release import Cooldowns
+from controller.ipam.tally import Charge, OverQuota
+from controller.ipam.unit import Unit
+from controller.precondition import WHATEVER, Match
+from controller.problem import Problem, invalid, unknown_reference
+from controller.reading import Found, find, put, read, scan
+from controller.registry import Made, different
+from controller.scope import EVERYTHING, Scope
+from store import keys
+from store.client import Absent, Compare, Delete, Op, Put, Store
+from store.errors import LeaseExpired
+from store.model import Address, AddressState, IPAddress, IPNetwork, NewService, Pool, Service, Tenant
+from store.model.value import parse_address
+
+ATTEMPTS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, for the record of the address, and what exists for him."""
+
+    by: str = ""
+    request: str = ""
+    scope: Scope = EVERYTHING
+
+
+class Anycast:
+    """Creates and deletes services. Safe to call from many threads, and from many controllers at once."""
+
+    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._cooldowns = Cooldowns(store)
+
+    def create(self, wanted: NewService, caller: Caller) -> Made[Service]:
+        """Create a service; returns it, and whether it is new. Blocking.
+
+        Idempotent: one that is there already, with this address or any if none is asked for, is no error.
+
+        Raises:
+            Problem: the name is another service's, or the address cannot be had; says why.
+        """
+        for _ in range(ATTEMPTS):
+            found = read(self._store, keys.SERVICES, wanted.name)
+            if found is not None:
+                _refuse_other(wanted, found.value, caller.scope)
+                return found, False
+            pool, tenant = self._pool(wanted, caller.scope), self._tenant(wanted)
+            address = self._requested(wanted, pool.value, caller.scope) or self._choose(pool.value)
+            service = wanted.at(address)
+            if revision := self._commit(_assign(service, pool, tenant, self._clock(), caller)):
+                return Found(service, keys.SERVICES.key(service.name), revision), True
+        raise _busy(wanted.name)
+
+    def delete(self, name: str, match: Match = WHATEVER, scope: Scope = EVERYTHING) -> None:
+        """Delete a service. Its nodes withdraw its address, which cools down as its pool says. Blocking.
+
+        Raises:
+            Problem: there is no such service in `scope`, or it is not the one that `match` demands.
+        """
+        for attempt in range(ATTEMPTS):
+            if attempt and read(self._store, keys.SERVICES, name) is None:
+                return
+            found = find(self._store, keys.SERVICES, name, scope)
+            match.demand(f"service {name}", found.mod_revision)
+            try:
+                if self._committer.commit(self._release(found)):
+                    return
+            except LeaseExpired:
+                self._cooldowns.forget()
+        raise _busy(name)
+
+    def _pool(self, wanted: NewService, scope: Scope) -> Found[Pool]:
+        found = read(self._store, keys.POOLS, wanted.pool)
+        if found is None or not scope.has(found.value):
+            names = [pool.name for pool in scan(self._store, keys.POOLS).values if scope.has(pool)]
+            raise unknown_reference("/pool", "pool", wanted.pool, names)
+        pool = found.value
+        if pool.disabled:
+            raise invalid("/pool", f"pool {pool.name} is disabled: enable it, or use another")
+        if pool.tenant not in {None, wanted.tenant}:
+            raise invalid("/pool", f"pool {pool.name} is for tenant {pool.tenant} only; use another")
+        return found
+
+    def _tenant(self, wanted: NewService) -> Found[Tenant] | None:
+        if wanted.tenant is None:
+            return None
+        found = read(self._store, keys.TENANTS, wanted.tenant)
+        if found is None:
+            names = [tenant.name for tenant in scan(self._store, keys.TENANTS).values]
+            raise unknown_reference("/tenant", "tenant", wanted.tenant, names)
+        return found
+
+    def _requested(self, wanted: NewService, pool: Pool, scope: Scope) -> IPAddress | None:
+        address = wanted.address
+        if address is None:
+            return None
+        if address not in pool.cidr:
+            raise invalid("/address", f"{address} is not in {pool.cidr} of pool {pool.name}; use one that is")
+        if reason := blocks.why_reserved(pool, address):
+            raise invalid("/address", f"{address} is {reason}, which nobody gets; ask for another")
+        held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
+        if held is not None:
+            raise in_use(held.value, scope)
+        return address
+
+    def _choose(self, pool: Pool) -> IPAddress:
+        """A free address, of a block that no node has if there is one."""
+        for block in self._blocks(pool):
+            held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
+            taken = {parse_address(item.key.rpartition("/")[2]) for item in held}
+            free = next(blocks.assignable(pool, block, taken), None)
+            if free is not None:
+                return free
+        detail = f"pool {pool.name} ({pool.cidr}) has no free address; delete something, or use another pool"
+        raise Problem("pool-full", detail, pool=pool.name)
+
+    def _blocks(self, pool: Pool) -> Iterator[IPNetwork]:
+        claims = [claim.cidr for claim in scan(self._store, keys.BLOCKS, pool.name).values]
+        claimed = {blocks.block_index(pool, cidr.network_address) for cidr in claims}
+        yield from blocks.unclaimed_from_the_end(pool, claimed)
+        yield from sorted(claims, key=lambda cidr: int(cidr.network_address), reverse=True)
+
+    def _commit(self, unit: Unit) -> int:
+        try:
+            return self._committer.commit(unit)
+        except OverQuota as over:
+            used = self._committer.confirm(over)
+            if used is None:
+                return 0
+            tenant = over.charge.tenant
+            detail = f"tenant {tenant} holds {over.charge.excess(used)}; delete something, or raise its quota"
+            raise Problem("over-quota", detail, tenant=tenant) from None
+
+    def _release(self, found: Found[Service]) -> Unit:
+        """The service goes, and its address cools down if it is its own."""
+        service = found.value
+        pool = read(self._store, keys.POOLS, service.pool)
+        compares: list[Compare] = [found.unchanged()]
+        ops: list[Op] = [Delete(found.key)]
+        charge = None
+        if pool is not None:
+            cidr = blocks.block_of(pool.value, service.address)
+            held = read(self._store, keys.ADDRESSES, service.pool, cidr, service.address)
+            if held is not None and held.value.service == service.name:
+                compares.append(held.unchanged())
+                ops.append(self._cooling(held, pool.value))
+                charge = _charge(service, -1)
+        return Unit(tuple(compares), tuple(ops), charge)
+
+    def _cooling(self, held: Found[Address], pool: Pool) -> Op:
+        lease_id = self._cooldowns.lease(pool.cooldown_s)
+        fields = held.value.model_dump(mode="json")
+        after = units.cooling(held.key, fields, "", self._clock(), lease_id)
+        return Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key)
+
+
+def _assign(
+    service: Service, pool: Found[Pool], tenant: Found[Tenant] | None, now: datetime, caller: Caller
+) -> Unit:
+    """The service and the key of its address: both or none."""
+    held = Address(
+        address=service.address,
+        pool=service.pool,
+        service=service.name,
+        state=AddressState.ASSIGNED,
+        since=now,
+        tenant=service.tenant,
+        by=caller.by,
+        request=caller.request,
+    )
+    record = put(keys.SERVICES, service, service.name)
+    cidr = blocks.block_of(pool.value, service.address)
+    key = put(keys.ADDRESSES, held, service.pool, cidr, service.address)
+    compares: tuple[Compare, ...] = (Absent(record.key), Absent(key.key), pool.unchanged())
+    if tenant is None:
+        return Unit(compares, (record, key))
+    limits = tenant.value.max_ipv4, tenant.value.max_ipv6
+    return Unit((*compares, tenant.unchanged()), (record, key), _charge(service, 1, *limits))
+
+
+def _charge(
+    service: Service, count: int, max_ipv4: int | None = None, max_ipv6: int | None = None
+) -> Charge | None:
+    if service.tenant is None:
+        return None
+    ipv4, ipv6 = (count, 0) if service.address.version == 4 else (0, count)
+    return Charge(service.tenant, ipv4, ipv6, max_ipv4, max_ipv6)
+
+
+def _refuse_other(wanted: NewService, stored: Service, scope: Scope) -> None:
+    if not scope.has(stored):
+        raise Problem("conflict", f"the name {wanted.name} is taken; use another name")
+    same = wanted.at(wanted.address or stored.address)
+    if same != stored:
+        raise different(same, stored)
+
+
+def _busy(name: str) -> Problem:
+    return Problem("busy", f"what service {name} needs keeps changing", retry_after_s=1)

@@ -1,0 +1,147 @@
+"""/v1/services: addresses that several endpoints hold, each announced where one of them is healthy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.answer import Answer
+from controller.anycast import Caller
+from controller.api import listing
+from controller.api.noun import Noun, Operation, Patch, has_name
+from controller.api.parameter import named
+from controller.api.service_view import ServiceView, view
+from controller.precondition import demanded_match, match
+from controller.principal import principal, request_id
+from controller.problem import unknown_reference
+from controller.reading import Found, find
+from controller.services import services as parts
+from controller.validation import merge, replaced
+from controller.watching.topic import Topic, as_stored
+from store import keys
+from store.model import NewService, Service
+
+services = Noun("services")
+
+FILTERS = (
+    named("pool", "only services with an address of this pool", "default"),
+    named("tenant", "only services of this tenant", "shop"),
+)
+MUTABLE = ("selector", "check", "communities")
+
+
+@services.operation(
+    Operation(
+        "POST",
+        "/v1/services",
+        "Create a service, which is assigned an address",
+        {201: Service, 200: Service},
+        body=NewService,
+        refuses=(409,),
+    )
+)
+def create_service(wanted: NewService) -> Answer:
+    """201 when new; 200 when it is there, with this address or any if none is asked for."""
+    return _made(*parts().anycast.create(_asked(wanted), _caller()))
+
+
+@services.operation(
+    Operation(
+        "GET",
+        "/v1/services",
+        "List services",
+        {200: Service},
+        query=(*listing.PAGING, *FILTERS),
+        topic=Topic(keys.SERVICES, as_stored),
+    )
+)
+def list_services() -> Answer:
+    """Every service, by name."""
+    found = listing.paged(keys.SERVICES, filters=FILTERS)
+    return listing.render(found.values, found)
+
+
+@services.operation(
+    Operation("GET", "/v1/services/{name}", "Read a service", {200: ServiceView}, refuses=(404,))
+)
+def get_service(name: str) -> Answer:
+    """One service, with its endpoints, the nodes that announce it, and why others do not."""
+    found = find(parts().store, keys.SERVICES, name, principal().scope)
+    return Answer(view(parts().store, found.value, principal().scope), revision=found.mod_revision)
+
+
+@services.operation(
+    Operation(
+        "PUT",
+        "/v1/services/{name}",
+        "Create or replace a service",
+        {200: Service, 201: Service},
+        body=NewService,
+        refuses=(409,),
+        matches=True,
+    )
+)
+def put_service(name: str, wanted: NewService) -> Answer:
+    """What it becomes is all in the body, save an address that is left out: it keeps the one it has."""
+    has_name(name, wanted.name)
+    asked = _asked(wanted)
+    return _made(
+        *parts().registry.replace(
+            keys.SERVICES,
+            name,
+            lambda: parts().anycast.create(asked, _caller()),
+            lambda stored: replaced(stored, asked.at(asked.address or stored.address), MUTABLE),
+            demanded_match(),
+            principal().scope,
+        )
+    )
+
+
+@services.operation(
+    Operation(
+        "PATCH",
+        "/v1/services/{name}",
+        "Change a service",
+        {200: Service},
+        body=Patch(Service, MUTABLE),
+        refuses=(404,),
+        matches=True,
+    )
+)
+def change_service(name: str, patch: dict[str, Any]) -> Answer:
+    """Its selector, check and communities."""
+    changed = parts().registry.change(
+        keys.SERVICES,
+        name,
+        lambda service: merge(Service, service, patch, MUTABLE),
+        match(),
+        principal().scope,
+    )
+    return Answer(changed.value, revision=changed.mod_revision)
+
+
+@services.operation(
+    Operation("DELETE", "/v1/services/{name}", "Delete a service", {204: None}, refuses=(404,), matches=True)
+)
+def delete_service(name: str) -> Answer:
+    """Its nodes withdraw its address, which cools down."""
+    parts().anycast.delete(name, match(), principal().scope)
+    return Answer(status=204)
+
+
+def _asked(wanted: NewService) -> NewService:
+    """What this caller asks for: the bearer of a tenant's token asks for that tenant."""
+    caller = principal()
+    if caller.tenant is None:
+        return wanted
+    if wanted.tenant not in {None, caller.tenant}:
+        raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
+    return wanted.model_copy(update={"tenant": caller.tenant})
+
+
+def _caller() -> Caller:
+    caller = principal()
+    return Caller(caller.name, request_id(), caller.scope)
+
+
+def _made(found: Found[Service], new: bool) -> Answer:
+    return Answer(found.value, 201 if new else 200, f"/v1/services/{found.value.name}", found.mod_revision)
