@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bgp.tor.router import WARN_PERCENT
 from intent.routers import Spoken
-from store.model import DifferenceKind, SessionState, Verified
+from store.model import DifferenceKind, Session, SessionState, Verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +66,23 @@ def _of(session: Spoken, speaking: Set[str], verified: Verified | None) -> Itera
         found = f"{seen.state}: {seen.reason}" if seen.reason else str(seen.state)
         yield _made(session, "session", SessionState.ESTABLISHED, found, _cure(session, seen.reason))
     else:
-        yield from _of_count(session, seen.advertised)
+        yield from _of_count(session, seen)
         if verified is not None:
             yield from _of_router(session, verified)
 
 
-def _of_count(session: Spoken, advertised: int) -> Iterator[Mismatch]:
+def _of_count(session: Spoken, seen: Session) -> Iterator[Mismatch]:
+    if seen.guarded:
+        found = f"{seen.guarded} kept back, such as {seen.guarded_why}"
+        cure = "correct the pool; more than max_prefixes is that many more than the peer is to be told"
+        yield _made(session, "guard", "nothing is kept back", found, cure)
     most = session.peer.max_prefixes
-    if advertised * 100 > most * WARN_PERCENT:
+    if seen.advertised * 100 > most * WARN_PERCENT:
         yield _made(
             session,
             "prefixes",
             f"at most {WARN_PERCENT} % of max_prefixes {most}",
-            str(advertised),
+            str(seen.advertised),
             f"raise max_prefixes of peer {session.peer.name}, then the router's limit: polder tor config",
         )
 

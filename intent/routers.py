@@ -13,7 +13,7 @@ from typing import assert_never
 
 from bgp.tor.router import WARN_PERCENT, Accepted, Group, Neighbour, Router, Terms
 from intent.peers import peers_of
-from store.model import Advertise, IPAddress, IPNetwork, Node, Peer, Pool, Session
+from store.model import Advertise, Announces, IPAddress, IPNetwork, Node, Peer, Pool, Session
 from store.model.peer import DEFAULT_ROUTE
 
 ANY = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -136,6 +136,7 @@ def _terms(session: Spoken) -> Terms:
         waits=not peer.passive,
         maximum_prefix=maximum_prefix(peer),
         exports=tuple(_exports(peer, families)),
+        for_others=peer.announces is Announces.ALL,
     )
 
 

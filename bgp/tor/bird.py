@@ -40,7 +40,7 @@ CHANNEL = """\
     ipv{version} {{
         import filter polder_in_ipv{version};
         import limit {maximum} action restart;
-        export {exports};
+{gateway}        export {exports};
     }};"""
 
 PROTOCOL = """\
@@ -86,7 +86,10 @@ def _group(router: Router, group: Group) -> Iterator[str]:
         lines="\n".join(f"    {line};" for line in _session(terms)),
         channels="\n".join(
             CHANNEL.format(
-                version=version, maximum=terms.maximum_prefix, exports=_exports(terms.exports, version)
+                version=version,
+                maximum=terms.maximum_prefix,
+                gateway="        gateway recursive;\n" if terms.for_others else "",
+                exports=_exports(terms.exports, version),
             )
             for version in terms.families
         ),

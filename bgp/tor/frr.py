@@ -81,6 +81,8 @@ def _group(group: Group) -> Iterator[str]:
         yield f"{name} ttl-security hops 1"
     if terms.multihop_ttl is not None:
         yield f"{name} ebgp-multihop {terms.multihop_ttl}"
+    elif terms.for_others and not terms.internal:
+        yield f"{name} disable-connected-check"
     if terms.waits:
         yield f"{name} passive"
     for neighbour in group.neighbours:

@@ -83,6 +83,8 @@ def _group(group: Group) -> Iterator[str]:
         yield "ttl 255"
     if terms.multihop_ttl is not None:
         yield f"multihop ttl {terms.multihop_ttl}"
+    elif terms.for_others and not terms.internal:
+        yield "accept-remote-nexthop"
     if terms.waits:
         yield "passive"
     for version in terms.families:

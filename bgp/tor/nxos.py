@@ -103,6 +103,8 @@ def _session(terms: Terms) -> Iterator[str]:
         yield "ttl-security hops 1"
     if terms.multihop_ttl is not None:
         yield f"ebgp-multihop {terms.multihop_ttl}"
+    elif terms.for_others and not terms.internal:
+        yield "disable-connected-check"
     if terms.waits:
         yield "transport connection-mode passive"
 

@@ -62,6 +62,7 @@ class Terms:
         waits: whether the neighbours open the session.
         maximum_prefix: prefixes of one family at which the session is ended.
         exports: the prefixes that are announced to them, exactly these.
+        for_others: whether they announce prefixes of nodes that are not on the link, with those as next hop.
     """
 
     version: int
@@ -76,6 +77,7 @@ class Terms:
     waits: bool
     maximum_prefix: int
     exports: tuple[IPNetwork, ...] = ()
+    for_others: bool = False
 
     def __post_init__(self) -> None:
         if self.secret is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -197,6 +198,26 @@ def test_every_program_of_polder_runs_and_knows_the_topology(lab: Lab) -> None:
     assert {node["name"] for node in lab.api.do("GET", "/v1/nodes")["items"]} == set(lab.nodes)
     assert len(lab.api.do("GET", "/v1/peers")["items"]) == 2 * len(lab.nodes)
     assert "10.64.0.0/16" in lab.cli("pool", "list").stdout
+
+
+def test_a_tor_is_configured_by_one_command_and_nothing_is_wrong_with_it(lab: Lab) -> None:
+    """Nobody told Polder the nodes' ends of the links: their speakers did."""
+    topology = dual_tor()
+    for name in TORS:
+        asn = str(topology.host(name).asn)
+        made = lab.cli("tor", "config", "--asn", asn, "--vendor", "frr")
+        nodes = [each for each in topology.neighbours(name) if each.name in lab.nodes]
+        assert made.stderr == ""
+        assert set(re.findall(r"^ neighbor (\S+) remote-as (\d+)$", made.stdout, re.MULTILINE)) == {
+            (each.address, str(each.asn)) for each in nodes
+        }
+        wait_until(
+            lambda asn=asn: lab.cli("tor", "check", "--asn", asn, check=False).stdout,
+            10,
+            "sessions that are as they should be",
+            good=lambda said: said.endswith("3 of 3 sessions are as they should be\n"),
+            poll_s=0.5,
+        )
 
 
 def etcdctl(lab: Lab, host: str, pair: Pair, *words: str) -> Completed:

@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "bird", 
 BOTH_FAMILIES = (Family.IPV4_UNICAST, Family.IPV6_UNICAST)
 PASSWORD = "pa55-word"
 SECRET = "tor-md5"
+ELSEWHERE = "10.9.1.1"
+"""The address of another node, behind the one that speaks."""
 
 BLOCK, HOST, DRAINED = "10.64.1.0/26", "10.64.2.7/32", "10.64.3.0/26"
 BLOCK6, HOST6 = "fd64::/122", "fd64::1:7/128"
@@ -58,6 +60,16 @@ def load(cable: Cable, text: str) -> None:
             frr.host.run("vtysh", "--vty_socket", str(frr.vty), "-f", str(path))
 
 
+def awaited(cable: Cable) -> None:
+    """Wait until the router lets the node in: FRR leaves a new neighbour in IDLE for some seconds."""
+    wait_until(
+        lambda: cable.tor.bgp_summary()[str(NODE_ADDRESS)],
+        UP_S,
+        "the neighbour",
+        good=lambda state: state != "Idle",
+    )
+
+
 def text(cable: Cable, router: Router = ROUTER) -> str:
     """The configuration for the router of the lab, with the password in its place."""
     vendor = Vendor.BIRD if isinstance(cable.tor, Bird) else Vendor.FRR
@@ -67,6 +79,7 @@ def text(cable: Cable, router: Router = ROUTER) -> str:
 def test_a_session_comes_up_and_brings_what_the_pools_hold(cable: Cable) -> None:
     cable.add_ipv6()
     load(cable, text(cable))
+    awaited(cable)
     speaker = cable.speaker(families=BOTH_FAMILIES, password=PASSWORD, gtsm=True, hold_time_s=30)
     draining = Advertisement(ip_network(DRAINED), communities=((65535, 0),))
     of_ipv6 = wanted(BLOCK6, HOST6, *UNWANTED6, next_hop=ip_address("fd09::1"))
@@ -82,12 +95,41 @@ def test_a_session_comes_up_and_brings_what_the_pools_hold(cable: Cable) -> None
     if isinstance(cable.tor, Frr):
         # FRR does the same by itself on eBGP sessions, so ask it who did.
         said = cable.tor.vtysh("show route-map POLDER-IN-IPV4").partition("BGP:")[2]
-        assert re.findall(r"sequence (\d+) Invoked (\d+)", said) == [("10", "1"), ("20", "2")]
+        times = dict(re.findall(r"sequence (\d+) Invoked (\d+)", said))
+        assert times.keys() == {"10", "20"}
+        assert "0" not in times.values()
+
+
+def test_an_edge_speaks_for_nodes_elsewhere(cable: Cable) -> None:
+    """Their next hops are not on the link, which routers of another AS mind unless they are told not to."""
+    [group] = ROUTER.groups
+    edge = replace(group, terms=replace(TERMS, for_others=True))
+    cable.tor.host.run(
+        "ip", "route", "replace", f"{ELSEWHERE}/32", "via", str(NODE_ADDRESS), "proto", "static"
+    )
+    try:
+        load(cable, text(cable, replace(ROUTER, groups=(edge,))) + route_to_elsewhere(cable))
+        awaited(cable)
+        speaker = cable.speaker()
+        speaker.replace(wanted(BLOCK) | wanted(HOST, next_hop=ip_address(ELSEWHERE)))
+        cable.up(speaker)
+        cable.routes_are(BLOCK, HOST)
+        assert [path.next_hop for path in cable.tor.bgp_route(HOST)] == [ELSEWHERE]
+    finally:
+        cable.tor.host.run("ip", "route", "del", f"{ELSEWHERE}/32")
+
+
+def route_to_elsewhere(cable: Cable) -> str:
+    """The same route for BIRD, which does not ask the kernel."""
+    if not isinstance(cable.tor, Bird):
+        return ""
+    return f"protocol static {{ ipv4; route {ELSEWHERE}/32 via {NODE_ADDRESS}; }}\n"
 
 
 def test_without_the_password_there_is_no_session(cable: Cable) -> None:
     """So it is not only written down: the router demands it."""
     load(cable, text(cable))
+    awaited(cable)
     speaker = cable.speaker(families=BOTH_FAMILIES, gtsm=True)
     report_of(
         speaker, "the connection to fail", lambda report: report.state is State.CONNECT and report.reason

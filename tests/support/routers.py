@@ -60,6 +60,7 @@ FULL = Router(
             ),
             (Neighbour(ip_address("10.5.0.7"), 4200000007, ip_address("10.0.0.1"), "edge-1"),),
         ),
+        Group(3, replace(TERMS, for_others=True), (neighbour(9),)),
         Group(
             1,
             replace(TERMS, version=6, internal=True, families=(6,), hold_time_s=0, keepalive_s=0),

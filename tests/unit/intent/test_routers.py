@@ -180,6 +180,7 @@ def seen(state: SessionState = UP, reason: str = "", **fields: Any) -> Session:
             "raise its limit for 10.0.0.1",
         ),
         (seen(advertised=8001), True, "prefixes", "raise max_prefixes of peer tor-a"),
+        (seen(guarded=1, guarded_why="10.64.0.0/16: the whole of it"), True, "guard", "correct the pool"),
     ],
 )
 def test_what_is_wrong_with_a_session(session: Session | None, speaks: bool, what: str, cure: str) -> None:
