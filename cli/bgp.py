@@ -56,6 +56,35 @@ def routes(session: Session, node: str | None) -> None:
     session.print_list(session.listing(place("bgp", "routes"), node=node), ROUTES)
 
 
+def _ways(item: dict[str, Any]) -> str:
+    """Each peer with its next hop."""
+    return ", ".join(f"{path['peer']} {path['next_hop']}{_state_of(path)}" for path in item.get("paths", ()))
+
+
+def _state_of(path: dict[str, Any]) -> str:
+    words = [word for word, said in (("stale", path.get("stale")), ("unused", not path.get("used"))) if said]
+    return f" ({', '.join(words)})" if words else ""
+
+
+IMPORTED = Form(
+    "imported route",
+    "imported routes",
+    "prefix",
+    (field("prefix"), field("node"), Column("VIA", _ways), field("reason")),
+)
+
+
+@command.command(
+    short_help="Show every imported prefix, and by which ways.",
+    epilog=examples("polder bgp imported", "polder bgp imported --node node-1 -o json"),
+)
+@of_node
+@takes_session
+def imported(session: Session, node: str | None) -> None:
+    """Show every prefix that a node takes from its peers, by which of them, and why one is not used."""
+    session.print_list(session.listing(place("bgp", "imported"), node=node), IMPORTED)
+
+
 def columns(now: datetime) -> tuple[Column, ...]:
     """The columns of the table, as of `now`."""
     return (

@@ -43,6 +43,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/services": {"GET": TENANT_READERS, "POST": SERVERS},
     "/v1/services/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
     "/v1/bgp/sessions": {"GET": READERS},
+    "/v1/bgp/imported": {"GET": READERS},
     "/v1/bgp/routes": {"GET": READERS},
     "/v1/bgp/router-config": {"GET": READERS},
     "/v1/bgp/router-check": {"GET": READERS},

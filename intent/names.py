@@ -21,6 +21,9 @@ DISPLACED_TABLE = 80
 PROTOCOL = 80
 """The protocol number that marks Polder's kernel routes, rules and neighbours."""
 
+IMPORT_PROTOCOL = 81
+"""The protocol number that marks the kernel routes which the speaker takes from its peers."""
+
 
 def gateway(version: int) -> IPAddress:
     """The gateway of one family (4 or 6)."""

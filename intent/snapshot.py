@@ -23,6 +23,7 @@ from store.model import (
     Endpoint,
     Health,
     Holding,
+    Imported,
     IPAddress,
     IPNetwork,
     Node,
@@ -54,6 +55,7 @@ class Snapshot:
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
     advertised: Mapping[IPNetwork, Advertised] = field(default_factory=dict)
+    imported: Mapping[IPNetwork, Imported] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
     """What was said last of the endpoints of each service."""
     cluster: Cluster | None = None
@@ -137,6 +139,7 @@ class View:
             "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
             "advertised": lambda: ((a.prefix, a) for a in self._of(Advertised)),
+            "imported": lambda: ((i.prefix, i) for i in self._of(Imported)),
             "services": lambda: ((s.name, s) for s in self._of(Service)),
             "health": lambda: ((h.service, h) for h in self._of(Health)),
         }
@@ -160,6 +163,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "attachments": (Attachment,),
     "ready": (Ready,),
     "advertised": (Advertised,),
+    "imported": (Imported,),
     "services": (Service,),
     "health": (Health,),
     "cluster": (Cluster,),

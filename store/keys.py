@@ -19,6 +19,7 @@
     node/<node>/attachments/<endpoint>  Attachment, written by the node's agent
     node/<node>/ready/<prefix>          Ready, written by the node's agent
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
+    node/<node>/imported/<prefix>       Imported, likewise
     node/<node>/health/<service>        Health, written by the node's agent
     sessions/<node>/<peer>              Session, written by the node's speaker
     verified/<node>/<peer>              Verified, under the lease of the controller that hears the router
@@ -54,6 +55,7 @@ from store.model import (
     Event,
     Health,
     Holding,
+    Imported,
     Join,
     Lost,
     Node,
@@ -143,6 +145,7 @@ DISPLACED = Kind(Displaced, "node/{}/displaced/{}")
 ATTACHMENTS = Kind(Attachment, "node/{}/attachments/{}")
 READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
+IMPORTED = Kind(Imported, "node/{}/imported/{}")
 HEALTH = Kind(Health, "node/{}/health/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 VERIFIED = Kind(Verified, "verified/{}/{}")
@@ -172,6 +175,7 @@ KINDS: Sequence[Kind[Value]] = (
     ATTACHMENTS,
     READY,
     ADVERTISED,
+    IMPORTED,
     HEALTH,
     SESSIONS,
     VERIFIED,

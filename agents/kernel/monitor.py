@@ -40,7 +40,6 @@ _RTM_PROTOCOL_AT = 5
 _HEADER_BYTES = 12
 """struct ndmsg, and struct fib_rule_hdr as well."""
 _NDA_PROTOCOL, _FRA_PROTOCOL = 12, 21
-_MARK = bytes([PROTOCOL])
 
 
 class Changed(StrEnum):
@@ -62,10 +61,12 @@ class Monitor:
 
     Args:
         on_change: called from this thread; several changes that came together are one call for each kind.
+        protocol: the number that marks ours.
     """
 
-    def __init__(self, on_change: Callable[[Changed], None]) -> None:
+    def __init__(self, on_change: Callable[[Changed], None], protocol: int = PROTOCOL) -> None:
         self._on_change = on_change
+        self._protocol = protocol
         self._socket = open_socket(_GROUPS, receive_bytes=_RECEIVE_BYTES)
         self._socket.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -120,16 +121,19 @@ class Monitor:
             case rtnl.RTM_NEWLINK | rtnl.RTM_DELLINK:
                 return self._link(message)
             case rtnl.RTM_NEWROUTE | rtnl.RTM_DELROUTE:
-                changed, marked = Changed.ROUTE, message.body[_RTM_PROTOCOL_AT] == PROTOCOL
+                changed, marked = Changed.ROUTE, message.body[_RTM_PROTOCOL_AT] == self._protocol
             case rtnl.RTM_NEWRULE | rtnl.RTM_DELRULE:
-                changed, marked = Changed.RULE, _carries(message, _FRA_PROTOCOL)
+                changed, marked = Changed.RULE, self._carries(message, _FRA_PROTOCOL)
             case rtnl.RTM_NEWNEIGH:
                 # A neighbour that is deleted is told as failed first. What goes with its interface is told
                 # as deleted only, in the name of nobody; the interface tells it as well.
-                changed, marked = Changed.NEIGHBOUR, _carries(message, _NDA_PROTOCOL)
+                changed, marked = Changed.NEIGHBOUR, self._carries(message, _NDA_PROTOCOL)
             case _:
                 return None
         return changed if marked and not own.is_own(message.port) else None
+
+    def _carries(self, message: Message, attribute: int) -> bool:
+        return attributes(message.body, _HEADER_BYTES).get(attribute) == bytes([self._protocol])
 
     def _link(self, message: Message) -> Changed | None:
         if message.body[0] != 0:  # an address family's view of the interface, not the interface
@@ -166,7 +170,3 @@ def _matters(before: _State | None, after: _State) -> bool:
         # This program's own doing, which the kernel reports without the name of the socket.
         before = replace(before, works=True)
     return before != after
-
-
-def _carries(message: Message, attribute: int) -> bool:
-    return attributes(message.body, _HEADER_BYTES).get(attribute) == _MARK

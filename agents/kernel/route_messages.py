@@ -21,9 +21,6 @@ from intent.names import PROTOCOL
 from intent.routes import Route, RouteKey, RouteKind
 from store.model import IPAddress, IPNetwork
 
-METRIC = 80
-"""Ours alone: the kernel replaces a route by destination, table and metric, whoever made it."""
-
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 _ABSENT = frozenset({errno.ESRCH, errno.ENOENT})
@@ -41,22 +38,22 @@ _DESTINATION_AT = HEADER.size + RTMSG.size + 4
 """Where the destination is in a message: RTA_DST is its first attribute."""
 
 
-def put(route: Route, names: Names) -> Request:
+def put(route: Route, names: Names, protocol: int = PROTOCOL) -> Request:
     """Replace a route, or make it."""
     index = names.index(route.oif) if route.oif is not None else 0
     network = route.destination
     template = _put_template(
-        network.version, network.prefixlen, route.table, route.kind, index, route.gateways
+        network.version, network.prefixlen, route.table, route.kind, index, route.gateways, protocol
     )
     via = ",".join(map(str, route.gateways)) or route.oif
     what = f"route destination={network} table={route.table} kind={route.kind} via={via}"
     return Request(what, _with_destination(template, network))
 
 
-def delete(key: RouteKey) -> Request:
+def delete(key: RouteKey, protocol: int = PROTOCOL) -> Request:
     """Delete the route of ours with this key, whatever its kind, scope and metric."""
     network = key.destination
-    template = _delete_template(network.version, network.prefixlen, key.table)
+    template = _delete_template(network.version, network.prefixlen, key.table, protocol)
     return Request(
         f"delete route destination={network} table={key.table}", _with_destination(template, network), _ABSENT
     )
@@ -69,14 +66,20 @@ def _with_destination(template: bytes, network: IPNetwork) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _put_template(
-    version: int, prefixlen: int, table: int, kind: RouteKind, index: int, gateways: tuple[IPAddress, ...]
+    version: int,
+    prefixlen: int,
+    table: int,
+    kind: RouteKind,
+    index: int,
+    gateways: tuple[IPAddress, ...],
+    protocol: int,
 ) -> bytes:
     """A message but for its destination. Encoding takes 0.15 ms, and most routes differ in nothing else."""
-    message = _rtmsg(version, prefixlen, table)
+    message = _rtmsg(version, prefixlen, table, protocol)
     message["type"] = _RTN_BLACKHOLE if kind is RouteKind.BLACKHOLE else _RTN_UNICAST
     on_link = kind is RouteKind.UNICAST and not gateways
     message["scope"] = RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE
-    message["attrs"].append(("RTA_PRIORITY", METRIC))
+    message["attrs"].append(("RTA_PRIORITY", protocol))
     if len(gateways) > 1:
         hops = [
             {"oif": index, "hops": 0, "flags": 0, "attrs": [("RTA_GATEWAY", str(gateway))]}
@@ -91,16 +94,16 @@ def _put_template(
 
 
 @lru_cache(maxsize=256)
-def _delete_template(version: int, prefixlen: int, table: int) -> bytes:
-    message = _rtmsg(version, prefixlen, table)
+def _delete_template(version: int, prefixlen: int, table: int, protocol: int) -> bytes:
+    message = _rtmsg(version, prefixlen, table, protocol)
     message["scope"] = RT_SCOPE_NOWHERE  # matches every scope; a type of 0 matches every type
     return encode(message, RTM_DELROUTE)
 
 
-def _rtmsg(version: int, prefixlen: int, table: int) -> Any:
+def _rtmsg(version: int, prefixlen: int, table: int, protocol: int) -> Any:
     message = rtmsg()
     message["family"], message["dst_len"] = FAMILIES[version], prefixlen
-    message["proto"], message["type"] = PROTOCOL, 0
+    message["proto"], message["type"] = protocol, 0
     # The header's table has 8 bits and gives way to the attribute.
     message["attrs"] = [("RTA_DST", "0.0.0.0" if version == 4 else "::"), ("RTA_TABLE", table)]
     return message

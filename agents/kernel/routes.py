@@ -1,7 +1,7 @@
 """Driver of the kernel's routes. The ownership mark is the protocol number.
 
-All routes of ours have one metric of their own as well: the kernel replaces a route by destination,
-table and metric, whoever made it, so a route at another metric stays untouched beside ours.
+The metric is the same number: the kernel replaces a route by destination, table and metric, whoever made
+it, so a route at another metric stays untouched beside ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names, lost, outcome, send, worst
 from agents.kernel.route_messages import FAMILIES, as_route, decode, delete, dump, put
 from agents.kernel.rules import RuleDriver
-from intent.names import DISPLACED_TABLE, MAIN_TABLE
+from intent.names import DISPLACED_TABLE, MAIN_TABLE, PROTOCOL
 from intent.routes import Route, RouteKey
 
 __all__ = ["RouteDriver", "RuleDriver"]
@@ -30,19 +30,21 @@ _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
 class RouteDriver:
-    """The routes of protocol `PROTOCOL` in the main table and in that for displaced addresses, both families.
+    """The routes of one protocol number in the main table and in that for displaced addresses, both families.
 
     `oif` is given back for on-link routes and link-local gateways only: elsewhere the kernel finds it itself.
     """
 
-    def __init__(self, netlink: Netlink | None = None) -> None:
-        self._netlink = netlink or Netlink()
+    def __init__(self, protocol: int = PROTOCOL) -> None:
+        self._netlink = Netlink()
+        self._protocol = protocol
 
     def read(self) -> Mapping[RouteKey, Route]:
         """Our routes. The kernel picks them out, so foreign ones cost nothing here."""
         names = Names(self._netlink)
         try:
-            bodies = [body for family in FAMILIES.values() for body in self._netlink.dump(dump(family))]
+            asked = [dump(family, protocol=self._protocol) for family in FAMILIES.values()]
+            bodies = [body for one in asked for body in self._netlink.dump(one)]
             found = [as_route(decode(body), names) for body in bodies]
         except KernelError as fault:
             raise Unreadable(str(fault)) from fault
@@ -55,7 +57,7 @@ class RouteDriver:
         outcome is REJECTED then, so that it is tried again in full.
         """
         names = Names(self._netlink)
-        deletes = [delete(key) for key in change.delete]
+        deletes = [delete(key, self._protocol) for key in change.delete]
         try:
             gone = outcome(deletes, send(self._netlink, deletes))
             return worst([gone, *self._put(list(change.put.values()), names)])
@@ -63,7 +65,7 @@ class RouteDriver:
             return lost(fault)
 
     def _put(self, routes: Sequence[Route], names: Names) -> list[Outcome]:
-        requests = [put(route, names) for route in routes]
+        requests = [put(route, names, self._protocol) for route in routes]
         answers = send(self._netlink, requests)
         split = {
             at
@@ -76,12 +78,14 @@ class RouteDriver:
 
     def _put_reachable(self, route: Route, names: Names) -> Outcome:
         """The kernel takes all gateways or none: find those that work by trying each alone."""
-        alone = [put(replace(route, gateways=(gateway,)), names) for gateway in route.gateways]
+        alone = [
+            put(replace(route, gateways=(gateway,)), names, self._protocol) for gateway in route.gateways
+        ]
         answers = send(self._netlink, alone)
         working = tuple(g for g, fault in zip(route.gateways, answers, strict=True) if fault is None)
         if not working:
             return outcome(alone, answers)
-        partly = [put(replace(route, gateways=working), names)]
+        partly = [put(replace(route, gateways=working), names, self._protocol)]
         log.warning(
             "route made without %d gateways that cannot be reached: %s",
             len(alone) - len(working),

@@ -7,15 +7,17 @@ as long as the host has it: a link that is down while the program starts must no
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from ipaddress import IPv4Address, ip_address
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from agents.speaker.secrets import NoSecret
 from bgp.peer import Family, PeerConfig
-from store.model import AddressFamily, Announces, IPAddress, Node, Peer
+from store.model import DEFAULT_ROUTE, AddressFamily, Announces, IPAddress, IPNetwork, Node, Peer
 
 BGP_PORT = 179
 FAMILIES = {AddressFamily.IPV4: Family.IPV4_UNICAST, AddressFamily.IPV6: Family.IPV6_UNICAST}
+
+DEFAULTS: dict[int, IPNetwork] = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
 
 
 class NoSession(Exception):
@@ -64,11 +66,21 @@ def configuration(
             multihop_ttl=peer.multihop_ttl,
             passive=peer.passive,
             keepalive_s=peer.keepalive_s,
+            imports=tuple(_imports(peer)),
         )
     except NoSecret as fault:
         raise NoSession(f"peer {peer.name}: {fault}") from fault
     except ValueError as fault:
         raise NoSession(str(fault)) from fault
+
+
+def _imports(peer: Peer) -> Iterator[IPNetwork]:
+    """What is taken from it, `default-route` spelt out for what its sessions carry."""
+    for asked in peer.imports:
+        if asked == DEFAULT_ROUTE:
+            yield from (DEFAULTS[version] for version in peer.carried)
+        else:
+            yield ip_network(asked)
 
 
 def local_address(peer: Peer, before: IPAddress | None) -> IPAddress | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from bgp.adj_rib_in import Path as ImportedPath
 from bgp.advertisement import Advertisement
 from bgp.exabgp import config
 from bgp.exabgp.driver import ExaBgpSpeaker
@@ -30,10 +31,26 @@ class Make(Protocol):
     """Makes a speaker; `ExaBgpSpeaker` is one."""
 
     def __call__(
-        self, peer: PeerConfig, directory: Path, on_change: OnChange, *, presumed: Iterable[IPNetwork]
+        self,
+        peer: PeerConfig,
+        directory: Path,
+        on_change: OnChange,
+        *,
+        presumed: Iterable[IPNetwork],
+        taken: Mapping[IPNetwork, ImportedPath],
     ) -> Speaker:
         """See `ExaBgpSpeaker`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Presumed:
+    """What a peer and this node have of each other from an earlier life of this program."""
+
+    held: frozenset[IPNetwork] = frozenset()
+    """What the peer may hold."""
+    taken: Mapping[IPNetwork, ImportedPath] = field(default_factory=dict)
+    """What was taken from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +97,14 @@ class Peerings:
         self,
         wanted: Mapping[str, PeerConfig],
         known: Set[str],
-        presumed: Callable[[str], frozenset[IPNetwork]],
+        presumed: Callable[[str], Presumed],
     ) -> dict[str, str]:
         """Start what is wanted and not there, replace what is configured otherwise, retire what is unknown.
 
         Args:
             wanted: the configuration of each peer that has one now.
             known: the names of all peers. One that has no configuration now is left as it is.
-            presumed: what a peer may hold from an earlier life of this program.
+            presumed: what there is of a peer, by its name, from an earlier life of this program.
 
         Returns:
             Why a peer could not be started, by its name.
@@ -96,7 +113,7 @@ class Peerings:
         for name in set(self._peerings) - known:
             self._retire(name)
         for name in self._found() - known - set(self._leaving):
-            self._leave(name, partial(retire, RunDir(self._base / name)), presumed(name))
+            self._leave(name, partial(retire, RunDir(self._base / name)), presumed(name).held)
         refused = {}
         for name, peer in wanted.items():
             try:
@@ -120,6 +137,10 @@ class Peerings:
         held = {name: leaving.held for name, leaving in self._leaving.items()}
         return held | {name: peering.speaker.advertised() for name, peering in self._peerings.items()}
 
+    def imported(self) -> dict[str, Mapping[IPNetwork, ImportedPath]]:
+        """What is taken from each peer."""
+        return {name: peering.speaker.imported() for name, peering in self._peerings.items()}
+
     def detach(self) -> None:
         """Let go of every process; they go on speaking."""
         for peering in self._peerings.values():
@@ -131,16 +152,18 @@ class Peerings:
         for leaving in self._leaving.values():
             leaving.thread.join(timeout_s)
 
-    def _ensure(self, name: str, peer: PeerConfig, presumed: Callable[[str], frozenset[IPNetwork]]) -> None:
+    def _ensure(self, name: str, peer: PeerConfig, presumed: Callable[[str], Presumed]) -> None:
         before = self._peerings.get(name)
         if name in self._leaving or (before is not None and before.config == peer):
             return
-        held = before.speaker.advertised() if before is not None else presumed(name)
-        if before is not None:
+        if before is None:
+            known = presumed(name)
+        else:
             log.info("peer configured anew peer=%s", name)
+            known = Presumed(before.speaker.advertised(), before.speaker.imported())
             before.speaker.detach()
             del self._peerings[name]
-        speaker = self._make(peer, self._base / name, self._on_change, presumed=held)
+        speaker = self._make(peer, self._base / name, self._on_change, presumed=known.held, taken=known.taken)
         self._peerings[name] = Peering(peer, speaker)
         speaker.start()
 

@@ -17,14 +17,17 @@ from pathlib import Path
 from agents.belief import Belief, agent_believes
 from agents.boot import boot_id
 from agents.command import Refusal
+from agents.driver import Driver
+from agents.kernel.routes import RouteDriver
 from agents.knowledge import Knowledge
 from agents.loop import Loop
 from agents.publisher import Publisher
 from agents.report import StoreDriver
 from agents.speaker import reports
+from agents.speaker.imported_routes import ImportedRoutes
 from agents.speaker.outbound import Outbound
 from agents.speaker.peering import NoSession, configuration, local_address
-from agents.speaker.peerings import Make, Peerings
+from agents.speaker.peerings import Make, Peerings, Presumed
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from agents.speaker.wanted import Wanted
 from bgp.exabgp import rundir
@@ -32,12 +35,15 @@ from bgp.exabgp.driver import ExaBgpSpeaker
 from bgp.fsm import State
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
+from intent.imports import imports
+from intent.names import IMPORT_PROTOCOL
+from intent.routes import Route, RouteKey
 from intent.snapshot import Snapshot
 from store import keys
 from store.client import Put, Store
 from store.codec import encode
 from store.lease import Heartbeat
-from store.model import Alive, IPNetwork, Node, Peer, Program
+from store.model import Alive, Node, Peer, Program
 
 log = logging.getLogger(__name__)
 
@@ -69,14 +75,22 @@ class SpeakerProgram:
         settings: see `Settings`.
         store: the store; whoever opened it closes it.
         make: makes the speaker of one peer.
+        routes: of the driver of imported routes, in place of the kernel's.
     """
 
-    def __init__(self, settings: Settings, store: Store, make: Make = ExaBgpSpeaker) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        make: Make = ExaBgpSpeaker,
+        routes: Driver[RouteKey, Route] | None = None,
+    ) -> None:
         self._node = settings.node
         self._base = settings.run_dir / BGP_DIRECTORY
         self._secrets = Secrets(settings.secrets_dir)
         self._boot_id = boot_id()
-        self._loop = Loop(self._step, lambda: None)
+        self._loop = Loop(self._step, self._resync)
+        self._routes = ImportedRoutes(self._loop.mark_resync, routes)
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
         self._waited_for = ""
@@ -87,6 +101,7 @@ class SpeakerProgram:
             {
                 "sessions": StoreDriver(store, keys.SESSIONS, settings.node),
                 "advertised": StoreDriver(store, keys.ADVERTISED, settings.node),
+                "imported": StoreDriver(store, keys.IMPORTED, settings.node),
             }
         )
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
@@ -98,6 +113,7 @@ class SpeakerProgram:
     def start(self) -> None:
         """Start every part. Raises `AlreadyRunning` or `PermissionError` before anything was touched."""
         self._lock = _claim(self._base)
+        self._routes.start()
         self._knowledge.start()
         self._publisher.start()
         self._heartbeat.start()
@@ -106,6 +122,7 @@ class SpeakerProgram:
         """Work until `stop`; then stop every part but the ExaBGP processes. Blocking."""
         log.info("speaker started node=%s", self._node)
         self._loop.run()
+        self._routes.stop()
         self._knowledge.stop()
         self._wanted.look_around(edge=False)
         self._peerings.detach()
@@ -120,23 +137,42 @@ class SpeakerProgram:
         """End `run`. From a signal handler or any thread."""
         self._loop.stop()
 
-    def _step(self) -> None:
+    def _resync(self) -> None:
+        self._routes.forget()
+
+    def _step(self) -> float | None:
         """One pass: everything that the store wants of the sessions, and everything they say."""
         self._recheck_restored()
         snapshot = self._knowledge.snapshot()
         if snapshot is None:
-            return
+            return None
         if snapshot.node is None:
             # Not the same as a node without peers: whoever lost the store's data must not lose the routes.
             self._warn(f"node {self._node} is not registered; polder node create {self._node} --asn ASN")
-            return
+            return None
         self._warned = ""
         configured, refused = self._configure(snapshot.node, snapshot.peers)
-        presumed = partial(_advertised_to, snapshot)
+        presumed = partial(_presumed, snapshot)
         refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
         self._wanted.look_around(snapshot.node.edge)
         self._announce(snapshot)
+        if not self._is_known():
+            return None
+        pause_s = self._import(snapshot)
         self._report(snapshot.peers, configured, refused)
+        return pause_s
+
+    def _is_known(self) -> bool:
+        """Whether each peer has said something, as it does soon: till then what was said before stands."""
+        self._all_known = self._all_known or None not in self._peerings.reports().values()
+        return self._all_known
+
+    def _import(self, snapshot: Snapshot) -> float | None:
+        made = imports(self._peerings.imported(), snapshot.pools.values())
+        pause_s = self._routes.bring(one.route for one in made.values() if one.route is not None)
+        if (actual := self._routes.actual) is not None:
+            self._publisher.say("imported", reports.imported(self._node, made, actual))
+        return pause_s
 
     def _announce(self, snapshot: Snapshot) -> None:
         held = self._peerings.advertised()
@@ -150,7 +186,7 @@ class SpeakerProgram:
         """A store that was restored lacks what was said since the backup."""
         waits_for = self._knowledge.waits_for
         if waits_for != self._waited_for:
-            for family in ("sessions", "advertised"):
+            for family in ("sessions", "advertised", "imported"):
                 self._publisher.recheck(family)
         self._waited_for = waits_for
 
@@ -171,9 +207,6 @@ class SpeakerProgram:
         self, peers: Mapping[str, Peer], configured: Mapping[str, PeerConfig], refused: Mapping[str, str]
     ) -> None:
         found = self._peerings.reports()
-        if not self._all_known and None in found.values():
-            return  # each of them says something soon; until then what an earlier life said stands
-        self._all_known = True
         self._refusals = {name: self._refusal(name, why) for name, why in refused.items()}
         known = {name: report for name, report in found.items() if report is not None}
         advertised = self._peerings.advertised()
@@ -204,15 +237,17 @@ class SpeakerProgram:
 
 
 def retire_all(settings: Settings) -> None:
-    """Withdraw everything and end every session that a speaker of this run directory has left. Blocking.
+    """Withdraw everything, end every session that a speaker of this run directory has left, and remove what
+    was imported. Blocking.
 
     Raises `AlreadyRunning` or `PermissionError` before anything was touched.
     """
     base = settings.run_dir / BGP_DIRECTORY
     lock = _claim(base)
     peerings = Peerings(base, lambda: None)
-    peerings.keep({}, set(), lambda _name: frozenset())
+    peerings.keep({}, set(), lambda _name: Presumed())
     peerings.wait(RETIRE_S)
+    ImportedRoutes(lambda: None, RouteDriver(IMPORT_PROTOCOL)).bring(())
     os.close(lock)
 
 
@@ -224,6 +259,7 @@ def _claim(base: Path) -> int:
     return lock
 
 
-def _advertised_to(snapshot: Snapshot, peer: str) -> frozenset[IPNetwork]:
-    """What was last said to be announced to a peer."""
-    return frozenset(prefix for prefix, made in snapshot.advertised.items() if peer in made.peers)
+def _presumed(snapshot: Snapshot, peer: str) -> Presumed:
+    """What was last said to be announced to a peer, and taken from it."""
+    held = frozenset(prefix for prefix, made in snapshot.advertised.items() if peer in made.peers)
+    return Presumed(held, reports.presumed(peer, snapshot.imported))

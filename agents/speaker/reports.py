@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from bgp.adj_rib_in import Path
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from intent.guard import Guarded
+from intent.imports import Import
+from intent.routes import Route, RouteKey
 from store import keys
-from store.model import Advertised, IPNetwork, Peer, Session, SessionState
+from store.model import Advertised, Imported, ImportedPath, IPAddress, IPNetwork, Peer, Session, SessionState
 
 
 def sessions(
@@ -48,4 +51,46 @@ def prefixes(node: str, advertised: Mapping[str, frozenset[IPNetwork]]) -> dict[
     return {
         keys.ADVERTISED.key(node, prefix): Advertised(prefix=prefix, node=node, peers=tuple(names))
         for prefix, names in by_prefix.items()
+    }
+
+
+def imported(
+    node: str, imports: Mapping[IPNetwork, Import], actual: Mapping[RouteKey, Route]
+) -> dict[str, Imported]:
+    """Each prefix that is taken, by key, with what the kernel makes of it."""
+    return {keys.IMPORTED.key(node, prefix): _imported(node, one, actual) for prefix, one in imports.items()}
+
+
+def _imported(node: str, made: Import, actual: Mapping[RouteKey, Route]) -> Imported:
+    wanted = made.route.gateways if made.route is not None else ()
+    found = actual.get(made.route.key) if made.route is not None else None
+    used = found.gateways if found is not None else ()
+    refused = ", ".join(str(gateway) for gateway in wanted if gateway not in used)
+    reasons = [
+        made.reason,
+        f"the kernel does not reach {refused}: is it on a link of the node?" if refused else "",
+    ]
+    paths = tuple(_path(peer, path, used) for peer, path in made.paths.items())
+    return Imported(prefix=made.prefix, node=node, paths=paths, reason="; ".join(filter(None, reasons)))
+
+
+def _path(peer: str, path: Path, used: Collection[IPAddress]) -> ImportedPath:
+    return ImportedPath(
+        peer=peer,
+        next_hop=path.next_hop,
+        as_path=path.as_path,
+        med=path.med,
+        local_pref=path.local_pref,
+        stale=path.stale,
+        used=path.next_hop in used,
+    )
+
+
+def presumed(peer: str, imported: Mapping[IPNetwork, Imported]) -> dict[IPNetwork, Path]:
+    """What was last said to be taken from a peer."""
+    return {
+        prefix: Path(path.next_hop, path.as_path, path.med, path.local_pref)
+        for prefix, made in imported.items()
+        for path in made.paths
+        if path.peer == peer
     }

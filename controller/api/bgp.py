@@ -1,4 +1,4 @@
-"""/v1/bgp: every session and every advertised route of all nodes, as the speakers report them. Read only."""
+"""/v1/bgp: sessions, advertised and imported routes of all nodes, as the speakers report them. Read only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from controller.exchange import argument
 from controller.reading import read_many
 from controller.services import services
 from store import keys
-from store.model import Advertised, Program, Session
+from store.keys import Kind
+from store.model import Advertised, Imported, Program, Session, Value
 
 bgp = Noun("bgp")
 
@@ -55,13 +56,30 @@ def list_sessions() -> Answer:
 )
 def list_routes() -> Answer:
     """Every prefix that a speaker announces, by node."""
+    return _of_nodes(keys.ADVERTISED)
+
+
+@bgp.operation(
+    Operation(
+        "GET",
+        "/v1/bgp/imported",
+        "List imported routes",
+        {200: Imported},
+        query=(*listing.PAGING, *OF_NODE),
+    )
+)
+def list_imported() -> Answer:
+    """Every prefix that a node takes from its peers, by node."""
+    return _of_nodes(keys.IMPORTED)
+
+
+def _of_nodes(kind: Kind[Value]) -> Answer:
+    """What all nodes, or the one that is asked for, say of a kind that is kept below each of them."""
     start = listing.begin()
     nodes = listing.as_of(start, keys.NODES)
     wanted = argument("node")
     names = [node.name for node in nodes.values if wanted in {None, node.name}]
     found = listing.page_at(
-        replace(start, revision=nodes.revision),
-        keys.ADVERTISED,
-        sorted(keys.ADVERTISED.prefix(name) for name in names),
+        replace(start, revision=nodes.revision), kind, sorted(kind.prefix(name) for name in names)
     )
     return listing.render(found.values, found)

@@ -15,7 +15,7 @@ from store.model import Block
 
 log = logging.getLogger(__name__)
 
-SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED)
+SAID = (keys.ATTACHMENTS, keys.READY, keys.ADVERTISED, keys.IMPORTED)
 """What the programs of a node say of it."""
 
 

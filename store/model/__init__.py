@@ -13,8 +13,9 @@ from store.model.endpoint import (
     host_prefix,
 )
 from store.model.event import Event, Severity
+from store.model.imported import Imported, ImportedPath
 from store.model.node import Alive, Lost, Node, Program, Session, SessionState
-from store.model.peer import AddressFamily, Announces, Peer
+from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
@@ -23,6 +24,7 @@ from store.model.value import IPAddress, IPNetwork, Value
 from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
 
 __all__ = [
+    "DEFAULT_ROUTE",
     "SHOWN_DIFFERENCES",
     "Address",
     "AddressFamily",
@@ -48,6 +50,8 @@ __all__ = [
     "Holding",
     "IPAddress",
     "IPNetwork",
+    "Imported",
+    "ImportedPath",
     "Join",
     "Lost",
     "NewService",

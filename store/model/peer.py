@@ -119,6 +119,9 @@ class Peer(Value):
             raise ValueError("local_address and address are of different families")
         if self.node is not None and self.node_selector:
             raise ValueError("node_selector and node exclude each other; give one of them, or none")
+        for given in self.imports:
+            if given != DEFAULT_ROUTE and ip_network(given).version not in self.carried:
+                raise ValueError(f"imports has {given}, but the sessions do not carry it: add it to families")
         if self.gtsm and self.multihop_ttl is not None:
             raise ValueError("multihop_ttl and gtsm exclude each other; give one of them")
         for field in ("families", "communities", "imports"):

@@ -291,6 +291,51 @@ def test_retire_ends_everything(bench: Bench) -> None:
     wait_until(lambda: rundir.start_time(pid) is None, UP_S, "ExaBGP to end")
 
 
+def default_route(bench: Bench) -> str:
+    return bench.cable.node.run("ip", "route", "show", "default").stdout.strip()
+
+
+def test_an_imported_route_survives_the_program_and_goes_with_its_peer(bench: Bench) -> None:
+    """Killed, and ExaBGP with it; then the router dies while etcd is away; then everything is retired."""
+    cable, route = bench.cable, f"default via {TOR_ADDRESS} dev tor proto 81 metric 81"
+    cable.configure("address-family ipv4 unicast", f"neighbor {NODE_ADDRESS} default-originate")
+    bench.register()
+    peer = Peer(name=PEER, address=TOR_ADDRESS, asn=64501, node=NODE, imports=("default-route",))
+    bench.put(keys.PEERS.key(PEER), peer)
+    bench.speaker.start()
+    wait_until(lambda: default_route(bench), UP_S, "the default route", good=route.__eq__)
+    wait_until(lambda: bench.dump(keys.IMPORTED.prefix(NODE)), UP_S, "the report")
+    monitor = cable.node.monitor_routes()
+    bench.speaker.kill()
+    os.kill(bench.exabgp, signal.SIGKILL)
+    bench.speaker.start()
+    since = wait_until(bench.session, UP_S, "the report", good=lambda now: now is not None).since
+    wait_until(
+        bench.session,
+        UP_S,
+        "a new session",
+        good=lambda now: now is not None and now.since > since and now.state is SessionState.ESTABLISHED,
+    )
+    assert [change.text for change in monitor.stop() if "default" in change.text] == []
+    cable.node.run("ip", "route", "del", "default")
+    wait_until(lambda: default_route(bench), UP_S, "the default route again", good=route.__eq__)
+
+    bench.etcd.stop()
+    try:
+        cable.tor.bgpd.kill()
+        wait_until(lambda: default_route(bench), UP_S, "the route to go", good="".__eq__)
+    finally:
+        bench.etcd.start()
+        cable.tor.bgpd.start()
+    cable.configure("address-family ipv4 unicast", f"neighbor {NODE_ADDRESS} default-originate")
+    wait_until(lambda: default_route(bench), UP_S, "the default route back", good=route.__eq__)
+    bench.speaker.stop()
+    assert default_route(bench) == route
+    bench.cable.node.run(*bench.speaker.argv, "--retire")
+    assert default_route(bench) == ""
+    cable.configure("address-family ipv4 unicast", f"no neighbor {NODE_ADDRESS} default-originate")
+
+
 def test_hosts_are_announced_when_the_pool_says_so(bench: Bench) -> None:
     bench.register()
     bench.put(

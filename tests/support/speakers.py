@@ -26,13 +26,14 @@ class MemorySpeaker:
         directory: FilePath,
         on_change: OnChange,
         presumed: Iterable[IPNetwork],
+        taken: Mapping[IPNetwork, Path],
         journal: list[str],
     ) -> None:
         self.peer = peer
         self.name = directory.name
         self.state: SessionReport | None = UP
         self.slow = False
-        self.taken: Mapping[IPNetwork, Path] = {}
+        self.taken = taken
         self.leave = threading.Event()
         self.leave.set()
         self._journal = journal
@@ -52,6 +53,11 @@ class MemorySpeaker:
         changed, self._held = held != self._held, held
         if changed:
             self._on_change()
+
+    def take(self, taken: Mapping[IPNetwork, Path]) -> None:
+        """The peer announces this."""
+        self.taken = taken
+        self._on_change()
 
     def become(self, report: SessionReport) -> None:
         """The session changes."""
@@ -84,7 +90,14 @@ class Speakers:
         self.of: dict[str, MemorySpeaker] = {}
 
     def __call__(
-        self, peer: PeerConfig, directory: FilePath, on_change: OnChange, *, presumed: Iterable[IPNetwork]
+        self,
+        peer: PeerConfig,
+        directory: FilePath,
+        on_change: OnChange,
+        *,
+        presumed: Iterable[IPNetwork],
+        taken: Mapping[IPNetwork, Path],
     ) -> MemorySpeaker:
-        self.of[directory.name] = MemorySpeaker(peer, directory, on_change, presumed, self.journal)
-        return self.of[directory.name]
+        made = MemorySpeaker(peer, directory, on_change, presumed, taken, self.journal)
+        self.of[directory.name] = made
+        return made

@@ -30,6 +30,8 @@ from store.model import (
     Health,
     HeldEndpoint,
     Holding,
+    Imported,
+    ImportedPath,
     IPAddress,
     Join,
     Lost,
@@ -157,6 +159,8 @@ def peers(draw: st.DrawFn) -> Peer:
     node = draw(st.none() | names)
     gtsm = draw(st.booleans())
     numbers = st.none() | st.integers(0, 2**32 - 1)
+    families = draw(st.lists(st.sampled_from(AddressFamily), unique=True).map(tuple))
+    carried = {each.version for each in families} or {address.version}
     return Peer(
         name=draw(names),
         address=address,
@@ -173,7 +177,7 @@ def peers(draw: st.DrawFn) -> Peer:
         gtsm=gtsm,
         multihop_ttl=None if gtsm else draw(st.none() | st.integers(2, 255)),
         passive=draw(st.booleans()),
-        families=draw(st.lists(st.sampled_from(AddressFamily), unique=True).map(tuple)),
+        families=families,
         communities=draw(st.lists(communities, **several, unique=True).map(tuple)),
         med=draw(numbers),
         local_pref=draw(numbers),
@@ -181,7 +185,8 @@ def peers(draw: st.DrawFn) -> Peer:
         max_prefixes=draw(st.integers(1, 1_000_000)),
         imports=draw(
             st.lists(
-                st.just("default-route") | networks.filter(lambda one: one.prefixlen > 0).map(str),
+                st.just("default-route")
+                | networks.filter(lambda one: one.prefixlen > 0 and one.version in carried).map(str),
                 max_size=2,
                 unique=True,
             ).map(tuple)
@@ -278,6 +283,25 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
     ),
     Ready: st.builds(Ready, prefix=networks, node=names, boot_id=texts),
     Advertised: st.builds(Advertised, prefix=networks, node=names, peers=st.lists(names).map(tuple)),
+    Imported: st.builds(
+        Imported,
+        prefix=networks,
+        node=names,
+        paths=st.lists(
+            st.builds(
+                ImportedPath,
+                peer=names,
+                next_hop=addresses,
+                as_path=st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple),
+                med=st.none() | st.integers(0, 2**32 - 1),
+                local_pref=st.none() | st.integers(0, 2**32 - 1),
+                stale=st.booleans(),
+                used=st.booleans(),
+            ),
+            max_size=2,
+        ).map(tuple),
+        reason=texts,
+    ),
     Session: st.builds(
         Session,
         node=names,

@@ -15,7 +15,7 @@ from agents.kernel.links import Links, LinkSpec
 from agents.kernel.monitor import Changed, Monitor
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.routes import RouteDriver, RuleDriver
-from intent.names import BRIDGE, GATEWAYS
+from intent.names import BRIDGE, GATEWAYS, IMPORT_PROTOCOL
 from intent.neighbours import Neighbour
 from intent.routes import Route, RouteKind, rules
 from tests.contract.kernel.conftest import DEADLINE_S, Place, poll
@@ -109,6 +109,17 @@ def test_own_changes_are_not_reported(
     assert driver.apply(Delta({}, held)) is Outcome.DONE
     assert driver.apply(Delta(held, {})) is Outcome.DONE
     assert reported(host, heard, *UPLINK_DOWN) == []
+
+
+def test_only_the_own_protocol_number_is_reported(host: Place) -> None:
+    found: Heard = queue.SimpleQueue()
+    monitor = Monitor(found.put, protocol=IMPORT_PROTOCOL)
+    monitor.start()
+    host.run("ip route add 10.99.0.0/16 dev up0 proto 80")
+    host.run(f"ip route add default via 192.0.2.2 proto {IMPORT_PROTOCOL}")
+    assert found.get(timeout=DEADLINE_S) is Changed.ROUTE
+    monitor.close()
+    assert found.empty()
 
 
 def test_own_links_are_not_reported(host: Place, endpoint: Place, heard: Heard, links: Links) -> None:

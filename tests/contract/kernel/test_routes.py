@@ -11,7 +11,7 @@ from agents.delta import Delta, delta
 from agents.driver import Outcome
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.routes import RouteDriver
-from intent.names import BRIDGE
+from intent.names import BRIDGE, IMPORT_PROTOCOL
 from intent.neighbours import Neighbour
 from intent.routes import Route, RouteKind
 from tests.contract.kernel.conftest import Place
@@ -135,3 +135,18 @@ def test_a_neighbour_changed_by_hand_is_seen(host: Place) -> None:
     assert driver.read() == {}
     assert driver.apply(Delta({one.key: one}, {})) is Outcome.DONE
     assert driver.read() == {one.key: one}
+
+
+@pytest.mark.parametrize("destination", [ip_network("0.0.0.0/0"), ip_network("::/0")], ids=["IPv4", "IPv6"])
+def test_routes_of_two_protocols_do_not_touch_each_other(host: Place, destination: ip_network) -> None:
+    gateways = GATEWAYS[destination.version]
+    mine, other = RouteDriver(), RouteDriver(IMPORT_PROTOCOL)
+    one, two = Route(destination, gateways=gateways[:1]), Route(destination, gateways=gateways)
+    host.run(f"ip route add {destination} via {gateways[1]} metric 10")
+    assert put(mine, one) is put(other, two) is Outcome.DONE
+    assert (mine.read(), other.read()) == ({one.key: one}, {two.key: two})
+    assert mine.apply(Delta({}, {one.key: one})) is Outcome.DONE
+    assert (mine.read(), other.read()) == ({}, {two.key: two})
+    assert put(mine, one) is other.apply(Delta({}, {two.key: two})) is Outcome.DONE
+    assert (mine.read(), other.read()) == ({one.key: one}, {})
+    assert "metric 10" in host.run(f"ip -{destination.version} route show default")

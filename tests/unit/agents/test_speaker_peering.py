@@ -38,6 +38,20 @@ def test_what_the_values_say_is_what_the_session_gets() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("families", "imports"),
+    [
+        ([], ["0.0.0.0/0", "192.0.2.0/24"]),
+        (["ipv6"], ["::/0"]),
+        (["ipv4", "ipv6"], ["0.0.0.0/0", "192.0.2.0/24", "::/0"]),
+    ],
+)
+def test_the_default_route_is_that_of_the_families(families: list[str], imports: list[str]) -> None:
+    asked = ["default-route", *(["192.0.2.0/24"] if families != ["ipv6"] else [])]
+    made = configuration(NODE, peer(families=families, imports=asked), LOCAL, no_secret)
+    assert [str(prefix) for prefix in made.imports] == imports
+
+
 def test_what_the_transport_needs_is_passed_on() -> None:
     given = peer(
         password_secret="tor-a",

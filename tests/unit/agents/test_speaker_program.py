@@ -5,22 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from agents.boot import boot_id
 from agents.speaker.program import AlreadyRunning, Settings, SpeakerProgram
+from bgp.adj_rib_in import Path as ImportedPath
 from bgp.fsm import State
 from bgp.speaker import SessionReport
+from intent.routes import Route, RouteKey
 from lab.wait import NotInTime, wait_until
 from store import keys
 from store.client import Delete, Put
 from store.codec import decode, encode
 from store.memory import MemoryStore
-from store.model import Advertised, Node, Peer, Ready, Session, Value
+from store.model import Advertised, Imported, Node, Peer, Ready, Session, Value
 from tests.support.cluster import BLOCK, NODE, advertised, block, peer, pool, ready
+from tests.support.drivers import DictDriver
 from tests.support.speakers import SINCE, UP, MemorySpeaker, Speakers
 
 SOON_S = 5.0
@@ -35,6 +38,7 @@ class Running:
     def __init__(self, run_dir: Path) -> None:
         self.store = MemoryStore()
         self.speakers = Speakers()
+        self.routes = DictDriver[RouteKey, Route]()
         self._settings = Settings(NODE, run_dir)
         self._program: SpeakerProgram | None = None
         self._thread = threading.Thread()
@@ -46,7 +50,7 @@ class Running:
         self.store.txn((), [Delete(key_of(value))])
 
     def start(self) -> None:
-        self._program = SpeakerProgram(self._settings, self.store, self.speakers)
+        self._program = SpeakerProgram(self._settings, self.store, self.speakers, self.routes)
         self._program.start()
         self._thread = threading.Thread(target=self._program.run)
         self._thread.start()
@@ -263,6 +267,90 @@ def test_a_limit_that_is_reached_takes_nothing_away(program: Running) -> None:
     wait_until(program.announced, SOON_S, "the second life", good=more.__eq__)
 
 
+DEFAULT = ip_network("0.0.0.0/0")
+TOR_A, TOR_B = ip_address("10.0.1.0"), ip_address("10.0.2.0")
+
+
+def importing(name: str = "tor-a", address: str = "10.0.1.0") -> Peer:
+    return Peer.model_validate({**tor(name, address).model_dump(), "imports": ["default-route"]})
+
+
+def via(program: Running, *gateways: object) -> None:
+    """Wait until the kernel's default route is by way of these; there is none without any."""
+    expected = {route.key: route for route in [Route(DEFAULT, gateways=gateways)] if gateways}  # type: ignore[arg-type]
+    wait_until(lambda: dict(program.routes.held), SOON_S, "the routes", good=expected.__eq__)
+
+
+def imported(program: Running) -> list[Imported]:
+    items = program.store.range(keys.IMPORTED.prefix(NODE)).items
+    return [decode(Imported, item.value) for item in items]
+
+
+def two_defaults(program: Running) -> None:
+    """A node that has taken a default route from both of its ToRs."""
+    program.put(NODE_RECORD, importing(), importing("tor-b", "10.0.2.0"))
+    program.start()
+    program.speaker("tor-a").take({DEFAULT: ImportedPath(TOR_A, (64501,))})
+    program.speaker("tor-b").take({DEFAULT: ImportedPath(TOR_B, (64502,))})
+    via(program, TOR_A, TOR_B)
+
+
+def test_what_is_taken_is_one_route_over_both_routers(program: Running) -> None:
+    two_defaults(program)
+    assert program.speaker().peer.imports == (DEFAULT,)
+    [made] = wait_until(
+        lambda: imported(program), SOON_S, "the report", good=lambda now: now and len(now[0].paths) == 2
+    )
+    assert [(path.peer, path.next_hop, path.used) for path in made.paths] == [
+        ("tor-a", TOR_A, True),
+        ("tor-b", TOR_B, True),
+    ]
+    program.speaker("tor-a").take({})
+    via(program, TOR_B)
+    program.speaker("tor-b").take({})
+    via(program)
+    wait_until(lambda: imported(program), SOON_S, "the report to go", good=[].__eq__)
+
+
+def test_with_the_store_away_a_router_is_left_all_the_same(program: Running) -> None:
+    two_defaults(program)
+    program.store.set_available(False)
+    program.speaker("tor-a").take({})
+    via(program, TOR_B)
+    program.store.set_available(True)
+
+
+def test_a_restart_touches_no_imported_route(program: Running) -> None:
+    two_defaults(program)
+    wait_until(lambda: [len(one.paths) for one in imported(program)], SOON_S, "the report", good=[2].__eq__)
+    before = list(program.routes.journal)
+    program.stop()
+    program.speakers.of.clear()
+    program.start()
+    assert program.speaker("tor-a").imported() == {DEFAULT: ImportedPath(TOR_A, (64501,))}
+    program.put(tor("tor-c", "10.0.3.0"))
+    wait_until(lambda: "tor-c" in program.sessions(), SOON_S, "a pass behind the change")
+    assert program.routes.journal == before
+
+
+def test_a_peer_that_leaves_takes_its_route_along(program: Running) -> None:
+    two_defaults(program)
+    program.delete(importing())
+    via(program, TOR_B)
+
+
+def test_a_refused_route_is_told_and_stops_nothing(program: Running) -> None:
+    program.routes.refuse.add(RouteKey(DEFAULT))
+    program.put(NODE_RECORD, importing())
+    program.start()
+    program.speaker().take({DEFAULT: ImportedPath(TOR_A, (64501,))})
+    [made] = wait_until(lambda: imported(program), SOON_S, "the report")
+    assert made.reason == f"the kernel does not reach {TOR_A}: is it on a link of the node?"
+    assert not made.paths[0].used
+    program.speaker().become(replace(UP, reason="next pass"))
+    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="next pass".__eq__)
+
+
 def test_with_the_store_away_everything_stays(program: Running) -> None:
     usual(program)
     program.store.set_available(False)
@@ -275,7 +363,7 @@ def test_with_the_store_away_everything_stays(program: Running) -> None:
 
 def test_a_second_program_on_the_same_directory_is_refused(program: Running, tmp_path: Path) -> None:
     usual(program)
-    second = SpeakerProgram(Settings(NODE, tmp_path), MemoryStore(), Speakers())
+    second = SpeakerProgram(Settings(NODE, tmp_path), MemoryStore(), Speakers(), program.routes)
     with pytest.raises(AlreadyRunning, match="stop it first"):
         second.start()
 

@@ -67,6 +67,19 @@ def test_routes_are_prefixes_with_the_peers_they_go_to(polder: Polder) -> None:
     ]
 
 
+def test_imported_routes_say_by_which_ways_and_which_are_not_used(polder: Polder) -> None:
+    used = {"peer": "tor-a", "next_hop": "10.1.1.0", "used": True, "stale": False}
+    paths = [used, {"peer": "tor-b", "next_hop": "10.2.1.0", "used": False, "stale": True}]
+    route = {"prefix": "0.0.0.0/0", "node": "node-1", "paths": paths, "reason": "why"}
+    with serving(Reply(200, {"items": [route], "revision": 9})) as canned:
+        ran = polder("bgp", "imported", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/bgp/imported?limit=500"
+    head, row = ran.out.splitlines()
+    assert head.split() == ["PREFIX", "NODE", "VIA", "REASON"]
+    assert "tor-a 10.1.1.0, tor-b 10.2.1.0 (stale, unused)" in row
+    assert row.endswith("why")
+
+
 def test_summary_as_json(polder: Polder) -> None:
     listing = {"items": [UP], "revision": 9}
     with serving(Reply(200, listing)) as canned:

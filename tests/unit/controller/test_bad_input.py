@@ -54,6 +54,7 @@ BODIES = [
     ("/v1/peers", {**PEER, "families": ["ipv4", "ipv4"]}, "/families", "names something twice"),
     ("/v1/peers", {**PEER, "imports": ["0.0.0.0/0"]}, "/imports/0", "called default-route"),
     ("/v1/peers", {**PEER, "imports": ["10.0.0.1/8"]}, "/imports/0", "host bits set"),
+    ("/v1/peers", {**PEER, "imports": ["2001:db8::/32"]}, "/imports", "add it to families"),
     ("/v1/peers", {**PEER, "communities": ["7"]}, "/communities/0", "is not a community"),
     ("/v1/peers", {**PEER, "password_secret": "../x"}, "/password_secret", "lower-case letters"),
     ("/v1/nodes", {**NODE, "next_hops": ["10.0.0.1", "10.0.0.2"]}, "/next_hops", "at most one address"),

@@ -8,7 +8,7 @@ import pytest
 
 from controller.reading import put
 from store import keys
-from store.model import Advertised, Alive, Program, Session, SessionState
+from store.model import Advertised, Alive, Imported, ImportedPath, Program, Session, SessionState
 from tests.support.ipam import check
 from tests.unit.controller.conftest import NOW, Api
 
@@ -151,6 +151,19 @@ def test_programs_and_sessions_are_shown_with_their_life(plant: Api) -> None:
     assert programs == plant.get("/v1/nodes/node-1")["programs"]
     assert programs["speaker"] == {"alive": True, "since": "2026-01-01T00:00:00Z"}
     assert programs["agent"] == {"alive": False, "since": None}
+
+
+def test_what_all_nodes_import_is_in_one_list(plant: Api) -> None:
+    path = ImportedPath(peer="t", next_hop="10.0.1.0", as_path=(64501,), used=True)
+    for node in ("node-1", "node-2"):
+        made = Imported(prefix="0.0.0.0/0", node=node, paths=(path,))
+        plant.store.txn([], [put(keys.IMPORTED, made, node, made.prefix)])
+    shown = plant.get("/v1/bgp/imported")["items"]
+    assert [(each["node"], each["prefix"], each["paths"][0]["next_hop"]) for each in shown] == [
+        ("node-1", "0.0.0.0/0", "10.0.1.0"),
+        ("node-2", "0.0.0.0/0", "10.0.1.0"),
+    ]
+    assert plant.get("/v1/bgp/imported?node=node-2")["items"] == shown[1:]
 
 
 def test_routes_of_all_nodes_are_in_one_list(plant: Api) -> None:
