@@ -57,6 +57,8 @@ class Session:
         self._marked = False
         self._lock = threading.Lock()
         self._wish: Mapping[IPNetwork, Advertisement] | None = None
+        self._brought: Mapping[IPNetwork, Advertisement] | None = None
+        """The wish that the pass before this one made true, or began to."""
         self._advertised = self._rib.held
         self._intake = Intake(peer, taken or {})
         self._imported: Mapping[IPNetwork, Path] = self._intake.taken
@@ -171,7 +173,9 @@ class Session:
         with self._lock:
             wish = self._wish
         if wish is not None:
-            self._rib.want(wish)
+            if wish is not self._brought:
+                self._rib.want(wish)
+                self._brought = wish
             self._send(channel)
             self._mark(channel)
         self._publish()
@@ -242,7 +246,9 @@ class Session:
 
     def _publish(self) -> None:
         # What a session cannot carry is not advertised, although ExaBGP holds it.
-        held = frozenset(prefix for prefix in self._rib.held if Family.of(prefix) in self._families)
+        held = self._rib.held
+        if len(self._families) < len(self._peer.families):
+            held = frozenset(prefix for prefix in held if Family.of(prefix) in self._families)
         taken = self._intake.taken
         with self._lock:
             changed = (held, taken) != (self._advertised, self._imported)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bgp.adj_rib_out import AdjRibOut, Announce, Attributes, Change, IPNetwork
+from bgp.adj_rib_out import AdjRibOut, Announce, Attributes, Change, IPNetwork, differing
 from bgp.advertisement import Advertisement
 from bgp.peer import Family
 
@@ -38,6 +38,18 @@ class Exa:
                 self.routes[prefix] = change.attributes
             else:
                 del self.routes[prefix]  # an unneeded withdrawal is a KeyError
+
+
+tables = st.dictionaries(st.integers(0, 9), st.integers(0, 2))
+
+
+@given(old=tables, new=tables, begin=tables)
+def test_differing_is_what_a_comparison_of_every_key_finds(
+    old: dict[int, int], new: dict[int, int], begin: dict[int, int]
+) -> None:
+    for left, right in ((old, new), (begin | old, begin | new)):
+        expected = {key for key in left.keys() | right.keys() if left.get(key) != right.get(key)}
+        assert differing(left, right) == expected
 
 
 @given(sent=routes, wanted=routes)
