@@ -8,13 +8,14 @@ quarter to the last. `POLDER_BENCH_CHURN_S` makes it shorter while one works on 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 
-from bench.bgp_bed import Bed, Speaking, Wanted, bed, cpu_s, hosts, own_cpu_s, resident_mb, wanted
+from bench.bgp_bed import Speaking, Wanted, bed, cpu_s, hosts, own_cpu_s, resident_mb, wanted
 from bench.route_watch import RouteWatch
 from bench.row import Row, median, percentile, progress
 
@@ -25,6 +26,9 @@ LAST_GOAL_S = 1.0
 GROWTH_MB, GROWTH_FACTOR = 5.0, 1.5
 """What still counts as no growth: noise of the allocator, and of a busy machine."""
 DEADLINE_S = 60.0
+POLL_S = 0.05
+
+IPNetwork = IPv4Network | IPv6Network
 
 
 @dataclass
@@ -32,17 +36,29 @@ class Churn:
     """What was asked for, and when the router's kernel had it."""
 
     watch: RouteWatch
-    asked: dict[tuple[IPv4Network, bool], float] = field(default_factory=dict)
+    asked: dict[tuple[IPNetwork, bool], float] = field(default_factory=dict)
     late: list[tuple[float, float]] = field(default_factory=list)
     """When asked, and how much later it was there; in seconds."""
 
-    def listen(self, until: float) -> None:
-        """Read what the kernel tells until a time of the monotonic clock."""
-        while (left := until - time.monotonic()) > 0:
-            for change in self.watch.read(left):
+    def listen(self, ended: threading.Event) -> None:
+        """Read what the kernel tells, in a thread of its own, until told to end."""
+        while not ended.is_set():
+            for change in self.watch.read(POLL_S):
                 asked = self.asked.pop((change.prefix, change.deleted), None)
                 if asked is not None:
                     self.late.append((asked, change.at - asked))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen while the block runs."""
+        ended = threading.Event()
+        thread = threading.Thread(target=self.listen, args=(ended,))
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 def measure() -> Row:
@@ -50,11 +66,11 @@ def measure() -> Row:
     with bed() as made, closing(RouteWatch(made.tor.host.netns)) as watch:
         speaking, before = made.speaker(), made.routes()
         wish = wanted(hosts("10.100.0.0", STANDING))
-        speaking.speaker.replace(dict(wish))
+        speaking.speaker.replace(wish)
         made.wait_routes(before + STANDING, DEADLINE_S)
         churn = Churn(watch)
-        churn.listen(time.monotonic() + 1.0)
-        memory = _run(made, speaking, wish, churn)
+        with churn.listening():
+            memory = _run(speaking, wish, churn)
     began = min(asked for asked, _ in churn.late)
     first = [late for asked, late in churn.late if asked < began + SECONDS / 4]
     last = [late for asked, late in churn.late if asked > began + SECONDS * 3 / 4]
@@ -76,24 +92,26 @@ def measure() -> Row:
     )
 
 
-def _run(made: Bed, speaking: Speaking, wish: Wanted, churn: Churn) -> tuple[float, float]:
+def _run(speaking: Speaking, wish: Wanted, churn: Churn) -> tuple[float, float]:
     """Change at the rate. Returns ExaBGP's memory in MB at the end of the first quarter, and of the last."""
     total = int(SECONDS * RATE)
     spent, ours = cpu_s(speaking.pid), own_cpu_s()
     memory = [0.0, 0.0]
     began = time.monotonic()
     for number, (prefix, deleted) in enumerate(_changes(total)):
-        churn.listen(began + number / RATE)
+        time.sleep(max(began + number / RATE - time.monotonic(), 0.0))
         if deleted:
             del wish[prefix]
         else:
             wish.update(wanted([prefix]))
         churn.asked[prefix, deleted] = time.monotonic()
-        speaking.speaker.replace(dict(wish))
+        speaking.speaker.replace(wish)
         if number in (total // 4, total - 1):
             memory[number == total - 1] = resident_mb(speaking.pid)
     sent_s = time.monotonic() - began
-    churn.listen(time.monotonic() + 2 * LAST_GOAL_S)
+    deadline = time.monotonic() + DEADLINE_S
+    while churn.asked and time.monotonic() < deadline:
+        time.sleep(POLL_S)
     progress(
         f"bgp.churn: {total} changes in {sent_s:.1f} s; CPU seconds: "
         f"ExaBGP {cpu_s(speaking.pid) - spent:.1f}, this process {own_cpu_s() - ours:.1f}; "
