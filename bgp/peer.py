@@ -19,6 +19,11 @@ class Family(StrEnum):
     IPV4_UNICAST = "ipv4 unicast"
     IPV6_UNICAST = "ipv6 unicast"
 
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 4 if self is Family.IPV4_UNICAST else 6
+
     @classmethod
     def of(cls, what: IPv4Network | IPv6Network | IPv4Address | IPv6Address) -> Family:
         """The family a prefix or an address belongs to."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -15,17 +15,28 @@ from typing import Protocol
 from bgp.adj_rib_in import Path
 from bgp.advertisement import Advertisement
 from bgp.fsm import State
+from bgp.history import History
+from bgp.peer import Family
 
 IPNetwork = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
 class SessionReport:
-    """The state of the session with the peer, since when, and why, as last heard."""
+    """The state of the session with the peer, since when, and why, as last heard.
+
+    Args:
+        families: what was agreed on, while the session is up.
+        hold_time_s: likewise.
+        history: how it came to this state.
+    """
 
     state: State
     since: datetime
     reason: str = ""
+    families: tuple[Family, ...] = ()
+    hold_time_s: int | None = None
+    history: History = field(default_factory=History)
 
 
 OnChange = Callable[[], None]

@@ -31,6 +31,7 @@ from store.model import (
     Pool,
     Ready,
     Service,
+    Session,
     Value,
 )
 
@@ -58,6 +59,8 @@ class Snapshot:
     imported: Mapping[IPNetwork, Imported] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
     """What was said last of the endpoints of each service."""
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+    """What the node's speaker has said last of its session with each peer."""
     cluster: Cluster | None = None
     """Of which etcd cluster the store says that it is."""
     holding: Holding | None = None
@@ -76,6 +79,7 @@ def watched(node: str) -> tuple[str, ...]:
         keys.PEERS.prefix(),
         keys.SERVICES.prefix(),
         keys.NODES.key(node),
+        keys.SESSIONS.prefix(node),
         keys.CLUSTER.key(),
     )
 
@@ -142,6 +146,7 @@ class View:
             "imported": lambda: ((i.prefix, i) for i in self._of(Imported)),
             "services": lambda: ((s.name, s) for s in self._of(Service)),
             "health": lambda: ((h.service, h) for h in self._of(Health)),
+            "sessions": lambda: ((s.peer, s) for s in self._of(Session) if s.node == mine),
         }
         return MappingProxyType(dict(takes[name]()))
 
@@ -166,6 +171,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "imported": (Imported,),
     "services": (Service,),
     "health": (Health,),
+    "sessions": (Session,),
     "cluster": (Cluster,),
     "holding": (Holding,),
 }

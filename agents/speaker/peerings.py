@@ -20,6 +20,7 @@ from bgp.exabgp import config
 from bgp.exabgp.driver import ExaBgpSpeaker
 from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
+from bgp.history import History
 from bgp.peer import PeerConfig
 from bgp.speaker import OnChange, SessionReport, Speaker
 from store.model import IPAddress, IPNetwork
@@ -38,6 +39,7 @@ class Make(Protocol):
         *,
         presumed: Iterable[IPNetwork],
         taken: Mapping[IPNetwork, ImportedPath],
+        history: History,
     ) -> Speaker:
         """See `ExaBgpSpeaker`."""
         ...
@@ -51,6 +53,8 @@ class Presumed:
     """What the peer may hold."""
     taken: Mapping[IPNetwork, ImportedPath] = field(default_factory=dict)
     """What was taken from it."""
+    history: History = field(default_factory=History)
+    """What was known of the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +160,22 @@ class Peerings:
         before = self._peerings.get(name)
         if name in self._leaving or (before is not None and before.config == peer):
             return
-        if before is None:
-            known = presumed(name)
-        else:
+        known = presumed(name)
+        if before is not None:
             log.info("peer configured anew peer=%s", name)
-            known = Presumed(before.speaker.advertised(), before.speaker.imported())
+            report = before.speaker.report()
+            history = known.history if report is None else report.history
+            known = Presumed(before.speaker.advertised(), before.speaker.imported(), history)
             before.speaker.detach()
             del self._peerings[name]
-        speaker = self._make(peer, self._base / name, self._on_change, presumed=known.held, taken=known.taken)
+        speaker = self._make(
+            peer,
+            self._base / name,
+            self._on_change,
+            presumed=known.held,
+            taken=known.taken,
+            history=known.history,
+        )
         self._peerings[name] = Peering(peer, speaker)
         speaker.start()
 

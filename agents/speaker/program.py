@@ -33,6 +33,7 @@ from agents.speaker.wanted import Wanted
 from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker
 from bgp.fsm import State
+from bgp.history import Transition
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from intent.imports import imports
@@ -152,14 +153,14 @@ class SpeakerProgram:
             return None
         self._warned = ""
         configured, refused = self._configure(snapshot.node, snapshot.peers)
-        presumed = partial(_presumed, snapshot)
+        presumed = partial(self._presumed, snapshot)
         refused |= self._peerings.keep(configured, set(snapshot.peers), presumed)
         self._wanted.look_around(snapshot.node.edge)
         self._announce(snapshot)
         if not self._is_known():
             return None
         pause_s = self._import(snapshot)
-        self._report(snapshot.peers, configured, refused)
+        self._report(snapshot, configured, refused)
         return pause_s
 
     def _is_known(self) -> bool:
@@ -203,26 +204,35 @@ class SpeakerProgram:
                 refused[name] = str(fault)
         return configured, refused
 
+    def _presumed(self, snapshot: Snapshot, peer: str) -> Presumed:
+        """What was last said to be announced to a peer, taken from it, and known of its session."""
+        held = frozenset(prefix for prefix, made in snapshot.advertised.items() if peer in made.peers)
+        refusal, said = self._refusals.get(peer), snapshot.sessions.get(peer)
+        history = refusal.history if refusal else reports.history(said)
+        return Presumed(held, reports.presumed(peer, snapshot.imported), history)
+
     def _report(
-        self, peers: Mapping[str, Peer], configured: Mapping[str, PeerConfig], refused: Mapping[str, str]
+        self, snapshot: Snapshot, configured: Mapping[str, PeerConfig], refused: Mapping[str, str]
     ) -> None:
         found = self._peerings.reports()
-        self._refusals = {name: self._refusal(name, why) for name, why in refused.items()}
+        self._refusals = {name: self._refusal(snapshot, name, why) for name, why in refused.items()}
         known = {name: report for name, report in found.items() if report is not None}
         advertised = self._peerings.advertised()
         guarded = self._outbound.kept()
         sessions = reports.sessions(
-            self._node, peers, self._refusals | known, advertised, configured, guarded
+            self._node, snapshot.peers, self._refusals | known, advertised, configured, guarded
         )
         self._publisher.say("sessions", sessions)
         self._publisher.say("advertised", reports.prefixes(self._node, advertised))
 
-    def _refusal(self, name: str, why: str) -> SessionReport:
+    def _refusal(self, snapshot: Snapshot, name: str, why: str) -> SessionReport:
         before = self._refusals.get(name)
         if before is not None and before.reason == why:
             return before
         log.warning("no session peer=%s why=%s", name, why)
-        return SessionReport(State.IDLE, datetime.now(UTC), why)
+        made = Transition(datetime.now(UTC), State.IDLE, why)
+        history = self._presumed(snapshot, name).history.then(made)
+        return SessionReport(State.IDLE, (history.last or made).at, why, history=history)
 
     def _warn(self, message: str) -> None:
         if message != self._warned:
@@ -257,9 +267,3 @@ def _claim(base: Path) -> int:
     if lock is None:
         raise AlreadyRunning(f"another speaker runs with {base.parent}: stop it first")
     return lock
-
-
-def _presumed(snapshot: Snapshot, peer: str) -> Presumed:
-    """What was last said to be announced to a peer, and taken from it."""
-    held = frozenset(prefix for prefix, made in snapshot.advertised.items() if peer in made.peers)
-    return Presumed(held, reports.presumed(peer, snapshot.imported))

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from bgp import history as history_of
 from bgp.adj_rib_in import Path
+from bgp.fsm import State
+from bgp.history import History
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from intent.guard import Guarded
 from intent.imports import Import
 from intent.routes import Route, RouteKey
 from store import keys
-from store.model import Advertised, Imported, ImportedPath, IPAddress, IPNetwork, Peer, Session, SessionState
+from store.model import (
+    AddressFamily,
+    Advertised,
+    Imported,
+    ImportedPath,
+    IPAddress,
+    IPNetwork,
+    Peer,
+    Session,
+    SessionState,
+    Transition,
+)
 
 
 def sessions(
@@ -36,10 +50,28 @@ def sessions(
             local_address=configured[name].local_address if name in configured else None,
             guarded=len(guarded[name].kept) if name in guarded else 0,
             guarded_why=guarded[name].first if name in guarded else "",
+            families=tuple(AddressFamily.of(family.version) for family in report.families),
+            hold_time_s=report.hold_time_s,
+            flaps=report.history.flaps,
+            restarts=report.history.restarts,
+            transitions=tuple(
+                Transition(at=t.at, state=SessionState(t.state), reason=t.reason, replaced=t.replaced)
+                for t in report.history.transitions
+            ),
         )
         for name, report in reports.items()
         if name in peers
     }
+
+
+def history(said: Session | None) -> History:
+    """The history that was said of a session; an empty one of a session that is new."""
+    if said is None:
+        return History()
+    transitions = tuple(
+        history_of.Transition(t.at, State(t.state), t.reason, t.replaced) for t in said.transitions
+    )
+    return History(transitions, said.flaps, said.restarts)
 
 
 def prefixes(node: str, advertised: Mapping[str, frozenset[IPNetwork]]) -> dict[str, Advertised]:

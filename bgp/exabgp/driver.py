@@ -30,6 +30,7 @@ from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
 from bgp.exabgp.session import Session
 from bgp.exabgp.watchdog import Drain, Patience
+from bgp.history import History
 from bgp.peer import PeerConfig
 from bgp.speaker import OnChange, SessionReport
 
@@ -83,6 +84,7 @@ class ExaBgpSpeaker:
         on_change: called, from the speaker's thread, when `report`, `advertised` or `imported` changed.
         presumed: what the peer may hold from an earlier life of this program.
         taken: what that life had taken from the peer.
+        history: what was known of the session then.
         timing: how long things may take.
 
     Raises:
@@ -97,6 +99,7 @@ class ExaBgpSpeaker:
         *,
         presumed: Iterable[IPNetwork] = (),
         taken: Mapping[IPNetwork, ImportedPath] | None = None,
+        history: History | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._where = RunDir(directory)
@@ -104,7 +107,7 @@ class ExaBgpSpeaker:
             peer, python=Path(sys.executable), bridge=Path(bridge.__file__), socket=self._where.socket
         )
         self._timing = timing or Timing()
-        self._session = Session(peer, on_change, presumed, taken)
+        self._session = Session(peer, on_change, presumed, taken, history)
         self._restart_time_s = float(peer.graceful_restart_s)
         self._stale_until = math.inf
         """When the peer has certainly dropped what it kept of a process or an answer that was lost."""
@@ -169,7 +172,7 @@ class ExaBgpSpeaker:
             except (CannotStart, Ended, ChannelLost) as fault:
                 log.warning("exabgp lost dir=%s why=%s", self._where.path, fault)
                 if not isinstance(fault, ChannelLost) or isinstance(fault, Busy):
-                    self._session.lost(str(fault))
+                    self._session.lost(str(fault), replaced=isinstance(fault, Replaced))
             self._rest(time.monotonic() - began)
 
     def _rest(self, lived_s: float) -> None:
@@ -222,6 +225,7 @@ class ExaBgpSpeaker:
 
     def _replace(self, process: Process) -> None:
         """End a process with another configuration. Routes stay where the new one announces them again."""
+        self._session.lost("configured anew")
         if config.ends(self._where.config.read_text()) == config.ends(self._text):
             process.terminate()
         else:

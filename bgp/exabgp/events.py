@@ -68,11 +68,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Neighbor:
-    """The session, as asked for."""
+    """The session, as asked for. `agreed` is None while it is not up."""
 
     established: bool
     duration_s: int
     updates_sent: int
+    agreed: Negotiated | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,9 @@ WELL_KNOWN = {
     "blackhole": (65535, 666),
 }
 
+TCP_LOST = "TCP connection lost or not answered"
 WORDS = {
-    "closing connection": "TCP connection lost or not answered",
+    "closing connection": TCP_LOST,
     "graceful restarted negotiated, closing without sending any notification": "closed by this speaker",
 }
 
@@ -155,9 +157,7 @@ def _object(said: dict[str, Any]) -> Said | None:
             return _update(neighbor["message"])
         case "negotiated":
             agreed = neighbor["negotiated"]
-            known = {family.value for family in Family}
-            families = frozenset(Family(name) for name in agreed["families"] if name in known)
-            return Negotiated(families, int(agreed["hold_time"]))
+            return Negotiated(_families(agreed["families"]), int(agreed["hold_time"]))
         case _:
             return None
 
@@ -217,8 +217,21 @@ def _as_path(segments: dict[str, Any]) -> tuple[int, ...]:
 
 def _neighbor(said: list[dict[str, Any]]) -> Neighbor:
     [one] = said
+    established = one["fsm"] == State.ESTABLISHED
     return Neighbor(
-        established=one["fsm"] == State.ESTABLISHED,
+        established=established,
         duration_s=int(one["duration"]),
         updates_sent=int(one["messages"]["sent"]["update"]),
+        agreed=_agreed(one) if established else None,
     )
+
+
+def _agreed(neighbor: dict[str, Any]) -> Negotiated:
+    # RFC 4271 §4.2: the smaller of both hold times
+    hold_time_s = min(int(neighbor[end]["hold"]) for end in ("local", "peer"))
+    return Negotiated(_families(neighbor["families"]), hold_time_s)
+
+
+def _families(names: list[str]) -> frozenset[Family]:
+    known = {family.value for family in Family}
+    return frozenset(Family(name) for name in names if name in known)

@@ -19,10 +19,11 @@ from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
 from bgp.exabgp.channel import Channel, Hung
-from bgp.exabgp.events import Event, Marked, Negotiated, Neighbor, Route, SessionEvent
+from bgp.exabgp.events import TCP_LOST, Event, Marked, Negotiated, Neighbor, Route, SessionEvent
 from bgp.exabgp.intake import Intake
 from bgp.exabgp.watchdog import Drain, Queue, Verdict
 from bgp.fsm import Heard, State, follow
+from bgp.history import History, Transition
 from bgp.peer import Family, PeerConfig
 from bgp.speaker import OnChange, SessionReport
 
@@ -40,6 +41,7 @@ class Session:
         on_change: called when a property may answer something new.
         presumed: what the peer may hold from an earlier life of this program.
         taken: what that life had taken from the peer.
+        history: what was known of the session then.
     """
 
     def __init__(
@@ -48,11 +50,14 @@ class Session:
         on_change: OnChange,
         presumed: Iterable[IPNetwork] = (),
         taken: Mapping[IPNetwork, Path] | None = None,
+        history: History | None = None,
     ) -> None:
         self._peer = peer
         self._on_change = on_change
         self._rib = AdjRibOut(peer.families, peer.local_address, presumed)
         self._families = frozenset(peer.families)
+        self._hold_time_s: int | None = None
+        self._history = history or History()
         self._marker_due = False
         self._marked = False
         self._lock = threading.Lock()
@@ -106,6 +111,7 @@ class Session:
             self._intake.hear(event, was_up=self._is_up())
             if isinstance(event, Negotiated):
                 self._families = event.families & frozenset(self._peer.families)
+                self._hold_time_s = event.hold_time_s
                 continue
             if isinstance(event, Marked):
                 self._marker_due, self._marked = False, True
@@ -124,13 +130,13 @@ class Session:
             events += self._ask(channel)
         self.hear(events)
 
-    def lost(self, reason: str) -> None:
-        """The process is gone, and the session with it."""
+    def lost(self, reason: str, *, replaced: bool = False) -> None:
+        """The process is gone, and the session with it; `replaced` by the watchdog."""
         self._rib.lost()
         self._marker_due = self._marked = False
         self._intake.process_ended()
         self._publish()
-        self._say(State.IDLE, reason, datetime.now(UTC))
+        self._say(Transition(datetime.now(UTC), State.IDLE, reason, replaced))
 
     def probe(self, channel: Channel, drain: Drain, now: float) -> None:
         """Ask for a sign of life, and whether what was announced leaves. Blocking: until the answer.
@@ -184,23 +190,25 @@ class Session:
         before = self.report
         state = follow(before.state if before else State.CONNECT, event.heard)
         if event.heard is Heard.UP:
-            self._say(state, self._missing(), event.at)
+            self._say(Transition(event.at, state, self._missing()))
             return
         self._families = frozenset(self._peer.families)
         if event.heard is Heard.DOWN:
-            self._say(state, event.reason, event.at)
-        else:
-            # A refused session gets here every few seconds: nobody is woken for it.
-            self._say(state, before.reason if before else "", event.at, wake=False)
+            self._say(Transition(event.at, state, event.reason), vague=event.reason == TCP_LOST)
+        elif before is None or state is not before.state:
+            self._say(Transition(event.at, state, "no OPEN from the peer yet"))
 
     def _hear_peer(self, *, reads: bool) -> None:
         """Tell of a peer that reads nothing. Only its hold time or its operator can do something about it."""
-        report = self.report
-        if report is None or report.state is not State.ESTABLISHED:
-            return
-        reason = self._missing() if reads else "; ".join(filter(None, (self._missing(), PEER_READS_NOTHING)))
-        if reason != report.reason:
-            self._say(report.state, reason, report.since)
+        with self._lock:
+            report, last = self._report, self._history.last
+            if report is None or last is None or last.state is not State.ESTABLISHED:
+                return
+            reason = last.reason if reads else "; ".join(filter(None, (last.reason, PEER_READS_NOTHING)))
+            changed = reason != report.reason
+            self._report = replace(report, reason=reason)
+        if changed:
+            self._tell(reason)
 
     def _missing(self) -> str:
         missing = sorted(set(self._peer.families) - self._families)
@@ -216,8 +224,10 @@ class Session:
         for shown in reply.shown:
             if isinstance(shown, Neighbor) and shown.established:
                 since = datetime.now(UTC) - timedelta(seconds=shown.duration_s)
-                return [SessionEvent(Heard.UP, since)]
-        self._say(State.CONNECT, f"no session with {self._peer.peer_address} port 179 yet", datetime.now(UTC))
+                up = SessionEvent(Heard.UP, since)
+                return [up] if shown.agreed is None else [shown.agreed, up]
+        why = f"no session with {self._peer.peer_address} port 179 yet"
+        self._say(Transition(datetime.now(UTC), State.CONNECT, why))
         return []
 
     def _send(self, channel: Channel) -> None:
@@ -260,17 +270,25 @@ class Session:
         before = self.report
         return before is not None and before.state is State.ESTABLISHED
 
-    def _say(self, state: State, reason: str, at: datetime, *, wake: bool = True) -> None:
+    def _say(self, made: Transition, *, vague: bool = False) -> None:
         with self._lock:
-            before, report = self._report, SessionReport(state, at, reason)
-            if before is not None and state is not State.ESTABLISHED:
-                # Tried again and failed in the same way: nothing new.
-                report = replace(report, since=before.since) if _same(before, report) else report
-            self._report = report
-        if wake and before != report:
-            log.info("session peer=%s state=%s reason=%r", self._peer.peer_address, state, reason)
-            self._on_change()
+            self._history = self._history.then(made, vague=vague)
+            before, last = self._report, self._history.last or made
+            up = last.state is State.ESTABLISHED
+            self._report = SessionReport(
+                last.state,
+                last.at,
+                last.reason,
+                families=tuple(sorted(self._families)) if up else (),
+                hold_time_s=self._hold_time_s if up else None,
+                history=self._history,
+            )
+            changed = self._report != before
+        if changed:
+            self._tell(last.reason)
 
-
-def _same(one: SessionReport, other: SessionReport) -> bool:
-    return (one.state, one.reason) == (other.state, other.reason)
+    def _tell(self, reason: str) -> None:
+        report = self.report
+        state = report.state if report else None
+        log.info("session peer=%s state=%s reason=%r", self._peer.peer_address, state, reason)
+        self._on_change()

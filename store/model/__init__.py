@@ -14,12 +14,13 @@ from store.model.endpoint import (
 )
 from store.model.event import Event, Severity
 from store.model.imported import Imported, ImportedPath
-from store.model.node import Alive, Lost, Node, Program, Session, SessionState
+from store.model.node import Alive, Lost, Node, Program
 from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
+from store.model.session import Session, SessionState, Transition
 from store.model.value import IPAddress, IPNetwork, Value
 from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
 
@@ -71,6 +72,7 @@ __all__ = [
     "Severity",
     "Tenant",
     "Token",
+    "Transition",
     "Usage",
     "Value",
     "Verified",

@@ -1,4 +1,4 @@
-"""Nodes, and the state of their programs and BGP sessions."""
+"""Nodes, and the state of their programs."""
 
 from __future__ import annotations
 
@@ -42,38 +42,6 @@ class Node(Value):
         if len({each.version for each in self.next_hops}) < len(self.next_hops):
             raise ValueError("next_hops holds at most one address of each family")
         return self
-
-
-class SessionState(StrEnum):
-    """The states of RFC 4271 §8.2.2."""
-
-    IDLE = "IDLE"
-    CONNECT = "CONNECT"
-    ACTIVE = "ACTIVE"
-    OPENSENT = "OPENSENT"
-    OPENCONFIRM = "OPENCONFIRM"
-    ESTABLISHED = "ESTABLISHED"
-
-
-class Session(Value):
-    """A node's BGP session with a peer, as its speaker last saw it."""
-
-    node: Name
-    peer: Name
-    address: UnicastAddress
-    asn: Asn
-    state: SessionState
-    since: AwareDatetime
-    reason: str = ""
-    """Why it is in this state, in the words of the RFC where there are some."""
-    advertised: int = 0
-    """Prefixes announced and acknowledged."""
-    local_address: UnicastAddress | None = None
-    """The node's end of the session, while it is configured."""
-    guarded: Annotated[int, Field(strict=True, ge=0)] = 0
-    """Prefixes that the outbound guard keeps back."""
-    guarded_why: str = ""
-    """The first of them, and why."""
 
 
 class Program(StrEnum):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from bgp.adj_rib_in import Path
 from bgp.advertisement import Advertisement
 from bgp.fsm import State
+from bgp.history import History, Transition
 from bgp.peer import PeerConfig
 from bgp.speaker import IPNetwork, OnChange, SessionReport
 
@@ -27,11 +29,13 @@ class MemorySpeaker:
         on_change: OnChange,
         presumed: Iterable[IPNetwork],
         taken: Mapping[IPNetwork, Path],
+        history: History,
         journal: list[str],
     ) -> None:
         self.peer = peer
         self.name = directory.name
-        self.state: SessionReport | None = UP
+        self.state: SessionReport | None = None
+        self._history = history
         self.slow = False
         self.taken = taken
         self.leave = threading.Event()
@@ -39,6 +43,8 @@ class MemorySpeaker:
         self._journal = journal
         self._on_change = on_change
         self._held = frozenset(presumed)
+        last = history.last
+        self._hear(UP if last is None else SessionReport(last.state, last.at, last.reason))
 
     def start(self) -> None:
         self._journal.append(f"start {self.name}")
@@ -61,8 +67,12 @@ class MemorySpeaker:
 
     def become(self, report: SessionReport) -> None:
         """The session changes."""
-        self.state = report
+        self._hear(report)
         self._on_change()
+
+    def _hear(self, report: SessionReport) -> None:
+        self._history = self._history.then(Transition(report.since, report.state, report.reason))
+        self.state = replace(report, history=self._history)
 
     def report(self) -> SessionReport | None:
         return self.state
@@ -97,7 +107,8 @@ class Speakers:
         *,
         presumed: Iterable[IPNetwork],
         taken: Mapping[IPNetwork, Path],
+        history: History,
     ) -> MemorySpeaker:
-        made = MemorySpeaker(peer, directory, on_change, presumed, taken, self.journal)
+        made = MemorySpeaker(peer, directory, on_change, presumed, taken, history, self.journal)
         self.of[directory.name] = made
         return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -235,6 +236,37 @@ def test_a_change_of_state_is_reported(program: Running) -> None:
     usual(program)
     program.speaker().become(SessionReport(State.IDLE, SINCE, "why"))
     wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="why".__eq__)
+
+
+def test_the_history_of_a_session_outlives_the_program_and_a_change_of_the_peer(program: Running) -> None:
+    usual(program)
+    program.speaker().become(SessionReport(State.IDLE, SINCE + timedelta(seconds=9), "why"))
+    wait_until(lambda: program.sessions()["tor-a"].flaps, SOON_S, "the flap")
+    program.stop()
+    del program.speakers.of["tor-a"]
+    program.start()
+    again = SessionReport(State.ESTABLISHED, SINCE + timedelta(seconds=20))
+    program.speaker().become(again)
+    wait_until(lambda: program.sessions()["tor-a"].since, SOON_S, "the session", good=again.since.__eq__)
+    program.put(tor().model_copy(update={"hold_time_s": 30}))
+    expected = ["detach tor-a", "start tor-a"]
+    wait_until(lambda: program.speakers.journal[-2:], SOON_S, "the new speaker", good=expected.__eq__)
+    program.speaker().become(SessionReport(State.IDLE, SINCE + timedelta(seconds=30), "why else"))
+    session = wait_until(
+        lambda: program.sessions()["tor-a"], SOON_S, "two flaps", good=lambda now: now.flaps == 2
+    )
+    assert [each.reason for each in session.transitions if each.state == "IDLE"] == ["why", "why else"]
+
+
+def test_a_session_that_cannot_be_configured_is_no_other_one_after_a_restart(program: Running) -> None:
+    program.put(NODE_RECORD, pool(), tor().model_copy(update={"local_address": tor().address}))
+    program.start()
+    before = wait_until(lambda: program.sessions().get("tor-a"), SOON_S, "the report")
+    program.stop()
+    program.start()
+    program.put(tor("tor-b", "10.0.2.0"))
+    wait_until(lambda: "tor-b" in program.sessions(), SOON_S, "a pass behind the restart")
+    assert program.sessions()["tor-a"] == before
 
 
 def test_what_no_pool_has_is_never_announced_and_is_told(program: Running) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 
 from agents.speaker import reports
 from bgp.fsm import State
+from bgp.history import History, Transition
+from bgp.peer import Family
 from bgp.speaker import SessionReport
 from intent.guard import Guarded
 from store import keys
-from store.model import SessionState
+from store.codec import decode, encode
+from store.model import Session, SessionState
 from tests.support.cable import PEER
 from tests.support.cluster import NODE, peer
 from tests.support.speakers import SINCE, UP
@@ -34,6 +38,16 @@ def test_a_session_carries_its_peer_its_reason_and_its_count() -> None:
     assert str(idle.address) == "10.0.2.0"
     assert (up.guarded, up.guarded_why, idle.guarded) == (2, f"{A}: in no pool", 0)
     assert (up.local_address, idle.local_address) == (PEER.local_address, None)
+
+
+def test_what_was_agreed_on_and_the_past_are_told_and_read_back() -> None:
+    past = History((Transition(SINCE, State.IDLE, "why", replaced=True),), flaps=7, restarts=2)
+    report = replace(UP, families=(Family.IPV4_UNICAST,), hold_time_s=30, history=past)
+    made = reports.sessions(NODE, {"tor-a": peer()}, {"tor-a": report}, {}, {}, {})
+    session = made[keys.SESSIONS.key(NODE, "tor-a")]
+    assert (session.families, session.hold_time_s, session.flaps, session.restarts) == (("ipv4",), 30, 7, 2)
+    assert reports.history(decode(Session, encode(session))) == past
+    assert reports.history(None) == History()
 
 
 def test_every_state_of_the_machine_can_be_stored() -> None:

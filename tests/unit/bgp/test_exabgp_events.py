@@ -39,7 +39,10 @@ ROUTE = (
     '{"peer": {"address": "10.9.0.0"}, "route": {"nlri": {"prefix": "10.64.0.0/26", "nexthop": "10.9.0.1", '
     '"family": {"afi": "ipv4", "safi": "unicast"}}, "attributes": %s}}'
 )
-NEIGHBOR = '[{"state": "%s", "duration": 7, "fsm": "%s", "messages": {"sent": {"open": 1, "update": 4}}}]'
+NEIGHBOR = (
+    '[{"state": "%s", "duration": 7, "fsm": "%s", "messages": {"sent": {"open": 1, "update": 4}}, '
+    '"families": ["ipv4 unicast"], "local": {"hold": 90}, "peer": {"hold": 30}}]'
+)
 QUEUE = (
     '{"queue": {"established": true, "waiting": false, "updates_sent": 4, "unacknowledged": 19, '
     '"acknowledged": 700}}'
@@ -87,7 +90,10 @@ PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
             Route(PREFIX, Attributes(HOP, ((64511, 1), (65535, 65281)), 100)),
         ),
         (QUEUE, Queue(established=True, waiting=False, updates_sent=4, unacknowledged=19, acknowledged=700)),
-        (NEIGHBOR % ("up", "ESTABLISHED"), Neighbor(established=True, duration_s=7, updates_sent=4)),
+        (
+            NEIGHBOR % ("up", "ESTABLISHED"),
+            Neighbor(True, 7, 4, agreed=Negotiated(frozenset({Family.IPV4_UNICAST}), 30)),
+        ),
         (NEIGHBOR % ("down", "IDLE"), Neighbor(established=False, duration_s=7, updates_sent=4)),
     ],
 )
