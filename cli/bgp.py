@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli.bgp_check import check
 from cli.completion import names_of
 from cli.example import examples
 from cli.output import Column, Form, field
@@ -19,6 +20,8 @@ from cli.times import lasted
 def command() -> None:
     """The BGP sessions and announced prefixes of all nodes."""
 
+
+command.add_command(check)
 
 of_node = click.option("--node", metavar="NAME", help="Only of this node.", shell_complete=names_of("nodes"))
 

@@ -9,7 +9,6 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 
 from controller import credentials
@@ -18,7 +17,9 @@ from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
 from controller.joining import Issuer
+from controller.listening import is_loopback, where
 from controller.log import start as start_log
+from controller.monitoring import program as bmp
 from controller.serve import ListenError, Server, TlsError, listen
 from controller.services import Services
 from pki.certificate import PkiError
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     credentials.add_argument(made)
     credentials.add_node_etcd(made)
+    bmp.add_arguments(made)
     add_arguments(made)
     return made
 
@@ -86,11 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host, port = where(options.listen)
         _refuse_open_door(host, options)
         doors = _doors(host, options)
+        door = bmp.opened(options)
         store = open_store(options)
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
-            _serve(server, store, doors, credentials.issuer(options, store))
+            _serve(server, store, doors, credentials.issuer(options, store), door)
     except ListenError as fault:
         return _say(fault, 1)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
@@ -99,16 +102,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(server: Server, store: Store, doors: Doors, issuer: Issuer | None) -> None:
+def _serve(
+    server: Server, store: Store, doors: Doors, issuer: Issuer | None, routers: bmp.Door | None
+) -> None:
     parts = Services.build(store, issuer=issuer)
+    monitoring = bmp.Monitoring(store, parts, routers) if routers else None
     duties = Duties(store, parts)
     duties.start()
     parts.pulse.start()
+    if monitoring:
+        monitoring.start()
     # A batch makes many objects that are all in use: to look through them for garbage is a third of its cost.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
     server.run(create_app(store, parts=parts, doors=doors), stopping=parts.hubs.close)
     duties.stop()
+    if monitoring:
+        monitoring.stop()
     parts.close()
     store.close()
 
@@ -118,18 +128,10 @@ def _say(fault: object, status: int) -> int:
     return status
 
 
-def where(listen_on: str) -> tuple[str, int]:
-    """Host and port of --listen. Raises `OptionError`."""
-    host, colon, port = listen_on.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise OptionError(f"--listen: expected HOST:PORT such as 127.0.0.1:8080, not {listen_on!r}")
-    return host.strip("[]") or "0.0.0.0", int(port)
-
-
 def _refuse_open_door(host: str, options: argparse.Namespace) -> None:
     if (options.tls_cert is None) != (options.tls_key is None):
         raise OptionError("--tls-cert and --tls-key go together; give both")
-    if _is_loopback(host) or options.insecure or options.tls_cert:
+    if is_loopback(host) or options.insecure or options.tls_cert:
         return
     raise OptionError(
         f"--listen: {host} can be reached from other hosts; give --tls-cert and --tls-key (a token is then "
@@ -148,12 +150,12 @@ def _doors(host: str, options: argparse.Namespace) -> Doors:
         log.warning("event=insecure file=%s everybody on this host can read the tokens", options.token_file)
     doors = Doors(
         token_lines=lines,
-        token_demanded=options.require_token or not (_is_loopback(host) or options.insecure),
+        token_demanded=options.require_token or not (is_loopback(host) or options.insecure),
         any_host=options.insecure,
         writes_per_s=options.rate_limit,
         audit_file=AuditFile(options.audit_file) if options.audit_file else None,
     )
-    if not _is_loopback(host):
+    if not is_loopback(host):
         _warn_of_open_door(host, options.tls_cert is not None, doors.closed)
     return doors
 
@@ -168,13 +170,6 @@ def _warn_of_open_door(host: str, tls: bool, closed: bool) -> None:
         log.warning(
             "event=insecure address=%s tokens and answers can be read and changed on the way: no TLS", host
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def run() -> None:

@@ -35,6 +35,7 @@ from controller.api.services import services as services_
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
 from controller.api.usage import pool_usage
+from controller.api.verification import verification
 from controller.audit import AuditFile, Auditor
 from controller.auth import Gate
 from controller.exchange import Exchange, begin
@@ -62,6 +63,7 @@ NOUNS = (
     checks,
     bgp,
     routers,
+    verification,
     events,
     tokens,
     restore,

@@ -60,6 +60,18 @@ class Metrics:
             ("duty",),
             registry=self._registry,
         )
+        self._differences = Gauge(
+            "polder_bgp_differences",
+            "Prefixes of which the router and the node differ for longer than a moment, by session and kind.",
+            ("peer", "node", "kind"),
+            registry=self._registry,
+        )
+        self._routers = Gauge(
+            "polder_bmp_routers", "Routers that are connected by BMP.", registry=self._registry
+        )
+        self._refused = Counter(
+            "polder_bmp_refused_total", "BMP connections that were closed at once.", registry=self._registry
+        )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -86,6 +98,21 @@ class Metrics:
     def leads(self, duty: str, leading: bool) -> None:
         """This controller took a duty up, or lost it."""
         self._leads.labels(duty).set(1 if leading else 0)
+
+    def bgp_differences(self, node: str, peer: str, kind: str, count: int | None) -> None:
+        """So many prefixes of a session differ; None when that is not known any more."""
+        if count is None:
+            self._differences.remove(peer, node, kind)
+        else:
+            self._differences.labels(peer, node, kind).set(count)
+
+    def bmp_routers(self, count: int) -> None:
+        """So many routers are connected by BMP."""
+        self._routers.set(count)
+
+    def bmp_refused(self) -> None:
+        """A connection of BMP was closed at once."""
+        self._refused.inc()
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""

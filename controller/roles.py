@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/bgp/routes": {"GET": READERS},
     "/v1/bgp/router-config": {"GET": READERS},
     "/v1/bgp/router-check": {"GET": READERS},
+    "/v1/bgp/differences": {"GET": READERS},
     "/v1/blocks": {"GET": READERS},
     "/v1/nodes": {"GET": NODE_READERS, "POST": PLATFORM},
     "/v1/nodes/{name}": {

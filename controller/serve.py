@@ -43,7 +43,7 @@ class TlsError(Exception):
     """Certificate or key cannot be used. One line for people."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, option: str = "--listen") -> socket.socket:
     """A listening socket. Port 0 is any free one. Raises `ListenError`."""
     where = f"{host}:{port}"
     try:
@@ -62,7 +62,7 @@ def listen(host: str, port: int) -> socket.socket:
         bound.close()
         if fault.errno == errno.EADDRINUSE:
             raise ListenError(
-                f"{where} is in use by another program; stop it or choose another --listen"
+                f"{where} is in use by another program; stop it or choose another {option}"
             ) from fault
         cure = "; run as root, or choose a port from 1024 on" if fault.errno == errno.EACCES else ""
         raise ListenError(f"cannot listen on {where}: {os.strerror(fault.errno or 0)}{cure}") from fault

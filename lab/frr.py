@@ -25,6 +25,9 @@ from lab.topology import HostSpec, Neighbour
 
 FRR_USER = "frr"
 FAMILIES = (4, 6)
+MODULES = {"bgpd": ("-M", "bmp")}
+"""Of a daemon: it has no BMP without, and cannot be given it while it runs."""
+
 WELL_KNOWN = {
     "noExport": "65535:65281",
     "noAdvertise": "65535:65282",
@@ -116,6 +119,7 @@ class Frr(Router):
             tools.find(name),
             *("-f", str(self.vty / f"{name}.conf"), "--vty_socket", str(self.vty)),
             *("-i", str(self.vty / f"{name}.pid"), "-z", str(self.vty / "zserv.api")),
+            *MODULES.get(name, ()),
         ]
         return Program(self.host, name, argv, ready=lambda: self._answers(name))
 

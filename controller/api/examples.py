@@ -119,6 +119,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/v1/bgp/routes"): Example(query={"node": "node-1"}),
     ("GET", "/v1/bgp/router-config"): Example(query={"vendor": "frr", "peer": "tor-a"}),
     ("GET", "/v1/bgp/router-check"): Example(query={"peer": "tor-a"}),
+    ("GET", "/v1/bgp/differences"): Example(query={"node": "node-1"}),
     ("GET", "/v1/events"): Example(query={"severity": "warning", "max_age_s": "3600"}),
     ("POST", "/v1/tokens"): Example(201, body={"name": "ci", "role": "platform", "ttl_s": 2592000}),
     ("GET", "/v1/tokens"): Example(),

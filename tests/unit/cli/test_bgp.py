@@ -9,7 +9,7 @@ import pytest
 
 from cli.times import lasted
 from tests.unit.cli.canned import Reply, serving
-from tests.unit.cli.conftest import Polder
+from tests.unit.cli.conftest import Polder, Ran
 
 UP = {
     "node": "node-1",
@@ -102,3 +102,63 @@ def test_summary_as_json(polder: Polder) -> None:
 )
 def test_how_long(since: str | None, text: str) -> None:
     assert lasted(since, NOW) == text
+
+
+VERIFIED = {
+    "node": "node-1",
+    "peer": "tor-a",
+    "router": "192.0.2.1",
+    "controller": "c:1",
+    "since": "2024-01-01T00:00:00Z",
+    "accepted": 1,
+    "missing": 0,
+    "unexpected": 0,
+    "differences": [],
+    "unreadable": "",
+}
+MISSING = {
+    "kind": "missing",
+    "prefix": "10.64.0.64/26",
+    "cause": "its inbound policy",
+    "since": "2024-01-01T00:00:00Z",
+}
+
+
+def checked(polder: Polder, *items: object) -> Ran:
+    with serving(Reply(200, {"items": list(items), "revision": 9})) as canned:
+        return polder("bgp", "check", "--server", canned.url)
+
+
+def test_check_shows_each_difference_and_fails(polder: Polder) -> None:
+    ran = checked(polder, VERIFIED | {"missing": 3, "differences": [MISSING]}, VERIFIED | {"peer": "tor-b"})
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["NODE", "PEER", "PREFIX", "KIND", "FOR", "CAUSE"]
+    assert lines[1].split()[:4] == ["node-1", "tor-a", "10.64.0.64/26", "missing"]
+    assert lines[1].endswith("its inbound policy")
+    assert lines[-1] == "3 differences in 2 sessions, 1 of them shown"
+    assert ran.code == 1
+
+
+def test_check_finds_nothing(polder: Polder) -> None:
+    ran = checked(polder, VERIFIED, VERIFIED | {"peer": "tor-b", "unreadable": "more than is compared"})
+    assert ran.out.splitlines() == [
+        "tor-b of node-1 is not compared: more than is compared",
+        "0 differences in 2 sessions",
+    ]
+    assert ran.code == 0
+
+
+def test_check_says_where_nobody_tells(polder: Polder) -> None:
+    ran = checked(polder)
+    assert ran.out.splitlines() == ["no router tells what it holds: see BMP in docs/routers.md"]
+    assert ran.code == 0
+
+
+def test_check_as_json_is_what_the_api_says(polder: Polder) -> None:
+    listed = VERIFIED | {"unexpected": 1, "differences": [MISSING | {"kind": "unexpected"}]}
+    with serving(Reply(200, {"items": [listed], "revision": 9})) as canned:
+        asked = ("--node", "node-1", "--peer", "tor-a", "-o", "json")
+        ran = polder("bgp", "check", *asked, "--server", canned.url)
+    assert canned.asked[0].target == "/v1/bgp/differences?limit=500&node=node-1&peer=tor-a"
+    assert json.loads(ran.out)["items"] == [listed]
+    assert ran.code == 1

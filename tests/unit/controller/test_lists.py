@@ -11,7 +11,7 @@ from controller.api.cursor import Cursor, parse
 from controller.problem import Problem
 from controller.reading import put
 from store import keys
-from store.model import Address, AddressState, Advertised, Endpoint, EndpointState, Peer, Pool
+from store.model import Address, AddressState, Advertised, Endpoint, EndpointState, Peer, Pool, Verified
 from tests.unit.controller.conftest import NOW, Api
 
 
@@ -224,3 +224,17 @@ def test_pools_peers_blocks_and_addresses_are_filtered_too(api: Api) -> None:
     assert names(api, "/v1/addresses?state=cooldown") == ["10.67.0.1"]
     assert names(api, "/v1/addresses?tenant=shop&pool=b&node=b") == ["10.66.0.1"]
     assert names(api, "/v1/addresses?tenant=shop&pool=a") == []
+
+
+def test_what_routers_hold_is_listed_by_node_and_peer(api: Api) -> None:
+    for node, peer in (("a", "tor-a"), ("a", "tor-b"), ("b", "tor-a")):
+        made = Verified(node=node, peer=peer, router="10.9.0.0", controller="c", since=NOW, accepted=2)
+        api.store.txn([], [put(keys.VERIFIED, made, node, peer)])
+
+    def listed(query: str) -> list[tuple[str, str]]:
+        return [(each["node"], each["peer"]) for each in api.get(f"/v1/bgp/differences{query}")["items"]]
+
+    assert listed("") == [("a", "tor-a"), ("a", "tor-b"), ("b", "tor-a")]
+    assert listed("?node=a") == [("a", "tor-a"), ("a", "tor-b")]
+    assert listed("?peer=tor-a") == [("a", "tor-a"), ("b", "tor-a")]
+    assert listed("?node=b&peer=tor-b") == []

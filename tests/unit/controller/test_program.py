@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.__main__ import main, where
+from controller.__main__ import main
+from controller.listening import where
 from controller.serve import ListenError, listen
 from store.options import OptionError
 
@@ -57,6 +58,10 @@ def test_an_open_door_is_refused(
         (["--tls-cert", "cert.pem"], "give both"),
         (["--token-file", "/nonexistent/tokens"], "there is no /nonexistent/tokens; make it"),
         (["--etcd", "ftp://x"], "--etcd"),
+        (["--bmp-from", "10.0.0.0/8"], "give --bmp-listen too"),
+        (["--bmp-listen", "5000"], "--bmp-listen: expected HOST:PORT"),
+        (["--bmp-listen", "127.0.0.1:0", "--bmp-from", "10.0.0.1/8"], "--bmp-from: expected CIDRs"),
+        (["--bmp-listen", "127.0.0.1:0", "--bmp-grace-s", "0"], "--bmp-grace-s: expected more than 0"),
         (["--rate-limit", "-1"], "--rate-limit"),
         (["--audit-file", "/nonexistent/audit"], "cannot append to /nonexistent/audit"),
         (
