@@ -20,15 +20,16 @@ SAID = "Graceful restart configuration changed, reset this peer to take effect"
 """By FRR of a neighbour that is not up yet."""
 
 
-def configuration() -> str:
-    (found,) = re.findall(r"```frr\n(.*?)```", PAGE.read_text(), re.DOTALL)
+def configuration(fence: str = "frr") -> str:
+    (found,) = re.findall(rf"```{fence}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return str(found)
 
 
-def check(path: Path, text: str) -> list[str]:
+def check(path: Path, text: str, *options: str) -> list[str]:
     """What bgpd says of a configuration; nothing when it takes it all. Its status is 0 either way."""
     path.write_text(text)
     argv = [tools.find("bgpd"), "--dryrun", "-f", str(path), "-S", "--vty_socket", str(path.parent)]
+    argv += options
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as bgpd:
         said, _ = bgpd.communicate(timeout=20)
     # A dry run leaves the directory that is meant for its crash logs.
@@ -60,3 +61,10 @@ def test_frr_takes_it(tmp_path: Path) -> None:
     assert check(tmp_path / "bgpd.conf", configuration()) == []
     other = configuration().replace("maximum-prefix 12500", "maximum-prefix many")
     assert any("No such command" in line for line in check(tmp_path / "bgpd.conf", other))
+
+
+@pytest.mark.needs("root", "bgpd")
+def test_frr_takes_what_makes_it_tell_by_bmp(tmp_path: Path) -> None:
+    text = configuration("frr-bmp")
+    assert check(tmp_path / "bgpd.conf", text, "-M", "bmp") == []
+    assert any("No such command" in line for line in check(tmp_path / "bgpd.conf", text))
