@@ -20,6 +20,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from bgp.advertisement import Advertisement
+from bgp.fingerprint import fingerprint, nlri
 from bgp.peer import Family
 
 IPNetwork = IPv4Network | IPv6Network
@@ -148,6 +149,22 @@ class AdjRibOut:
         self._hold(told)
         self._refused.clear()
         self._open = {*self._wanted, *self._told}
+
+    def confirmed(self) -> None:
+        """The speaker process has what it was told; what it refused may be tried again."""
+        self._open.update(self._refused)
+        self._refused.clear()
+
+    def fingerprints(self) -> dict[Attributes, str]:
+        """What was told, in short: to be compared with what the speaker process says of itself."""
+        by_identity: dict[int, list[bytes]] = {}
+        shared: dict[Attributes, list[bytes]] = {}
+        for prefix, attributes in self._told.items():
+            found = by_identity.get(id(attributes))
+            if found is None:  # to look for an equal one costs more
+                found = by_identity[id(attributes)] = shared.setdefault(attributes, [])
+            found.append(nlri(prefix))
+        return {attributes: fingerprint(nlris) for attributes, nlris in shared.items()}
 
     def changes(self) -> Iterator[Change]:
         """The commands that are missing: announcements, then withdrawals. Empty while nothing is known.

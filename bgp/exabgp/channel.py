@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bgp.exabgp.events import Answer, Event, Neighbor, Route, Said, SessionEvent, parse
-from bgp.exabgp.watchdog import Patience, Queue
+from bgp.exabgp.events import Answer, Event, Said, SessionEvent, Shown, parse
+from bgp.exabgp.watchdog import Patience
 
 READ_BYTES = 65536
 WINDOW = 8
@@ -39,7 +39,7 @@ class Reply:
     """The answer to one command, and what was shown before it."""
 
     ok: bool
-    shown: tuple[Route | Neighbor | Queue, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
 
 class Channel:
@@ -95,21 +95,19 @@ class Channel:
         """
         replies: list[Reply] = []
         sent = 0
-        shown: list[Route | Neighbor | Queue] = []
+        shown: list[Shown] = []
         while len(replies) < len(commands):
             while sent < len(commands) and sent - len(replies) < WINDOW:
                 self._send(commands[sent])
                 sent += 1
-            match self._next():
-                case Answer(ok):
-                    replies.append(Reply(ok, tuple(shown)))
-                    shown = []
-                case Route() | Neighbor() | Queue() as said:
-                    shown.append(said)
-                case None:
-                    pass
-                case event:
-                    self._events.append(event)
+            said = self._next()
+            if isinstance(said, Answer):
+                replies.append(Reply(said.ok, tuple(shown)))
+                shown = []
+            elif isinstance(said, Shown):
+                shown.append(said)
+            elif said is not None:
+                self._events.append(said)
         return replies
 
     def events(self) -> list[Event]:

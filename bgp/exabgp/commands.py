@@ -12,7 +12,10 @@ from bgp.adj_rib_out import Announce, Attributes, Change, IPAddress
 from bgp.peer import Family
 
 SHOW_ADJ_RIB_IN = "show adj-rib in json"
-SHOW_ADJ_RIB_OUT = "show adj-rib out json"
+SHOW_ROUTES = "polder routes"
+"""The Adj-RIB-Out; the launcher teaches ExaBGP this command and the next."""
+SHOW_FINGERPRINTS = "polder fingerprints"
+"""The Adj-RIB-Out in short."""
 SHOW_NEIGHBOR = "show neighbor json"
 SHOW_QUEUE = "show queue"
 """Answered at once, whatever else is under way; the launcher teaches ExaBGP to."""

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from bgp.adj_rib_out import Attributes, IPNetwork
@@ -60,10 +60,26 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of the Adj-RIB-Out or the Adj-RIB-In, as asked for."""
+    """One route of the Adj-RIB-In, as asked for."""
 
     prefix: IPNetwork
     attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Routes of the Adj-RIB-Out that share their attributes, as asked for."""
+
+    attributes: Attributes
+    prefixes: tuple[IPNetwork, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """All routes of the Adj-RIB-Out that share their attributes, in short: see `bgp.fingerprint`."""
+
+    attributes: Attributes
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,8 @@ class EndOfRib:
 
 
 Event = SessionEvent | Opened | Negotiated | Marked | Received | EndOfRib
-Said = Event | Answer | Route | Neighbor | Queue
+Shown = Route | Routes | Fingerprint | Neighbor | Queue
+Said = Event | Answer | Shown
 
 GRACEFUL_RESTART = "64"
 """The capability's code (RFC 4724 §3)."""
@@ -142,7 +159,13 @@ def reason(text: str) -> str:
 
 def _object(said: dict[str, Any]) -> Said | None:
     if "route" in said:
-        return _route(said["route"])
+        nlri = said["route"]["nlri"]
+        return Route(ip_network(nlri["prefix"]), _attributes(nlri["nexthop"], said["route"]["attributes"]))
+    if "routes" in said:
+        shared = _attributes(said["nexthop"], said["attributes"])
+        return Routes(shared, tuple(map(_network(shared), said["routes"])))
+    if "fingerprint" in said:
+        return Fingerprint(_attributes(said["nexthop"], said["attributes"]), said["fingerprint"])
     if "queue" in said:
         return Queue(**said["queue"])
     neighbor = said.get("neighbor", {})
@@ -183,18 +206,19 @@ def _time(said: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(said["time"], UTC)
 
 
-def _route(route: dict[str, Any]) -> Route:
-    nlri, attributes = route["nlri"], route["attributes"]
-    return Route(
-        ip_network(nlri["prefix"]),
-        Attributes(
-            next_hop=ip_address(nlri["nexthop"]),
-            communities=tuple(sorted(_community(text) for text in attributes.get("community", ()))),
-            med=attributes.get("med"),
-            large_communities=tuple(sorted(_parts(text) for text in attributes.get("large-community", ()))),
-            local_pref=attributes.get("local-preference"),
-            as_path=_as_path(attributes.get("as-path", {})),
-        ),
+def _network(shared: Attributes) -> type[IPv4Network] | type[IPv6Network]:
+    """The kind of prefix that goes with the next hop: thousands are not to be guessed one by one."""
+    return IPv4Network if shared.next_hop.version == 4 else IPv6Network
+
+
+def _attributes(next_hop: str, attributes: dict[str, Any]) -> Attributes:
+    return Attributes(
+        next_hop=ip_address(next_hop),
+        communities=tuple(sorted(_community(text) for text in attributes.get("community", ()))),
+        med=attributes.get("med"),
+        large_communities=tuple(sorted(_parts(text) for text in attributes.get("large-community", ()))),
+        local_pref=attributes.get("local-preference"),
+        as_path=_as_path(attributes.get("as-path", {})),
     )
 
 

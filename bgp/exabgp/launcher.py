@@ -90,6 +90,7 @@ def run(config: Path) -> int:
     teach_show_queue()
     bound_unacknowledged()
     inside.share_attributes()
+    inside.teach_show_routes()
     sys.argv = ["exabgp", "server", str(config)]
     return int(exabgp() or 0)
 

@@ -19,7 +19,7 @@ from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
 from bgp.exabgp.channel import Channel, Hung
-from bgp.exabgp.events import TCP_LOST, Event, Marked, Negotiated, Neighbor, Route, SessionEvent
+from bgp.exabgp.events import TCP_LOST, Event, Fingerprint, Marked, Negotiated, Neighbor, Routes, SessionEvent
 from bgp.exabgp.intake import Intake
 from bgp.exabgp.watchdog import Drain, Queue, Verdict
 from bgp.fsm import Heard, State, follow
@@ -215,8 +215,17 @@ class Session:
         return f"{', '.join(missing)} not negotiated" if missing else ""
 
     def _read_back(self, channel: Channel) -> None:
-        [reply] = channel.ask([commands.SHOW_ADJ_RIB_OUT])
-        self._rib.found({route.prefix: route.attributes for route in reply.shown if isinstance(route, Route)})
+        """See whether ExaBGP has what it was told, in short; take what it has where that differs."""
+        [reply] = channel.ask([commands.SHOW_FINGERPRINTS])
+        if not reply.ok:
+            raise Hung("it runs as an earlier version of Polder started it")
+        shown = {each.attributes: each.fingerprint for each in reply.shown if isinstance(each, Fingerprint)}
+        if shown == self._rib.fingerprints():
+            self._rib.confirmed()
+            return
+        [reply] = channel.ask([commands.SHOW_ROUTES])
+        groups = [each for each in reply.shown if isinstance(each, Routes)]
+        self._rib.found({prefix: group.attributes for group in groups for prefix in group.prefixes})
 
     def _ask(self, channel: Channel) -> list[Event]:
         """The state of the session from ExaBGP itself: a bridge that has been restarted knows none."""

@@ -17,10 +17,11 @@ from bgp.adj_rib_out import Attributes
 from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel
-from bgp.exabgp.commands import SHOW_ADJ_RIB_OUT
+from bgp.exabgp.commands import SHOW_FINGERPRINTS, SHOW_ROUTES
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
-from bgp.exabgp.events import Route
+from bgp.exabgp.events import Fingerprint, Routes
 from bgp.exabgp.watchdog import Patience
+from bgp.fingerprint import fingerprint, nlri
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.recording import Recording
@@ -296,13 +297,14 @@ def test_what_exabgp_answers_and_what_it_does_not_say(cable: Cable) -> None:
             "announce attributes next-hop nonsense nlri 10.1.1.1/32",
             f"withdraw attributes next-hop {NODE_ADDRESS} nlri 10.2.2.2/32",
             "announce attributes next-hop fd09::1 nlri fd64::/64",
-            SHOW_ADJ_RIB_OUT,
+            SHOW_ROUTES,
             "announce eor ipv4 unicast",
         ]
         replies = channel.ask(lines)
     assert [reply.ok for reply in replies] == [True, False, True, True, True, True]
-    shown = {str(route.prefix) for route in replies[4].shown if isinstance(route, Route)}
-    assert shown == {A, B}
+    [shown] = replies[4].shown
+    assert isinstance(shown, Routes)
+    assert set(map(str, shown.prefixes)) == {A, B}
     cable.routes_are(A, B)
 
 
@@ -353,6 +355,9 @@ def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -
     assert [segment["list"] for segment in shown["aspath"]["segments"]] == [[64511, 64511, 64511]]
     speaker.detach()
     with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
-        [reply] = channel.ask([SHOW_ADJ_RIB_OUT])
+        routes, in_short = channel.ask([SHOW_ROUTES, SHOW_FINGERPRINTS])
     # Were it read back as another, it would be sent again at each look.
-    assert reply.shown == (Route(ip_network(B), Attributes.of(sent, NODE_ADDRESS)),)
+    attributes = Attributes.of(sent, NODE_ADDRESS)
+    assert routes.shown == (Routes(attributes, (ip_network(B),)),)
+    # Were it another in short, all would be read back at each look.
+    assert in_short.shown == (Fingerprint(attributes, fingerprint([nlri(ip_network(B))])),)

@@ -11,11 +11,13 @@ from bgp.adj_rib_out import Attributes
 from bgp.exabgp.events import (
     Answer,
     EndOfRib,
+    Fingerprint,
     Negotiated,
     Neighbor,
     Opened,
     Received,
     Route,
+    Routes,
     Said,
     SessionEvent,
     parse,
@@ -39,6 +41,7 @@ ROUTE = (
     '{"peer": {"address": "10.9.0.0"}, "route": {"nlri": {"prefix": "10.64.0.0/26", "nexthop": "10.9.0.1", '
     '"family": {"afi": "ipv4", "safi": "unicast"}}, "attributes": %s}}'
 )
+GROUP = '{%s, "nexthop": "10.9.0.1", "attributes": {"origin": "igp", "med": 7}}'
 NEIGHBOR = (
     '[{"state": "%s", "duration": 7, "fsm": "%s", "messages": {"sent": {"open": 1, "update": 4}}, '
     '"families": ["ipv4 unicast"], "local": {"hold": 90}, "peer": {"hold": 30}}]'
@@ -90,6 +93,15 @@ PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
             Route(PREFIX, Attributes(HOP, ((64511, 1), (65535, 65281)), 100)),
         ),
         (QUEUE, Queue(established=True, waiting=False, updates_sent=4, unacknowledged=19, acknowledged=700)),
+        (
+            GROUP % '"routes": ["10.64.0.0/26", "10.64.1.7/32"]',
+            Routes(Attributes(HOP, med=7), (PREFIX, ip_network("10.64.1.7/32"))),
+        ),
+        (GROUP % '"fingerprint": "1f"', Fingerprint(Attributes(HOP, med=7), "1f")),
+        (
+            '{"routes": ["fd64::/64"], "nexthop": "fd09::1", "attributes": {}}',
+            Routes(Attributes(ip_address("fd09::1")), (ip_network("fd64::/64"),)),
+        ),
         (
             NEIGHBOR % ("up", "ESTABLISHED"),
             Neighbor(True, 7, 4, agreed=Negotiated(frozenset({Family.IPV4_UNICAST}), 30)),
