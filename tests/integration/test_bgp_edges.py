@@ -115,7 +115,9 @@ def test_two_edges_announce_for_a_node_and_either_may_die(segment: Segment) -> N
     for speaker in segment.speakers.values():
         speaker.start()
     segment.heard_from(*EDGES, cidr=BLOCK)
-    assert tor.kernel_routes()[BLOCK].gateways == {NEXT_HOP}
+    route = wait_until(lambda: tor.kernel_routes().get(BLOCK), UP_S, "the route in the ToR's kernel")
+    assert route is not None
+    assert route.gateways == {NEXT_HOP}
 
     # The one goes without a word; the other had announced the same, so nothing changes for packets.
     monitor = tor.host.monitor_routes()
