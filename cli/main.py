@@ -28,6 +28,7 @@ COMMANDS = {
     "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),
     "detach": ("cli.attachment:detach", "Take an endpoint out of its namespace."),
     "bgp": ("cli.bgp:command", "The BGP sessions and announced prefixes of all nodes."),
+    "drain": ("cli.drain:command", "Nodes and peers that traffic is led away from."),
     "tor": ("cli.tor:command", "What routers need to peer with nodes, and whether they have it."),
     "event": ("cli.event:command", "What happened in the last hours."),
     "tenant": ("cli.tenant:command", "Whose endpoints are counted, with quotas."),

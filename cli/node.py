@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.drain import add_drain
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
@@ -110,6 +111,7 @@ add_set(
 add_get(command, NODE)
 add_list(command, NODE)
 add_delete(command, NODE)
+add_drain(command, NODE)
 
 
 @command.command(

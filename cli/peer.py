@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.drain import add_drain
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.selection import OF_NODE
@@ -127,3 +128,4 @@ add_set(
 add_get(command, PEER)
 add_list(command, PEER, OF_NODE)
 add_delete(command, PEER)
+add_drain(command, PEER)

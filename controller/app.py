@@ -20,6 +20,7 @@ from controller.api.addresses import addresses
 from controller.api.batch import batches
 from controller.api.bgp import bgp
 from controller.api.check import checks
+from controller.api.drains import drains
 from controller.api.endpoints import endpoints
 from controller.api.events import events
 from controller.api.health import health
@@ -55,6 +56,7 @@ NOUNS = (
     joins,
     peers,
     services_,
+    drains,
     tenants,
     endpoints,
     batches,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from controller.draining import Draining
 from controller.election import Duty, Election
 from controller.ipam.committer import Committer
 from controller.ipam.giveback import EmptyBlocks
@@ -39,6 +40,7 @@ RELEASE = "release"
 RECLAIM = "reclaim"
 TIDY = "tidy"
 RESTORE = "restore"
+DRAIN = "drain"
 RELIST_S = 60.0
 RETRY_S = 0.5
 AT_ONCE = 16
@@ -56,6 +58,7 @@ class Duties:
             TIDY: lambda: Tidying(
                 Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer)
             ),
+            DRAIN: lambda: Draining(store, parts.clock, parts.events),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
         self._elections = [

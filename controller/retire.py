@@ -17,7 +17,7 @@ from controller.problem import Problem
 from controller.reading import Found, find, read, scan
 from store import keys
 from store.client import Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
-from store.model import AddressState, Block, Endpoint, Node, Pool, Usage
+from store.model import AddressState, Block, Drained, Endpoint, Node, Pool, Usage
 
 ATTEMPTS = 16
 CHUNK = 40
@@ -73,7 +73,8 @@ class Retirer:
         for _ in range(ATTEMPTS):
             peer = find(self._store, keys.PEERS, name)
             match.demand(f"peer {name}", peer.mod_revision)
-            if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key),))):
+            drain = Delete(keys.DRAINS.key(Drained.PEER.value, name))
+            if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key), drain))):
                 return
         raise _busy(name)
 
@@ -166,6 +167,7 @@ def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> U
     )
     leavings = (
         Delete(keys.JOINS.key(name)),
+        Delete(keys.DRAINS.key(Drained.NODE.value, name)),
         DeletePrefix(keys.node_prefix(name)),
         DeletePrefix(keys.SESSIONS.prefix(name)),
     )

@@ -5,7 +5,8 @@ says `host`, and for one held outside its block's node, once it has route and fl
 endpoint that is being released, for what was ready before the machine last booted, or of a pool that is
 not known: what the pool says decides. The node delivers all of these nevertheless.
 
-Each carries the communities of its pool and of the peer. A prefix that is not of the session's own family
+Each carries the communities of its pool and of the peer, and GRACEFUL_SHUTDOWN while node or peer are being
+drained; once they are nothing is announced. A prefix that is not of the session's own family
 has the node's own next hop of that family, and is absent when the node has none.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 
 from bgp.advertisement import Advertisement
 from intent.attributes import Attributes, attributes
+from intent.drains import GRACEFUL_SHUTDOWN, stage
 from intent.snapshot import Snapshot
 from store.model import (
     Advertise,
@@ -41,6 +43,11 @@ def advertisements(
             what was reported last counts.
         speaker: the node that speaks, when it announces for this one.
     """
+    nodes = frozenset({snapshot.name, speaker.name if speaker is not None else snapshot.name})
+    drained = stage(snapshot.drains, peer=peer.name, nodes=nodes)
+    if drained is not None and drained.withdraws:
+        return {}
+    extra = (GRACEFUL_SHUTDOWN,) if drained is not None else ()
     made: dict[IPNetwork, Advertisement] = {}
     shared: dict[tuple[str, int], Attributes | None] = {}
     for prefix, pool, reason in (*_blocks(snapshot), *_hosts(snapshot)):
@@ -48,7 +55,7 @@ def advertisements(
             continue
         of = pool.name, prefix.version
         if of not in shared:
-            shared[of] = attributes(snapshot.node, peer, pool, prefix.version, speaker=speaker)
+            shared[of] = attributes(snapshot.node, peer, pool, prefix.version, extra, speaker)
         if (common := shared[of]) is not None:
             made[prefix] = common.advertisement(prefix, reason)
     return made

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from intent.snapshot import Snapshot, View
 from store import keys
-from store.model import Alive, Lost, Node, Peer, Pool, Program, Service, Value
+from store.model import Alive, Drain, Lost, Node, Peer, Pool, Program, Service, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ def watched() -> tuple[str, ...]:
         keys.POOLS.prefix(),
         keys.PEERS.prefix(),
         keys.SERVICES.prefix(),
+        keys.DRAINS.prefix(),
         keys.NODES.prefix(),
         keys.ALIVE.prefix(),
         keys.LOST.prefix(),
@@ -62,7 +63,7 @@ class ClusterView:
                 self._view(value.name).put(key, value)
             case Peer() if value.node is not None:
                 self._view(value.node).put(key, value)
-            case Peer() | Pool() | Service():
+            case Peer() | Pool() | Service() | Drain():
                 self._shared[key] = value
                 for view in self._views.values():
                     view.put(key, value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from intent.drains import Drains
 from intent.peers import peers_of
 from store import keys
 from store.model import (
@@ -20,6 +21,7 @@ from store.model import (
     Block,
     Cluster,
     Displaced,
+    Drain,
     Endpoint,
     Health,
     Holding,
@@ -50,6 +52,8 @@ class Snapshot:
     edged: bool = False
     """Whether some node announces for all others, so that `advertised` does not tell all."""
     services: Mapping[str, Service] = field(default_factory=dict)
+    drains: Drains = field(default_factory=dict)
+    """Of all nodes and peers."""
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     blocks: Mapping[IPNetwork, Block] = field(default_factory=dict)
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
@@ -78,6 +82,7 @@ def watched(node: str) -> tuple[str, ...]:
         keys.POOLS.prefix(),
         keys.PEERS.prefix(),
         keys.SERVICES.prefix(),
+        keys.DRAINS.prefix(),
         keys.NODES.key(node),
         keys.SESSIONS.prefix(node),
         keys.CLUSTER.key(),
@@ -137,6 +142,7 @@ class View:
         takes: dict[str, Callable[[], Iterable[tuple[object, Value]]]] = {
             "pools": lambda: ((pool.name, pool) for pool in self._of(Pool)),
             "peers": lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
+            "drains": lambda: (((d.noun, d.name), d) for d in self._of(Drain)),
             "endpoints": lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
             "blocks": lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             "displaced": lambda: ((d.address, d) for d in self._of(Displaced)),
@@ -162,6 +168,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "pools": (Pool,),
     "peers": (Peer, Node),  # a node's labels choose among the peers
     "edged": (Peer,),
+    "drains": (Drain,),
     "endpoints": (Endpoint,),
     "blocks": (Block,),
     "displaced": (Displaced,),

@@ -9,6 +9,7 @@
     nodes/<name>                        Node
     peers/<name>                        Peer
     services/<name>                     Service
+    drains/<noun>/<name>                Drain, while a node or a peer is drained
     endpoints/<id>                      Endpoint, the record
     pending/<id>                        Pending, while many endpoints are made together or not at all
     blocks/<pool>/<cidr>                Block, the claim
@@ -51,6 +52,7 @@ from store.model import (
     Block,
     Cluster,
     Displaced,
+    Drain,
     Endpoint,
     Event,
     Health,
@@ -135,6 +137,7 @@ EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
 SERVICES = Kind(Service, "services/{}")
+DRAINS = Kind(Drain, "drains/{}/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
 PENDING = Kind(Pending, "pending/{}")
 BLOCKS = Kind(Block, "blocks/{}/{}")
@@ -165,6 +168,7 @@ KINDS: Sequence[Kind[Value]] = (
     NODES,
     PEERS,
     SERVICES,
+    DRAINS,
     ENDPOINTS,
     PENDING,
     BLOCKS,

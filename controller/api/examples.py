@@ -62,6 +62,8 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ),
     ("PATCH", "/v1/nodes/{name}"): Example(path=NODE, body={"labels": {"rack": "b"}}),
     ("POST", "/v1/nodes/{name}:join-token"): Example(409, NODE, body={"ttl_s": 3600}),
+    ("POST", "/v1/nodes/{name}:drain"): Example(201, NODE, body={"wait_s": 60, "for_s": 1800}),
+    ("POST", "/v1/nodes/{name}:undrain"): Example(204, NODE),
     ("GET", "/v1/join"): Example(409),
     ("POST", "/v1/join"): Example(409, body={"node": "node-1", "secret": "given-once", "request": PEM}),
     ("POST", "/v1/join:renew"): Example(409, body={"certificate": PEM, "request": PEM}),
@@ -73,6 +75,9 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
         201, SPARE_PEER, headers=CREATE, body={**SPARE_PEER, "address": "192.0.2.2", "asn": 64502}
     ),
     ("PATCH", "/v1/peers/{name}"): Example(path=PEER, body={"hold_time_s": 30}),
+    ("POST", "/v1/peers/{name}:drain"): Example(201, PEER, body={}),
+    ("GET", "/v1/drains"): Example(),
+    ("POST", "/v1/peers/{name}:undrain"): Example(204, PEER),
     ("DELETE", "/v1/peers/{name}"): Example(204, SPARE_PEER),
     ("POST", "/v1/endpoints"): Example(
         201, body={**ENDPOINT, "node": "node-1", "tenant": "shop", "labels": {"app": "web"}}

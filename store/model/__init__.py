@@ -1,6 +1,7 @@
 """The values that Polder stores: frozen, validated when made, compared by value."""
 
 from store.model.access import Join, Role, Secret, Tenant, Token, Usage
+from store.model.drain import Drain, Drained, DrainStage
 from store.model.endpoint import (
     Address,
     AddressState,
@@ -43,6 +44,9 @@ __all__ = [
     "Difference",
     "DifferenceKind",
     "Displaced",
+    "Drain",
+    "DrainStage",
+    "Drained",
     "Endpoint",
     "EndpointState",
     "Event",

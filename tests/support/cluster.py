@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from uuid import NAMESPACE_OID, uuid5
 
@@ -14,6 +15,9 @@ from store.model import (
     Advertised,
     Block,
     Displaced,
+    Drain,
+    Drained,
+    DrainStage,
     Endpoint,
     EndpointState,
     Node,
@@ -66,6 +70,10 @@ def advertised(prefix: str) -> Advertised:
     return Advertised(prefix=ip_network(prefix), node=NODE, peers=("tor-a",))
 
 
+def drain(noun: Drained, name: str, stage: DrainStage) -> Drain:
+    return Drain(noun=noun, name=name, stage=stage, since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def displaced(address: str, node: str = "node-2") -> Displaced:
     return Displaced(address=ip_address(address), endpoint="moved", node=node)
 
@@ -76,6 +84,8 @@ def key_of(value: Value) -> str:
         case Pool() | Node() | Peer():
             kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS}[type(value)]
             return kind.key(value.name)
+        case Drain():
+            return keys.DRAINS.key(value.noun.value, value.name)
         case Endpoint():
             return keys.NODE_ENDPOINTS.key(value.node, value.id)
         case Block():

@@ -24,6 +24,9 @@ from store.model import (
     Difference,
     DifferenceKind,
     Displaced,
+    Drain,
+    Drained,
+    DrainStage,
     Endpoint,
     EndpointState,
     Event,
@@ -232,6 +235,16 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         backends=st.lists(
             st.builds(Backend, endpoint=identifiers, healthy=st.booleans(), why=texts), max_size=3
         ).map(tuple),
+    ),
+    Drain: st.builds(
+        Drain,
+        noun=st.sampled_from(Drained),
+        name=names,
+        stage=st.sampled_from(DrainStage),
+        since=times,
+        wait_s=st.integers(0, 3600),
+        until=st.none() | times,
+        by=texts,
     ),
     Endpoint: endpoints(),
     Token: tokens(),

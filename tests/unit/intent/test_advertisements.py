@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 
 from intent.advertisements import advertisements
-from store.model import Advertise, EndpointState, Value
-from tests.support.cluster import BOOT, advertised, block, endpoint, peer, pool, ready, snapshot
+from store.model import Advertise, Drained, DrainStage, EndpointState, Value
+from tests.support.cluster import (
+    BOOT,
+    NODE,
+    advertised,
+    block,
+    drain,
+    endpoint,
+    peer,
+    pool,
+    ready,
+    snapshot,
+)
 
 HOSTS = pool(advertise=Advertise.HOST)
 
@@ -54,3 +65,26 @@ def test_what_a_peer_is_told(state: str, order: int) -> None:
 def test_a_peer_is_told_prefixes_of_its_own_family() -> None:
     values = [pool(), block(), ready("10.64.0.0/26")]
     assert advertisements(snapshot(*values), peer(address="fd00::1"), BOOT) == {}
+
+
+GRACEFUL, WITHDRAWN = DrainStage.GRACEFUL, DrainStage.WITHDRAWING
+
+
+@pytest.mark.parametrize(
+    ("drains", "expected"),
+    [
+        ([], ()),
+        ([drain(Drained.NODE, NODE, GRACEFUL)], ((65535, 0),)),
+        ([drain(Drained.PEER, "tor-a", GRACEFUL)], ((65535, 0),)),
+        ([drain(Drained.NODE, NODE, WITHDRAWN)], None),
+        ([drain(Drained.NODE, NODE, DrainStage.DRAINED)], None),
+        ([drain(Drained.NODE, NODE, GRACEFUL), drain(Drained.PEER, "tor-a", WITHDRAWN)], None),
+        ([drain(Drained.NODE, "node-2", WITHDRAWN), drain(Drained.PEER, "tor-b", WITHDRAWN)], ()),
+        # A node and a peer may have one name.
+        ([drain(Drained.PEER, NODE, WITHDRAWN), drain(Drained.NODE, "tor-a", WITHDRAWN)], ()),
+    ],
+)
+def test_what_a_drain_does(drains: list[Value], expected: tuple[tuple[int, int], ...] | None) -> None:
+    told = snapshot(pool(), block(), ready("10.64.0.0/26"), *drains)
+    made = advertisements(told, peer(), BOOT)
+    assert [one.communities for one in made.values()] == ([] if expected is None else [expected])

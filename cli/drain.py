@@ -1,0 +1,165 @@
+"""`drain` and `undrain` of nodes and peers, and `polder drain list`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+
+from cli.completion import names_of
+from cli.example import examples
+from cli.failure import Failure
+from cli.noun import Noun, add_list
+from cli.output import Column, Form, field
+from cli.rest import Json, place
+from cli.session import Session, takes_session
+from cli.setting import Option
+from cli.times import Duration, lasted
+
+POLL_S = 0.5
+LATE_S = 30
+"""So many seconds after the time to withdraw a speaker has certainly withdrawn, if it lives."""
+
+STAGES = {
+    "graceful": "routes carry GRACEFUL_SHUTDOWN",
+    "withdrawing": "routes are being withdrawn",
+    "drained": "nothing is announced any more",
+}
+
+DRAIN = Form(
+    "drain",
+    "drains",
+    "name",
+    (
+        Column("WHAT", lambda item: f"{item.get('noun')}/{item.get('name')}"),
+        field("stage"),
+        Column("FOR", lambda item: lasted(item.get("since"), datetime.now(UTC))),
+        field("announced"),
+        field("until"),
+        field("by", wide=True),
+    ),
+)
+
+
+@click.group()
+def command() -> None:
+    """Nodes and peers that traffic is led away from."""
+
+
+add_list(command, DRAIN, text="Show every node and peer that is drained, and how far that is.")
+
+
+def add_drain(group: click.Group, noun: Noun) -> None:
+    """Add `drain` and `undrain` to the group of a noun."""
+    name = f"polder {noun.singular}"
+    shown = [f"{name} drain {noun.example} --wait 0s", f"{name} drain {noun.example} --for 30m --detach"]
+    if noun.labelled:
+        shown.append(f"{name} drain -l rack=7 --detach")
+
+    @group.command(
+        "drain",
+        short_help=f"Lead traffic away from a {noun.singular}, then withdraw its routes.",
+        epilog=examples(*shown),
+    )
+    @_which(noun)
+    @click.option(
+        "--wait",
+        "wait_s",
+        metavar="TIME",
+        type=Duration(),
+        default="60s",
+        show_default=True,
+        help="How long routes carry GRACEFUL_SHUTDOWN before they are withdrawn: 90s, 5m.",
+    )
+    @click.option(
+        "--for", "for_s", metavar="TIME", type=Duration(), help="End it by itself, such as after 30m."
+    )
+    @click.option("--detach", is_flag=True, help="Do not wait until it is done.")
+    @takes_session
+    def drain(
+        session: Session,
+        names: tuple[str, ...],
+        wait_s: int,
+        for_s: int | None,
+        detach: bool,
+        selectors: tuple[str, ...] = (),
+    ) -> None:
+        """Lead traffic away, then withdraw the routes, and report.
+
+        First the routes carry GRACEFUL_SHUTDOWN (RFC 8326), so that routers that heed it choose others while
+        these still work; after --wait they are withdrawn. undrain announces as usual again.
+        """
+        chosen = _chosen(session, noun, names, selectors)
+        body = {key: value for key, value in (("wait_s", wait_s), ("for_s", for_s)) if value is not None}
+        for each in chosen:
+            session.item("POST", f"{noun.path(each)}:drain", body, advice=noun.missing(), repeatable=True)
+        if not detach:
+            _follow(session, noun.singular, set(chosen), time.monotonic() + wait_s + LATE_S)
+
+    @group.command(
+        "undrain",
+        help=f"Announce what concerns a {noun.singular} as usual again.",
+        epilog=examples(f"{name} undrain {noun.example}"),
+    )
+    @_which(noun)
+    @takes_session
+    def undrain(session: Session, names: tuple[str, ...], selectors: tuple[str, ...] = ()) -> None:
+        for each in _chosen(session, noun, names, selectors):
+            session.request("POST", f"{noun.path(each)}:undrain", advice=noun.missing(), repeatable=True)
+            session.print_done("undrained", **{noun.singular: each})
+
+
+def _which(noun: Noun) -> Option:
+    """The names, and for what has labels a selector."""
+    argument = click.argument(
+        "names", metavar=f"[{noun.key.upper()}]...", nargs=-1, shell_complete=names_of(noun.plural, noun.key)
+    )
+    if not noun.labelled:
+        return argument
+    selector = click.option(
+        "-l", "--selector", "selectors", metavar="LABEL", multiple=True, help="All with this label: rack=7."
+    )
+    return lambda function: argument(selector(function))
+
+
+def _chosen(
+    session: Session, noun: Noun, names: tuple[str, ...], selectors: tuple[str, ...]
+) -> tuple[str, ...]:
+    """What is named, or has the labels. Raises `click.UsageError` when that is nothing."""
+    if bool(names) == bool(selectors):
+        raise click.UsageError(f"name a {noun.singular}{', or a label with -l' if noun.labelled else ''}")
+    if names:
+        return names
+    found = [item[noun.key] for item in session.listing(place(noun.plural), label=list(selectors))["items"]]
+    if not found:
+        raise Failure(f"no {noun.singular} has {', '.join(selectors)}", advice=f"polder {noun.singular} list")
+    return tuple(found)
+
+
+def _follow(session: Session, noun: str, left: set[str], until: float) -> None:
+    """Report each stage until all are drained. Raises `Failure` for what is not in time."""
+    told: dict[str, str] = {}
+    while left:
+        drains = {each["name"]: each for each in _drains(session, noun)}
+        for name in sorted(left):
+            drain = drains.get(name)
+            stage = drain["stage"] if drain else "over"
+            if told.get(name) != stage:
+                told[name] = stage
+                click.echo(f"{noun}/{name}: {STAGES.get(stage, 'it is not drained any more')}")
+            if stage in {"drained", "over"}:
+                left.discard(name)
+        if left and time.monotonic() > until:
+            rest = ", ".join(f"{name} ({drains[name]['announced']})" for name in sorted(left))
+            raise Failure(
+                f"routes are still announced: {rest}", advice="does its speaker live? polder bgp summary"
+            )
+        if left:
+            time.sleep(POLL_S)
+
+
+def _drains(session: Session, noun: str) -> Iterator[Json]:
+    items = session.listing(place("drains"))["items"]
+    return (each for each in items if each["noun"] == noun)

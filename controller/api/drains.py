@@ -1,0 +1,141 @@
+"""/v1/drains, and `:drain` and `:undrain` of nodes and peers: traffic is led away before work on them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from controller.answer import Answer
+from controller.api import listing
+from controller.api.noun import Noun, Operation
+from controller.draining import announced
+from controller.ipam.unit import Unit
+from controller.principal import principal
+from controller.problem import Problem
+from controller.reading import find, put, read
+from controller.services import services
+from controller.watching.topic import Topic, as_stored
+from store import keys
+from store.client import Absent, Compare, Delete, Exists
+from store.keys import Kind
+from store.model import Drain, Drained, Severity
+from store.model.drain import MAX_WAIT_S
+
+drains = Noun("drains")
+
+ATTEMPTS = 16
+MAX_FOR_S = 31 * 86_400
+
+
+class Draining(BaseModel):
+    """How to drain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wait_s: Annotated[int, Field(strict=True, ge=0, le=MAX_WAIT_S)] = 60
+    """Seconds with GRACEFUL_SHUTDOWN (RFC 8326), before the routes are withdrawn."""
+    for_s: Annotated[int, Field(strict=True, ge=1, le=MAX_FOR_S)] | None = None
+    """Seconds after which it ends by itself; not before `:undrain` when not given."""
+
+
+class DrainView(Drain):
+    """A drain, and what is left to do."""
+
+    announced: int
+    """Routes that the speakers say are announced still."""
+
+
+@drains.operation(
+    Operation(
+        "GET",
+        "/v1/drains",
+        "List what is drained",
+        {200: DrainView},
+        query=listing.PAGING,
+        topic=Topic(keys.DRAINS, as_stored),
+    )
+)
+def list_drains() -> Answer:
+    """Every node and every peer that is being drained, or is."""
+    found = listing.paged(keys.DRAINS)
+    return listing.render([_view(each) for each in found.values], found)
+
+
+def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
+    """The two routes of a noun."""
+
+    @drains.operation(
+        Operation(
+            "POST",
+            f"/v1/{plural}/{{name}}:drain",
+            f"Drain a {noun}: GRACEFUL_SHUTDOWN, then withdraw",
+            {200: DrainView, 201: DrainView},
+            body=Draining,
+            refuses=(404,),
+        )
+    )
+    def drain(name: str, wanted: Draining) -> Answer:
+        """One that is drained already stays at its stage, and ends when this one says. Idempotent."""
+        return _written(noun, kind, name, wanted)
+
+    @drains.operation(
+        Operation(
+            "POST",
+            f"/v1/{plural}/{{name}}:undrain",
+            f"Announce what concerns a {noun} as usual again",
+            {204: None},
+            refuses=(404,),
+        )
+    )
+    def undrain(name: str) -> Answer:
+        """Idempotent."""
+        parts = services()
+        find(parts.store, kind, name)
+        key = keys.DRAINS.key(noun.value, name)
+        if parts.committer.commit(Unit((Exists(key),), (Delete(key),))):
+            _record(noun, name, "drain-over", "its routes are announced as usual again")
+        return Answer(status=204)
+
+
+def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Answer:
+    parts = services()
+    until = parts.clock() + timedelta(seconds=wanted.for_s) if wanted.for_s is not None else None
+    for _ in range(ATTEMPTS):
+        registered = find(parts.store, kind, name)
+        before = read(parts.store, keys.DRAINS, noun.value, name)
+        if before is None:
+            drain = Drain(
+                noun=noun,
+                name=name,
+                since=parts.clock(),
+                wait_s=wanted.wait_s,
+                until=until,
+                by=principal().name,
+            )
+            unchanged: Compare = Absent(keys.DRAINS.key(noun.value, name))
+        else:
+            drain = before.value.model_copy(update={"wait_s": wanted.wait_s, "until": until})
+            unchanged = before.unchanged()
+        op = put(keys.DRAINS, drain, noun.value, name)
+        if parts.store.txn((unchanged, Exists(registered.key)), (op,)).succeeded:
+            if before is None:
+                _record(
+                    noun, name, "drain-begun", f"its routes carry GRACEFUL_SHUTDOWN for {wanted.wait_s} s"
+                )
+            return Answer(_view(drain), status=201 if before is None else 200)
+    raise Problem("busy", f"others drain {name} at the same time", retry_after_s=1)
+
+
+def _record(noun: Drained, name: str, reason: str, detail: str) -> None:
+    node = name if noun is Drained.NODE else None
+    services().events.record(Severity.INFO, reason, noun.value, name, detail, node=node)
+
+
+def _view(drain: Drain) -> DrainView:
+    return DrainView(**drain.model_dump(), announced=announced(services().store, drain))
+
+
+_add("nodes", Drained.NODE, keys.NODES)
+_add("peers", Drained.PEER, keys.PEERS)

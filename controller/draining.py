@@ -1,0 +1,105 @@
+"""The duty of draining: each drain goes on to its next stage when it is time, and ends when it is over.
+
+The stages are stored, so that nodes need no clock and a controller that dies in between loses nothing: the
+next one goes on. With no controller at all a drain stays as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from controller.events import Events
+from controller.reading import Found, put, scan
+from store import keys
+from store.client import Delete, Op, Store
+from store.errors import StoreError
+from store.model import Drain, Drained, DrainStage, Severity
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 1.0
+
+OVER = "over"
+
+DETAILS = {
+    DrainStage.WITHDRAWING: "its routes had {wait_s} s with GRACEFUL_SHUTDOWN and are withdrawn now",
+    DrainStage.DRAINED: "nothing of it is announced any more",
+    OVER: "its routes are announced as usual again",
+}
+
+
+def following(drain: Drain, announced: int, now: datetime) -> DrainStage | str | None:
+    """The stage that comes now, or `OVER`; None when it stays as it is.
+
+    Args:
+        announced: how many routes of it are announced.
+    """
+    if drain.until is not None and now >= drain.until:
+        return OVER
+    if drain.stage is DrainStage.GRACEFUL and now >= drain.since + timedelta(seconds=drain.wait_s):
+        return DrainStage.WITHDRAWING
+    if drain.stage is DrainStage.WITHDRAWING and not announced:
+        return DrainStage.DRAINED
+    return None
+
+
+def announced(store: Store, drain: Drain) -> int:
+    """How many routes the speakers say that they announce: of a node, or to a peer."""
+    if drain.noun is Drained.PEER:
+        return sum(each.advertised for each in scan(store, keys.SESSIONS).values if each.peer == drain.name)
+    return len(scan(store, keys.ADVERTISED, drain.name).values)
+
+
+class Draining:
+    """Looks after the drains. One `run`, ended by `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        events: Events,
+        *,
+        period_s: float = PERIOD_S,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._events = events
+        self._period_s = period_s
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Look again and again. Blocking, until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                self.look()
+            except StoreError as fault:
+                log.warning("event=draining-put-off why=%r", str(fault))
+            self._stopping.wait(self._period_s)
+
+    def stop(self) -> None:
+        """End `run` after the look that is under way. Idempotent."""
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Move on what it is time for."""
+        for found in scan(self._store, keys.DRAINS).items:
+            drain = found.value
+            # Only the last stage asks what is announced, which takes a read of all that a node says.
+            left = announced(self._store, drain) if drain.stage is DrainStage.WITHDRAWING else 0
+            after = following(drain, left, self._clock())
+            if after is not None:
+                self._move(found, after)
+
+    def _move(self, found: Found[Drain], after: DrainStage | str) -> None:
+        drain = found.value
+        op: Op = Delete(found.key)
+        if isinstance(after, DrainStage):
+            op = put(keys.DRAINS, drain.model_copy(update={"stage": after}), drain.noun.value, drain.name)
+        if self._store.txn((found.unchanged(),), (op,)).succeeded:
+            detail = DETAILS[after].format(wait_s=drain.wait_s)
+            node = drain.name if drain.noun is Drained.NODE else None
+            reason = f"drain-{after}"
+            self._events.record(Severity.INFO, reason, drain.noun.value, drain.name, detail, node=node)

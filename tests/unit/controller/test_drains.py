@@ -1,0 +1,119 @@
+"""Draining: asked for once or twice, moved on by the duty, and ended by people or by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+
+from controller.app import create_app
+from controller.draining import Draining
+from controller.reading import put
+from controller.services import Services
+from store import keys
+from store.client import Delete
+from store.memory import MemoryStore
+from store.model import Advertised
+from tests.support.client import client_of
+from tests.unit.controller.conftest import NOW, Api, Clock
+
+PREFIX = ip_network("10.64.0.0/26")
+ROUTE = Advertised(prefix=PREFIX, node="node-1", peers=("tor-a",))
+
+
+@dataclass(frozen=True)
+class Site(Api):
+    """A controller whose time of day tests move, and the duty of draining."""
+
+    now: list[datetime] = field(default_factory=lambda: [NOW])
+
+    def look(self, after_s: float = 0) -> None:
+        """Let time pass; then the duty looks once."""
+        self.now[0] += timedelta(seconds=after_s)
+        Draining(self.store, lambda: self.now[0], self.parts.events).look()
+
+    def drains(self) -> dict[str, tuple[str, int]]:
+        """Stage and announced routes of each."""
+        return {
+            f"{each['noun']}/{each['name']}": (each["stage"], each["announced"])
+            for each in self.get("/v1/drains")["items"]
+        }
+
+    def events(self) -> list[str]:
+        """What was told."""
+        return [each["reason"] for each in self.get("/v1/events")["items"]]
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    clock, store, now = Clock(), MemoryStore(), [NOW]
+    parts = Services.build(store, lambda: now[0])
+    made = Site(client_of(create_app(store, parts=parts)), store, parts, clock, now)
+    made.made("/v1/nodes", {"name": "node-1", "asn": 64511})
+    made.made("/v1/peers", {"name": "tor-a", "address": "192.0.2.1", "asn": 64501})
+    store.txn((), (put(keys.ADVERTISED, ROUTE, "node-1", PREFIX),))
+    yield made
+    parts.close()
+
+
+def test_a_node_goes_from_stage_to_stage(site: Site) -> None:
+    site.made("/v1/nodes/node-1:drain", {"wait_s": 30})
+    assert site.drains() == {"node/node-1": ("graceful", 1)}
+    site.look(after_s=29)
+    assert site.drains() == {"node/node-1": ("graceful", 1)}
+    site.look(after_s=1)
+    assert site.drains() == {"node/node-1": ("withdrawing", 1)}
+    site.look(after_s=600)
+    assert site.drains() == {"node/node-1": ("withdrawing", 1)}, "its speaker has not withdrawn yet"
+    site.store.txn((), (Delete(keys.ADVERTISED.key("node-1", PREFIX)),))
+    for _ in range(2):
+        site.look()
+        assert site.drains() == {"node/node-1": ("drained", 0)}
+    assert sorted(site.events()) == ["drain-begun", "drain-drained", "drain-withdrawing"]
+    for _ in range(2):
+        assert site.send("POST", "/v1/nodes/node-1:undrain").status_code == 204
+    assert site.drains() == {}
+    assert site.events().count("drain-over") == 1
+
+
+def test_asked_again_it_stays_at_its_stage_and_ends_when_the_last_says(site: Site) -> None:
+    site.made("/v1/peers/tor-a:drain", {"wait_s": 0})
+    site.look()
+    again = site.send("POST", "/v1/peers/tor-a:drain", {"wait_s": 60, "for_s": 100})
+    assert (again.status_code, again.json["stage"]) == (200, "withdrawing")
+    site.look(after_s=99)
+    assert site.drains() == {"peer/tor-a": ("drained", 0)}
+    site.look(after_s=1)
+    assert site.drains() == {}
+    assert site.events().count("drain-over") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "pointer"),
+    [
+        ("/v1/nodes/nobody:drain", {}, 404, None),
+        ("/v1/peers/nobody:undrain", None, 404, None),
+        ("/v1/nodes/node-1:drain", {"wait_s": -1}, 422, "/wait_s"),
+        ("/v1/nodes/node-1:drain", {"for_s": 0}, 422, "/for_s"),
+        ("/v1/nodes/node-1:drain", {"wait": 1}, 422, "/wait"),
+    ],
+)
+def test_bad_input_changes_nothing(
+    site: Site, path: str, body: dict[str, int] | None, status: int, pointer: str | None
+) -> None:
+    before = site.stored()
+    answer = site.send("POST", path, body)
+    assert answer.status_code == status, answer.text
+    assert [each.get("pointer") for each in answer.json.get("errors", [])] == ([pointer] if pointer else [])
+    assert site.stored() == before
+
+
+def test_a_drain_goes_with_what_is_drained(site: Site) -> None:
+    site.made("/v1/nodes/node-1:drain", {})
+    site.made("/v1/peers/tor-a:drain", {})
+    assert site.send("DELETE", "/v1/peers/tor-a").status_code == 204
+    assert site.send("DELETE", "/v1/nodes/node-1").status_code == 204
+    assert site.drains() == {}
