@@ -29,10 +29,11 @@ class Reader:
 
     def take(self, count: int) -> bytes:
         """The next so many bytes."""
-        if count > self.left:
+        start, end = self._at, self._at + count
+        if end > len(self._data):
             raise Malformed(f"{count} bytes are announced where {self.left} are left")
-        start, self._at = self._at, self._at + count
-        return self._data[start : self._at]
+        self._at = end
+        return self._data[start:end]
 
     def number(self, count: int) -> int:
         """The next so many bytes as an unsigned number."""

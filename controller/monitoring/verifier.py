@@ -95,7 +95,8 @@ class Verifier:
     def stop(self) -> None:
         """End, and take back what was said. Blocking: a look may be under way."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         try:
             self._claims.release()
         except StoreError as fault:

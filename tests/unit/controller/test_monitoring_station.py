@@ -166,9 +166,10 @@ def test_more_routers_than_there_can_be_are_refused(desk: Desk, caplog: pytest.L
             router.close()
 
 
-def test_stopping_closes_every_connection(desk: Desk) -> None:
-    station = Station(listen("127.0.0.1", 0), lambda _: True, Metrics())
-    port = station._bound.getsockname()[1]
+def test_stopping_closes_every_connection() -> None:
+    bound = listen("127.0.0.1", 0)
+    port = bound.getsockname()[1]
+    station = Station(bound, lambda _: True, Metrics())
     station.start()
     with BmpRouter(port) as router:
         router.begin(BLOCK)

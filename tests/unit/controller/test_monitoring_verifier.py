@@ -314,7 +314,7 @@ def test_of_two_controllers_one_tells_and_the_other_follows(bench: Bench) -> Non
             bench.one.look(GRACE_S / 2)
             two.look(0)
         assert [each[:2] for each in bench.events()] == [(Severity.ALARM, "bgp-difference")]
-        bench.one.verifier._claims.release()
+        bench.one.verifier.stop()
         two.look(1)
         verdict = bench.verdict()
         assert verdict is not None
