@@ -202,6 +202,12 @@ class AdjRibOut:
         self._held.difference_update(change.prefixes)
         self._held_now = None
 
+    def unanswered(self, changes: Iterable[Change]) -> None:
+        """Nobody knows whether the speaker process took these: the peer may have what they announce."""
+        for change in changes:
+            if isinstance(change, Announce):
+                self._held.update(change.prefixes)
+
     def refused(self, change: Change) -> None:
         """The speaker process did not understand the change. Not tried again before a look."""
         if isinstance(change, Announce):

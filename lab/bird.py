@@ -151,6 +151,8 @@ def _session(one: Neighbour) -> Iterator[str]:
         yield f'  password "{one.password}";'
     if one.gtsm:
         yield "  ttl security yes;"
+    if one.multihop_ttl is not None:
+        yield f"  multihop {one.multihop_ttl};"
 
 
 def _channel(one: Neighbour, family: int) -> str:

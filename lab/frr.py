@@ -172,6 +172,9 @@ def _sessions(neighbours: Sequence[Neighbour]) -> Iterator[str]:
             yield f" neighbor {one.address} password {one.password}"
         if one.gtsm:
             yield f" neighbor {one.address} ttl-security hops 1"
+        if one.multihop_ttl is not None:
+            yield f" neighbor {one.address} ebgp-multihop {one.multihop_ttl}"
+            yield f" neighbor {one.address} update-source {one.local_address}"
 
 
 def _families(neighbours: Sequence[Neighbour]) -> Iterator[str]:

@@ -94,6 +94,7 @@ class Neighbour:
         families: 4, 6 or both; that of the address when empty.
         password: of TCP MD5 (RFC 2385).
         gtsm: whether packets must have come over one hop (RFC 5082).
+        multihop_ttl: the TTL of packets to a neighbour that is not on a link; not with `gtsm`.
         max_prefixes: more, and the ToR ends the session with NOTIFICATION.
         accepts: the prefix that accepted ones are inside of; everything when None.
     """
@@ -106,6 +107,7 @@ class Neighbour:
     families: tuple[int, ...] = ()
     password: str | None = None
     gtsm: bool = False
+    multihop_ttl: int | None = None
     max_prefixes: int | None = None
     accepts: str | None = None
 

@@ -38,6 +38,7 @@ SETTINGS = {
     "exabgp.api.chunk": "200",
     "exabgp.api.cli": "false",
     "exabgp.api.show-routes-format": "v2",
+    "exabgp.bgp.openwait": "10",
     "exabgp.daemon.umask": "0077",
     "exabgp.log.destination": "stderr",
     "exabgp.log.level": "WARNING",

@@ -18,9 +18,10 @@ from bgp.adj_rib_in import Path
 from bgp.adj_rib_out import AdjRibOut, IPNetwork
 from bgp.advertisement import Advertisement
 from bgp.exabgp import commands
-from bgp.exabgp.channel import Channel, Hung
+from bgp.exabgp.channel import Channel, ChannelLost, Hung
 from bgp.exabgp.events import TCP_LOST, Event, Fingerprint, Marked, Negotiated, Neighbor, Routes, SessionEvent
 from bgp.exabgp.intake import Intake
+from bgp.exabgp.silence import suspects
 from bgp.exabgp.watchdog import Drain, Queue, Verdict
 from bgp.fsm import Heard, State, follow
 from bgp.history import History, Transition
@@ -194,9 +195,11 @@ class Session:
             return
         self._families = frozenset(self._peer.families)
         if event.heard is Heard.DOWN:
-            self._say(Transition(event.at, state, event.reason), vague=event.reason == TCP_LOST)
+            vague = event.reason == TCP_LOST
+            why = event.reason + suspects(self._peer) if vague and not self._is_up() else event.reason
+            self._say(Transition(event.at, state, why), vague=vague)
         elif before is None or state is not before.state:
-            self._say(Transition(event.at, state, "no OPEN from the peer yet"))
+            self._say(Transition(event.at, state, f"no OPEN from the peer yet{suspects(self._peer)}"))
 
     def _hear_peer(self, *, reads: bool) -> None:
         """Tell of a peer that reads nothing. Only its hold time or its operator can do something about it."""
@@ -235,7 +238,7 @@ class Session:
                 since = datetime.now(UTC) - timedelta(seconds=shown.duration_s)
                 up = SessionEvent(Heard.UP, since)
                 return [up] if shown.agreed is None else [shown.agreed, up]
-        why = f"no session with {self._peer.peer_address} port 179 yet"
+        why = f"no session with {self._peer.peer_address} port 179 yet{suspects(self._peer)}"
         self._say(Transition(datetime.now(UTC), State.CONNECT, why))
         return []
 
@@ -245,7 +248,12 @@ class Session:
         for change in changes:
             what, count, first = type(change).__name__.lower(), len(change.prefixes), change.prefixes[0]
             log.info("%s peer=%s prefixes=%d first=%s", what, self._peer.peer_address, count, first)
-        for change, line, reply in zip(changes, lines, channel.ask(lines), strict=True):
+        try:
+            replies = channel.ask(lines)
+        except ChannelLost:
+            self._rib.unanswered(changes)
+            raise
+        for change, line, reply in zip(changes, lines, replies, strict=True):
             if reply.ok:
                 self._rib.acknowledged(change)
             else:

@@ -13,20 +13,17 @@ from typing import Any
 
 import pytest
 
-from bgp.adj_rib_out import Attributes
-from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel
-from bgp.exabgp.commands import SHOW_FINGERPRINTS, SHOW_ROUTES
+from bgp.exabgp.commands import SHOW_ROUTES
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
-from bgp.exabgp.events import Fingerprint, Routes
+from bgp.exabgp.events import Routes
 from bgp.exabgp.watchdog import Patience
-from bgp.fingerprint import fingerprint, nlri
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.recording import Recording
 from lab.wait import wait_until
-from tests.support.cable import NODE_ADDRESS, UP_S, Cable, report_of, state_is, wanted
+from tests.support.cable import NODE_ADDRESS, UP_S, Cable, hosts, report_of, state_is, wanted
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
@@ -59,11 +56,6 @@ def updates_received(cable: Cable) -> int:
 def has_end_of_rib(cable: Cable) -> bool:
     """Whether the ToR has End-of-RIB of this session."""
     return bool(neighbour(cable)["gracefulRestartInfo"]["endOfRibRecv"].get("ipv4Unicast"))
-
-
-def hosts(count: int) -> list[str]:
-    """So many /32."""
-    return [f"{ip_address('10.100.0.0') + number}/32" for number in range(count)]
 
 
 def announcing(cable: Cable, *prefixes: str, timing: Timing | None = None, **changes: Any) -> ExaBgpSpeaker:
@@ -135,26 +127,6 @@ def test_what_changed_while_the_program_was_away_is_all_that_is_sent(cable: Cabl
     settled(speak(B, C))
     cable.routes_are(B, C)
     assert {(change.dst, change.deleted) for change in monitor.stop()} == {(C, False), (A, True)}
-
-
-def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
-    """With many prefixes, so that End-of-RIB before the last of them would be seen."""
-    many = hosts(2000)
-    speaker = announcing(cable, *many)
-    pid = exabgp(cable)
-    monitor = cable.tor.host.monitor_routes()
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: exabgp(cable) != pid, UP_S, "another ExaBGP")
-    cable.up(speaker)
-    wait_until(
-        lambda: [path.stale for path in cable.tor.bgp_route(many[-1])],
-        UP_S,
-        "the last route to be announced again",
-        good=[False].__eq__,
-    )
-    wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
-    assert monitor.stop() == []
-    assert speaker.advertised() == {ip_network(prefix) for prefix in many}
 
 
 def test_a_shutdown_at_the_tor_is_told_in_words(cable: Cable) -> None:
@@ -334,30 +306,3 @@ def test_prefixes_of_one_command_part_ways(cable: Cable) -> None:
     cable.routes_are(A, B)
     wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
     assert [path.med for path in (*cable.tor.bgp_route(A), *cable.tor.bgp_route(B))] == [None, 7]
-
-
-def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -> None:
-    speaker = cable.speaker()
-    cable.up(speaker)
-    sent = Advertisement(
-        ip_network(B),
-        med=7,
-        communities=((65535, 0), (64511, 7)),
-        large_communities=((64511, 1, 2), (4200000000, 0, 4294967295)),
-        as_path=(64511, 64511, 64511),
-    )
-    speaker.replace({ip_network(B): sent})
-    cable.routes_are(B)
-    [shown] = cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"]
-    assert shown["metric"] == 7
-    assert shown["community"]["list"] == ["64511:7", "gracefulShutdown"]
-    assert shown["largeCommunity"]["list"] == ["64511:1:2", "4200000000:0:4294967295"]
-    assert [segment["list"] for segment in shown["aspath"]["segments"]] == [[64511, 64511, 64511]]
-    speaker.detach()
-    with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
-        routes, in_short = channel.ask([SHOW_ROUTES, SHOW_FINGERPRINTS])
-    # Were it read back as another, it would be sent again at each look.
-    attributes = Attributes.of(sent, NODE_ADDRESS)
-    assert routes.shown == (Routes(attributes, (ip_network(B),)),)
-    # Were it another in short, all would be read back at each look.
-    assert in_short.shown == (Fingerprint(attributes, fingerprint([nlri(ip_network(B))])),)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 
+from bgp.adj_rib_out import Attributes
 from bgp.advertisement import Advertisement
 from bgp.exabgp import rundir
+from bgp.exabgp.channel import Channel, Patience
+from bgp.exabgp.commands import SHOW_FINGERPRINTS, SHOW_ROUTES
 from bgp.exabgp.driver import ExaBgpSpeaker
+from bgp.exabgp.events import Fingerprint, Routes
+from bgp.fingerprint import fingerprint, nlri
 from bgp.fsm import State
+from bgp.peer import Family
 from lab.wait import wait_until
-from tests.support.cable import BOTH_ROUTERS, NODE_ADDRESS, UP_S, Cable, report_of, state_is, wanted
+from tests.support.cable import BOTH_ROUTERS, NODE_ADDRESS, UP_S, Cable, hosts, report_of, state_is, wanted
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = [pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "bird", "birdc"), BOTH_ROUTERS]
 
 A, B, C = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24"
+A6 = "fd64::/64"
 
 
 def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
@@ -28,7 +36,7 @@ def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
     speaker.replace(wanted(*prefixes))
     cable.up(speaker)
     cable.routes_are(*prefixes)
-    fresh(cable, *prefixes)
+    fresh(cable, prefixes[-1])
     return speaker
 
 
@@ -69,16 +77,44 @@ def test_announce_and_withdraw(cable: Cable) -> None:
     )
 
 
+def test_every_attribute_arrives_and_is_read_back_as_it_was_sent(cable: Cable) -> None:
+    speaker = cable.speaker()
+    cable.up(speaker)
+    sent = Advertisement(
+        ip_network(B),
+        med=7,
+        communities=((65535, 0), (64511, 7)),
+        large_communities=((64511, 1, 2), (4200000000, 0, 4294967295)),
+        as_path=(64511, 64511, 64511),
+    )
+    speaker.replace({ip_network(B): sent})
+    cable.routes_are(B)
+    [path] = cable.tor.bgp_route(B)
+    assert (path.med, path.as_path) == (7, (64511, 64511, 64511))
+    assert path.communities == {"64511:7", "65535:0"}
+    assert path.large_communities == {"64511:1:2", "4200000000:0:4294967295"}
+    speaker.detach()
+    with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
+        routes, in_short = channel.ask([SHOW_ROUTES, SHOW_FINGERPRINTS])
+    # Were it read back as another, it would be sent again at each look.
+    attributes = Attributes.of(sent, NODE_ADDRESS)
+    assert routes.shown == (Routes(attributes, (ip_network(B),)),)
+    # Were it another in short, all would be read back at each look.
+    assert in_short.shown == (Fingerprint(attributes, fingerprint([nlri(ip_network(B))])),)
+
+
 def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
-    """The router is a graceful-restart helper (RFC 4724), and End-of-RIB comes after everything."""
-    speaker = announcing(cable, A, B, C)
+    """The router is a graceful-restart helper (RFC 4724); End-of-RIB before the last prefix would be seen."""
+    many = hosts(2000)
+    speaker = announcing(cable, *many)
     pid = exabgp(cable)
     monitor = cable.tor.host.monitor_routes()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: exabgp(cable) != pid, UP_S, "another ExaBGP")
     cable.up(speaker)
-    fresh(cable, A, B, C)
+    fresh(cable, many[-1])
     assert monitor.stop() == []
+    assert speaker.advertised() == {ip_network(prefix) for prefix in many}
 
 
 def test_what_is_unwanted_meanwhile_goes_with_end_of_rib(cable: Cable) -> None:
@@ -108,12 +144,35 @@ def test_a_wrong_as_keeps_the_session_down_and_says_why(cable: Cable) -> None:
     assert not cable.tor.established(NODE_ADDRESS)
 
 
+def test_both_families_on_one_session_each_with_its_next_hop(cable: Cable) -> None:
+    """RFC 4760: IPv6 prefixes over IPv4, with the node's IPv6 address as next hop."""
+    cable.address_ipv6()
+    with cable.neighbour(families=(4, 6)):
+        speaker = cable.speaker(families=(Family.IPV4_UNICAST, Family.IPV6_UNICAST))
+        speaker.replace(wanted(A) | wanted(A6, next_hop=ip_address("fd09::1")))
+        cable.up(speaker)
+        cable.routes_are(A)
+        cable.routes_are(A6, family=6)
+        assert [path.next_hop for path in cable.tor.bgp_route(A)] == [str(NODE_ADDRESS)]
+        assert [path.next_hop for path in cable.tor.bgp_route(A6)] == ["fd09::1"]
+        assert state_is(speaker, State.ESTABLISHED).reason == ""
+
+
+def test_a_family_that_the_router_lacks_is_said_and_the_other_goes_on(cable: Cable) -> None:
+    speaker = cable.speaker(families=(Family.IPV4_UNICAST, Family.IPV6_UNICAST))
+    speaker.replace(wanted(A) | wanted(A6, next_hop=ip_address("fd09::1")))
+    cable.up(speaker)
+    cable.routes_are(A)
+    assert state_is(speaker, State.ESTABLISHED).reason == "ipv6 unicast not negotiated"
+    wait_until(speaker.advertised, UP_S, "only what is carried", good={ip_network(A)}.__eq__)
+
+
 def test_ipv6_over_an_ipv6_session(cable: Cable) -> None:
     cable.add_ipv6()
     speaker = cable.speaker(
         peer_address=ip_address("fd09::"), local_address=ip_address("fd09::1"), families=()
     )
-    speaker.replace(wanted("fd64::/64", "fd64:1::7/128"))
+    speaker.replace(wanted(A6, "fd64:1::7/128"))
     state_is(speaker, State.ESTABLISHED)
-    cable.routes_are("fd64::/64", "fd64:1::7/128", family=6)
-    assert [path.next_hop for path in cable.tor.bgp_route("fd64::/64")] == ["fd09::1"]
+    cable.routes_are(A6, "fd64:1::7/128", family=6)
+    assert [path.next_hop for path in cable.tor.bgp_route(A6)] == ["fd09::1"]

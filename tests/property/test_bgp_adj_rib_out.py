@@ -102,6 +102,14 @@ class Converges(RuleBasedStateMachine):
                 self.rib.acknowledged(change)
 
     @rule()
+    def exabgp_dies_with_an_answer_on_its_way(self) -> None:
+        """What it sent before it died is at the peer, and stays there."""
+        for change in self.rib.changes():
+            self.peer |= set(change.prefixes) if isinstance(change, Announce) else set()
+        self.rib.unanswered(list(self.rib.changes()))
+        self.exabgp_dies()
+
+    @rule()
     def exabgp_dies(self) -> None:
         """The peer keeps what it had: graceful restart."""
         self.exa.routes.clear()

@@ -14,7 +14,7 @@ from tests.support.cable import Cable, one_cable
 
 @pytest.fixture(scope="module")
 def cabled(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The hosts, made once for a module: as `BOTH_ROUTERS` or `TWO_TORS` says, else the ToR is FRR."""
+    """The hosts, made once for a module: as `BOTH_ROUTERS` or `THREE_CABLES` says, else the ToR is FRR."""
     topology = getattr(request, "param", one_cable())
     with Lab(f"bgpt{os.getpid()}", with_polder=False, topology=topology) as lab:
         yield lab

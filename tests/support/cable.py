@@ -1,8 +1,9 @@
-"""A ToR and a node on one cable, for tests of BGP; and a second ToR where a test wants to see that it rests.
+"""A ToR and a node on one cable, for tests of BGP; and more where a test wants to see that others rest.
 
     tor   10.9.0.0/31 ---- 10.9.0.1/31 node        AS 64501, 64511
           fd09::/127 ----- fd09::1/127
     other 10.9.0.2/31 ---- 10.9.0.3/31             AS 64502
+    raw   10.9.0.4/31 ---- 10.9.0.5/31             AS 64503, played by a test
 
 The speaker under test runs in this process, in threads that are inside the node's namespace.
 """
@@ -48,6 +49,10 @@ OTHER = replace(
     PEER, peer_address=IPv4Address("10.9.0.2"), peer_asn=64502, local_address=IPv4Address("10.9.0.3")
 )
 """The session with the second ToR."""
+RAW = replace(
+    PEER, peer_address=IPv4Address("10.9.0.4"), peer_asn=64503, local_address=IPv4Address("10.9.0.5")
+)
+"""The session with the host on which a test plays the router itself."""
 
 
 def one_cable(software: Software = Software.FRR) -> Topology:
@@ -61,12 +66,15 @@ def one_cable(software: Software = Software.FRR) -> Topology:
     )
 
 
-def two_cables() -> Topology:
-    """The same with a second ToR, run by BIRD."""
+def three_cables() -> Topology:
+    """The same with a second ToR, run by BIRD, and a host without a router."""
     one = one_cable()
     other = HostSpec("other", Role.TOR, asn=64502, loopback="10.9.255.2/32", software=Software.BIRD)
-    link = Link(End("other", "node", "10.9.0.2/31"), End("node", "other", "10.9.0.3/31"))
-    return Topology((*one.hosts, other), (*one.links, link))
+    links = (
+        Link(End("other", "node", "10.9.0.2/31"), End("node", "other", "10.9.0.3/31")),
+        Link(End("raw", "node", "10.9.0.4/31"), End("node", "raw", "10.9.0.5/31")),
+    )
+    return Topology((*one.hosts, other, HostSpec("raw", Role.METAL)), (*one.links, *links))
 
 
 def _over(**topologies: Topology) -> pytest.MarkDecorator:
@@ -78,7 +86,7 @@ def _over(**topologies: Topology) -> pytest.MarkDecorator:
 
 BOTH_ROUTERS = _over(**{software.value: one_cable(software) for software in Software})
 """A mark: each test twice, with FRR and with BIRD as the ToR."""
-TWO_TORS = _over(two=two_cables())
+THREE_CABLES = _over(three=three_cables())
 """A mark: each test with both ToRs at once."""
 
 
@@ -86,6 +94,11 @@ def wanted(*prefixes: object, **attributes: Any) -> dict[IPNetwork, Advertisemen
     """What `Speaker.replace` takes, for prefixes as text."""
     parsed = [ip_network(str(prefix)) for prefix in prefixes]
     return {prefix: Advertisement(prefix, **attributes) for prefix in parsed}
+
+
+def hosts(count: int) -> list[str]:
+    """So many /32."""
+    return [f"{IPv4Address('10.100.0.0') + number}/32" for number in range(count)]
 
 
 def report_of(speaker: ExaBgpSpeaker, what: str, good: Callable[[SessionReport], object]) -> SessionReport:
@@ -124,10 +137,12 @@ class Cable:
         """The host that speaks."""
         return self.lab.hosts["node"]
 
-    def speaker(self, name: str = "tor", timing: Timing | None = None, **changes: Any) -> ExaBgpSpeaker:
+    def speaker(
+        self, name: str = "tor", timing: Timing | None = None, peer: PeerConfig = PEER, **changes: Any
+    ) -> ExaBgpSpeaker:
         """A speaker that was started; `changes` are of its `PeerConfig`."""
         directory = self.base / name
-        speaker = ExaBgpSpeaker(replace(PEER, **changes), directory, lambda: None, timing=timing)
+        speaker = ExaBgpSpeaker(replace(peer, **changes), directory, lambda: None, timing=timing)
         self.speakers.append((speaker, directory))
         netns.within(self.node.netns, speaker.start)
         return speaker
@@ -154,10 +169,14 @@ class Cable:
         words = [word for command in commands for word in ("-c", command)]
         self.tor.host.run(*self.tor.argv("end"), *words)
 
-    def add_ipv6(self) -> None:
-        """Give the cable IPv6 addresses, and the ToR a session over them. Idempotent."""
+    def address_ipv6(self) -> None:
+        """Give the cable IPv6 addresses. Idempotent."""
         for host, link, address in ((self.tor.host, "node", "fd09::/127"), (self.node, "tor", "fd09::1/127")):
             host.run("ip", "address", "replace", address, "dev", link, "nodad")
+
+    def add_ipv6(self) -> None:
+        """Give the cable IPv6 addresses, and the ToR a session over them. Idempotent."""
+        self.address_ipv6()
         added = Neighbour("node", "fd09::1", "fd09::", 64511, active=False)
         self.tor.configure([*(one for one in self.tor.neighbours if one != added), added])
 

@@ -120,6 +120,18 @@ def test_a_dead_process_is_told_all_again_while_the_peer_holds_what_it_had() -> 
     assert rib.held == {A}
 
 
+def test_what_was_not_answered_is_held_until_it_is_flushed() -> None:
+    """A process may have sent it before it died, and the peer keeps it."""
+    rib = settled(A)
+    rib.want(wish(A, B))
+    rib.unanswered(list(rib.changes()))
+    rib.lost()
+    rib.want(wish())
+    assert rib.held == {A, B}
+    rib.flush_stale()
+    assert rib.held == frozenset()
+
+
 def test_what_an_earlier_life_announced_is_held_until_it_is_flushed() -> None:
     rib = empty(A)
     rib.want(wish(B))
