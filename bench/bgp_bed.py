@@ -75,6 +75,7 @@ class Speaking:
     speaker: ExaBgpSpeaker
     directory: Path
     local_address: IPv4Address
+    asn: int
 
     @property
     def pid(self) -> int:
@@ -124,7 +125,7 @@ class Bed:
         local = IPv4Address(far_end.ip)
         peer = PeerConfig(IPv4Address(tor_end.ip), self.tor.asn, local, asn, router_id=local)
         directory = self.lab.hosts[host].directory / f"bgp-{link}"
-        made = Speaking(ExaBgpSpeaker(peer, directory, lambda: None), directory, local)
+        made = Speaking(ExaBgpSpeaker(peer, directory, lambda: None), directory, local, asn)
         self._made.append(made)
         netns.within(self.lab.hosts[host].netns, made.speaker.start)
         wait_until(lambda: _is_up(made.speaker), UP_S, f"the session over {link}")
