@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from cli import bgp_session
 from cli.bgp_check import check
 from cli.completion import names_of
 from cli.example import examples
@@ -15,10 +16,15 @@ from cli.rest import place
 from cli.session import Session, takes_session
 from cli.times import lasted
 
+STATES = ("IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED")
+
 
 @click.group()
 def command() -> None:
     """The BGP sessions and announced prefixes of all nodes."""
+
+
+command.add_command(bgp_session.command, "session")
 
 
 command.add_command(check)
@@ -30,16 +36,18 @@ ROUTES = Form("route", "routes", "prefix", (field("prefix"), field("node"), fiel
 
 @command.command(
     short_help="Show every session, its state and why.",
-    epilog=examples("polder bgp summary", "polder bgp summary --node node-1 -o wide"),
+    epilog=examples("polder bgp summary", "polder bgp summary --peer tor-a --state IDLE"),
 )
 @of_node
+@click.option("--peer", metavar="NAME", help="Only with this peer.", shell_complete=names_of("peers"))
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @takes_session
-def summary(session: Session, node: str | None) -> None:
+def summary(session: Session, node: str | None, peer: str | None, state: str | None) -> None:
     """Show every session: its state and since when, why, and how many prefixes it carries.
 
     A session whose speaker no longer reports is marked stale: what is shown is what it said last.
     """
-    listing = session.listing(place("bgp", "sessions"), node=node)
+    listing = session.listing(place("bgp", "sessions"), node=node, peer=peer, state=state)
     session.print_list(listing, Form("session", "sessions", "peer", columns(datetime.now(UTC))))
     if session.output not in {"table", "wide"}:
         return
@@ -97,6 +105,8 @@ def columns(now: datetime) -> tuple[Column, ...]:
         field("asn"),
         Column("STATE", _state, _state_style),
         Column("FOR", lambda item: lasted(item.get("since"), now)),
+        field("flaps"),
+        field("restarts", wide=True),
         # Without a session nothing is announced, whatever waits to be.
         Column("ADVERTISED", lambda item: item.get("advertised") if _up(item) else None),
         Column(

@@ -46,6 +46,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/peers/{name}:undrain": {"POST": NETWORK},
     "/v1/drains": {"GET": READERS},
     "/v1/bgp/sessions": {"GET": READERS},
+    "/v1/bgp/sessions/{node}/{peer}": {"GET": READERS},
     "/v1/bgp/imported": {"GET": READERS},
     "/v1/bgp/routes": {"GET": READERS},
     "/v1/bgp/router-config": {"GET": READERS},

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
-from controller.api.parameter import named
+from controller.api.parameter import named, one_of
 from controller.exchange import argument
-from controller.reading import read_many
+from controller.problem import not_found
+from controller.reading import read, read_many, scan
 from controller.services import services
 from store import keys
 from store.keys import Kind
-from store.model import Advertised, Imported, Program, Session, Value
+from store.model import Advertised, Imported, Program, Session, SessionState, Value
 
 bgp = Noun("bgp")
 
 OF_NODE = (named("node", "only those of this node", "node-1"),)
+OF_SESSION = (
+    *OF_NODE,
+    named("peer", "only those with this peer", "tor-a"),
+    one_of("state", "only those in this state", SessionState),
+)
 
 
 class SessionView(Session):
-    """A session, and whether its speaker still lives to report it."""
+    """A session, and whether its speaker still lives to report it. In a list without its transitions."""
 
     stale: bool
     """Its speaker does not live: the state is the last that was seen."""
@@ -29,20 +36,48 @@ class SessionView(Session):
 
 @bgp.operation(
     Operation(
-        "GET", "/v1/bgp/sessions", "List BGP sessions", {200: SessionView}, query=(*listing.PAGING, *OF_NODE)
+        "GET",
+        "/v1/bgp/sessions",
+        "List BGP sessions",
+        {200: SessionView},
+        query=(*listing.PAGING, *OF_SESSION),
     )
 )
 def list_sessions() -> Answer:
-    """Every session, by node and peer."""
+    """Every session, by node and peer, without its transitions."""
     node = argument("node")
-    found = listing.paged(keys.SESSIONS, *([node] if node else []))
-    nodes = {session.node for session in found.values}
-    speaking = read_many(services().store, keys.ALIVE, [(each, Program.SPEAKER.value) for each in nodes])
-    views = [
-        SessionView(**session.model_dump(), stale=(session.node, Program.SPEAKER.value) not in speaking)
+    found = listing.paged(keys.SESSIONS, *([node] if node else []), filters=OF_SESSION)
+    silent = _silent({session.node for session in found.values})
+    # A page may hold thousands: what was checked when it was read is not checked again.
+    rows = [
+        {**session.model_dump(exclude={"transitions"}), "stale": session.node in silent}
         for session in found.values
     ]
-    return listing.render(views, found)
+    return listing.render(rows, found)
+
+
+@bgp.operation(
+    Operation(
+        "GET",
+        "/v1/bgp/sessions/{node}/{peer}",
+        "Read a BGP session",
+        {200: SessionView},
+        refuses=(404,),
+    )
+)
+def get_session(node: str, peer: str) -> Answer:
+    """One session, with its last transitions."""
+    found = read(services().store, keys.SESSIONS, node, peer)
+    if found is None:
+        there = (f"{each.node}/{each.peer}" for each in scan(services().store, keys.SESSIONS).values)
+        raise not_found("session", f"{node}/{peer}", there)
+    return Answer(SessionView(**found.value.model_dump(), stale=node in _silent({node})))
+
+
+def _silent(nodes: Collection[str]) -> set[str]:
+    """Those of these nodes whose speaker does not live."""
+    speaking = read_many(services().store, keys.ALIVE, [(node, Program.SPEAKER.value) for node in nodes])
+    return set(nodes) - {node for node, _ in speaking}
 
 
 @bgp.operation(

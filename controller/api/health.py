@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from pydantic import BaseModel
 
+from controller import session_metrics
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.services import services
 from store import keys
 from store.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 health = Noun("health")
 
@@ -67,6 +71,11 @@ def _why_not(need: Callable[[], object]) -> str:
 
 @health.plain("/metrics")
 def metrics() -> Answer:
-    """The text format of Prometheus."""
-    text = services().metrics.render().decode()
+    """The text format of Prometheus. With the store away only what this controller counts."""
+    parts = services()
+    text = parts.metrics.render().decode()
+    try:
+        text += session_metrics.render(parts.store).decode()
+    except StoreError as fault:
+        log.warning("event=metrics-without-sessions why=%r", str(fault))
     return Answer(text, media_type="text/plain; version=0.0.4; charset=utf-8")

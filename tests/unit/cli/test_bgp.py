@@ -20,6 +20,8 @@ UP = {
     "since": "2024-01-01T00:00:00Z",
     "reason": "",
     "advertised": 3,
+    "flaps": 4,
+    "restarts": 1,
     "stale": False,
 }
 DOWN = UP | {"peer": "tor-b", "state": "ACTIVE", "reason": "Connection refused", "advertised": 0}
@@ -35,6 +37,66 @@ def test_summary_counts_what_is_really_up(polder: Polder) -> None:
     assert "Connection refused" in lines[2]
     assert "ESTABLISHED (stale)" in lines[3]
     assert lines[-1] == "1 of 3 sessions established"
+
+
+def test_summary_of_some(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [DOWN], "revision": 9})) as canned:
+        ran = polder(
+            "bgp", "summary", "--peer", "tor-b", "--state", "IDLE", "-o", "wide", "--server", canned.url
+        )
+    assert canned.asked[0].target == "/v1/bgp/sessions?limit=500&peer=tor-b&state=IDLE"
+    assert ran.out.splitlines()[0].split()[6:8] == ["FLAPS", "RESTARTS"]
+
+
+IN_FULL = UP | {
+    "local_address": "192.0.2.0",
+    "families": ["ipv4", "ipv6"],
+    "hold_time_s": 90,
+    "transitions": [
+        {"at": "2024-01-01T00:00:00.25Z", "state": "CONNECT", "reason": "no session yet", "replaced": False},
+        {"at": "2024-01-01T01:00:01+01:00", "state": "ESTABLISHED", "reason": "", "replaced": False},
+    ],
+}
+
+
+def test_one_session_with_its_history(polder: Polder) -> None:
+    listed = Reply(200, {"items": [UP], "revision": 9})
+    with serving(listed, Reply(200, IN_FULL)) as canned:
+        ran = polder("bgp", "session", "tor-a", "--server", canned.url)
+    assert [each.target for each in canned.asked] == [
+        "/v1/bgp/sessions?limit=500&peer=tor-a",
+        "/v1/bgp/sessions/node-1/tor-a",
+    ]
+    lines = [line.split(maxsplit=1) for line in ran.out.splitlines()]
+    assert ["negotiated", "ipv4, ipv6, hold time 90 s"] in lines
+    assert ["router", "192.0.2.1, AS 64501, from 192.0.2.0"] in lines
+    assert ["flaps", "4"] in lines
+    assert ran.out.splitlines()[-2:] == [
+        "2024-01-01 00:00:00Z  CONNECT      no session yet",
+        "2024-01-01 00:00:01Z  ESTABLISHED  -",
+    ]
+
+
+def test_one_session_of_a_node_needs_no_list(polder: Polder) -> None:
+    with serving(Reply(200, IN_FULL)) as canned:
+        ran = polder("bgp", "session", "tor-a", "--node", "node-1", "-o", "json", "--server", canned.url)
+    assert json.loads(ran.out) == IN_FULL
+
+
+def test_a_session_of_several_nodes_has_to_be_named(polder: Polder) -> None:
+    items = [UP | {"node": f"node-{number}"} for number in range(7)]
+    with serving(Reply(200, {"items": items, "revision": 9})) as canned:
+        ran = polder("bgp", "session", "tor-a", "--server", canned.url)
+    assert ran.code == 2
+    assert "7 nodes have a session with tor-a: node-0, node-1, node-2, node-3, node-4 and 2 more" in ran.err
+    assert "--node" in ran.err
+
+
+def test_a_session_that_nobody_has(polder: Polder) -> None:
+    with serving(Reply(200, {"items": [], "revision": 9})) as canned:
+        ran = polder("bgp", "session", "tor-x", "--server", canned.url)
+    assert ran.code == 3
+    assert "polder bgp summary" in ran.err
 
 
 def test_a_session_that_is_down_advertises_nothing(polder: Polder) -> None:
@@ -53,7 +115,7 @@ def test_what_the_guard_keeps_back_is_counted_with_a_reason(polder: Polder) -> N
         ran = polder("bgp", "summary", "--server", canned.url)
     row = ran.out.splitlines()[1]
     assert "outbound guard keeps back 2, such as 10.0.0.0/8: shorter than pool default" in row
-    assert row.split()[6:8] == ["3", "2"]
+    assert row.split()[6:9] == ["4", "3", "2"]
 
 
 def test_routes_are_prefixes_with_the_peers_they_go_to(polder: Polder) -> None:

@@ -1,0 +1,121 @@
+"""BGP sessions as the API and Prometheus show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from controller import session_metrics
+from controller.reading import put
+from store import keys
+from store.client import Put
+from store.memory import MemoryStore
+from store.model import Alive, Program, Session, SessionState, Transition
+from tests.unit.controller.conftest import NOW, Api
+
+REASON = "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)"
+
+
+def session(node: str, peer: str, state: SessionState = SessionState.ESTABLISHED, **fields: Any) -> Put:
+    made = Session(
+        node=node,
+        peer=peer,
+        address="192.0.2.1",
+        asn=64501,
+        state=state,
+        since=NOW,
+        transitions=(
+            Transition(at=NOW, state=SessionState.IDLE, reason=REASON, replaced=True),
+            Transition(at=NOW, state=SessionState.ESTABLISHED),
+        ),
+        **fields,
+    )
+    return put(keys.SESSIONS, made, node, peer)
+
+
+def alive(node: str) -> Put:
+    made = Alive(node=node, program=Program.SPEAKER, boot_id="b", started=NOW)
+    return put(keys.ALIVE, made, node, "speaker")
+
+
+@pytest.fixture
+def spoken(api: Api) -> Api:
+    """Two nodes with two sessions; the speaker of the second does not live."""
+    sessions = [
+        session("node-1", "tor-a", flaps=7, restarts=2, advertised=3, families=("ipv4",), hold_time_s=90),
+        session("node-1", "tor-b", SessionState.IDLE, reason=REASON),
+        session("node-2", "tor-a"),
+    ]
+    api.store.txn([], [*sessions, alive("node-1")])
+    return api
+
+
+def test_one_session_is_shown_with_its_past(spoken: Api) -> None:
+    shown = spoken.get("/v1/bgp/sessions/node-1/tor-a")
+    assert (shown["flaps"], shown["restarts"], shown["hold_time_s"], shown["families"]) == (
+        7,
+        2,
+        90,
+        ["ipv4"],
+    )
+    assert shown["transitions"] == [
+        {"at": "2026-01-01T00:00:00Z", "state": "IDLE", "reason": REASON, "replaced": True},
+        {"at": "2026-01-01T00:00:00Z", "state": "ESTABLISHED", "reason": "", "replaced": False},
+    ]
+    assert shown["stale"] is False
+    assert spoken.get("/v1/bgp/sessions/node-2/tor-a")["stale"] is True
+
+
+def test_a_list_has_all_but_the_past(spoken: Api) -> None:
+    rows = spoken.get("/v1/bgp/sessions")["items"]
+    alone = spoken.get("/v1/bgp/sessions/node-1/tor-a")
+    assert rows[0] == {name: value for name, value in alone.items() if name != "transitions"}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["node-1/tor-a", "node-1/tor-b", "node-2/tor-a"]),
+        ("?peer=tor-a", ["node-1/tor-a", "node-2/tor-a"]),
+        # ESTABLISHED stands among the transitions of each.
+        ("?state=ESTABLISHED", ["node-1/tor-a", "node-2/tor-a"]),
+        ("?state=IDLE&node=node-1", ["node-1/tor-b"]),
+        ("?peer=nobody", []),
+    ],
+)
+def test_a_list_of_some(spoken: Api, query: str, found: list[str]) -> None:
+    rows = spoken.get(f"/v1/bgp/sessions{query}")["items"]
+    assert [f"{row['node']}/{row['peer']}" for row in rows] == found
+
+
+def test_a_session_that_is_not_there_names_those_that_are(spoken: Api) -> None:
+    answer = spoken.send("GET", "/v1/bgp/sessions/node-1/tor-x")
+    assert answer.status_code == 404
+    assert "node-1/tor-a" in answer.json["detail"]
+
+
+def test_a_state_that_there_is_not_is_refused(spoken: Api) -> None:
+    answer = spoken.send("GET", "/v1/bgp/sessions?state=up")
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "state")
+
+
+def test_prometheus_reads_every_session(spoken: Api) -> None:
+    spoken.store.txn([], [Put(keys.SESSIONS.key("node-3", "tor-a"), b"no json")])
+    lines = set(spoken.client.get("/metrics").text.splitlines())
+    assert {
+        'polder_bgp_session_up{node="node-1",peer="tor-a"} 1.0',
+        'polder_bgp_session_up{node="node-1",peer="tor-b"} 0.0',
+        'polder_bgp_session_up{node="node-2",peer="tor-a"} 0.0',
+        'polder_bgp_session_stale{node="node-1",peer="tor-a"} 0.0',
+        'polder_bgp_session_stale{node="node-2",peer="tor-a"} 1.0',
+        'polder_bgp_session_flaps_total{node="node-1",peer="tor-a"} 7.0',
+        'polder_bgp_session_restarts_total{node="node-1",peer="tor-a"} 2.0',
+        'polder_bgp_session_advertised_prefixes{node="node-1",peer="tor-a"} 3.0',
+    } <= lines
+
+
+def test_what_an_older_speaker_does_not_say_is_none() -> None:
+    store = MemoryStore()
+    store.txn([], [Put(keys.SESSIONS.key("n", "t"), b'{"v":1,"state":"IDLE"}')])
+    assert b'polder_bgp_session_flaps_total{node="n",peer="t"} 0.0' in session_metrics.render(store)
