@@ -247,7 +247,7 @@ class ExaBgpSpeaker:
             self._pass_time()
 
     def _converse(self, process: Process, channel: Channel) -> None:
-        self._session.begin(channel)
+        self._session.begin(channel, adopted=process.adopted)
         self._look(channel)
         drain = Drain(self._timing.drain_s)
         while True:

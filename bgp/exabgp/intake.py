@@ -39,7 +39,8 @@ class Intake:
         self._clock = clock
         self._rib = AdjRibIn(peer.imports, peer.local_asn, peer.local_address)
         self._rib.suppose(taken, clock() + self._restart_s)
-        self._opened = Opened()
+        self._opened = Opened(self._restart_s, frozenset(Family), frozenset(Family))
+        """What the peer said in its OPEN; as long as that is not known, that it keeps everything."""
         self._ended: set[Family] = set()
         self._unread = False
         self._read_at = float("-inf")
@@ -74,10 +75,7 @@ class Intake:
                 self._rib.session_began(self._opened.forwarding, self._clock() + self._restart_s)
                 self._unread = self._asks
             case SessionEvent(heard=Heard.DOWN) if was_up:
-                self._unread = False
-                # RFC 4724 §4: after a NOTIFICATION nothing is kept
-                kept = frozenset() if event.notified else self._opened.restarting
-                self._rib.session_ended(kept, self._clock() + min(self._opened.restart_s, self._restart_s))
+                self.session_ended(notified=event.notified)
 
     def look(self, channel: Channel) -> None:
         """Read what the session has announced, where something came. Blocking.
@@ -97,6 +95,13 @@ class Intake:
         for family in self._ended:
             self._rib.swept(family)
         self._ended.clear()
+
+    def session_ended(self, *, notified: bool) -> None:
+        """The session that was up is not any more; `notified` says whether there was a NOTIFICATION."""
+        self._unread = False
+        # RFC 4724 §4: after a NOTIFICATION nothing is kept
+        kept = frozenset() if notified else self._opened.restarting
+        self._rib.session_ended(kept, self._clock() + min(self._opened.restart_s, self._restart_s))
 
     def process_ended(self) -> None:
         """ExaBGP is gone, and the session with it."""

@@ -40,6 +40,8 @@ class Process:
         self.pid = pid
         self.how = "nobody saw how"
         """How it ended, for people, once it has; known only of a process that this program started."""
+        self.adopted = False
+        """Whether it was found running."""
         self._pidfd = pidfd
 
     @classmethod
@@ -56,7 +58,9 @@ class Process:
         if found.boot_id != boot_id or rundir.start_time(found.pid) != found.start_time:
             os.close(pidfd)
             return None
-        return cls(found.pid, pidfd), found.config
+        adopted = cls(found.pid, pidfd)
+        adopted.adopted = True
+        return adopted, found.config
 
     @classmethod
     def start(cls, where: RunDir) -> Self:

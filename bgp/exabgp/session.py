@@ -124,12 +124,16 @@ class Session:
             self._hear_state(event)
         return came_up
 
-    def begin(self, channel: Channel) -> None:
-        """Learn the state of the session from a process just adopted or started."""
+    def begin(self, channel: Channel, *, adopted: bool) -> None:
+        """Learn the state of the session from a process just started, or found running (`adopted`)."""
         events = channel.events()
         if not any(isinstance(event, SessionEvent) for event in events):
             events += self._ask(channel)
         self.hear(events)
+        if adopted and not self._is_up():
+            # What was taken from it is of a session that ended while nobody looked.
+            told = [event for event in events if isinstance(event, SessionEvent)]
+            self._intake.session_ended(notified=any(event.notified for event in told))
 
     def lost(self, reason: str, *, replaced: bool = False) -> None:
         """The process is gone, and the session with it; `replaced` by the watchdog."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from time import monotonic
@@ -15,7 +16,11 @@ import pytest
 from bgp.adj_rib_in import Path
 from bgp.adj_rib_out import IPNetwork
 from bgp.exabgp import rundir
+from bgp.exabgp.channel import Channel
+from bgp.exabgp.commands import SHOW_ADJ_RIB_IN
 from bgp.exabgp.driver import ExaBgpSpeaker
+from bgp.exabgp.events import Route
+from bgp.exabgp.watchdog import Patience
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.wait import wait_until
@@ -119,9 +124,13 @@ def test_exabgp_dies_and_what_was_taken_stays(cable: Cable) -> None:
 
 
 def test_another_program_finds_what_was_taken(cable: Cable) -> None:
+    """And ExaBGP has kept what is asked for, of more that the ToR announces."""
     first = importing(cable)
     pid = exabgp(cable)
     first.detach()
+    with closing(Channel(cable.base / "tor" / "bridge.sock", Patience(UP_S, UP_S))) as channel:
+        [reply] = channel.ask([SHOW_ADJ_RIB_IN])
+    assert [shown.prefix for shown in reply.shown if isinstance(shown, Route)] == [DEFAULT]
     second = cable.speaker(imports=ASKED)
     taken(second, {DEFAULT: HERE})
     assert exabgp(cable) == pid
