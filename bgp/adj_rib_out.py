@@ -13,7 +13,7 @@ End-of-RIB or until the restart time is over; then `flush_stale` forgets it here
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import chain, islice
@@ -29,6 +29,8 @@ IPAddress = IPv4Address | IPv6Address
 K = TypeVar("K")
 V = TypeVar("V")
 
+GRACEFUL_SHUTDOWN = (65535, 0)
+"""RFC 8326 §4.1"""
 CHUNK = 500
 """Prefixes in one command: some 10 KB of text, a few milliseconds of the speaker's time."""
 
@@ -186,8 +188,7 @@ class AdjRibOut:
         if unsettled < len(self._open):
             self._open = {*surplus, *chain.from_iterable(missing.values())}
         for attributes, prefixes in missing.items():
-            for chunk in _chunks(prefixes):
-                yield Announce(attributes, chunk)
+            yield from _announcements(attributes, prefixes)
         for chunk in _chunks(surplus):
             yield Withdraw(chunk)
 
@@ -232,6 +233,16 @@ class AdjRibOut:
     def _can_carry(self, prefix: IPNetwork, attributes: Attributes) -> bool:
         # RFC 4760 §3 without RFC 8950: the next hop is of the prefix's own family
         return Family.of(prefix) in self._families and attributes.next_hop.version == prefix.version
+
+
+def shut_down(attributes: Attributes, prefixes: Iterable[IPNetwork]) -> Iterator[Announce]:
+    """The same routes with GRACEFUL_SHUTDOWN (RFC 8326): the peer is to prefer others."""
+    communities = tuple(sorted({*attributes.communities, GRACEFUL_SHUTDOWN}))
+    return _announcements(replace(attributes, communities=communities), prefixes)
+
+
+def _announcements(attributes: Attributes, prefixes: Iterable[IPNetwork]) -> Iterator[Announce]:
+    return (Announce(attributes, chunk) for chunk in _chunks(prefixes))
 
 
 def differing(old: Mapping[K, V], new: Mapping[K, V]) -> set[K]:

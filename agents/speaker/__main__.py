@@ -28,6 +28,13 @@ def parser() -> argparse.ArgumentParser:
         "--retire", action="store_true", help="withdraw everything, end every session of this node, and exit"
     )
     made.add_argument(
+        "--graceful-s",
+        metavar="SECONDS",
+        type=int,
+        default=0,
+        help="with --retire: for so long routes carry GRACEFUL_SHUTDOWN first (%(default)s)",
+    )
+    made.add_argument(
         "--secrets-dir",
         type=Path,
         default=DEFAULT_DIRECTORY,
@@ -51,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def _retire(args: argparse.Namespace, settings: Callable[[], Settings]) -> int:
     logging.basicConfig(level=args.log_level, format=command.LOG_FORMAT, datefmt=command.LOG_TIME)
     try:
-        retire_all(settings())
+        retire_all(settings(), graceful_s=max(args.graceful_s, 0))
     except command.Refusal as fault:
         return command.refuse("speaker", str(fault))
     return 0

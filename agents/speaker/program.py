@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +33,8 @@ from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from agents.speaker.wanted import Wanted
 from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker
+from bgp.exabgp.retire import retire
+from bgp.exabgp.rundir import RunDir
 from bgp.fsm import State
 from bgp.history import Transition
 from bgp.peer import PeerConfig
@@ -246,17 +249,17 @@ class SpeakerProgram:
         return Put(keys.ALIVE.key(self._node, Program.SPEAKER), encode(alive))
 
 
-def retire_all(settings: Settings) -> None:
+def retire_all(settings: Settings, *, graceful_s: float = 0.0) -> None:
     """Withdraw everything, end every session that a speaker of this run directory has left, and remove what
-    was imported. Blocking.
+    was imported. Blocking. Before that all routes carry GRACEFUL_SHUTDOWN (RFC 8326) for `graceful_s`.
 
     Raises `AlreadyRunning` or `PermissionError` before anything was touched.
     """
     base = settings.run_dir / BGP_DIRECTORY
     lock = _claim(base)
-    peerings = Peerings(base, lambda: None)
-    peerings.keep({}, set(), lambda _name: Presumed())
-    peerings.wait(RETIRE_S)
+    found = [RunDir(path) for path in base.iterdir() if path.is_dir()]
+    with ThreadPoolExecutor(len(found) or 1, "retire") as pool:
+        list(pool.map(partial(retire, graceful_s=graceful_s), found))
     ImportedRoutes(lambda: None, RouteDriver(IMPORT_PROTOCOL)).bring(())
     os.close(lock)
 

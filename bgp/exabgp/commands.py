@@ -25,11 +25,19 @@ CLEAR_ADJ_RIB_OUT = "clear adj-rib out"
 def command(change: Change, local_address: IPAddress) -> str:
     """The line that makes one change. A withdrawal has to name a next hop, which is not looked at."""
     if isinstance(change, Announce):
-        attributes = change.attributes
-        words = ["announce", "attributes", "next-hop", str(attributes.next_hop), *_optional(attributes)]
-    else:
-        words = ["withdraw", "attributes", "next-hop", str(local_address)]
-    return " ".join([*words, "nlri", *map(str, change.prefixes)])
+        return announce(change)
+    return " ".join(["withdraw", "attributes", "next-hop", str(local_address), *_nlri(change)])
+
+
+def announce(change: Announce) -> str:
+    """The line of an announcement."""
+    attributes = change.attributes
+    words = ["announce", "attributes", "next-hop", str(attributes.next_hop), *_optional(attributes)]
+    return " ".join([*words, *_nlri(change)])
+
+
+def _nlri(change: Change) -> list[str]:
+    return ["nlri", *map(str, change.prefixes)]
 
 
 def _optional(attributes: Attributes) -> Iterator[str]:

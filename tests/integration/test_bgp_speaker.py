@@ -281,6 +281,23 @@ def test_a_second_speaker_is_refused(bench: Bench) -> None:
     assert second.stderr.startswith("polder speaker: another speaker runs with")
 
 
+def test_a_graceful_end_first_tells_the_router_to_prefer_others(bench: Bench) -> None:
+    running(bench)
+    bench.speaker.stop()
+    retiring = bench.cable.node.record(*bench.speaker.argv, "--retire", "--graceful-s", "3")
+    try:
+
+        def communities() -> list[str]:
+            shown = bench.cable.tor.vtysh_json(f"show bgp ipv4 unicast {BLOCK} json").get("paths", [])
+            return [each for path in shown for each in path.get("community", {}).get("list", [])]
+
+        wait_until(communities, UP_S, "GRACEFUL_SHUTDOWN", good=["gracefulShutdown"].__eq__)
+        assert bench.cable.tor.kernel_routes()[BLOCK].gateways == {str(NODE_ADDRESS)}
+        bench.cable.routes_are()
+    finally:
+        retiring.stop()
+
+
 def test_retire_ends_everything(bench: Bench) -> None:
     running(bench)
     pid = bench.exabgp

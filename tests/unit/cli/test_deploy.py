@@ -16,7 +16,7 @@ from cli.program import MODULES
 
 PLACE = Path(__file__).parents[3] / "deploy" / "systemd"
 UNITS = [PLACE / f"polder-{name}.service" for name in sorted(MODULES)]
-TOOLS = {"polder-renew"}
+TOOLS = {"polder-renew", "polder-shutdown"}
 COMMAND = "/opt/polder/.venv/bin/polder"
 
 
@@ -77,6 +77,21 @@ def test_exabgp_outlives_the_speakers_restart() -> None:
     text = (PLACE / "polder-speaker.service").read_text()
     assert "\nKillMode=process\n" in text
     assert "\nRuntimeDirectoryPreserve=yes\n" in text
+
+
+def test_a_host_that_goes_down_leads_traffic_away(tmp_path: Path) -> None:
+    text = (PLACE / "polder-shutdown.service").read_text()
+    assert "\nBefore=polder-speaker.service\n" in text, "the speaker has to have let go of the sessions"
+    command, program, *arguments = shlex.split(re.findall(r"^ExecStop=(.*)$", text, re.MULTILINE)[0])
+    assert (command, program) == (COMMAND, "speaker")
+    config = node_options(tmp_path, offered=False)
+    parser = importlib.import_module(f"{MODULES[program]}.__main__").parser()
+    given = options_file.parse(
+        parser, [each.replace("/etc/polder/node.conf", str(config)) for each in arguments]
+    )
+    assert (given.retire, given.graceful_s) == (True, 20)
+    limit_s = int(re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)[0])
+    assert limit_s > given.graceful_s + 45, "a busy ExaBGP takes that long to withdraw"
 
 
 def test_a_certificate_is_renewed_in_time() -> None:
