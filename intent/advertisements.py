@@ -1,13 +1,14 @@
 """What a node's speaker should announce to one peer.
 
 A block of a pool that says `block`, once its blackhole stands. A /32 (/128) for an address of a pool that
-says `host`, and for one held outside its block's node, once it has route and flow. Nothing for an
-endpoint that is being released, for what was ready before the machine last booted, or of a pool that is
-not known: what the pool says decides. The node delivers all of these nevertheless.
+says `host`, and for one held outside its block's node, once it has route and flow. A /32 for the address of
+a service, once a healthy endpoint of the node can be delivered to; its pool may say anything but `none`.
+Nothing for an endpoint that is being released, for what was ready before the machine last booted, or of a
+pool that is not known: what the pool says decides. The node delivers all of these nevertheless.
 
-Each carries the communities of its pool and of the peer, and GRACEFUL_SHUTDOWN while node or peer are being
-drained; once they are nothing is announced. A prefix that is not of the session's own family
-has the node's own next hop of that family, and is absent when the node has none.
+Each carries the communities of its pool and of the peer, a service's its own, and GRACEFUL_SHUTDOWN while
+node or peer are being drained; once they are nothing is announced. A prefix that is not of the session's own
+family has the node's own next hop of that family, and is absent when the node has none.
 """
 
 from __future__ import annotations
@@ -49,13 +50,14 @@ def advertisements(
         return {}
     extra = (GRACEFUL_SHUTDOWN,) if drained is not None else ()
     made: dict[IPNetwork, Advertisement] = {}
-    shared: dict[tuple[str, int], Attributes | None] = {}
-    for prefix, pool, reason in (*_blocks(snapshot), *_hosts(snapshot)):
+    shared: dict[tuple[str, int, tuple[str, ...]], Attributes | None] = {}
+    plain = ((*each, ()) for each in (*_blocks(snapshot), *_hosts(snapshot)))
+    for prefix, pool, reason, own in (*plain, *_services(snapshot)):
         if not _is_ready(snapshot, prefix, boot_id):
             continue
-        of = pool.name, prefix.version
+        of = pool.name, prefix.version, own
         if of not in shared:
-            shared[of] = attributes(snapshot.node, peer, pool, prefix.version, extra, speaker)
+            shared[of] = attributes(snapshot.node, peer, pool, prefix.version, (*extra, *own), speaker)
         if (common := shared[of]) is not None:
             made[prefix] = common.advertisement(prefix, reason)
     return made
@@ -87,6 +89,15 @@ def _hosts(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
         for address, name in endpoint.placed:
             if (reason := host_reason(snapshot, endpoint, address, name)) is not None:
                 yield host_prefix(address), snapshot.pools[name], reason
+
+
+def _services(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str, tuple[str, ...]]]:
+    """Each with the communities of its own."""
+    for service in snapshot.services.values():
+        pool = snapshot.pools.get(service.pool)
+        if pool is not None and pool.advertise is not Advertise.NONE:
+            reason = f"service {service.name}: an endpoint here is healthy"
+            yield host_prefix(service.address), pool, reason, service.communities
 
 
 def _is_ready(snapshot: Snapshot, prefix: IPNetwork, boot_id: str | None) -> bool:

@@ -96,11 +96,15 @@ def _block(cidr: IPNetwork) -> Route:
 def _displaced(snapshot: Snapshot, address: IPAddress) -> Route | None:
     if snapshot.own_block(address) is None:
         return None
+    where = snapshot.displaced[address]
+    return by_routers(snapshot, address, f"endpoint {where.endpoint} holds it on {where.node}")
+
+
+def by_routers(snapshot: Snapshot, address: IPAddress, reason: str) -> Route | None:
+    """How this node and its endpoints reach an address that is elsewhere; None when there are no routers."""
     routers = sorted(
         peer.address for peer in snapshot.peers.values() if peer.address.version == address.version
     )
     if not routers:
         return None
-    where = snapshot.displaced[address]
-    reason = f"endpoint {where.endpoint} holds it on {where.node}"
     return Route(host_prefix(address), DISPLACED_TABLE, gateways=tuple(dict.fromkeys(routers)), reason=reason)

@@ -32,6 +32,8 @@ class Purpose(IntEnum):
     """A packet for an endpoint of this node."""
     GATEWAY = 5
     """A packet for the kernel's routing table."""
+    SERVICE = 6
+    """A packet for a service's address, and the endpoint that takes it."""
     SPOOFED = 0x100
     """An endpoint sent what it may not: a MAC or address that is not its own, a router's message."""
     UNKNOWN_PORT = 0x101

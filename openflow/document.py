@@ -9,15 +9,16 @@ import sys
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from openflow import pipeline
+from openflow import anycast, pipeline
 from openflow.cookie import Purpose, decode
-from openflow.flow import LOCAL, Action, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import LOCAL, Action, ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
 from openflow.tables import GENERATION, TABLES, Table
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 EXAMPLE = pipeline.EndpointPort(
     "web-1", 7, "02:00:00:00:00:07", (IPv4Address("10.64.0.7"), IPv6Address("fd00:64::7"))
 )
+SERVICE = anycast.ServicePorts("www", IPv4Address("10.64.255.53"), (EXAMPLE,), (EXAMPLE,), (7, 9, 7, 9))
 NAMES = {table.table_id: table.name for table in TABLES}
 COLUMNS = "| priority | match | actions | purpose | why |\n|---|---|---|---|---|\n"
 
@@ -44,12 +45,16 @@ def _tables() -> str:
 
 def _flows() -> str:
     base = pipeline.base_flows(GATEWAY_MAC)
-    own = pipeline.endpoint_flows(EXAMPLE, GATEWAY_MAC)
+    own = (
+        *pipeline.endpoint_flows(EXAMPLE, GATEWAY_MAC),
+        *anycast.service_flows(SERVICE, GATEWAY_MAC),
+    )
     addresses = " and ".join(str(address) for address in EXAMPLE.addresses)
     about = (
         f"The gateway's MAC is {GATEWAY_MAC}. The flows with a **bold** priority are those of an\n"
         f"endpoint, here `{EXAMPLE.endpoint}` at port {EXAMPLE.ofport} with {EXAMPLE.mac}, {addresses}.\n"
-        "Every endpoint has the same, with its own values.\n"
+        "Every endpoint has the same, with its own values. It is one of two of this node that hold\n"
+        f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9.\n"
     )
     parts = (_table(table, base, frozenset(own)) for table in TABLES)
     return f"## Flows\n\n{about}\n" + "\n".join(parts)
@@ -87,6 +92,8 @@ def _action(action: Action) -> str:
             return f"set {name} {value}"
         case DecTtl():
             return "decrement TTL"
+        case ChoosePort(ports):
+            return f"reg0 = one of {', '.join(str(port) for port in dict.fromkeys(ports))} by hash"
         case GotoTable(table_id):
             return f"goto {NAMES[table_id]}"
         case _:

@@ -52,13 +52,25 @@ class GotoTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ChoosePort:
+    """Write the number of one of these ports into register 0: one that is up, 0xffff when none is.
+
+    The one is chosen among the places of the list by a hash of the IP addresses and the transport ports, the
+    same in both directions. A port may have several places. When one goes down, only its places are chosen
+    anew; when the list changes, so do the places that differ.
+    """
+
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An action that was read from a switch and that we never make, as text: it differs from all we want."""
 
     text: str
 
 
-Action = Output | SetField | DecTtl | GotoTable | Unknown
+Action = Output | SetField | DecTtl | GotoTable | ChoosePort | Unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
     port of an endpoint -> classify -> forward -> port of another endpoint, or LOCAL (the kernel routes)
     LOCAL (the kernel)  -> classify -> deliver -> port of the endpoint
+    either, to a service's address: forward or deliver -> serve -> port of an endpoint that holds it
 
 LOCAL is the bridge's own interface. It has the gateway's addresses, so the kernel answers ARP and neighbour
 discovery itself and no packet travels to a program. The node is a router: between two endpoints the Ethernet
@@ -112,7 +113,11 @@ def _classify(port: EndpointPort) -> Iterator[Flow]:
     own: Fields = {"in_port": port.ofport, "eth_src": port.mac}
     for address in port.addresses:
         yield CLASSIFY.flow(
-            100, Purpose.ACCEPT, TO_FORWARD, f"{port.endpoint} from {address}", {**own, **_from(address)}
+            100,
+            Purpose.ACCEPT,
+            TO_FORWARD,
+            f"{port.endpoint} from {address}",
+            {**own, **from_address(address)},
         )
     for fields in _neighbour_messages(port):
         yield CLASSIFY.flow(
@@ -160,7 +165,7 @@ def _base_forward(gateway_mac: str) -> Iterator[Flow]:
 def _forward(port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
     rewrite = (SetField("eth_src", gateway_mac), SetField("eth_dst", port.mac), DecTtl(), Output(port.ofport))
     for address in port.addresses:
-        match: Fields = {"eth_dst": gateway_mac, **_to(address)}
+        match: Fields = {"eth_dst": gateway_mac, **to_address(address)}
         back: Fields = {**match, "in_port": port.ofport}
         yield FORWARD.drop(250, Purpose.HAIRPIN, f"{port.endpoint} to itself", back)
         yield FORWARD.flow(150, Purpose.LOCAL, rewrite, f"{address} is {port.endpoint}, on this node", match)
@@ -173,7 +178,7 @@ def _base_deliver() -> Iterator[Flow]:
 def _deliver(port: EndpointPort) -> Iterator[Flow]:
     out, to_mac = (Output(port.ofport),), {"eth_dst": port.mac}
     for address in port.addresses:
-        match: Fields = {**to_mac, **_to(address)}
+        match: Fields = {**to_mac, **to_address(address)}
         yield DELIVER.flow(100, Purpose.LOCAL, out, f"{address} is {port.endpoint}", match)
     answers = ([ARP] if port.ipv4 else []) + [
         {**kind, "ipv6_dst": source} for kind in (SOLICITATION, ADVERTISEMENT) for source in _link_local(port)
@@ -189,13 +194,15 @@ def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:
     return (LINK_LOCAL,) if port.ipv6 else ()
 
 
-def _from(address: IPAddress) -> Fields:
+def from_address(address: IPAddress) -> Fields:
+    """IP packets from an address."""
     return (
         {**IPV4, "ipv4_src": address} if isinstance(address, IPv4Address) else {**IPV6, "ipv6_src": address}
     )
 
 
-def _to(address: IPAddress) -> Fields:
+def to_address(address: IPAddress) -> Fields:
+    """IP packets to an address."""
     return (
         {**IPV4, "ipv4_dst": address} if isinstance(address, IPv4Address) else {**IPV6, "ipv6_dst": address}
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
+from os_ken.ofproto import nicira_ext
 from os_ken.ofproto import ofproto_v1_4 as ofp
 from os_ken.ofproto import ofproto_v1_4_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
@@ -18,6 +19,7 @@ from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 from openflow.cookie import OWNER, OWNER_MASK
 from openflow.flow import (
     Action,
+    ChoosePort,
     DecTtl,
     Flow,
     GotoTable,
@@ -36,6 +38,16 @@ _ADDRESS_FIELDS: dict[str, tuple[type[IPv4Address | IPv6Address], type[IPv4Netwo
     **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), (IPv4Address, IPv4Network)),
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), (IPv6Address, IPv6Network)),
 }
+
+_BUNDLE = {
+    "algorithm": nicira_ext.NX_BD_ALG_HRW,
+    "fields": 3,  # NX_HASH_FIELDS_SYMMETRIC_L3L4_UDP, which os-ken has no name for
+    "basis": 0,
+    "slave_type": 2,  # the header of NXM_OF_IN_PORT
+    "ofs_nbits": nicira_ext.ofs_nbits(0, 15),
+    "dst": "reg0",
+}
+"""What all actions that choose a port have alike (nicira-ext.h, nx_action_bundle)."""
 
 _FIRST = {"eth_type": 0, "ip_proto": 1, "icmpv6_type": 2}
 """The fields that others depend on, in order."""
@@ -157,6 +169,8 @@ def _action(action: Action) -> Any:
             return parser.OFPActionSetField(**{field: _to_wire(value)})
         case DecTtl():
             return parser.OFPActionDecNwTtl()
+        case ChoosePort(ports):
+            return parser.NXActionBundleLoad(**_BUNDLE, n_slaves=len(ports), slaves=list(ports))
         case _:
             raise ValueError(f"{action} cannot be written")
 
@@ -178,4 +192,8 @@ def _action_of(action: Any) -> Action:
         return SetField(action.key, _from_wire(action.key, action.value))
     if isinstance(action, parser.OFPActionDecNwTtl):
         return DecTtl()
+    if isinstance(action, parser.NXActionBundleLoad) and all(
+        getattr(action, name) == value for name, value in _BUNDLE.items()
+    ):
+        return ChoosePort(tuple(action.slaves))
     return Unknown(str(action))

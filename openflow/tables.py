@@ -85,4 +85,11 @@ DELIVER = Table(
     frozenset({"eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "ip_proto", "icmpv6_type"}),
     Purpose.NO_ENDPOINT,
 )
-TABLES = (CLASSIFY, FORWARD, DELIVER)
+SERVE = Table(
+    "serve",
+    3,
+    "Which endpoint takes the service's packet? The register has the port that was chosen.",
+    frozenset({"reg0"}),
+    Purpose.NO_ENDPOINT,
+)
+TABLES = (CLASSIFY, FORWARD, DELIVER, SERVE)

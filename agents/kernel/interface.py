@@ -15,7 +15,7 @@ from socket import AF_INET, AF_INET6
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_SETLINK
+from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
@@ -126,6 +126,14 @@ def missing_addresses(
     return [_new_address(interface.index, one, scope) for one in wanted if one not in held]
 
 
+def remove_address(netlink: Netlink, interface: Interface, address: IPInterface) -> bool:
+    """Take an address from the interface; whether it had it. Idempotent."""
+    if address not in _addresses(netlink, _family(address), interface.index):
+        return False
+    netlink.request(_change(RTM_DELADDR, interface.index, address), tolerate={errno.EADDRNOTAVAIL})
+    return True
+
+
 def _addresses(netlink: Netlink, family: int, index: int) -> set[IPInterface]:
     asked = ifaddrmsg()
     asked["family"], asked["index"] = family, index
@@ -139,6 +147,10 @@ def _addresses(netlink: Netlink, family: int, index: int) -> set[IPInterface]:
 
 
 def _new_address(index: int, address: IPInterface, scope: int) -> bytes:
+    return _change(RTM_NEWADDR, index, address, NLM_F_CREATE | NLM_F_REPLACE, scope=scope)
+
+
+def _change(kind: int, index: int, address: IPInterface, flags: int = 0, *, scope: int = 0) -> bytes:
     message = ifaddrmsg()
     message["family"], message["index"] = _family(address), index
     message["prefixlen"] = address.network.prefixlen
@@ -148,7 +160,7 @@ def _new_address(index: int, address: IPInterface, scope: int) -> bytes:
         message["attrs"].append(("IFA_LOCAL", str(address.ip)))
     else:
         message["flags"] = IFA_F_NODAD
-    return encode(message, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE)
+    return encode(message, kind, flags)
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETNSID, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
-from agents.kernel import gateway, own, sysctl
+from agents.kernel import gateway, loopback, own, sysctl
 from agents.kernel.container import Inside, configure
 from agents.kernel.interface import Interface, all_interfaces, find_interface, set_up
 from agents.kernel.message import attributes, encode, encode_get
@@ -97,6 +97,21 @@ class Links:
             changed = self._configure(host, spec, netns)
         if changed:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
+
+    def hold_addresses(
+        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+    ) -> None:
+        """Have an endpoint's namespace hold these addresses on its loopback, and not those. Idempotent.
+
+        Raises:
+            NetnsGone: the path is no network namespace, or another one than `netns_id` says.
+            KernelError: anything else; may be tried again.
+        """
+        with Netns(path) as netns:
+            if netns.inode != netns_id:
+                raise NetnsGone(path, "is another one now")
+            if self._worker.run(netns, lambda: loopback.hold(wanted, unwanted)):
+                log.info("service addresses of namespace netns=%s", path)
 
     def remove_link(self, host_ifname: str) -> None:
         """Remove a link, both ends. Idempotent. Raises `IfnameTaken` when it is no link of ours."""

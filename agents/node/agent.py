@@ -29,8 +29,10 @@ from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.flow_driver import FlowDriver
+from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
 from agents.node.plug import Busy, Plug
+from agents.node.serving import Services
 from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
@@ -78,6 +80,7 @@ class Agent:
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
         self._monitor = Monitor(lambda _what: self._loop.mark_resync())
+        self._checker = Checker(self._loop.mark)
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()
@@ -110,6 +113,7 @@ class Agent:
         self._publisher.start()
         self._heartbeat.start()
         self._monitor.start()
+        self._checker.start()
         self._api.start()
 
     def run(self) -> None:
@@ -119,6 +123,7 @@ class Agent:
         if self._api is not None:
             self._api.stop()
         self._monitor.close()
+        self._checker.stop()
         self._knowledge.stop()
         self._publisher.stop()
         self._heartbeat.stop(revoke=True)
@@ -210,6 +215,7 @@ class Agent:
         return Publisher(
             {
                 "ready": StoreDriver(self._store, keys.READY, node),
+                "health": StoreDriver(self._store, keys.HEALTH, node),
                 "holding": StoreDriver(self._store, keys.HOLDING, node),
                 "attachments": StoreDriver(
                     self._store, keys.ATTACHMENTS, node, guard=still_here, keep=is_wanted
@@ -230,6 +236,7 @@ class Agent:
             self._wants,
             devices,
             self._publisher,
+            Services(self._checker, self._boot_id),
             netns_alive=lambda want: is_still(want.netns, want.netns_id),
             boot_id=self._boot_id,
         )

@@ -1,34 +1,38 @@
 """The pass of the node agent: makes kernel, switch and reports equal to what should be, in order.
 
 Up: link and port, neighbour, route, flow, readiness. Down: readiness, the wait for the withdrawal, flow,
-route, neighbour, port and link, attachment; and of a block readiness, the wait, blackhole. The same pass
-serves an event, a restart and a resync.
+route, neighbour, port and link, attachment; and of a block readiness, the wait, blackhole. A service goes the
+same ways, with its address in the endpoints' namespaces in the place of the link. The same pass serves an
+event, a restart and a resync.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 from agents.delta import puts
-from agents.node.leaving import LeavingBlocks
+from agents.node.desired import desired_of, with_last_takers
+from agents.node.leaving import Leaving
 from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged, identity
+from agents.node.serving import Services
 from agents.node.wants import Refused, Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
-from intent.flows import flows, flows_of
+from intent.flows import flows_of
 from intent.held import Held
-from intent.neighbours import Neighbour, NeighbourKey, neighbours
-from intent.routes import Route, RouteKey, Rule, routes, routes_of, rules
+from intent.neighbours import Neighbour, NeighbourKey
+from intent.routes import Route, RouteKey, Rule, routes_of
+from intent.services import Serving, service_flows_of, service_routes
 from intent.snapshot import Snapshot
 from openflow.flow import Flow, FlowKey
 from store import keys
-from store.model import Attachment, Endpoint, IPAddress, IPNetwork, Ready, host_prefix
+from store.model import Attachment, Block, Endpoint, IPAddress, IPNetwork, Ready, host_prefix
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,7 @@ class Dataplane:
         wants: Wants,
         devices: Devices,
         publisher: Publisher,
+        services: Services,
         *,
         netns_alive: Callable[[Want], bool],
         boot_id: str,
@@ -77,13 +82,17 @@ class Dataplane:
         self._wants = wants
         self._devices = devices
         self._publisher = publisher
+        self._services = services
         self._netns_alive = netns_alive
         self._boot_id = boot_id
         self._clock = clock
         self._memory = Memory()
-        self._leaving = LeavingBlocks()
+        self._leaving_blocks = Leaving[Block]()
+        self._leaving_services = Leaving[Serving]()
         self._held: dict[str, Held] = {}
         self._alive: set[Want] = set()
+        self._sure: set[str] = set()
+        """Endpoints whose namespaces hold the addresses of services that are recorded."""
         self._done: tuple[object, ...] | None = None
         self._confirmed: set[IPNetwork] = set()
         self._reported = False
@@ -98,6 +107,7 @@ class Dataplane:
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
         self._alive.clear()
+        self._sure.clear()
         self._done = None
         for reconciler in self._devices.reconcilers:
             reconciler.forget()
@@ -116,27 +126,41 @@ class Dataplane:
 
     def _pass(self, snapshot: Snapshot) -> float | None:
         wants, plugged = dict(self._wants.all()), self._devices.plug.read()
-        if self._done is not None and _same(self._done, _inputs(snapshot, wants, plugged)):
+        if (
+            self._done is not None
+            and self._services.current
+            and _same(self._done, _inputs(snapshot, wants, plugged))
+        ):
             self._memory = replace(self._memory, advertised=snapshot.advertised)
             return None
         self._done = None
         self._reported = False
         self._busy = set()
-        leaving = self._leaving.look(snapshot, self._memory.advertised, self._clock())
-        todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, self._clock())
+        now, before, advertised = self._clock(), self._held, self._memory.advertised
+        blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
+        todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
         held = self._plug_in(todo, wants, plugged)
-        desired = _desired(replace(snapshot, blocks={**leaving, **snapshot.blocks}), held.values())
+        up = {name: one for name, one in held.items() if name in todo.up}
+        self._hold_services(snapshot, up, plugged, only=False)
+        serving = self._services.look(snapshot, up, plugged)
+        served = {each.prefix: each for each in serving.values() if each.takers}
+        leaving = self._leaving_services.look(served, snapshot, advertised, now)
+        todo = with_last_takers(todo, leaving.values(), before, held)
+        desired = desired_of(
+            replace(snapshot, blocks={**blocks, **snapshot.blocks}), held.values(), serving, leaving.values()
+        )
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
-        self._confirm(snapshot, {name: one for name, one in held.items() if name in todo.up}, all(done))
+        self._confirm(snapshot, up, served, all(done))
         self._report(snapshot)
         if not any(name in plugged and name not in held for name in self._busy):
             for reconciler, wanted in reversed(list(zip(self._devices.reconcilers, desired, strict=True))):
                 reconciler.delete(wanted)
+            self._hold_services(snapshot, up, plugged, only=True)
             self._take_down(todo, wants, plugged)
         self._report_attachments(snapshot)
         if self._busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
-        if todo.draining or leaving:
+        if todo.draining or blocks or leaving:
             return DRAIN_POLL_S
         # With what this pass changed itself, and without what came meanwhile: that is still to be done.
         self._done = _inputs(snapshot, wants, plugged)
@@ -160,6 +184,23 @@ class Dataplane:
                 held[name] = self._hold(endpoint, there.ofport)
         self._held = held
         return held
+
+    def _hold_services(
+        self, snapshot: Snapshot, up: Mapping[str, Held], plugged: dict[str, Plugged], *, only: bool
+    ) -> None:
+        """Have the endpoints hold the addresses of their services; with `only`, and no others of services."""
+        for name, one in up.items():
+            there = plugged.get(name)
+            if there is None or name in self._busy:
+                continue
+            wanted = self._services.addresses(snapshot, one.endpoint)
+            services = wanted if only else wanted | there.services
+            if services != there.services or (services and name not in self._sure):
+                self._without_waiting(name, partial(self._hold_one, name, services, plugged))
+
+    def _hold_one(self, name: str, services: frozenset[IPAddress], plugged: dict[str, Plugged]) -> None:
+        plugged[name] = self._devices.plug.hold(plugged[name], services)
+        self._sure.add(name)
 
     def _without_waiting(self, name: str, job: Callable[[], None]) -> None:
         """Plug one endpoint in or out; one that cannot be now is noted, and holds up no other."""
@@ -187,7 +228,7 @@ class Dataplane:
         if there is None or not there.serves(want, endpoint):
             self._insert(endpoint, wants, plugged)
         elif there.endpoint != endpoint:
-            plugged[endpoint.id] = self._devices.plug.record(want, endpoint)
+            plugged[endpoint.id] = self._devices.plug.record(there, want, endpoint)
 
     def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         name = endpoint.id
@@ -196,8 +237,10 @@ class Dataplane:
             log.warning("link is another endpoint's of this id, made anew endpoint=%s", name)
             self._devices.plug.remove(name)
             plugged.pop(name)
+        self._sure.discard(name)
         try:
-            plugged[name] = self._devices.plug.insert(wants[name], endpoint)
+            services = plugged[name].services if name in plugged else frozenset()
+            plugged[name] = self._devices.plug.insert(wants[name], endpoint, services)
         except Refused as fault:
             log.warning("not attached endpoint=%s why=%s", name, fault)
             self._remove(name, wants, plugged, fault)
@@ -205,7 +248,11 @@ class Dataplane:
     def _remove(
         self, name: str, wants: dict[str, Want], plugged: dict[str, Plugged], why: Refused | None = None
     ) -> None:
+        there = plugged.get(name)
+        if there is not None and there.services:
+            plugged[name] = self._devices.plug.hold(there, frozenset())
         self._devices.plug.remove(name)
+        self._sure.discard(name)
         self._wants.remove(name, why)
         plugged.pop(name, None)
         wants.pop(name, None)
@@ -214,15 +261,22 @@ class Dataplane:
         reconciler.wants_retry = False
         return reconciler.put(wanted)
 
-    def _confirm(self, snapshot: Snapshot, up: Mapping[str, Held], all_done: bool) -> None:
+    def _confirm(
+        self,
+        snapshot: Snapshot,
+        up: Mapping[str, Held],
+        served: Mapping[IPNetwork, Serving],
+        all_done: bool,
+    ) -> None:
         """Find out which prefixes can be delivered. What cannot be read now stays as it was."""
+        wanted = set(snapshot.blocks).union(served, *(_prefixes(one) for one in up.values()))
         if all_done:
-            self._confirmed = set(snapshot.blocks).union(*(_prefixes(one) for one in up.values()))
+            self._confirmed = wanted
             for name in up:
                 self._wants.attached(name)
             return
         if not (self._devices.routes.known and self._devices.flows.known):
-            self._confirmed &= set(snapshot.blocks).union(*(_prefixes(one) for one in up.values()))
+            self._confirmed &= wanted
             return
         in_kernel, in_switch = self._devices.routes.actual, self._devices.flows.actual
         self._confirmed = {block for block in snapshot.blocks if RouteKey(block) in in_kernel}
@@ -230,6 +284,11 @@ class Dataplane:
             if not puts(routes_of(one), in_kernel) and not puts(flows_of(one), in_switch):
                 self._confirmed |= _prefixes(one)
                 self._wants.attached(name)
+        self._confirmed |= {
+            prefix
+            for prefix, one in served.items()
+            if not puts(service_routes(one), in_kernel) and not puts(service_flows_of(one), in_switch)
+        }
 
     def _report(self, snapshot: Snapshot) -> None:
         """Say what is ready; nothing as long as nothing is known, so that a restart withdraws nothing."""
@@ -239,6 +298,7 @@ class Dataplane:
         whose = {prefix: name for name, one in self._held.items() for prefix in _prefixes(one)}
         said = (_ready(snapshot.name, each, self._boot_id, whose.get(each)) for each in self._confirmed)
         self._publisher.say("ready", dict(said))
+        self._publisher.say("health", self._services.report(snapshot))
 
     def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         """The attachment goes with the plug, so neither goes while a device may still have the rest."""
@@ -292,16 +352,11 @@ def _inputs(
 ) -> tuple[object, ...]:
     """What a pass depends on, apart from the devices, when nothing is going down."""
     wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
-    return (snapshot.peers, snapshot.blocks, snapshot.displaced, wanted, plugged)
+    return (snapshot.peers, snapshot.blocks, snapshot.displaced, snapshot.services, wanted, plugged)
 
 
 def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
     return all(a is b or a == b for a, b in zip(before, now, strict=True))
-
-
-def _desired(snapshot: Snapshot, held: Collection[Held]) -> tuple[Mapping[Any, Any], ...]:
-    """What each reconciler should hold, in the order of going up."""
-    return (rules(), neighbours(held), routes(snapshot, held), flows(held))
 
 
 def _prefixes(held: Held) -> set[IPNetwork]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -24,7 +24,8 @@ from openflow.errors import BridgeError
 from openflow.rows import PortRow
 from store.codec import decode, encode
 from store.errors import Corrupt
-from store.model import Endpoint
+from store.model import Endpoint, IPAddress
+from store.model.value import parse_address
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,9 @@ class Links(Protocol):
     """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
 
     def ensure_endpoint_link(self, spec: LinkSpec) -> None: ...
+    def hold_addresses(
+        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+    ) -> None: ...
     def remove_link(self, host_ifname: str) -> None: ...
     def owned_links(self) -> frozenset[str]: ...
 
@@ -63,6 +67,8 @@ class Plugged:
     ofport: int | None
     endpoint: Endpoint | None
     """As it was recorded last; None when it cannot be read: somebody may have written anything there."""
+    services: frozenset[IPAddress] = frozenset()
+    """The addresses of services that its namespace may hold beside the endpoint's own."""
 
     @property
     def identity(self) -> str:
@@ -106,10 +112,11 @@ class Plug:
         found = (_plugged(row) for row in rows.values())
         return {one.want.endpoint: one for one in found if one is not None}
 
-    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
+    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
         """Make link and port; returns the port, which has its OpenFlow number.
 
-        Ordering: the port comes last, so that a port always has its link.
+        Ordering: the port comes last, so that a port always has its link. `services` are what the port says
+        that is there already.
 
         Raises:
             Refused: it cannot be done as asked for.
@@ -127,8 +134,8 @@ class Plug:
         )
         try:
             self._links.ensure_endpoint_link(spec)
-            ofport = self._bridge.add_port(name, _external_ids(want, endpoint))
-            return Plugged(want, name, ofport, endpoint)
+            ofport = self._bridge.add_port(name, _external_ids(want, endpoint, services))
+            return Plugged(want, name, ofport, endpoint, services)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
@@ -137,11 +144,37 @@ class Plug:
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
 
-    def record(self, want: Want, endpoint: Endpoint) -> Plugged:
+    def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
         """Write down what has changed of an endpoint that is plugged in. Raises `Busy`."""
-        name = host_ifname(endpoint.id)
+        return self._record(replace(there, want=want, endpoint=endpoint))
+
+    def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
+        """Have the endpoint's namespace hold these addresses of services, and no others of services.
+
+        Ordering: an address is recorded before it is there, and forgotten after it is gone.
+
+        Raises:
+            Busy: not now.
+        """
+        unwanted = there.services - services
+        if not services <= there.services:
+            there = self._record(replace(there, services=there.services | services))
         try:
-            return Plugged(want, name, self._bridge.add_port(name, _external_ids(want, endpoint)), endpoint)
+            self._links.hold_addresses(there.want.netns, there.want.netns_id, services, unwanted)
+        except NetnsGone as fault:
+            if services:
+                raise Busy(str(fault)) from fault
+        except KernelError as fault:
+            raise Busy(str(fault)) from fault
+        return self._record(replace(there, services=services)) if unwanted else there
+
+    def _record(self, wanted: Plugged) -> Plugged:
+        """Write down all of it. A port whose record of its endpoint cannot be read is left as it is."""
+        if wanted.endpoint is None:
+            return wanted
+        ids = _external_ids(wanted.want, wanted.endpoint, wanted.services)
+        try:
+            return replace(wanted, ofport=self._bridge.add_port(wanted.port, ids))
         except BridgeError as fault:
             raise Busy(str(fault)) from fault
 
@@ -166,13 +199,14 @@ class Plug:
             raise Busy(str(fault)) from fault
 
 
-def _external_ids(want: Want, endpoint: Endpoint) -> dict[str, str]:
+def _external_ids(want: Want, endpoint: Endpoint, services: Iterable[IPAddress]) -> dict[str, str]:
     return {
         "polder": want.endpoint,
         "polder-netns": want.netns,
         "polder-netns-id": want.netns_id,
         "polder-ifname": want.ifname,
         "polder-endpoint": encode(endpoint).decode(),
+        "polder-services": " ".join(sorted(map(str, services))),
     }
 
 
@@ -183,7 +217,17 @@ def _plugged(row: PortRow) -> Plugged | None:
     except KeyError as fault:
         log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", row.name, fault)
         return None
-    return Plugged(want, row.name, row.ofport, _recorded(ids.get("polder-endpoint", "")))
+    endpoint, services = _recorded(ids.get("polder-endpoint", "")), _services(ids.get("polder-services", ""))
+    return Plugged(want, row.name, row.ofport, endpoint, services)
+
+
+@lru_cache(maxsize=RECORDS_KEPT)
+def _services(text: str) -> frozenset[IPAddress]:
+    try:
+        return frozenset(map(parse_address, text.split()))
+    except ValueError as fault:
+        log.warning("a port's record of its services cannot be read why=%s", fault)
+        return frozenset()
 
 
 @lru_cache(maxsize=RECORDS_KEPT)

@@ -148,7 +148,7 @@ class Ready(Value):
     node: Name
     boot_id: str
     endpoint: Identifier | None = None
-    """Whose address it is; None for a block."""
+    """Whose address it is; None for a block, and for a service's address."""
 
 
 class Advertised(Value):

@@ -7,11 +7,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
+from intent.services import slots
 from lab.netns import batch, create, remove, within
+from openflow.anycast import SERVICE_MAC, ServicePorts, service_flows
 from openflow.bridge import Bridge
 from openflow.cookie import Purpose, decode
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
@@ -24,6 +27,8 @@ NODE, WORLD = "openflow-node", "openflow-world"
 GATEWAY_MAC = "02:50:4c:44:52:01"
 CONTROLLER = "tcp:127.0.0.1:6653"
 WORLD4, WORLD6 = "192.0.2.1", "2001:db8::1"
+SERVICES = ("10.64.255.1", "fd00:64::ffff")
+SERVICE_PORT = 5353
 
 
 @dataclass(frozen=True)
@@ -254,3 +259,110 @@ def test_bulk_tcp_with_offloads_arrives_whole(node: Node, receiver: str, address
             sender.sendall(bytes(size))
         thread.join()
     assert received == size
+
+
+@pytest.fixture
+def served(node: Node) -> Iterator[Node]:
+    """Both containers hold the address of a service of each family, and answer there by their names."""
+    answering = [within(each.netns, partial(Answering, each)) for each in (WEB, DB)]
+    flows = []
+    for text in SERVICES:
+        address = ip_address(text)
+        batch(
+            [
+                f"neighbour replace {text} lladdr {SERVICE_MAC} dev polder0 nud permanent",
+                f"route replace {text} dev polder0",
+            ],
+            inside=NODE,
+        )
+        holders = tuple(node.ports.values())
+        chosen = [node.ports[name].ofport for name in slots(tuple(sorted(node.ports)))]
+        flows += service_flows(ServicePorts("dns", address, holders, holders, chosen), GATEWAY_MAC)
+    node.switch.apply(flows, [])
+    yield node
+    node.switch.apply([], flows)
+    for each in answering:
+        each.close()
+
+
+class Answering:
+    """Answers datagrams to the service's addresses: whose endpoint it is, and who asked."""
+
+    def __init__(self, container: Container) -> None:
+        self._name, self._netns = container.name, container.netns
+        batch([f"address add {each} dev lo" for each in SERVICES], inside=container.netns)
+        self._sockets = []
+        for each in SERVICES:
+            made = socket.socket(socket.AF_INET6 if ":" in each else socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind((each, SERVICE_PORT))
+            made.settimeout(0.1)
+            self._sockets.append(made)
+        self._closed = threading.Event()
+        self._threads = [threading.Thread(target=self._answer, args=(made,)) for made in self._sockets]
+        for thread in self._threads:
+            thread.start()
+
+    def _answer(self, made: socket.socket) -> None:
+        with made:
+            while not self._closed.is_set():
+                try:
+                    data, sender = made.recvfrom(100)
+                except TimeoutError:
+                    continue
+                made.sendto(f"{self._name} {sender[0]} {data.decode()}".encode(), sender)
+
+    def close(self) -> None:
+        self._closed.set()
+        for thread in self._threads:
+            thread.join()
+        batch([f"address delete {each} dev lo" for each in SERVICES], inside=self._netns)
+
+
+def ask(netns: str, service: str, times: int = 1) -> set[tuple[str, str]]:
+    """Ask from one socket: who answered, and from which address it was asked."""
+    kind = socket.AF_INET6 if ":" in service else socket.AF_INET
+    with within(netns, lambda: socket.socket(kind, socket.SOCK_DGRAM)) as asking:
+        asking.settimeout(5)
+        asking.connect((service, SERVICE_PORT))
+        heard = set()
+        for number in range(times):
+            asking.send(str(number).encode())
+            name, sender, echoed = asking.recv(100).decode().split()
+            assert echoed == str(number)
+            heard.add((name, sender))
+        return heard
+
+
+@pytest.mark.parametrize(("service", "client"), [(SERVICES[0], WORLD4), (SERVICES[1], WORLD6)])
+def test_a_services_packets_are_shared_and_its_connections_are_not(
+    served: Node, service: str, client: str
+) -> None:
+    assert answers(WORLD, WEB.six if ":" in service else WEB.four)
+    heard: set[tuple[str, str]] = set()
+    for _ in range(24):
+        one = ask(WORLD, service, times=3)
+        assert len(one) == 1, "all of a connection goes to one endpoint"
+        heard |= one
+    assert heard == {("web", client), ("db", client)}, "both take their part, and see who asks"
+
+
+def test_the_flows_of_a_service_read_as_they_were_written(served: Node) -> None:
+    held = tuple(served.ports.values())
+    chosen = [served.ports[name].ofport for name in slots(("db", "web"))]
+    wanted = service_flows(ServicePorts("dns", ip_address(SERVICES[0]), held, held, chosen), GATEWAY_MAC)
+    assert set(wanted) <= set(served.switch.dump())
+
+
+def test_a_port_that_is_down_takes_nothing(served: Node) -> None:
+    batch(["link set pl-web down"], inside=NODE)
+    try:
+        until(lambda: all(ask_or_none(WORLD, SERVICES[0]) == "db" for _ in range(8)), "db to take all")
+    finally:
+        batch(["link set pl-web up"], inside=NODE)
+
+
+def ask_or_none(netns: str, service: str) -> str | None:
+    try:
+        return next(name for name, _ in ask(netns, service))
+    except TimeoutError:
+        return None

@@ -10,7 +10,7 @@ from os_ken.ofproto import ofproto_parser
 from os_ken.ofproto import ofproto_v1_4 as ofp
 
 from openflow.cookie import OWNER, OWNER_MASK
-from openflow.flow import Action, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import Action, ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
 from openflow.ordering import Delete, Put
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.render import PROTOCOL, flow_mod, flow_of
@@ -44,6 +44,7 @@ COMMON: dict[str, st.SearchStrategy[MatchValue]] = {
     "in_port": PORTS,
     "eth_src": MACS,
     "eth_dst": MACS | st.just("01:00:00:00:00:00/01:00:00:00:00:00"),
+    "reg0": st.integers(0, 2**32 - 1),
     "vlan_vid": st.integers(0x1000, 0x1FFF) | masked(13),
 }
 KINDS: dict[int, dict[str, st.SearchStrategy[MatchValue]]] = {
@@ -66,7 +67,10 @@ def flows(draw: st.DrawFn) -> Flow:
     match = draw(st.fixed_dictionaries({}, optional=optional)) | {"eth_type": eth_type}
     table_id = draw(st.integers(0, 10))
     action: st.SearchStrategy[Action] = st.one_of(
-        st.builds(Output, PORTS), st.builds(SetField, st.just("eth_src"), MACS), st.just(DecTtl())
+        st.builds(Output, PORTS),
+        st.builds(SetField, st.just("eth_src"), MACS),
+        st.just(DecTtl()),
+        st.builds(ChoosePort, st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=9).map(tuple)),
     )
     goto = draw(st.lists(st.builds(GotoTable, st.integers(table_id + 1, 253)), max_size=1))
     actions = (*draw(st.lists(action, max_size=4)), *goto)

@@ -13,17 +13,21 @@ from store import keys
 from store.model import (
     Advertise,
     Advertised,
+    Backend,
     Block,
+    Check,
     Displaced,
     Drain,
     Drained,
     DrainStage,
     Endpoint,
     EndpointState,
+    Health,
     Node,
     Peer,
     Pool,
     Ready,
+    Service,
     Value,
 )
 
@@ -45,6 +49,7 @@ def endpoint(
     address: str = "10.64.0.1",
     node: str = NODE,
     state: EndpointState = EndpointState.ASSIGNED,
+    labels: dict[str, str] | None = None,
 ) -> Endpoint:
     mac = "02:70:" + ":".join(f"{octet:02x}" for octet in ip_address(address).packed[-4:])
     return Endpoint(
@@ -55,6 +60,7 @@ def endpoint(
         addresses=(ip_address(address),),
         mac=mac,
         state=state,
+        labels=labels or {},
     )
 
 
@@ -78,11 +84,25 @@ def displaced(address: str, node: str = "node-2") -> Displaced:
     return Displaced(address=ip_address(address), endpoint="moved", node=node)
 
 
+def service(
+    name: str = "www", address: str = "10.64.255.1", check: Check | None = None, **fields: object
+) -> Service:
+    """A service that selects endpoints with `app=web`."""
+    given = {"pool": "default", "selector": {"app": "web"}, **fields}
+    return Service.model_validate({"name": name, "address": address, "check": check, **given})
+
+
+def health(name: str, boot_id: str = BOOT, **healthy: bool) -> Health:
+    """What an agent said of a service's endpoints."""
+    backends = tuple(Backend(endpoint=each, healthy=good) for each, good in healthy.items())
+    return Health(service=name, node=NODE, boot_id=boot_id, backends=backends)
+
+
 def key_of(value: Value) -> str:
     """Where a node's feed finds the value."""
     match value:
-        case Pool() | Node() | Peer():
-            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS}[type(value)]
+        case Pool() | Node() | Peer() | Service():
+            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS, Service: keys.SERVICES}[type(value)]
             return kind.key(value.name)
         case Drain():
             return keys.DRAINS.key(value.noun.value, value.name)
@@ -94,6 +114,8 @@ def key_of(value: Value) -> str:
             return keys.DISPLACED.key(NODE, value.address)
         case Ready():
             return keys.READY.key(NODE, value.prefix)
+        case Health():
+            return keys.HEALTH.key(NODE, value.service)
         case Advertised():
             return keys.ADVERTISED.key(NODE, value.prefix)
         case _:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.node.plug import Busy, Plugged
 from agents.node.wants import Refused, Want
-from store.model import Endpoint
+from store.model import Endpoint, IPAddress
 
 
 @dataclass
@@ -29,7 +29,7 @@ class MemoryPlug:
             raise Busy("the switch is away")
         return dict(self.plugged)
 
-    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
+    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
         if self.refuse is not None:
             raise self.refuse
         self._refuse_stuck(endpoint.id)
@@ -37,14 +37,21 @@ class MemoryPlug:
         there = self.plugged.get(endpoint.id)
         self.made += there is None
         ofport = self.made if there is None else there.ofport
-        made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint)
+        made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint, services)
         self.plugged[endpoint.id] = made
         return made
 
-    def record(self, want: Want, endpoint: Endpoint) -> Plugged:
-        there = self.plugged[endpoint.id]
-        self.plugged[endpoint.id] = Plugged(want, there.port, there.ofport, endpoint)
+    def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
+        self.plugged[endpoint.id] = replace(there, want=want, endpoint=endpoint)
         return self.plugged[endpoint.id]
+
+    def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
+        name = there.want.endpoint
+        self._refuse_stuck(name)
+        for verb, changed in (("put", services - there.services), ("delete", there.services - services)):
+            self.journal += [(verb, "address", (name, str(one))) for one in sorted(changed, key=str)]
+        self.plugged[name] = replace(there, services=services)
+        return self.plugged[name]
 
     def _refuse_stuck(self, endpoint: str) -> None:
         if endpoint in self.stuck:

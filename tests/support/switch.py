@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, decode
-from openflow.flow import DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
 
 Packet = Mapping[str, MatchValue]
 
@@ -65,9 +65,17 @@ class MemorySwitch:
                     if ttl <= 1:
                         return None
                     packet["nw_ttl"] = ttl - 1
+                case ChoosePort(ports):
+                    packet["reg0"] = ports[_symmetric_hash(packet) % len(ports)]
                 case GotoTable(table_id):
                     return table_id
         return None
+
+
+def _symmetric_hash(packet: Packet) -> int:
+    """The same for both directions; all ports are up here."""
+    ends = ("ipv4_src", "ipv4_dst"), ("ipv6_src", "ipv6_dst"), ("tcp_src", "tcp_dst")
+    return hash(tuple(frozenset(packet.get(name) for name in pair) for pair in ends))
 
 
 def _matches(flow: Flow, packet: Packet) -> bool:

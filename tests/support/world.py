@@ -14,6 +14,7 @@ from agents.driver import Outcome
 from agents.node.attachments import Attachments
 from agents.node.dataplane import Dataplane, Devices
 from agents.node.plug import Busy, Plugged
+from agents.node.serving import Services
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
@@ -26,7 +27,8 @@ from store.codec import decode, encode
 from store.errors import Unavailable
 from store.keys import kind_of
 from store.memory import MemoryStore
-from store.model import Advertised, Attachment, Endpoint, Peer, Value
+from store.model import Advertised, Attachment, Endpoint, IPAddress, Peer, Value
+from tests.support.checks import MemoryChecks
 from tests.support.cluster import BOOT
 from tests.support.drivers import DictDriver
 from tests.support.ipam import FlakyStore
@@ -90,11 +92,15 @@ class FusedPlug(MemoryPlug):
 
     fuse: Fuse
 
-    def insert(self, want: Want, endpoint: Endpoint) -> Plugged:
+    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
         self.fuse.burn()
         if self.busy:
             raise Busy("the switch is away")
-        return super().insert(want, endpoint)
+        return super().insert(want, endpoint, services)
+
+    def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
+        self.fuse.burn()
+        return super().hold(there, services)
 
     def remove(self, endpoint: str) -> None:
         self.fuse.burn()
@@ -150,6 +156,7 @@ class SimNode:
             self.wants,
             Devices(plug=self.plug, **made),  # type: ignore[arg-type]
             self.publisher,
+            Services(MemoryChecks(), BOOT),
             netns_alive=lambda want: str(self.netns.get(want.endpoint)) == want.netns_id,
             boot_id=BOOT,
             clock=lambda: self.world.now,
@@ -167,7 +174,8 @@ class SimNode:
             guard=still_here,
             keep=lambda key: key.rsplit("/", 1)[1] in self.wants.all(),
         )
-        return Publisher({"ready": ready, "attachments": held})
+        health = StoreDriver(self.store, keys.HEALTH, self.name)
+        return Publisher({"ready": ready, "health": health, "attachments": held})
 
     def feed(self) -> None:
         """Hear of everything that was written."""

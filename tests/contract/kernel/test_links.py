@@ -288,3 +288,29 @@ def test_the_uplinks_mtu(host: Place, links: Links) -> None:
     host.run(f"ip route add default nexthop dev {BRIDGE} nexthop via 192.0.2.2")
     assert links.uplink_mtu() == 1400
     assert ip_network("0.0.0.0/0") not in {key.destination for key in RouteDriver().read()}
+
+
+def test_an_endpoint_holds_the_addresses_of_services_on_its_loopback(
+    endpoint: Place, links: Links, spec: LinkSpec
+) -> None:
+    links.ensure_endpoint_link(spec)
+    quiet(endpoint)
+    with Netns(spec.netns) as netns:
+        number = netns.inode
+    own = endpoint.run("ip -o addr show dev lo")
+    wanted = [ip_address("10.64.255.1"), ip_address("fd64::ffff")]
+    links.hold_addresses(spec.netns, number, wanted, [])
+    for address, length in zip(wanted, (32, 128), strict=True):
+        assert f"{address}/{length}" in endpoint.run("ip -o addr show dev lo")
+    with silence(endpoint):
+        links.hold_addresses(spec.netns, number, wanted, [ip_address("10.64.255.9")])
+    assert "src 10.64.0.5" in endpoint.run("ip -4 route get 192.0.2.9"), "it is no source by itself"
+    assert "src fd64::5" in endpoint.run("ip -6 route get 2001:db8::9")
+    links.hold_addresses(spec.netns, number, [], wanted)
+    assert endpoint.run("ip -o addr show dev lo") == own
+
+
+def test_another_namespace_at_the_path_is_left_alone(endpoint: Place, links: Links, spec: LinkSpec) -> None:
+    with pytest.raises(NetnsGone, match="another one"):
+        links.hold_addresses(spec.netns, "7", [ip_address("10.64.255.1")], [])
+    assert "10.64.255.1" not in endpoint.run("ip addr")

@@ -14,12 +14,14 @@ from agents.driver import Outcome
 from agents.node.dataplane import Dataplane, Devices
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S
 from agents.node.plug import identity
+from agents.node.serving import Services
 from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
 from intent.names import MAIN_TABLE
 from intent.routes import Route, RouteKind
 from intent.snapshot import Snapshot, View
 from store.model import Attachment, EndpointState, Value
+from tests.support.checks import MemoryChecks
 from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
 from tests.support.drivers import DictDriver
 from tests.support.plugs import MemoryPlug
@@ -66,6 +68,7 @@ class Node:
     def start_agent(self) -> None:
         """A new agent, without memory, that adopts what is plugged in."""
         self.said = Said(self.journal)
+        self.checks = MemoryChecks()
         self.wants = Wants()
         for one in self.plug.plugged.values():
             self.wants.add(one.want)
@@ -75,6 +78,7 @@ class Node:
             self.wants,
             Devices(plug=self.plug, **made),  # type: ignore[arg-type]
             self.said,  # type: ignore[arg-type]
+            Services(self.checks, BOOT),
             netns_alive=lambda _want: self.alive,
             boot_id=BOOT,
             clock=lambda: self.now,
@@ -112,7 +116,7 @@ def test_up_is_plug_neighbour_route_flow_readiness() -> None:
     assert node.touched() == [
         "put plug", "put neighbours", "put routes", "put flows", "put ready", "put attachments",
     ]  # fmt: skip
-    assert node.said.says == {"ready": {ADDRESS, BLOCK}, "attachments": {"web"}}
+    assert node.said.says == {"ready": {ADDRESS, BLOCK}, "attachments": {"web"}, "health": set()}
     assert node.wants.wait_attached("web", 0)
 
 
@@ -126,7 +130,7 @@ def test_down_is_readiness_flow_route_neighbour_plug_attachment() -> None:
         "delete ready", "delete flows", "delete routes", "delete neighbours",
         "delete plug", "delete attachments",
     ]  # fmt: skip
-    assert node.said.says == {"ready": {BLOCK}, "attachments": set()}
+    assert node.said.says == {"ready": {BLOCK}, "attachments": set(), "health": set()}
 
 
 def test_an_announced_address_is_delivered_until_it_is_withdrawn() -> None:
@@ -255,7 +259,7 @@ def test_a_namespace_that_vanished_detaches_its_endpoint_only() -> None:
     node.dataplane.resync()  # the kernel tells that the link is gone
     node.dataplane.step()
     assert node.plug.plugged == {}
-    assert node.said.says == {"ready": {BLOCK}, "attachments": set()}
+    assert node.said.says == {"ready": {BLOCK}, "attachments": set(), "health": set()}
     assert "web" not in node.wants.all()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import pytest
 
@@ -14,6 +15,7 @@ from agents.node.plug import Busy, Plug, host_ifname
 from agents.node.wants import Refused, Want
 from openflow.errors import BridgeError, BridgeUnavailable
 from openflow.rows import PortRow
+from store.model import IPAddress
 from tests.support.cluster import endpoint
 
 WANT = Want("web", "/run/netns/web", "7", "eth0")
@@ -25,11 +27,20 @@ class MemoryLinks:
 
     links: dict[str, LinkSpec | None] = field(default_factory=dict)
     fault: KernelError | None = None
+    held: dict[tuple[str, str], set[IPAddress]] = field(default_factory=dict)
 
     def ensure_endpoint_link(self, spec: LinkSpec) -> None:
         if self.fault is not None:
             raise self.fault
         self.links[spec.host_ifname] = spec
+
+    def hold_addresses(
+        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+    ) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.held.setdefault((path, netns_id), set()).update(wanted)
+        self.held[path, netns_id] -= set(unwanted)
 
     def remove_link(self, host_ifname: str) -> None:
         self.links.pop(host_ifname, None)
@@ -73,13 +84,51 @@ def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
 
 
 def test_what_changes_of_an_endpoint_is_recorded_without_touching_its_link() -> None:
-    links, bridge = MemoryLinks(fault=KernelError(16, "busy")), MemoryBridge()
-    bridge.add_port(host_ifname("web"), {})
+    links, bridge = MemoryLinks(), MemoryBridge()
+    there = Plug(links, bridge).insert(WANT, endpoint())
+    links.fault = KernelError(16, "busy")
     labelled = endpoint().model_copy(update={"labels": {"app": "web"}, "tenant": "blue"})
-    made = Plug(links, bridge).record(WANT, labelled)
+    made = Plug(links, bridge).record(there, WANT, labelled)
     assert Plug(links, bridge).read() == {"web": made}
     assert made.endpoint == labelled
     assert made.serves(WANT, endpoint())
+
+
+ANYCAST = frozenset(map(ip_address, ("10.64.255.1", "fd00::53")))
+
+
+def test_addresses_of_services_are_recorded_before_they_are_there_and_until_they_are_gone() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug = Plug(links, bridge)
+    there = plug.insert(WANT, endpoint())
+    links.fault = KernelError(16, "busy")
+    with pytest.raises(Busy):
+        plug.hold(there, ANYCAST)
+    assert Plug(links, bridge).read()["web"].services == ANYCAST, "they may be there"
+    links.fault = None
+    there = plug.hold(plug.read()["web"], ANYCAST)
+    assert links.held == {("/run/netns/web", "7"): set(ANYCAST)}
+    one = frozenset([ip_address("fd00::53")])
+    links.fault = KernelError(16, "busy")
+    with pytest.raises(Busy):
+        plug.hold(there, one)
+    assert plug.read()["web"].services == ANYCAST
+    links.fault = None
+    assert plug.hold(there, one) == plug.read()["web"]
+    assert links.held == {("/run/netns/web", "7"): set(one)}
+    labelled = endpoint().model_copy(update={"labels": {"app": "web"}})
+    assert plug.record(plug.read()["web"], WANT, labelled).services == plug.read()["web"].services == one
+
+
+def test_what_a_dead_namespace_holds_is_forgotten() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug = Plug(links, bridge)
+    there = plug.hold(plug.insert(WANT, endpoint()), ANYCAST)
+    links.fault = NetnsGone("/run/netns/web", "is another one now")
+    with pytest.raises(Busy):
+        plug.hold(there, ANYCAST)
+    plug.hold(there, frozenset())
+    assert plug.read()["web"].services == frozenset()
 
 
 def test_a_record_that_cannot_be_read_serves_nobody() -> None:
@@ -89,6 +138,8 @@ def test_a_record_that_cannot_be_read_serves_nobody() -> None:
     bridge.add_port(row.name, {**row.external_ids, "polder-endpoint": "{"})
     (found,) = Plug(links, bridge).read().values()
     assert (found.endpoint, found.identity, found.serves(WANT, endpoint())) == (None, "", False)
+    bridge.add_port(row.name, {**row.external_ids, "polder-services": "10.64.255.1 x"})
+    assert Plug(links, bridge).read()["web"].services == frozenset()
 
 
 def test_the_link_is_what_the_endpoint_says() -> None:

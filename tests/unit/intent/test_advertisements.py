@@ -16,6 +16,7 @@ from tests.support.cluster import (
     peer,
     pool,
     ready,
+    service,
     snapshot,
 )
 
@@ -49,6 +50,20 @@ STATES: dict[str, tuple[list[Value], set[str]]] = {
         [HOSTS, endpoint(state=EndpointState.RELEASING), ready("10.64.0.1/32"), advertised("10.64.0.1/32")],
         set(),
     ),
+    "a service that a healthy endpoint here takes packets of": (
+        [pool(), service(), ready("10.64.255.1/32")],
+        {"10.64.255.1/32"},
+    ),
+    "a service that none takes packets of": ([pool(), service()], set()),
+    "a service whose node was ready before the boot": (
+        [pool(), service(), ready("10.64.255.1/32", "boot-before")],
+        set(),
+    ),
+    "a service that is deleted": ([pool(), ready("10.64.255.1/32")], set()),
+    "a service of a pool that advertises nothing": (
+        [pool(advertise=Advertise.NONE), service(), ready("10.64.255.1/32")],
+        set(),
+    ),
     "an endpoint that moved away": ([HOSTS, endpoint(node="node-2"), ready("10.64.0.1/32")], set()),
 }
 
@@ -60,6 +75,18 @@ def test_what_a_peer_is_told(state: str, order: int) -> None:
     made = advertisements(snapshot(*values[::order]), peer(), BOOT)
     assert {str(prefix) for prefix in made} == expected
     assert all(one.reason and one.prefix == prefix for prefix, one in made.items())
+
+
+def test_a_service_has_communities_of_its_own() -> None:
+    marked = pool().model_copy(update={"communities": ("64500:1",)})
+    values = [marked, block(), ready("10.64.0.0/26"), ready("10.64.255.1/32")]
+    www = service(communities=("64500:2", "64500:1:2"))
+    told = advertisements(snapshot(*values, www), peer(), BOOT)
+    seen = {str(prefix): (one.communities, one.large_communities) for prefix, one in told.items()}
+    assert seen == {
+        "10.64.0.0/26": (((64500, 1),), ()),
+        "10.64.255.1/32": (((64500, 1), (64500, 2)), ((64500, 1, 2),)),
+    }
 
 
 def test_a_peer_is_told_prefixes_of_its_own_family() -> None:

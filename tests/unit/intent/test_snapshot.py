@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 
 from intent.snapshot import Snapshot, View
 from store.model import Node, Value
-from tests.support.cluster import NODE, advertised, block, displaced, endpoint, key_of, peer, pool, ready
+from tests.support.cluster import (
+    NODE,
+    advertised,
+    block,
+    displaced,
+    endpoint,
+    health,
+    key_of,
+    peer,
+    pool,
+    ready,
+    service,
+)
 
 VALUES: list[Value] = [
     pool(),
@@ -21,6 +33,8 @@ VALUES: list[Value] = [
     displaced("10.64.0.5"),
     ready("10.64.0.0/26"),
     advertised("10.64.0.0/26"),
+    service(),
+    health("www", web=True),
 ]
 
 

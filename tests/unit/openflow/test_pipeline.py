@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from openflow import document
+from openflow.anycast import SERVICE_MAC, ServicePorts, service_flows
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
@@ -21,6 +22,9 @@ V4, V6 = IPv4Address("10.64.0.1"), IPv6Address("fd00::1")
 WEB = EndpointPort("web", 1, "02:00:00:00:00:01", (V4, V6))
 DB = EndpointPort("db", 2, "02:00:00:00:00:02", (IPv4Address("10.64.0.2"), IPv6Address("fd00::2")))
 FAR = IPv4Address("192.0.2.1")
+
+ANYCAST = IPv4Address("10.64.255.1")
+SERVICE_FLOWS = service_flows(ServicePorts("www", ANYCAST, (WEB, DB), (DB,), (2, 2)), GATEWAY_MAC)
 
 FROM_WEB = packets.frame(1, WEB.mac, GATEWAY_MAC, 0)
 TO_ALL = packets.frame(1, WEB.mac, BROADCAST, 0)
@@ -126,26 +130,79 @@ def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
 
 
 def test_flows_match_only_fields_that_their_table_declares() -> None:
-    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC)):
+    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS):
         assert {name for name, _ in flow.match} <= TABLES[flow.table_id].fields, flow
 
 
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
-    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC))
+    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS)
     for table in TABLES:
         used = {name for flow in flows if flow.table_id == table.table_id for name, _ in flow.match}
         assert table.fields == used, table.name
 
 
 def test_no_two_flows_have_the_same_key() -> None:
-    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *endpoint_flows(DB, GATEWAY_MAC))
+    flows = (
+        *base_flows(GATEWAY_MAC),
+        *endpoint_flows(WEB, GATEWAY_MAC),
+        *endpoint_flows(DB, GATEWAY_MAC),
+        *SERVICE_FLOWS,
+    )
     assert len({flow.key for flow in flows}) == len(flows)
 
 
 def test_every_flow_that_drops_says_why_and_no_other_claims_to() -> None:
-    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC)):
+    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS):
         assert Purpose(flow.cookie >> 16 & 0xFFFF).drops == (not flow.actions), flow
         assert flow.reason
+
+
+@pytest.fixture
+def serving(switch: MemorySwitch) -> MemorySwitch:
+    """Web and db hold a service's address; db takes its packets."""
+    switch.put(SERVICE_FLOWS)
+    return switch
+
+
+def test_a_services_packet_goes_to_a_taker_and_is_its_own(serving: MemorySwitch) -> None:
+    from_kernel = packets.ip(packets.frame(LOCAL, GATEWAY_MAC, SERVICE_MAC, 0), FAR, ANYCAST)
+    ((port, got),) = serving.receive(from_kernel)
+    assert (port, got["eth_dst"], got["ipv4_dst"]) == (DB.ofport, DB.mac, ANYCAST)
+    assert got["nw_ttl"] == from_kernel["nw_ttl"], "the kernel has counted it"
+    from_far = packets.ip(packets.frame(3, "02:00:00:00:00:03", GATEWAY_MAC, 0), FAR, ANYCAST, ttl=9)
+    far = EndpointPort("far", 3, "02:00:00:00:00:03", (FAR,))
+    serving.put(endpoint_flows(far, GATEWAY_MAC))
+    ((port, got),) = serving.receive(from_far)
+    assert (port, got["eth_src"], got["nw_ttl"]) == (DB.ofport, GATEWAY_MAC, 8)
+    assert serving.counted[Purpose.SERVICE] == 4
+
+
+def test_a_service_takes_only_packets_to_its_address(serving: MemorySwitch) -> None:
+    other = packets.ip(packets.frame(LOCAL, GATEWAY_MAC, SERVICE_MAC, 0), FAR, V4)
+    assert serving.receive(other) == []
+    assert serving.counted[Purpose.NO_ENDPOINT] == 1
+
+
+def test_those_who_hold_the_address_may_send_from_it_and_nobody_else(serving: MemorySwitch) -> None:
+    for port in (WEB, DB):
+        sent = packets.ip(packets.frame(port.ofport, port.mac, GATEWAY_MAC, 0), ANYCAST, FAR)
+        assert [out for out, _ in serving.receive(sent)] == [LOCAL]
+    stranger = EndpointPort("far", 3, "02:00:00:00:00:03", (IPv4Address("10.64.0.3"),))
+    serving.put(endpoint_flows(stranger, GATEWAY_MAC))
+    assert serving.receive(packets.ip(packets.frame(3, stranger.mac, GATEWAY_MAC, 0), ANYCAST, FAR)) == []
+    assert serving.counted[Purpose.SPOOFED] == 1
+
+
+def test_who_holds_the_address_does_not_send_to_it(serving: MemorySwitch) -> None:
+    assert serving.receive(packets.ip(FROM_WEB, V4, ANYCAST)) == []
+    assert serving.counted[Purpose.HAIRPIN] == 1
+
+
+def test_without_takers_nothing_is_given_to_anybody(switch: MemorySwitch) -> None:
+    switch.put(service_flows(ServicePorts("www", ANYCAST, (WEB, DB), (), ()), GATEWAY_MAC))
+    assert switch.receive(packets.ip(packets.frame(LOCAL, GATEWAY_MAC, SERVICE_MAC, 0), FAR, ANYCAST)) == []
+    sent = packets.ip(packets.frame(2, DB.mac, GATEWAY_MAC, 0), ANYCAST, FAR)
+    assert [out for out, _ in switch.receive(sent)] == [LOCAL], "what it has begun to answer still leaves"
 
 
 def test_the_page_is_what_the_declaration_says() -> None:

@@ -1,0 +1,62 @@
+"""What each device of a node should hold in one pass. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from agents.node.plan import Plan
+from intent.flows import flows
+from intent.held import Held
+from intent.neighbours import neighbours
+from intent.routes import routes, rules
+from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
+from intent.snapshot import Snapshot
+
+
+def desired_of(
+    snapshot: Snapshot,
+    held: Collection[Held],
+    serving: Mapping[str, Serving],
+    leaving: Collection[Serving],
+) -> tuple[Mapping[Any, Any], ...]:
+    """Rules, neighbours, routes and flows, in the order of going up.
+
+    Args:
+        snapshot: what should be.
+        held: the endpoints that the node holds.
+        serving: the services that they hold, by name.
+        leaving: those that are not served any more, and are delivered for now.
+    """
+    made = neighbours(held)
+    ways = routes(snapshot, held) | elsewhere(snapshot, serving)
+    matched = flows(held)
+    for each in (*serving.values(), *leaving):  # last what leaves, so that it counts
+        made |= service_neighbours(each)
+        ways |= service_routes(each)
+        matched |= service_flows_of(each)
+    return rules(), made, ways, matched
+
+
+def with_last_takers(
+    todo: Plan, leaving: Collection[Serving], before: Mapping[str, Held], held: dict[str, Held]
+) -> Plan:
+    """An endpoint that takes the last packets of a service stays as long as the service is announced.
+
+    Args:
+        todo: what the pass would do.
+        leaving: the services that are announced still.
+        before: what the last pass held.
+        held: what this one holds; such endpoints are added.
+    """
+    late = {
+        one.endpoint.id: one
+        for serving in leaving
+        for one in serving.takers
+        if one.endpoint.id in todo.down and before.get(one.endpoint.id) is one
+    }
+    if not late:
+        return todo
+    held.update(late)
+    draining = {**todo.draining, **{name: one.endpoint for name, one in late.items()}}
+    return Plan(todo.up, draining, {name: why for name, why in todo.down.items() if name not in late})
