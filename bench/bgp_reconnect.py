@@ -33,8 +33,11 @@ def measure() -> Row:
         made.wait_routes(full, DEADLINE_S)
         wait_until(lambda: made.has_end_of_rib(cleared.local_address), DEADLINE_S, "End-of-RIB")
         _changed(watch)
-        samples = [_clear(made, cleared, full) for _ in range(ROUNDS)]
-        touched = set(others) & _changed(watch)
+        samples = []
+        touched: set[IPv4Network] = set()
+        for _ in range(ROUNDS):
+            samples.append(_clear(made, cleared, full))
+            touched |= set(others) & _changed(watch)
     p50 = median(samples)
     return Row(
         name="bgp.reconnect",

@@ -28,7 +28,7 @@ from bgp.exabgp.watchdog import Queue
 STEPS_PER_LOOP = 5000
 """Routes that one turn of the reactor takes from a command; ExaBGP's own 50 takes twice as long for many."""
 
-CONNECT_RETRY_MAX_S = 5
+CONNECT_RETRY_MAX_S = 2
 """Longest pause between two tries to connect; ExaBGP's own grows to a minute, long after a ToR is back."""
 
 TCP_INFO_BYTES, BYTES_ACKED = 136, 120
