@@ -28,8 +28,6 @@ class SessionReport:
     Args:
         families: what was agreed on, while the session is up.
         hold_time_s: likewise.
-        graceful_restart: whether the peer keeps routes while this speaker restarts (RFC 4724); None while
-            that is not known.
         history: how it came to this state.
     """
 
@@ -38,7 +36,6 @@ class SessionReport:
     reason: str = ""
     families: tuple[Family, ...] = ()
     hold_time_s: int | None = None
-    graceful_restart: bool | None = None
     history: History = field(default_factory=History)
 
 

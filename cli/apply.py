@@ -19,10 +19,13 @@ from cli.document import echo_read_nothing, read_documents
 from cli.endpoint import ENDPOINT, release
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.foresight import bound_options, foretold, refuse_too_much, show
 from cli.output import print_json, print_yaml, to_yaml
+from cli.peer import PEER
 from cli.problem import failure
-from cli.rest import Answer, Json, call
+from cli.rest import Answer, Json, call, place
 from cli.session import Session, takes_session
+from cli.tenant import TENANT
 from cli.wanted import Fault, Wanted, refuse, wanted
 
 NEVER = '"0"'
@@ -55,6 +58,22 @@ class Step:
             return "created"
         return "changed" if self.changes else "unchanged"
 
+    @property
+    def patch(self) -> Json:
+        """What is sent of something that is there."""
+        there = self.there or {}
+        return {field: _patched(there.get(field), value) for field, value in self.changes.items()}
+
+    @property
+    def write(self) -> Json | None:
+        """The write, where it can do something at the routers; None where it cannot."""
+        noun = self.wanted.noun
+        if self.there is None and (noun.foreseen or noun is TENANT):
+            return {"method": "POST", "path": place(noun.plural), "body": dict(self.changes)}
+        if self.changes and self.there is not None and noun.foreseen:
+            return {"method": "PATCH", "path": noun.path(self.wanted.name), "body": self.patch}
+        return None
+
 
 @click.command(
     epilog=examples(
@@ -64,14 +83,21 @@ class Step:
     )
 )
 @files_option
-@click.option("--dry-run", is_flag=True, help="Show what would change as a diff, and change nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would change as a diff, and what would happen at each router; change nothing.",
+)
 @click.option(
     "--exit-code",
     is_flag=True,
     help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change.",
 )
+@bound_options
 @takes_session
-def apply(session: Session, files: tuple[str, ...], dry_run: bool, exit_code: bool) -> None:
+def apply(
+    session: Session, files: tuple[str, ...], dry_run: bool, exit_code: bool, max_withdraw: int, yes: bool
+) -> None:
     """Make it so as documents say.
 
     A document is the fields of the API with `kind` in front, as `-o yaml` prints it. What it names is made
@@ -81,13 +107,14 @@ def apply(session: Session, files: tuple[str, ...], dry_run: bool, exit_code: bo
     echo_read_nothing(documents)
     steps = [_step(session, each) for each in wanted(documents)]
     _check(session, steps)
+    writes = [write for step in steps if (write := step.write)]
     if not dry_run:
+        # What is only made takes nothing away.
+        if not yes and any(step.write and step.there is not None for step in steps):
+            refuse_too_much(foretold(session, writes), max_withdraw)
         _report(session, ((step.wanted.title, word) for step, word in _apply(session, steps)))
         return
-    if session.output in {"table", "wide"}:
-        for step in steps:
-            click.echo("".join(_diff(step)), nl=False)
-    _report(session, [(step.wanted.title, f"{step.word} (dry run)") for step in steps])
+    _show_dry_run(session, steps, foretold(session, writes) if writes else None)
     if exit_code and any(step.word != "unchanged" for step in steps):
         raise SystemExit(Exit.DIFFERENT)
 
@@ -96,8 +123,9 @@ def apply(session: Session, files: tuple[str, ...], dry_run: bool, exit_code: bo
     epilog=examples("polder delete -f site.yaml", "polder endpoint list -o yaml | polder delete -f -")
 )
 @files_option
+@bound_options
 @takes_session
-def delete(session: Session, files: tuple[str, ...]) -> None:
+def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: bool) -> None:
     """Delete what documents name.
 
     In the order in which nothing is in use any more: endpoints first, and each is waited for. What is not
@@ -106,7 +134,37 @@ def delete(session: Session, files: tuple[str, ...]) -> None:
     documents = read_documents(files)
     echo_read_nothing(documents)
     found = list(reversed(wanted(documents)))
+    if not yes:
+        _weigh_peers(session, found, max_withdraw)
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
+
+
+def _show_dry_run(session: Session, steps: Sequence[Step], impact: Json | None) -> None:
+    done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
+    if session.output in {"json", "yaml"}:
+        items = [{"object": title, "result": word} for title, word in done]
+        session.print_item({"items": items, "impact": impact})
+        return
+    if session.output != "name":
+        for step in steps:
+            click.echo("".join(_diff(step)), nl=False)
+    _report(session, done)
+    if impact is not None and session.output != "name":
+        show(session, impact)
+
+
+def _weigh_peers(session: Session, found: Sequence[Wanted], max_withdraw: int) -> None:
+    """Refuse to close too many sessions, before anything is deleted: nothing uses the rest when it goes.
+
+    Raises `Failure` (conflict).
+    """
+    named = [each for each in found if each.noun is PEER]
+    if not named:
+        return
+    there = {item[PEER.key] for item in session.listing(place(PEER.plural))["items"]}
+    writes = [{"method": "DELETE", "path": PEER.path(each.name)} for each in named if each.name in there]
+    if writes:
+        refuse_too_much(foretold(session, writes), max_withdraw)
 
 
 def _step(session: Session, each: Wanted) -> Step:
@@ -176,8 +234,7 @@ def _done(session: Session, step: Step) -> str:
     if step.there is None:
         noun.created(session, dict(step.changes))
     elif step.changes:
-        patch = {field: _patched(step.there.get(field), value) for field, value in step.changes.items()}
-        after = session.item("PATCH", noun.path(step.wanted.name), patch)
+        after = session.item("PATCH", noun.path(step.wanted.name), step.patch)
         return "unchanged" if noun.specified(after) == noun.specified(step.there) else "changed"
     return step.word
 

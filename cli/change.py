@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from cli.example import examples
+from cli.foresight import DRY_RUN, bound, bound_options, dry_run_option, show
 from cli.noun import Noun, name_argument
+from cli.rest import place
 from cli.session import Session, takes_session
 from cli.setting import AnySetting, Option, merge_patch
 
@@ -30,24 +32,44 @@ def add_create(
     """
 
     @takes_session
-    def create(session: Session, /, name: str, **fields: object) -> None:
-        noun.create(session, {noun.key: name, **fields})
+    def create(session: Session, /, name: str, dry_run: bool = False, **fields: object) -> None:
+        body = {noun.key: name, **fields}
+        if not dry_run:
+            noun.create(session, body)
+            return
+        given = {key: value for key, value in body.items() if value is not None}
+        show(session, session.item("POST", place(noun.plural), given, query=DRY_RUN, repeatable=True))
 
-    _add(group, "create", noun, create, (each.to_create() for each in settings), text, shown)
+    options = [each.to_create() for each in settings]
+    _add(group, "create", noun, create, [*options, *([dry_run_option] if noun.foreseen else [])], text, shown)
 
 
 def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text: str, *shown: str) -> None:
     """Add `set` to the group, with the settings that can change."""
 
     @takes_session
-    def set_(session: Session, /, name: str, **fields: object) -> None:
+    def set_(
+        session: Session,
+        /,
+        name: str,
+        dry_run: bool = False,
+        max_withdraw: int = 0,
+        yes: bool = True,
+        **fields: object,
+    ) -> None:
         patch = merge_patch(fields)
         if not patch:
             raise click.UsageError(f"nothing to change: give {_names(fields)}")
-        session.print_item(session.item("PATCH", noun.path(name), patch, advice=noun.unchanged()), noun)
+        query = DRY_RUN if dry_run else bound(max_withdraw, yes)
+        answer = session.item("PATCH", noun.path(name), patch, advice=noun.unchanged(), query=query)
+        if dry_run:
+            show(session, answer)
+        else:
+            session.print_item(answer, noun)
 
-    options = (each.to_set() for each in settings if not each.fixed)
-    _add(group, "set", noun, set_, options, text, shown)
+    options = [each.to_set() for each in settings if not each.fixed]
+    more = [dry_run_option, bound_options] if noun.foreseen else []
+    _add(group, "set", noun, set_, [*options, *more], text, shown)
 
 
 def _add(

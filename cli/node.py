@@ -78,6 +78,7 @@ NODE = Noun(
     labelled=True,
     used_by="polder endpoint list --node NAME; polder token list",
     example="node-1",
+    foreseen=True,
 )
 
 

@@ -10,6 +10,7 @@ import click
 
 from cli.completion import names_of
 from cli.example import examples
+from cli.foresight import DRY_RUN, bound, bound_options, dry_run_option, show
 from cli.output import Form
 from cli.rest import Json, place
 from cli.selection import Filter, listing_options
@@ -27,12 +28,14 @@ class Noun(Form):
         example: the name of one, in the examples of the help.
         fixed: the fields of a document that stay as they were created.
         replaceable: whether the API has PUT for it.
+        foreseen: whether the API tells what a change of it would do at the routers.
     """
 
     used_by: str = ""
     example: str = ""
     fixed: tuple[str, ...] = ()
     replaceable: bool = True
+    foreseen: bool = False
 
     def specified(self, item: Json) -> Json:
         """Of an answer, what a document can say: without what the server works out."""
@@ -120,15 +123,20 @@ def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -
 
 def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
     """Add `delete` to the group. `text` is its help; nothing when it is for what nothing uses."""
+    command = f"polder {noun.singular} delete {noun.example}"
+    shown = [command, f"{command} --dry-run"] if noun.foreseen else [command]
 
-    @group.command(
-        "delete",
-        help=text or f"Delete a {noun.singular} that nothing uses.",
-        epilog=examples(f"polder {noun.singular} delete {noun.example}"),
-    )
-    @name_argument(noun)
     @takes_session
-    def delete(session: Session, name: str) -> None:
+    def delete(
+        session: Session, /, name: str, dry_run: bool = False, max_withdraw: int = 0, yes: bool = True
+    ) -> None:
         advice = {**noun.missing(), 409: f"see what uses it: {noun.used_by}"}
-        session.request("DELETE", noun.path(name), advice=advice)
+        if dry_run:
+            show(session, session.item("DELETE", noun.path(name), advice=advice, query=DRY_RUN))
+            return
+        session.request("DELETE", noun.path(name), advice=advice, query=bound(max_withdraw, yes))
         session.print_done("deleted", **{noun.singular: name})
+
+    function = dry_run_option(bound_options(delete)) if noun.foreseen else delete
+    help_text = text or f"Delete a {noun.singular} that nothing uses."
+    group.command("delete", help=help_text, epilog=examples(*shown))(name_argument(noun)(function))

@@ -94,6 +94,7 @@ PEER = Noun(
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
     used_by="polder bgp summary",
     example="tor-a",
+    foreseen=True,
 )
 
 
@@ -123,6 +124,7 @@ add_set(
 
     What is not given stays; an empty value ("") goes back to the default.""",
     "polder peer set tor-a --hold-time-s 30",
+    "polder peer set tor-a --community 64500:1 --dry-run",
     'polder peer set tor-a --local-address 192.0.2.100 --hold-time-s ""',
 )
 add_get(command, PEER)

@@ -80,6 +80,7 @@ POOL = Noun(
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
     used_by="polder endpoint list",
     example="default",
+    foreseen=True,
 )
 
 
@@ -108,6 +109,7 @@ add_set(
     "polder pool set default --cooldown-s 300",
     "polder pool set default --reserved 10.64.0.0/28 --reserved 10.64.7.9",
     "polder pool set default --disabled",
+    "polder pool set default --advertise host --dry-run",
     "polder pool set default6 --cidr 2001:db8::/60",
     'polder pool set default --cooldown-s "" --enabled',
 )

@@ -35,6 +35,7 @@ ADVICE: Mapping[int | str, str] = {
     "overlap": "choose a range that is free: polder pool list",
     "address-in-use": "leave out --address to get a free one",
     "pool-full": "name another pool with --pool, or make one: polder pool create --help",
+    "too-much-withdrawn": "look at it with --dry-run; with --yes it is done all the same",
     "releasing": "wait until it is gone: polder endpoint delete waits",
 }
 """What to do next, by status or by the last part of the problem's type, which says more."""

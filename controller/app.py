@@ -24,6 +24,7 @@ from controller.api.drains import drains
 from controller.api.endpoints import endpoints
 from controller.api.events import events
 from controller.api.health import health
+from controller.api.impacts import impacts
 from controller.api.joins import joins
 from controller.api.nodes import nodes
 from controller.api.noun import Noun, Route
@@ -63,6 +64,7 @@ NOUNS = (
     releases,
     addresses,
     checks,
+    impacts,
     bgp,
     routers,
     verification,

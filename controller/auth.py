@@ -117,7 +117,7 @@ class Gate:
             return
         if who is ANYBODY and not self._any_host:
             _refuse_other_names(exchange)
-        _refuse_role(who, exchange.method, path)
+        refuse_role(who, exchange.method, path)
         if self._limit is not None and who is not ANYBODY and exchange.method not in READS:
             self._count(self._limit, who, exchange)
 
@@ -175,7 +175,7 @@ class Gate:
             raise Problem("rate-limited", detail, retry_after_s=max(1, round(verdict.wait_s + 0.5)))
 
 
-def _refuse_role(who: Principal, method: str, path: str) -> None:
+def refuse_role(who: Principal, method: str, path: str) -> None:
     roles = allowed(method, path)
     if roles is None or who.role not in roles:
         may = f"it takes role {named(roles)}" if roles else "no role may"

@@ -22,6 +22,7 @@ CURES: Mapping[str, str] = {
     "pool-full": "Add or grow a pool, delete endpoints, or wait for addresses that cool down.",
     "over-quota": "Delete endpoints of the tenant, or ask for a higher quota.",
     "undone": "Another request of the batch was refused. Mend that one and send the batch again.",
+    "too-much-withdrawn": "See with dry_run=true what would go; a request without max_withdraw does it.",
     "releasing": "The endpoint goes as soon as its node has taken it down. Repeat then, or use another id.",
     "expired": "The store has forgotten the revision of the list. Begin again without the cursor.",
     "stale": "It was changed, made or deleted since you read it. Read it again and decide anew.",

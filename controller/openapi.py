@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -14,6 +15,7 @@ from controller.api import idempotency
 from controller.api.examples import EXAMPLES, Example
 from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
+from controller.impact_view import ImpactView
 from controller.problem import MEDIA_TYPE, TITLES
 from controller.watching.answer import EVENT_STREAM
 from controller.watching.change import PLACE
@@ -112,9 +114,12 @@ def _operation(operation: Operation) -> Document:
             *_query_parameters(operation.parameters, example),
             *_header_parameters(operation, example),
         ],
-        "responses": {str(status): _answer(operation, status) for status in operation.answers},
+        "responses": {
+            str(status): _answer(operation, status, models) for status, models in _answers(operation).items()
+        },
     }
-    for status in sorted({*_always(operation), *_of_conditions(operation), *operation.refuses}):
+    of_bound = (409,) if operation.foreseen else ()
+    for status in sorted({*_always(operation), *_of_conditions(operation), *of_bound, *operation.refuses}):
         described["responses"].setdefault(str(status), _problem(status))
     if operation.body is not None:
         content = _body(operation.body)
@@ -143,12 +148,22 @@ def _of_conditions(operation: Operation) -> tuple[int, ...]:
     )
 
 
-def _answer(operation: Operation, status: int) -> Document:
-    model = operation.answers[status]
-    if model is None:
+def _answers(operation: Operation) -> dict[int, tuple[type[BaseModel], ...]]:
+    """The models of what it answers, by status: more than one where it depends on the query."""
+    answers: dict[int, tuple[type[BaseModel], ...]] = {
+        status: (model,) if model else () for status, model in operation.answers.items()
+    }
+    if operation.foreseen:
+        answers[200] = (*answers.get(200, ()), ImpactView)
+    return answers
+
+
+def _answer(operation: Operation, status: int, models: Sequence[type[BaseModel]]) -> Document:
+    if not models:
         described = "Not modified" if status == NOT_MODIFIED else "No content"
         return {"description": described, **_answer_headers(operation, status)}
-    schema: Document = {"$ref": REF.format(model=model.__name__)}
+    schemas: list[Document] = [{"$ref": REF.format(model=model.__name__)} for model in models]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
     content: Document = {JSON: {"schema": schema}}
     if any(each.name == "cursor" for each in operation.query):
         content = {JSON: {"schema": _list(schema)}}
@@ -228,7 +243,7 @@ def _schemas(operations: Iterable[Operation]) -> Document:
     models: dict[type[BaseModel], None] = {}
     for operation in operations:
         body = operation.body.model if isinstance(operation.body, Patch) else operation.body
-        for model in (*operation.answers.values(), body):
+        for model in (*chain(*_answers(operation).values()), body):
             if model is not None:
                 models[model] = None
     _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REF)

@@ -32,6 +32,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "over-quota": (409, "The tenant's quota is used up"),
     "not-set-up": (409, "The controllers are not set up for this"),
     "undone": (409, "Another request of the batch was refused"),
+    "too-much-withdrawn": (409, "It would withdraw too much of what is announced"),
     "releasing": (409, "The endpoint is being deleted"),
     "stale": (412, "It is not what the precondition demands"),
     "expired": (410, "It is too old to go on from"),
@@ -118,6 +119,24 @@ class Problem(Exception):
         if self.errors:
             document["errors"] = [fault.body() for fault in self.errors]
         return json.dumps({**self.members, **document}) + "\n"
+
+
+def inside(place: str, problem: Problem, detail: str = "") -> Problem:
+    """The problem of a part of a body, with its faults where they stand in the whole.
+
+    Args:
+        place: the JSON pointer to the part.
+        detail: in place of its own.
+    """
+    return Problem(
+        problem.kind,
+        detail or problem.detail,
+        errors=[
+            Fault(each.detail, f"{place}{each.pointer or ''}", each.parameter) for each in problem.errors
+        ],
+        retry_after_s=problem.retry_after_s,
+        **problem.members,
+    )
 
 
 def invalid(pointer: str, detail: str) -> Problem:

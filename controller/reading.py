@@ -109,6 +109,16 @@ def scan_all(store: Store, prefix: str) -> list[KeyValue]:
     return _in_one_go(lambda: list(_Walk(store, (prefix,), PAGE, "", 0)))
 
 
+def read_at_once(store: Store, prefixes: Sequence[str]) -> tuple[list[KeyValue], int]:
+    """Every key below these prefixes, of whatever kind, as of one revision, and that."""
+
+    def read_all() -> tuple[list[KeyValue], int]:
+        walk = _Walk(store, prefixes, PAGE, "", 0)
+        return list(walk), walk.revision
+
+    return _in_one_go(read_all)
+
+
 def _in_one_go(read_pages: Callable[[], T]) -> T:
     for _ in range(3):
         try:

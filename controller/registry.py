@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from controller.ipam.committer import Committer
+from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.pool_fit import fits_among_pools, pool_change
@@ -35,7 +35,7 @@ Made = tuple[Found[V], bool]
 class Registry:
     """Creates and changes what has a name of its own. Safe to call from many threads and controllers."""
 
-    def __init__(self, store: Store, committer: Committer) -> None:
+    def __init__(self, store: Store, committer: Commits) -> None:
         self._store = store
         self._committer = committer
         # Each of these compares that nobody else wrote a pool (or peer): one after the other none loses.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from controller.ipam.committer import Committer
+from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.ipam.units import give_back, unclaim
@@ -29,7 +29,7 @@ SHOWN = 5
 class Retirer:
     """Deletes what has a name. Safe to call from many threads, and from many controllers at once."""
 
-    def __init__(self, store: Store, committer: Committer) -> None:
+    def __init__(self, store: Store, committer: Commits) -> None:
         self._store = store
         self._committer = committer
 

@@ -48,6 +48,8 @@ class ClusterView:
     def __init__(self) -> None:
         self._views: dict[str, View] = {}
         self._shared: dict[str, Value] = {}
+        self._peers: dict[str, str] = {}
+        """The node of each peer that is one node's."""
         self._alive: dict[str, Alive] = {}
         self._lost: dict[str, Lost] = {}
         self._members: dict[str, Member] = {}
@@ -62,6 +64,9 @@ class ClusterView:
             case Node():
                 self._view(value.name).put(key, value)
             case Peer() if value.node is not None:
+                if self._peers.setdefault(key, value.node) != value.node or key in self._shared:
+                    self.delete(key)  # one that was deleted and made anew, for other nodes
+                    self._peers[key] = value.node
                 self._view(value.node).put(key, value)
             case Peer() | Pool() | Service() | Drain():
                 self._shared[key] = value
@@ -75,6 +80,7 @@ class ClusterView:
         self._alive.pop(key, None)
         self._lost.pop(key, None)
         self._shared.pop(key, None)
+        self._peers.pop(key, None)
         owner = _owner(key)
         for view in self._views.values() if owner is None else [self._view(owner)]:
             view.delete(key)

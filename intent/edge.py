@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from bgp.advertisement import Advertisement
 from intent.advertisements import advertisements
 from intent.cluster import Member
-from store.model import IPNetwork, Node, Peer
+from intent.snapshot import Snapshot
+from store.model import Announces, IPNetwork, Node, Peer
 
 Wanted = Mapping[IPNetwork, Advertisement]
 
@@ -44,3 +45,47 @@ class Edge:
             wanted = advertisements(member.snapshot, peer, member.boot_id, speaker)
             kept = self._kept[place] = member, peer, speaker, wanted
         return kept[3]
+
+
+def wanted(
+    snapshot: Snapshot,
+    peer: Peer,
+    boot_id: str | None,
+    edge: Edge,
+    members: Mapping[str, Member] | None,
+    now_s: float,
+) -> Wanted | None:
+    """What a peer is to be told: the node's own prefixes, or those of all nodes by an edge.
+
+    Args:
+        snapshot: of the node that speaks.
+        boot_id: see `advertisements`.
+        edge: what was worked out of others before.
+        members: every node; None while they are not known.
+        now_s: the time, in seconds since 1970.
+
+    Returns:
+        None while it is not known.
+    """
+    node = snapshot.node
+    if peer.announces is Announces.OWN or node is None:
+        return advertisements(snapshot, peer, boot_id)
+    if not node.edge:
+        return {}  # it was one: what it announced for others is theirs no more
+    if members is None:
+        return None
+    others = edge.advertisements(present(members, peer, now_s), node, peer)
+    return others | advertisements(snapshot, peer, boot_id)
+
+
+def present(members: Mapping[str, Member], peer: Peer, now_s: float) -> dict[str, Member]:
+    """The nodes that a peer is told of: all but those none of whose programs has lived for too long.
+
+    As with a session of its own: for the time of a graceful restart the dataplane of a silent node is taken
+    to forward, then the node is gone.
+    """
+    return {
+        name: member
+        for name, member in members.items()
+        if member.lost is None or now_s - member.lost.since.timestamp() < peer.graceful_restart_s
+    }

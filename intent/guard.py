@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from bgp.advertisement import Advertisement
+from intent.ranges import Ranges
 from store.model import IPNetwork, Peer, Pool
 
 SUMMARY = "summary"
@@ -46,8 +47,9 @@ def guard(
         peer: who would be told.
         held: what it was told before: those stay first when there are too many.
     """
-    ranges = _Ranges(pools)
-    kept = {prefix: why for prefix in wanted if (why := ranges.fault(prefix)) is not None}
+    known = tuple(pools)
+    ranges = Ranges((pool.cidr, pool) for pool in known)
+    kept = {prefix: why for prefix in wanted if (why := _fault(prefix, ranges, known)) is not None}
     fit = [prefix for prefix in wanted if prefix not in kept] if kept else list(wanted)
     if len(fit) > peer.max_prefixes:
         fit.sort(key=lambda prefix: (prefix not in held, *_place(prefix)))
@@ -64,37 +66,16 @@ def _place(prefix: IPNetwork) -> tuple[int, int, int]:
     return prefix.prefixlen - prefix.max_prefixlen, prefix.version, int(prefix.network_address)
 
 
-class _Ranges:
-    """The ranges of the pools, to be found by a prefix inside them without a look at each."""
-
-    def __init__(self, pools: Iterable[Pool]) -> None:
-        self._pools: dict[tuple[int, int], dict[int, Pool]] = {}
-        for pool in pools:
-            alike = self._pools.setdefault((pool.cidr.version, pool.cidr.prefixlen), {})
-            alike[int(pool.cidr.network_address)] = pool
-
-    def fault(self, prefix: IPNetwork) -> str | None:
-        """Why a prefix may not be announced to anybody; None when it may."""
-        if prefix.prefixlen == 0:
-            return "the default route is never announced"
-        pool = self._around(prefix)
-        if pool is None:
-            inside = next((pool for pool in self._all() if _holds(prefix, pool.cidr)), None)
-            return "in no pool" if inside is None else f"shorter than pool {inside.name}"
-        whole = prefix.prefixlen == pool.cidr.prefixlen < pool.block_prefixlen
-        return f"the whole of pool {pool.name}" if whole and pool.advertise != SUMMARY else None
-
-    def _around(self, prefix: IPNetwork) -> Pool | None:
-        address = int(prefix.network_address)
-        for (version, length), alike in self._pools.items():
-            if version == prefix.version and length <= prefix.prefixlen:
-                host_bits = prefix.max_prefixlen - length
-                if (pool := alike.get(address >> host_bits << host_bits)) is not None:
-                    return pool
-        return None
-
-    def _all(self) -> Iterable[Pool]:
-        return (pool for alike in self._pools.values() for pool in alike.values())
+def _fault(prefix: IPNetwork, ranges: Ranges[Pool], pools: Iterable[Pool]) -> str | None:
+    """Why a prefix may not be announced to anybody; None when it may."""
+    if prefix.prefixlen == 0:
+        return "the default route is never announced"
+    pool = next(ranges.around(prefix), None)
+    if pool is None:
+        inside = next((pool for pool in pools if _holds(prefix, pool.cidr)), None)
+        return "in no pool" if inside is None else f"shorter than pool {inside.name}"
+    whole = prefix.prefixlen == pool.cidr.prefixlen < pool.block_prefixlen
+    return f"the whole of pool {pool.name}" if whole and pool.advertise != SUMMARY else None
 
 
 def _holds(outer: IPNetwork, inner: IPNetwork) -> bool:

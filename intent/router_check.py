@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from bgp.tor.router import WARN_PERCENT
-from intent.routers import Spoken, keepalive_s
+from intent.routers import Spoken
 from store.model import DifferenceKind, Session, SessionState, Verified
 
 
@@ -66,32 +66,9 @@ def _of(session: Spoken, speaking: Set[str], verified: Verified | None) -> Itera
         found = f"{seen.state}: {seen.reason}" if seen.reason else str(seen.state)
         yield _made(session, "session", SessionState.ESTABLISHED, found, _cure(session, seen.reason))
     else:
-        yield from _of_agreement(session, seen)
         yield from _of_count(session, seen)
         if verified is not None:
             yield from _of_router(session, verified)
-
-
-def _of_agreement(session: Spoken, seen: Session) -> Iterator[Mismatch]:
-    peer, address = session.peer, session.address
-    lacking = sorted(peer.carried - {family.version for family in seen.families})
-    if seen.families and lacking:
-        families = " and ".join(f"ipv{version} unicast" for version in lacking)
-        yield _made(
-            session,
-            "families",
-            families,
-            "not negotiated",
-            f"activate {families} for {address} at the router",
-        )
-    if seen.hold_time_s is not None and seen.hold_time_s != peer.hold_time_s:
-        cure = (
-            f"set the router's timers for {address}: keepalive {keepalive_s(peer)}, hold {peer.hold_time_s}"
-        )
-        yield _made(session, "hold time", f"{peer.hold_time_s} s", f"{seen.hold_time_s} s", cure)
-    if seen.graceful_restart is False and peer.graceful_restart_s:
-        cure = f"turn on graceful restart, or its helper mode, for {address} at the router"
-        yield _made(session, "graceful restart", "offered by the router", "not offered", cure)
 
 
 def _of_count(session: Spoken, seen: Session) -> Iterator[Mismatch]:

@@ -128,7 +128,7 @@ def _terms(session: Spoken) -> Terms:
         internal=session.asn == peer.asn,
         families=families,
         hold_time_s=peer.hold_time_s,
-        keepalive_s=keepalive_s(peer),
+        keepalive_s=peer.hold_time_s // 3 if peer.keepalive_s is None else peer.keepalive_s,
         graceful_restart=peer.graceful_restart_s > 0,
         secret=peer.password_secret,
         gtsm=peer.gtsm,
@@ -138,11 +138,6 @@ def _terms(session: Spoken) -> Terms:
         exports=tuple(_exports(peer, families)),
         for_others=peer.announces is Announces.ALL,
     )
-
-
-def keepalive_s(peer: Peer) -> int:
-    """Seconds between keepalives; 0 for none."""
-    return peer.hold_time_s // 3 if peer.keepalive_s is None else peer.keepalive_s
 
 
 def maximum_prefix(peer: Peer) -> int:

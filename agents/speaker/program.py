@@ -27,7 +27,7 @@ from agents.report import StoreDriver
 from agents.speaker import reports
 from agents.speaker.imported_routes import ImportedRoutes
 from agents.speaker.outbound import Outbound
-from agents.speaker.peering import NoSession, configuration, local_address
+from agents.speaker.peering import configuration, local_address
 from agents.speaker.peerings import Make, Peerings, Presumed
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from agents.speaker.wanted import Wanted
@@ -42,6 +42,7 @@ from bgp.speaker import SessionReport
 from intent.imports import imports
 from intent.names import IMPORT_PROTOCOL
 from intent.routes import Route, RouteKey
+from intent.session import NoSession
 from intent.snapshot import Snapshot
 from store import keys
 from store.client import Put, Store

@@ -52,7 +52,6 @@ def sessions(
             guarded_why=guarded[name].first if name in guarded else "",
             families=tuple(AddressFamily.of(family.version) for family in report.families),
             hold_time_s=report.hold_time_s,
-            graceful_restart=report.graceful_restart,
             flaps=report.history.flaps,
             restarts=report.history.restarts,
             transitions=tuple(

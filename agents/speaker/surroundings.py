@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 
 from intent.cluster import ClusterView, Member, watched
 from store.client import Store
@@ -73,18 +72,6 @@ class Surroundings:
                 with self._lock:
                     self._told = members
                 self._on_change()
-
-
-def present(members: Mapping[str, Member], silent: timedelta, now: datetime) -> dict[str, Member]:
-    """The nodes that are announced for: all but those none of whose programs has lived for so long.
-
-    As with a session of its own: the dataplane of a silent node forwards meanwhile, or the node is gone.
-    """
-    return {
-        name: member
-        for name, member in members.items()
-        if member.lost is None or now - member.lost.since < silent
-    }
 
 
 def _take(view: ClusterView, item: DecodedItem) -> None:

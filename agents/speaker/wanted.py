@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Mapping
 
-from agents.speaker.surroundings import Surroundings, present
+from agents.speaker.surroundings import Surroundings
 from bgp.advertisement import Advertisement
-from intent.advertisements import advertisements
-from intent.edge import Edge
+from intent.edge import Edge, wanted
 from intent.snapshot import Snapshot
 from store.client import Store
-from store.model import Announces, IPNetwork, Peer
+from store.model import IPNetwork, Peer
 
 
 class Wanted:
@@ -34,19 +33,10 @@ class Wanted:
         self._edge = Edge()
         self._surroundings: Surroundings | None = None
 
-    def of(self, snapshot: Snapshot, peer: Peer) -> dict[IPNetwork, Advertisement] | None:
+    def of(self, snapshot: Snapshot, peer: Peer) -> Mapping[IPNetwork, Advertisement] | None:
         """What a peer is to be told; None while that is not known."""
-        node = snapshot.node
-        if peer.announces is Announces.OWN or node is None:
-            return advertisements(snapshot, peer, self._boot_id)
-        if not node.edge:
-            return {}  # it was one: what it announced for others is theirs no more
         members = self._surroundings.members() if self._surroundings is not None else None
-        if members is None:
-            return None
-        silent = timedelta(seconds=peer.graceful_restart_s)
-        others = self._edge.advertisements(present(members, silent, datetime.now(UTC)), node, peer)
-        return others | advertisements(snapshot, peer, self._boot_id)
+        return wanted(snapshot, peer, self._boot_id, self._edge, members, time.time())
 
     def look_around(self, edge: bool) -> None:
         """Begin to look at all nodes, or cease. Only an edge has the right to, and needs to. Idempotent."""

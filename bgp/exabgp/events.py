@@ -90,8 +90,6 @@ class Neighbor:
     duration_s: int
     updates_sent: int
     agreed: Negotiated | None = None
-    graceful_restart: bool = False
-    """Whether the peer has the capability (RFC 4724 §3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +247,6 @@ def _neighbor(said: list[dict[str, Any]]) -> Neighbor:
         duration_s=int(one["duration"]),
         updates_sent=int(one["messages"]["sent"]["update"]),
         agreed=_agreed(one) if established else None,
-        graceful_restart=bool(one["peer"]["capabilities"]["graceful-restart"]),
     )
 
 

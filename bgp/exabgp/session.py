@@ -58,7 +58,6 @@ class Session:
         self._rib = AdjRibOut(peer.families, peer.local_address, presumed)
         self._families = frozenset(peer.families)
         self._hold_time_s: int | None = None
-        self._graceful_restart: bool | None = None
         self._history = history or History()
         self._marker_due = False
         self._marked = False
@@ -181,7 +180,6 @@ class Session:
         """
         if read_back:
             self._read_back(channel)
-            self._ask_restarts(channel)
         self._intake.look(channel)
         with self._lock:
             wish = self._wish
@@ -196,7 +194,6 @@ class Session:
     def _hear_state(self, event: SessionEvent) -> None:
         before = self.report
         state = follow(before.state if before else State.CONNECT, event.heard)
-        self._graceful_restart = None
         if event.heard is Heard.UP:
             self._say(Transition(event.at, state, self._missing()))
             return
@@ -236,19 +233,6 @@ class Session:
         [reply] = channel.ask([commands.SHOW_ROUTES])
         groups = [each for each in reply.shown if isinstance(each, Routes)]
         self._rib.found({prefix: group.attributes for group in groups for prefix in group.prefixes})
-
-    def _ask_restarts(self, channel: Channel) -> None:
-        """Learn once in a session whether the peer keeps what it was told while ExaBGP restarts."""
-        if self._graceful_restart is not None or not self._is_up():
-            return
-        [reply] = channel.ask([commands.SHOW_NEIGHBOR])
-        for shown in reply.shown:
-            if isinstance(shown, Neighbor) and shown.established:
-                self._graceful_restart = shown.graceful_restart
-                with self._lock:
-                    if self._report is not None:
-                        self._report = replace(self._report, graceful_restart=shown.graceful_restart)
-                self._on_change()
 
     def _ask(self, channel: Channel) -> list[Event]:
         """The state of the session from ExaBGP itself: a bridge that has been restarted knows none."""
@@ -318,7 +302,6 @@ class Session:
                 last.reason,
                 families=tuple(sorted(self._families)) if up else (),
                 hold_time_s=self._hold_time_s if up else None,
-                graceful_restart=self._graceful_restart if up else None,
                 history=self._history,
             )
             changed = self._report != before

@@ -20,7 +20,7 @@ from controller.api.endpoints import asked
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
 from controller.ipam.request import Request
-from controller.problem import Fault, Problem
+from controller.problem import Fault, Problem, inside
 from controller.services import Services, services
 from store.model import Endpoint
 
@@ -105,18 +105,7 @@ def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:
 
 
 def _at(index: int, problem: Problem) -> Problem:
-    """The problem of an item, with the places of its faults in the whole body."""
-    faults = [
-        Fault(fault.detail, f"/items/{index}{fault.pointer or ''}", fault.parameter)
-        for fault in problem.errors
-    ]
-    return Problem(
-        problem.kind,
-        problem.detail,
-        errors=faults,
-        retry_after_s=problem.retry_after_s,
-        **problem.members,
-    )
+    return inside(f"/items/{index}", problem)
 
 
 def _refuse_any(outcomes: Sequence[Outcome]) -> None:

@@ -79,6 +79,14 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/v1/drains"): Example(),
     ("POST", "/v1/peers/{name}:undrain"): Example(204, PEER),
     ("DELETE", "/v1/peers/{name}"): Example(204, SPARE_PEER),
+    ("POST", "/v1/impact"): Example(
+        body={
+            "items": [
+                {"method": "PATCH", "path": "/v1/pools/default", "body": {"advertise": "host"}},
+                {"method": "DELETE", "path": "/v1/peers/tor-a"},
+            ]
+        }
+    ),
     ("POST", "/v1/endpoints"): Example(
         201, body={**ENDPOINT, "node": "node-1", "tenant": "shop", "labels": {"app": "web"}}
     ),

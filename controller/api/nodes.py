@@ -46,7 +46,15 @@ class NodeView(Node):
 
 
 @nodes.operation(
-    Operation("POST", "/v1/nodes", "Create a node", {201: NodeView, 200: NodeView}, body=Node, refuses=(409,))
+    Operation(
+        "POST",
+        "/v1/nodes",
+        "Create a node",
+        {201: NodeView, 200: NodeView},
+        body=Node,
+        refuses=(409,),
+        foreseen=True,
+    )
 )
 def create_node(node: Node) -> Answer:
     """201 when new; 200 when an equal one is there."""
@@ -96,6 +104,7 @@ def get_node(name: str) -> Answer:
         body=Node,
         refuses=(409,),
         matches=True,
+        foreseen=True,
     )
 )
 def put_node(name: str, node: Node) -> Answer:
@@ -122,6 +131,7 @@ def put_node(name: str, node: Node) -> Answer:
         body=Patch(Node, MUTABLE),
         refuses=(404,),
         matches=True,
+        foreseen=True,
     )
 )
 def change_node(name: str, patch: dict[str, Any]) -> Answer:
@@ -135,7 +145,15 @@ def change_node(name: str, patch: dict[str, Any]) -> Answer:
 
 
 @nodes.operation(
-    Operation("DELETE", "/v1/nodes/{name}", "Delete a node", {204: None}, refuses=(404, 409), matches=True)
+    Operation(
+        "DELETE",
+        "/v1/nodes/{name}",
+        "Delete a node",
+        {204: None},
+        refuses=(404, 409),
+        matches=True,
+        foreseen=True,
+    )
 )
 def delete_node(name: str) -> Answer:
     """Only while it has no endpoint and no peer, and nobody else holds an address of its blocks."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from falcon import Response
 from pydantic import BaseModel
 
+from controller import foresight
 from controller.answer import JSON, Answer
 from controller.api.parameter import Parameter
 from controller.exchange import Exchange
@@ -56,11 +58,14 @@ class Operation:
     """It heeds Idempotency-Key."""
     topic: Topic | None = None
     """What can be watched at this path."""
+    foreseen: bool = False
+    """What it would do at the routers can be asked (`dry_run`), and bounded (`max_withdraw`)."""
 
     @property
     def parameters(self) -> Sequence[Parameter]:
         """Those of the query."""
-        return (*self.query, *(watching.PARAMETERS if self.topic else ()))
+        more = (watching.PARAMETERS if self.topic else ()), (foresight.PARAMETERS if self.foreseen else ())
+        return (*self.query, *more[0], *more[1])
 
     @property
     def tagged(self) -> bool:
@@ -88,13 +93,18 @@ class Noun:
     def __init__(self, name: str) -> None:
         self.name = name
         self.routes: list[Route] = []
-        self.operations: list[Operation] = []
+        self.handlers: list[tuple[Operation, Handler]] = []
+
+    @property
+    def operations(self) -> list[Operation]:
+        """What is declared, in the order of declaration."""
+        return [declared for declared, _ in self.handlers]
 
     def operation(self, declared: Operation) -> Callable[[Handler], Handler]:
         """Register a handler for an operation."""
 
         def register(handler: Handler) -> Handler:
-            self.operations.append(declared)
+            self.handlers.append((declared, handler))
             self.routes.append(Route(declared.method, declared.path, _responder(declared, handler)))
             return handler
 
@@ -116,10 +126,9 @@ def _responder(declared: Operation, handler: Handler) -> Callable[..., None]:
         if declared.topic is not None and watching.is_asked():
             watching.answer(declared.topic, declared.query).send(response)
             return
-        if declared.body is None:
-            answer = handler(*parts.values())
-        else:
-            answer = handler(*parts.values(), _read_body(declared.body, exchange))
+        given = () if declared.body is None else (_read_body(declared.body, exchange),)
+        do = partial(handler, *parts.values(), *given)
+        answer = foresight.answered(do) if declared.foreseen else do()
         if NOT_MODIFIED in declared.answers and is_known(answer.revision):
             answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
         answer.send(response)
@@ -136,7 +145,11 @@ def _read_body(wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
     data = exchange.stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise too_large()
-    document = parse_object(data)
+    return checked_body(wanted, parse_object(data))
+
+
+def checked_body(wanted: type[BaseModel] | Patch, document: dict[str, Any]) -> Any:
+    """What a handler takes as its body. Raises `Problem`."""
     return document if isinstance(wanted, Patch) else validate(wanted, document)
 
 

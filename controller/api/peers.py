@@ -23,7 +23,9 @@ MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node
 
 
 @peers.operation(
-    Operation("POST", "/v1/peers", "Create a peer", {201: Peer, 200: Peer}, body=Peer, refuses=(409,))
+    Operation(
+        "POST", "/v1/peers", "Create a peer", {201: Peer, 200: Peer}, body=Peer, refuses=(409,), foreseen=True
+    )
 )
 def create_peer(peer: Peer) -> Answer:
     """201 when new; 200 when an equal one is there. Its node has to exist."""
@@ -63,6 +65,7 @@ def get_peer(name: str) -> Answer:
         body=Peer,
         refuses=(409,),
         matches=True,
+        foreseen=True,
     )
 )
 def put_peer(name: str, peer: Peer) -> Answer:
@@ -89,6 +92,7 @@ def put_peer(name: str, peer: Peer) -> Answer:
         body=Patch(Peer, MUTABLE),
         refuses=(404, 409),
         matches=True,
+        foreseen=True,
     )
 )
 def change_peer(name: str, patch: dict[str, Any]) -> Answer:
@@ -100,7 +104,15 @@ def change_peer(name: str, patch: dict[str, Any]) -> Answer:
 
 
 @peers.operation(
-    Operation("DELETE", "/v1/peers/{name}", "Delete a peer", {204: None}, refuses=(404,), matches=True)
+    Operation(
+        "DELETE",
+        "/v1/peers/{name}",
+        "Delete a peer",
+        {204: None},
+        refuses=(404,),
+        matches=True,
+        foreseen=True,
+    )
 )
 def delete_peer(name: str) -> Answer:
     """Its speakers withdraw and close the session."""

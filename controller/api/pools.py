@@ -35,7 +35,9 @@ MUTABLE = (
 
 
 @pools.operation(
-    Operation("POST", "/v1/pools", "Create a pool", {201: Pool, 200: Pool}, body=Pool, refuses=(409,))
+    Operation(
+        "POST", "/v1/pools", "Create a pool", {201: Pool, 200: Pool}, body=Pool, refuses=(409,), foreseen=True
+    )
 )
 def create_pool(pool: Pool) -> Answer:
     """201 when new; 200 when an equal one is there."""
@@ -75,6 +77,7 @@ def get_pool(name: str) -> Answer:
         body=Pool,
         refuses=(409,),
         matches=True,
+        foreseen=True,
     )
 )
 def put_pool(name: str, pool: Pool) -> Answer:
@@ -101,6 +104,7 @@ def put_pool(name: str, pool: Pool) -> Answer:
         body=Patch(Pool, MUTABLE),
         refuses=(404, 409),
         matches=True,
+        foreseen=True,
     )
 )
 def change_pool(name: str, patch: dict[str, Any]) -> Answer:
@@ -112,7 +116,15 @@ def change_pool(name: str, patch: dict[str, Any]) -> Answer:
 
 
 @pools.operation(
-    Operation("DELETE", "/v1/pools/{name}", "Delete a pool", {204: None}, refuses=(404, 409), matches=True)
+    Operation(
+        "DELETE",
+        "/v1/pools/{name}",
+        "Delete a pool",
+        {204: None},
+        refuses=(404, 409),
+        matches=True,
+        foreseen=True,
+    )
 )
 def delete_pool(name: str) -> Answer:
     """Only while no address of it is assigned or cools down."""

@@ -42,6 +42,7 @@ class TenantView(Tenant):
         {201: TenantView, 200: TenantView},
         body=Tenant,
         refuses=(409,),
+        foreseen=True,
     )
 )
 def create_tenant(tenant: Tenant) -> Answer:

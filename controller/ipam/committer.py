@@ -28,6 +28,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from controller import trail
 from controller.ipam.tally import Account, OverQuota, Tally, usage_of
@@ -68,6 +69,18 @@ class _Item:
     future: Promise[int]
     since: float
     """When it was queued."""
+
+
+class Commits(Protocol):
+    """Where units go that are not part of a batch; see `Committer`."""
+
+    def commit(self, unit: Unit) -> int:
+        """Apply one unit; the revision at which it is, 0 when a compare did not hold."""
+        ...
+
+    def confirm(self, over: OverQuota) -> Usage | None:
+        """What a tenant holds that stands in the way of a unit; None when it does no longer."""
+        ...
 
 
 class Committer:

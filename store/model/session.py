@@ -58,8 +58,6 @@ class Session(Value):
     """What both sides agreed to carry, while the session is up."""
     hold_time_s: Count | None = None
     """The hold time that both sides agreed on, while the session is up; 0 is no keepalives."""
-    graceful_restart: bool | None = None
-    """Whether the router keeps what it was told while ExaBGP restarts (RFC 4724); None while not known."""
     flaps: Count = 0
     """How often it has left ESTABLISHED since it was first known."""
     restarts: Count = 0

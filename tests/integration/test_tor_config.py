@@ -26,12 +26,6 @@ pytestmark = [pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "bird", 
 BOTH_FAMILIES = (Family.IPV4_UNICAST, Family.IPV6_UNICAST)
 PASSWORD = "pa55-word"
 SECRET = "tor-md5"
-OFF = {
-    "graceful-restart-helper": "graceful-restart-disable",
-    "graceful restart aware;": "graceful restart off;",
-}
-ASKED = (ip_network("10.9.255.1/32"), ip_network("10.9.0.0/31"))
-"""By the node; the router tells it the first only."""
 ELSEWHERE = "10.9.1.1"
 """The address of another node, behind the one that speaks."""
 
@@ -46,15 +40,7 @@ ROUTER = Router(
     groups=(
         Group(
             1,
-            replace(
-                TERMS,
-                families=(4, 6),
-                hold_time_s=30,
-                keepalive_s=10,
-                secret=SECRET,
-                gtsm=True,
-                exports=ASKED[:1],
-            ),
+            replace(TERMS, families=(4, 6), hold_time_s=30, keepalive_s=10, secret=SECRET, gtsm=True),
             (Neighbour(NODE_ADDRESS, 64511, TOR_ADDRESS, "node"),),
         ),
     ),
@@ -93,21 +79,15 @@ def text(cable: Cable, router: Router = ROUTER) -> str:
 def test_a_session_comes_up_and_brings_what_the_pools_hold(cable: Cable) -> None:
     cable.add_ipv6()
     load(cable, text(cable))
-    if isinstance(cable.tor, Frr):
-        cable.configure("address-family ipv4 unicast", *(f"network {prefix}" for prefix in ASKED))
     awaited(cable)
-    speaker = cable.speaker(
-        families=BOTH_FAMILIES, password=PASSWORD, gtsm=True, hold_time_s=30, imports=ASKED
-    )
+    speaker = cable.speaker(families=BOTH_FAMILIES, password=PASSWORD, gtsm=True, hold_time_s=30)
     draining = Advertisement(ip_network(DRAINED), communities=((65535, 0),))
     of_ipv6 = wanted(BLOCK6, HOST6, *UNWANTED6, next_hop=ip_address("fd09::1"))
     speaker.replace(wanted(BLOCK, HOST, *UNWANTED) | of_ipv6 | {draining.prefix: draining})
     cable.up(speaker)
-    report_of(speaker, "the router's OPEN", lambda report: report.graceful_restart)
     cable.routes_are(BLOCK, HOST, DRAINED)
     cable.routes_are(BLOCK6, HOST6, family=6)
     wait_until(speaker.advertised, UP_S, "all to be announced", good=lambda sent: len(sent) == 13)
-    wait_until(lambda: set(speaker.imported()), UP_S, "what was asked for", good={ASKED[0]}.__eq__)
     assert cable.tor.bgp_prefixes() & {*UNWANTED} == set()
     assert cable.tor.bgp_prefixes(6) & {*UNWANTED6} == set()
     assert local_pref(cable, DRAINED) == 0
@@ -121,25 +101,20 @@ def test_a_session_comes_up_and_brings_what_the_pools_hold(cable: Cable) -> None
 
 
 def test_an_edge_speaks_for_nodes_elsewhere(cable: Cable) -> None:
-    """Their next hops are not on the link, which routers of another AS mind unless they are told not to.
-
-    This router is told not to be a graceful restart helper, too, and the speaker sees that.
-    """
+    """Their next hops are not on the link, which routers of another AS mind unless they are told not to."""
     [group] = ROUTER.groups
     edge = replace(group, terms=replace(TERMS, for_others=True))
     cable.tor.host.run(
         "ip", "route", "replace", f"{ELSEWHERE}/32", "via", str(NODE_ADDRESS), "proto", "static"
     )
     try:
-        made = text(cable, replace(ROUTER, groups=(edge,))) + route_to_elsewhere(cable)
-        load(cable, re.sub(r"graceful.restart.*", lambda found: OFF[found[0]], made))
+        load(cable, text(cable, replace(ROUTER, groups=(edge,))) + route_to_elsewhere(cable))
         awaited(cable)
         speaker = cable.speaker()
         speaker.replace(wanted(BLOCK) | wanted(HOST, next_hop=ip_address(ELSEWHERE)))
         cable.up(speaker)
         cable.routes_are(BLOCK, HOST)
         assert [path.next_hop for path in cable.tor.bgp_route(HOST)] == [ELSEWHERE]
-        report_of(speaker, "the router's OPEN", lambda report: report.graceful_restart is False)
     finally:
         cable.tor.host.run("ip", "route", "del", f"{ELSEWHERE}/32")
 

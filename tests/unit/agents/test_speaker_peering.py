@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from agents.speaker.peering import NoSession, configuration, local_address
+from agents.speaker.peering import configuration, local_address
 from agents.speaker.secrets import NoSecret
 from bgp.peer import Family, PeerConfig
+from intent.session import NoSession
 from store.model import Node, Peer
 
 NODE = Node(name="node-1", asn=64511)

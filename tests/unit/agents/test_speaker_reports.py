@@ -42,11 +42,10 @@ def test_a_session_carries_its_peer_its_reason_and_its_count() -> None:
 
 def test_what_was_agreed_on_and_the_past_are_told_and_read_back() -> None:
     past = History((Transition(SINCE, State.IDLE, "why", replaced=True),), flaps=7, restarts=2)
-    report = replace(UP, families=(Family.IPV4_UNICAST,), hold_time_s=30, graceful_restart=True, history=past)
+    report = replace(UP, families=(Family.IPV4_UNICAST,), hold_time_s=30, history=past)
     made = reports.sessions(NODE, {"tor-a": peer()}, {"tor-a": report}, {}, {}, {})
     session = made[keys.SESSIONS.key(NODE, "tor-a")]
     assert (session.families, session.hold_time_s, session.flaps, session.restarts) == (("ipv4",), 30, 7, 2)
-    assert session.graceful_restart is True
     assert reports.history(decode(Session, encode(session))) == past
     assert reports.history(None) == History()
 

@@ -126,7 +126,7 @@ def test_an_event_between_answers_is_kept_and_known_to_be_there(
     bridge: Bridge, path: Path, place: int
 ) -> None:
     """It was read with the answers: nobody would ever be woken for it by the descriptor."""
-    lines = [NEIGHBOR % ("down", "IDLE", "null"), "done"]
+    lines = [NEIGHBOR % ("down", "IDLE"), "done"]
     lines.insert(place, UP)
 
     def script(far: Bridge) -> None:

@@ -44,8 +44,7 @@ ROUTE = (
 GROUP = '{%s, "nexthop": "10.9.0.1", "attributes": {"origin": "igp", "med": 7}}'
 NEIGHBOR = (
     '[{"state": "%s", "duration": 7, "fsm": "%s", "messages": {"sent": {"open": 1, "update": 4}}, '
-    '"families": ["ipv4 unicast"], "local": {"hold": 90}, '
-    '"peer": {"hold": 30, "capabilities": {"graceful-restart": %s}}}]'
+    '"families": ["ipv4 unicast"], "local": {"hold": 90}, "peer": {"hold": 30}}]'
 )
 QUEUE = (
     '{"queue": {"established": true, "waiting": false, "updates_sent": 4, "unacknowledged": 19, '
@@ -104,12 +103,10 @@ PREFIX, HOP = ip_network("10.64.0.0/26"), ip_address("10.9.0.1")
             Routes(Attributes(ip_address("fd09::1")), (ip_network("fd64::/64"),)),
         ),
         (
-            NEIGHBOR % ("up", "ESTABLISHED", "true"),
-            Neighbor(
-                True, 7, 4, agreed=Negotiated(frozenset({Family.IPV4_UNICAST}), 30), graceful_restart=True
-            ),
+            NEIGHBOR % ("up", "ESTABLISHED"),
+            Neighbor(True, 7, 4, agreed=Negotiated(frozenset({Family.IPV4_UNICAST}), 30)),
         ),
-        (NEIGHBOR % ("down", "IDLE", "null"), Neighbor(established=False, duration_s=7, updates_sent=4)),
+        (NEIGHBOR % ("down", "IDLE"), Neighbor(established=False, duration_s=7, updates_sent=4)),
     ],
 )
 def test_what_a_line_says(line: str, said: Said) -> None:

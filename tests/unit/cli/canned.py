@@ -52,6 +52,15 @@ def problem(status: int, title: str, detail: str = "", **pointers: str) -> Reply
     return Reply(status, body, {"Content-Type": "application/problem+json"})
 
 
+def withdrawing(percent: float, **parts: Any) -> Reply:
+    """An impact that withdraws so much of what is announced."""
+    totals: dict[str, float] = dict.fromkeys(
+        ("appear", "change", "opens", "closes", "resets", "refused", "endpoints", "unreachable"), 0
+    )
+    totals |= {"advertised": 4, "vanish": round(percent * 4 / 100), "withdrawn_percent": percent}
+    return Reply(200, {"peers": [], "endpoints": [], "totals": totals, "revision": 7, **parts})
+
+
 def _handler(canned: Canned) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:

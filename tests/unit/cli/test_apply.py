@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cli.apply import NEVER
 from cli.document import parse
 from cli.failure import Failure
 from cli.wanted import canonical, wanted
-from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.canned import Reply, problem, serving, withdrawing
 from tests.unit.cli.conftest import Polder
 
 POOL = {"name": "a", "cidr": "10.0.0.0/8", "cooldown_s": 60, "reserved": ["10.0.0.0/28", "10.9.9.9/32"]}
@@ -68,17 +69,41 @@ def test_a_change_is_a_patch_of_what_differs(polder: Polder, tmp_path: Path) -> 
     path.write_text("kind: node\nname: n\nasn: 7\nlabels: {b: '2', c: '3'}\n")
     there = {"name": "n", "asn": 7, "labels": {"a": "1", "b": "2"}, "programs": {}}
     after = there | {"labels": {"b": "2", "c": "3"}}
-    with serving(Reply(200, there), FINE, Reply(200, after)) as canned:
+    patch = {"labels": {"a": None, "b": "2", "c": "3"}}
+    with serving(Reply(200, there), FINE, withdrawing(10), Reply(200, after)) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
     assert ran.out == "node/n changed\n"
     assert canned.asked[1].body == {"name": "n", "asn": 7, "labels": {"b": "2", "c": "3"}}
-    assert canned.asked[2].body == {"labels": {"a": None, "b": "2", "c": "3"}}
+    assert canned.asked[2].target == "/v1/impact"
+    assert canned.asked[2].body == {"items": [{"method": "PATCH", "path": "/v1/nodes/n", "body": patch}]}
+    assert (canned.asked[3].target, canned.asked[3].body) == ("/v1/nodes/n", patch)
+
+
+@pytest.mark.parametrize(("options", "bound"), [((), 10), (("--max-withdraw", "49"), 49)])
+def test_what_withdraws_too_much_is_not_applied(
+    polder: Polder, tmp_path: Path, options: tuple[str, ...], bound: int
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: pool\nname: a\nadvertise: none\n")
+    there = POOL | {"advertise": "block"}
+    with serving(Reply(200, there), FINE, withdrawing(50)) as canned:
+        ran = polder("apply", "-f", str(path), *options, "--server", canned.url)
+    assert (ran.code, ran.out) == (4, "")
+    said = f"it would withdraw 2 of 4 announced prefixes (50 %), more than --max-withdraw {bound}"
+    assert said in ran.err
+    assert "next: look at it with --dry-run; with --yes it is done all the same" in ran.err
+    assert [asked.method for asked in canned.asked] == ["GET", "PUT", "POST"]
+    with serving(Reply(200, there), FINE, Reply(200, POOL | {"advertise": "none"})) as canned:
+        ran = polder("apply", "-f", str(path), "--yes", *options, "--server", canned.url)
+    assert ran.out == "pool/a changed\n"
+    assert [asked.method for asked in canned.asked] == ["GET", "PUT", "PATCH"]
 
 
 def test_a_dry_run_shows_the_difference_and_writes_nothing(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("kind: pool\nname: a\ncooldown_s: 0\n")
-    with serving(Reply(200, POOL), FINE, Reply(200, POOL), FINE) as canned:
+    answers = (Reply(200, POOL), FINE, withdrawing(50))
+    with serving(*answers, *answers) as canned:
         ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
         code = polder("apply", "-f", str(path), "--dry-run", "--exit-code", "--server", canned.url).code
     assert ran.out.splitlines() == [
@@ -94,9 +119,40 @@ def test_a_dry_run_shows_the_difference_and_writes_nothing(polder: Polder, tmp_p
         " - 10.0.0.0/28",
         " - 10.9.9.9/32",
         "pool/a changed (dry run)",
+        (
+            "0 prefixes appear, 0 change, 2 of 4 vanish (50 %); sessions: all stay; "
+            "endpoints: 0 affected, 0 unreachable at some router"
+        ),
     ]
     assert (ran.code, code) == (0, 6)
-    assert {asked.method for asked in canned.asked} == {"GET", "PUT"}
+    assert {(asked.method, asked.target) for asked in canned.asked} == {
+        ("GET", "/v1/pools/a"),
+        ("PUT", "/v1/pools/a"),
+        ("POST", "/v1/impact"),
+    }
+
+
+def test_a_dry_run_in_json_has_the_impact_of_all_documents(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "kind: tenant\nname: shop\n---\nkind: pool\nname: a\ncidr: 10.0.0.0/8\ntenant: shop\n---\n"
+        "kind: endpoint\nid: web\nnode: n\n"
+    )
+    with serving(ABSENT, ABSENT, ABSENT, FINE, FINE, withdrawing(0)) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "-o", "json", "--server", canned.url)
+    assert canned.asked[-1].body == {
+        "items": [
+            {"method": "POST", "path": "/v1/tenants", "body": {"name": "shop"}},
+            {
+                "method": "POST",
+                "path": "/v1/pools",
+                "body": {"name": "a", "cidr": "10.0.0.0/8", "tenant": "shop"},
+            },
+        ]
+    }
+    shown = json.loads(ran.out)
+    assert [each["object"] for each in shown["items"]] == ["tenant/shop", "pool/a", "endpoint/web"]
+    assert shown["impact"]["totals"]["vanish"] == 0
 
 
 def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path) -> None:
@@ -146,9 +202,23 @@ def test_a_failure_in_between_says_how_far_it_came(polder: Polder, site: Path) -
 
 
 def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:
-    with serving(Reply(204), ABSENT) as canned:
+    listing = Reply(200, {"items": [{"name": "tor"}], "revision": 1})
+    with serving(listing, withdrawing(10), Reply(204), ABSENT) as canned:
         ran = polder("delete", "-f", str(site), "--server", canned.url)
     assert (ran.code, ran.out) == (0, "peer/tor deleted\nnode/n absent\n")
+    assert canned.asked[1].body == {"items": [{"method": "DELETE", "path": "/v1/peers/tor"}]}
+    with serving(listing, withdrawing(11)) as canned:
+        ran = polder("delete", "-f", str(site), "--server", canned.url)
+    assert (ran.code, ran.out, len(canned.asked)) == (4, "", 2)
+    with serving(Reply(204), ABSENT) as canned:
+        assert polder("delete", "-f", str(site), "--yes", "--server", canned.url).code == 0
+
+
+def test_what_is_gone_already_needs_no_weighing(polder: Polder, site: Path) -> None:
+    with serving(Reply(200, {"items": [], "revision": 1}), ABSENT) as canned:
+        ran = polder("delete", "-f", str(site), "--server", canned.url)
+    assert (ran.code, ran.out) == (0, "peer/tor absent\nnode/n absent\n")
+    assert [asked.method for asked in canned.asked] == ["GET", "DELETE", "DELETE"]
 
 
 def test_an_empty_file_is_said(polder: Polder, tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ import pytest
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
+FORESEEN = {"pool", "node", "peer"}
+"""Changes of these are bounded unless `--yes` is given."""
+
 
 @pytest.mark.parametrize(
     ("arguments", "place", "patch"),
@@ -59,7 +62,8 @@ def test_set_sends_only_what_was_given(
         ran = polder("--server", canned.url, *arguments)
     assert (ran.code, ran.out, ran.err) == (0, "shown  afterwards\n", "")
     asked = canned.asked[0]
-    assert (asked.method, asked.target, asked.body) == ("PATCH", place, patch)
+    bound = "?max_withdraw=10" if arguments[0] in FORESEEN else ""
+    assert (asked.method, asked.target, asked.body) == ("PATCH", place + bound, patch)
     assert asked.headers["Content-Type"] == "application/merge-patch+json"
 
 

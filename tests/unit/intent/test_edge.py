@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.speaker.surroundings import present
 from intent.cluster import ClusterView
-from intent.edge import Edge
+from intent.edge import Edge, present
 from store import keys
 from store.model import Alive, Block, Lost, Node, Peer, Pool, Program, Ready, Value
 
@@ -57,7 +56,7 @@ def announced(*values: tuple[str, Value], peer: Peer = SPINE) -> dict[str, str]:
     view = ClusterView()
     for key, value in values:
         view.put(key, value)
-    members = present(view.members, timedelta(seconds=peer.graceful_restart_s), NOW)
+    members = present(view.members, peer, NOW.timestamp())
     made = Edge().advertisements(members, EDGE, peer)
     return {str(prefix): str(one.next_hop) for prefix, one in made.items()}
 
@@ -116,3 +115,16 @@ def test_what_has_not_changed_is_not_worked_out_again() -> None:
     view.put(*ready(1))
     assert edge.advertisements(view.members, EDGE, SPINE) == before
     assert before[kept].next_hop == ip_address("192.0.2.12")
+
+
+@pytest.mark.parametrize("first", [None, "node-1"])
+@pytest.mark.parametrize("then", [None, "node-2"])
+def test_a_peer_that_was_made_anew_is_that_of_its_new_nodes(first: str | None, then: str | None) -> None:
+    view, key = ClusterView(), keys.PEERS.key("tor")
+    for each, value in WHOLE:
+        view.put(each, value)
+    for node_name in (first, then):
+        peer = SPINE.model_copy(update={"name": "tor", "announces": "own", "node": node_name})
+        view.put(key, peer)
+    speaking = {name for name, member in view.members.items() if member.snapshot.peers}
+    assert speaking == ({then} if then else {"node-1", "node-2"})

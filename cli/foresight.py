@@ -1,0 +1,73 @@
+"""What a change would do at the routers: asked for with `--dry-run`, and bounded unless `--yes` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from cli.failure import Exit, Failure
+from cli.problem import ADVICE
+from cli.rest import Json, place
+from cli.session import Session
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_WITHDRAW_PERCENT = 10
+DRY_RUN = {"dry_run": "true"}
+"""The query of a write that is not to be made."""
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show what would happen at each router, and change nothing."
+)
+
+
+def bound_options(function: F) -> F:
+    """Add `--max-withdraw` and `--yes`."""
+    yes = click.option(
+        "--yes", is_flag=True, help="Withdraw as much as it takes: --max-withdraw does not count."
+    )
+    bound = click.option(
+        "--max-withdraw",
+        metavar="PERCENT",
+        type=click.IntRange(0, 100),
+        default=MAX_WITHDRAW_PERCENT,
+        show_default=True,
+        help="Refuse to withdraw more of all that is announced.",
+    )
+    return bound(yes(function))
+
+
+def bound(max_withdraw: int, yes: bool) -> dict[str, object]:
+    """The query that bounds a write."""
+    return {} if yes else {"max_withdraw": max_withdraw}
+
+
+def foretold(session: Session, writes: Sequence[Json]) -> Json:
+    """What writes would do, one after the other: each has `method`, `path` and, where it has one, `body`."""
+    return session.item("POST", place("impact"), {"items": list(writes)}, repeatable=True)
+
+
+def refuse_too_much(impact: Json, max_withdraw: int) -> None:
+    """Refuse an impact that withdraws more than so many percent. Raises `Failure` (conflict)."""
+    totals = impact["totals"]
+    if totals["withdrawn_percent"] <= max_withdraw:
+        return
+    raise Failure(
+        f"it would withdraw {totals['vanish']} of {totals['advertised']} announced prefixes "
+        f"({totals['withdrawn_percent']:g} %), more than --max-withdraw {max_withdraw}",
+        code=Exit.CONFLICT,
+        advice=ADVICE["too-much-withdrawn"],
+    )
+
+
+def show(session: Session, impact: Json) -> None:
+    """Print an impact as `-o` says."""
+    from cli.impact import lines
+
+    if session.output in {"json", "yaml"}:
+        session.print_item(impact)
+        return
+    for line in lines(impact):
+        click.echo(line)

@@ -1,0 +1,121 @@
+"""POST /v1/impact: what several writes would do at every router, one after the other. Nothing is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from controller.answer import Answer
+from controller.api.nodes import nodes
+from controller.api.noun import Handler, Noun, Operation, checked_body
+from controller.api.peers import peers
+from controller.api.pools import pools
+from controller.api.tenants import tenants
+from controller.auth import refuse_role
+from controller.foresight import foretold
+from controller.impact_view import ImpactView
+from controller.principal import principal
+from controller.problem import Problem, inside, invalid
+
+impacts = Noun("impacts")
+
+MAX_WRITES = 1000
+
+
+class Method(StrEnum):
+    """What is done to one thing."""
+
+    POST = "POST"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+class Write(BaseModel):
+    """One write, as it would be sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: Method
+    path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
+    """Of a pool, a peer or a node, or of all of them: `/v1/pools/default`; a tenant can be created, too."""
+    body: dict[str, Any] | None = None
+
+
+class Writes(BaseModel):
+    """Writes that would be made one after the other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: Annotated[tuple[Write, ...], Field(min_length=1, max_length=MAX_WRITES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """An operation whose effect can be foretold, and its handler."""
+
+    declared: Operation
+    handler: Handler
+
+    def parts(self, path: str) -> Mapping[str, str] | None:
+        """The parts of a path that is of this operation; None when it is of another."""
+        shape = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.declared.path))
+        match = re.fullmatch(shape, path)
+        return {name: unquote(part) for name, part in match.groupdict().items()} if match else None
+
+
+FORESEEN = tuple(
+    Foreseen(declared, handler)
+    for noun in (pools, peers, nodes, tenants)
+    for declared, handler in noun.handlers
+    if declared.foreseen
+)
+
+
+@impacts.operation(
+    Operation(
+        "POST",
+        "/v1/impact",
+        "Tell what writes would do at every router",
+        {200: ImpactView},
+        body=Writes,
+        refuses=(404, 409),
+    )
+)
+def foretell(writes: Writes) -> Answer:
+    """Each write finds what those before it would leave. One that would be refused is the answer."""
+    steps = [_step(number, write) for number, write in enumerate(writes.items)]
+
+    def do() -> Answer:
+        for number, step in enumerate(steps):
+            try:
+                step()
+            except Problem as problem:
+                raise _of_item(number, problem) from None
+        return Answer()
+
+    return foretold(do)
+
+
+def _step(number: int, write: Write) -> Callable[[], Answer]:
+    for each in FORESEEN:
+        declared = each.declared
+        if declared.method == write.method and (parts := each.parts(write.path)) is not None:
+            try:
+                refuse_role(principal(), declared.method, declared.path)
+                given = () if declared.body is None else (checked_body(declared.body, write.body or {}),)
+            except Problem as problem:
+                raise _of_item(number, problem) from None
+            return partial(each.handler, *parts.values(), *given)
+    taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in FORESEEN)
+    raise invalid(f"/items/{number}/path", f"expected one of {taken}")
+
+
+def _of_item(number: int, problem: Problem) -> Problem:
+    return inside(f"/items/{number}/body", problem, f"item {number}: {problem.detail}")

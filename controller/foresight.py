@@ -1,0 +1,156 @@
+"""What a write would do is told before it is done (`dry_run`), or bounded (`max_withdraw`).
+
+The handler of the write itself is run with parts that write nowhere (`controller.rehearsal`), so it checks
+and refuses all that it does in earnest. With a bound it is run once more with the real parts, and those may
+commit only what was rehearsed, of the same state of the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from controller.answer import Answer
+from controller.api.parameter import Parameter
+from controller.exchange import argument, current
+from controller.impact import foresee
+from controller.impact_view import totals, view
+from controller.ipam.committer import Commits
+from controller.ipam.tally import OverQuota
+from controller.ipam.unit import Unit
+from controller.joining import Joining
+from controller.problem import Problem
+from controller.registry import Registry
+from controller.rehearsal import Rehearsal
+from controller.retire import Retirer
+from controller.services import Services
+from store.client import Absent, Compare, DeletePrefix, Op, Store, Unchanged
+from store.model import Usage
+
+DRY_RUN = Parameter(
+    "dry_run",
+    "with `true` nothing is written; the answer is what would happen at each router",
+    {"type": "string", "enum": ["true", "false"]},
+    example="true",
+)
+MAX_WITHDRAW = Parameter(
+    "max_withdraw",
+    "refuse to withdraw more than so many percent of what is announced",
+    {"type": "integer", "minimum": 0, "maximum": 100},
+    example="10",
+)
+PARAMETERS = (DRY_RUN, MAX_WITHDRAW)
+
+ATTEMPTS = 4
+
+Do = Callable[[], Answer]
+
+
+def answered(do: Do) -> Answer:
+    """What a write is answered with: what it would do, or what it did; refused where that is too much."""
+    if argument(DRY_RUN.name) == "true":
+        return foretold(do)
+    limit = argument(MAX_WITHDRAW.name)
+    return do() if limit is None else _bounded(do, int(limit))
+
+
+def foretold(do: Do) -> Answer:
+    """What `do` would do at each router. Raises what it raises."""
+    rehearsal = _rehearse(do)
+    return Answer(view(*foresee(current().services.store, rehearsal)))
+
+
+def _rehearse(do: Do) -> Rehearsal:
+    real = current().services
+    real.epoch.check()
+    rehearsal = Rehearsal(real.store)
+    joining = Joining(rehearsal, real.clock, None)
+    with _using(replace(_over(real, rehearsal, rehearsal), store=rehearsal, joining=joining)):
+        do()
+    return rehearsal
+
+
+def _bounded(do: Do, limit_percent: int) -> Answer:
+    """Do it unless it withdraws more than a share of what is announced. Raises `Problem`."""
+    real = current().services
+    for _ in range(ATTEMPTS):
+        bound = _AsRehearsed(real.committer, _weighed(do, limit_percent))
+        try:
+            with _using(_over(real, real.store, bound)):
+                return do()
+        except _Otherwise:
+            continue  # somebody was faster: what was weighed is not what would be done
+    raise Problem("busy", "it keeps changing while it is weighed what a change would do", retry_after_s=1)
+
+
+def _weighed(do: Do, limit_percent: int) -> Sequence[Unit]:
+    """What may be committed: nothing where the write is refused anyway and says so. Raises `Problem`."""
+    try:
+        rehearsal = _rehearse(do)
+    except Problem:
+        return ()
+    _refuse_too_much(rehearsal, limit_percent)
+    return rehearsal.units
+
+
+def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
+    found, _ = foresee(current().services.store, rehearsal)
+    if found.withdrawn_percent <= limit_percent:
+        return
+    what = totals(found)
+    detail = (
+        f"it would withdraw {what.vanish} of {what.advertised} announced prefixes "
+        f"({what.withdrawn_percent:g} %), more than max_withdraw {limit_percent}; "
+        f"endpoints in them: {what.endpoints}"
+    )
+    raise Problem("too-much-withdrawn", detail, totals=what.model_dump())
+
+
+def _over(real: Services, store: Store, committer: Commits) -> Services:
+    """The same parts, but for those that make the writes of which there is a foresight."""
+    return replace(real, registry=Registry(store, committer), retirer=Retirer(store, committer))
+
+
+@contextmanager
+def _using(parts: Services) -> Iterator[None]:
+    """Let the request that is handled now work with other parts."""
+    exchange = current()
+    real, exchange.services = exchange.services, parts
+    try:
+        yield
+    finally:
+        exchange.services = real
+
+
+class _Otherwise(Exception):
+    """What would be committed is not what was rehearsed."""
+
+
+class _AsRehearsed:
+    """A committer that takes only what was rehearsed, in its order."""
+
+    def __init__(self, committer: Commits, units: Sequence[Unit]) -> None:
+        self._committer = committer
+        self._left = [_essence(unit) for unit in units]
+
+    def commit(self, unit: Unit) -> int:
+        """See `Commits`. Raises `_Otherwise`."""
+        if not self._left or self._left[0] != _essence(unit):
+            raise _Otherwise
+        revision = self._committer.commit(unit)
+        if not revision:
+            raise _Otherwise
+        del self._left[0]
+        return revision
+
+    def confirm(self, over: OverQuota) -> Usage | None:
+        """See `Commits`."""
+        return self._committer.confirm(over)
+
+
+def _essence(unit: Unit) -> tuple[Sequence[Op], frozenset[Compare]]:
+    """What a unit writes, and of which state of these keys. What else it compares is read anew each time."""
+    keys = {op.key for op in unit.ops if not isinstance(op, DeletePrefix)}
+    compares = (each for each in unit.compares if isinstance(each, Absent | Unchanged))
+    return unit.ops, frozenset(each for each in compares if each.key in keys)

@@ -1,0 +1,340 @@
+"""`dry_run`, `max_withdraw` and /v1/impact: what a write would do is told or bounded, and nothing is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from controller import foresight
+from controller.impact import KINDS, PASSED_BY
+from controller.reading import put
+from store import keys
+from store.model import Alive, Block, Program, Ready, Role
+from tests.unit.controller.conftest import NOW, Api
+from tests.unit.controller.guarded import guarded
+
+ONE, TWO = "10.64.0.0/26", "10.64.1.0/26"
+PEER = {"name": "tor-a", "address": "10.0.1.0", "asn": 64501}
+
+
+@pytest.fixture
+def site(api: Api) -> Api:
+    """Two nodes with a block each that is ready, two routers, and an endpoint in the first block."""
+    api.made("/v1/pools", {"name": "default", "cidr": "10.64.0.0/16"})
+    for number in (1, 2):
+        api.made("/v1/nodes", {"name": f"node-{number}", "asn": 64510 + number})
+    for name, address in (("tor-a", "10.0.1.0"), ("tor-b", "10.0.2.0")):
+        api.made("/v1/peers", PEER | {"name": name, "address": address})
+    api.made("/v1/endpoints", {"id": "web", "node": "node-1"})
+    plant_ready(api, ONE, "node-1")
+    cidr = ip_network(TWO)
+    block = Block(cidr=cidr, pool="default", node="node-2")
+    api.store.txn(
+        (),
+        (put(keys.BLOCKS, block, "default", cidr), put(keys.NODE_BLOCKS, block, "node-2", cidr)),
+    )
+    plant_ready(api, TWO, "node-2")
+    return api
+
+
+def plant_ready(api: Api, prefix: str, node: str, boot_id: str = "b") -> None:
+    """As the node's agent does."""
+    ready = Ready(prefix=ip_network(prefix), node=node, boot_id=boot_id)
+    api.store.txn((), (put(keys.READY, ready, node, ready.prefix),))
+
+
+def foretold(api: Api, method: str, path: str, body: Any = None) -> Any:
+    """What a write would do; nothing is done."""
+    before = api.stored()
+    answer = api.send(method, f"{path}?dry_run=true", body)
+    assert answer.status_code == 200, answer.text
+    assert api.stored() == before
+    assert "ETag" not in answer.headers
+    assert "Location" not in answer.headers
+    return answer.json
+
+
+def prefixes(impact: Any, what: str) -> dict[tuple[str, str], list[str]]:
+    return {(at["node"], at["peer"]): [each["prefix"] for each in at[what]] for at in impact["peers"]}
+
+
+ALL = {(f"node-{n}", peer): [cidr] for n, cidr in ((1, ONE), (2, TWO)) for peer in ("tor-a", "tor-b")}
+
+
+def test_a_pool_that_is_not_announced_any_more(site: Api) -> None:
+    impact = foretold(site, "PATCH", "/v1/pools/default", {"advertise": "none"})
+    assert prefixes(impact, "vanish") == ALL
+    assert impact["endpoints"] == [
+        {"id": "web", "node": "node-1", "addresses": ["10.64.0.1"], "unreachable_at": ["tor-a", "tor-b"]}
+    ]
+    assert impact["totals"] == {
+        "advertised": 4,
+        "appear": 0,
+        "change": 0,
+        "vanish": 4,
+        "withdrawn_percent": 100.0,
+        "opens": 0,
+        "closes": 0,
+        "resets": 0,
+        "refused": 0,
+        "endpoints": 1,
+        "unreachable": 1,
+    }
+
+
+def test_prefixes_come_with_their_attributes(site: Api) -> None:
+    patch = {"communities": ["64500:1", "64500:1:2"], "med": 7, "as_path_prepend": 1, "hold_time_s": 30}
+    [first, _] = foretold(site, "PATCH", "/v1/peers/tor-a", patch)["peers"]
+    assert (first["session"], first["because"]) == ("resets", ["hold_time_s 90 -> 30"])
+    [change] = first["change"]
+    assert change["before"]["communities"] == []
+    assert change["after"] == {
+        "prefix": ONE,
+        "next_hop": "self",
+        "communities": ["64500:1", "64500:1:2"],
+        "med": 7,
+        "local_pref": None,
+        "as_path": [64511, 64511],
+        "reason": "block of pool default",
+    }
+
+
+def test_what_is_made_and_deleted_is_foretold_too(site: Api) -> None:
+    new = foretold(site, "POST", "/v1/peers", PEER | {"name": "tor-c", "address": "10.0.3.0"})
+    assert prefixes(new, "appear") == {("node-1", "tor-c"): [ONE], ("node-2", "tor-c"): [TWO]}
+    assert {at["session"] for at in new["peers"]} == {"opens"}
+    gone = foretold(site, "DELETE", "/v1/peers/tor-b")
+    assert prefixes(gone, "vanish") == {("node-1", "tor-b"): [ONE], ("node-2", "tor-b"): [TWO]}
+    assert {at["session"] for at in gone["peers"]} == {"closes"}
+    node = foretold(site, "DELETE", "/v1/nodes/node-2")
+    assert prefixes(node, "vanish") == {("node-2", "tor-a"): [TWO], ("node-2", "tor-b"): [TWO]}
+    assert foretold(site, "POST", "/v1/peers", PEER)["peers"] == [], "an equal one is there"
+
+
+def test_a_deleted_pool_takes_its_empty_blocks_along(site: Api) -> None:
+    site.send("DELETE", "/v1/endpoints/web")
+    site.wait(120)
+    assert prefixes(foretold(site, "DELETE", "/v1/pools/default"), "vanish") == ALL
+
+
+def test_put_is_foretold_with_its_precondition(site: Api) -> None:
+    before = site.stored()
+    body = PEER | {"med": 3}
+    for headers, status in (({}, 428), ({"If-Match": '"1"'}, 412), ({"If-Match": "*"}, 200)):
+        answer = site.client.put("/v1/peers/tor-a?dry_run=true", json=body, headers=headers)
+        assert answer.status_code == status
+    assert [len(at["change"]) for at in answer.json["peers"]] == [1, 1]
+    assert site.stored() == before
+
+
+def test_readiness_of_another_boot_is_none(site: Api) -> None:
+    alive = Alive(node="node-2", program=Program.AGENT, boot_id="another", started=NOW)
+    site.store.txn((), (put(keys.ALIVE, alive, "node-2", "agent"),))
+    impact = foretold(site, "PATCH", "/v1/pools/default", {"advertise": "none"})
+    assert impact["totals"]["advertised"] == 2
+
+
+WRONG = [
+    ("POST", "/v1/peers", PEER | {"asn": 64502}, 409, "conflict"),
+    ("POST", "/v1/pools", {"name": "p", "cidr": "10.64.0.0/17"}, 409, "overlap"),
+    ("POST", "/v1/peers", PEER | {"name": "x", "node": "no"}, 409, "conflict"),
+    ("POST", "/v1/peers", PEER | {"name": "x", "address": "10.0.9.0", "node": "no"}, 422, "invalid"),
+    ("PATCH", "/v1/pools/default", {"cidr": "10.64.0.0/17"}, 422, "invalid"),
+    ("PATCH", "/v1/pools/no", {"advertise": "none"}, 404, "not-found"),
+    ("PATCH", "/v1/peers/tor-a", {"hold_time_s": 1}, 422, "invalid"),
+    ("PATCH", "/v1/nodes/node-1", {"name": "x"}, 422, "invalid"),
+    ("DELETE", "/v1/pools/default", None, 409, "in-use"),
+    ("DELETE", "/v1/nodes/node-1", None, 409, "in-use"),
+    ("DELETE", "/v1/nodes/no", None, 404, "not-found"),
+    ("DELETE", "/v1/peers/no", None, 404, "not-found"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "kind"), WRONG)
+def test_what_is_refused_in_earnest_is_refused_in_a_dry_run(
+    site: Api, method: str, path: str, body: Any, status: int, kind: str
+) -> None:
+    before = site.stored()
+    answers = [site.send(method, path + query, body) for query in ("?dry_run=true", "?max_withdraw=0", "")]
+    assert [(each.status_code, each.json["type"]) for each in answers] == [(status, f"/problems/{kind}")] * 3
+    assert answers[0].json == answers[2].json == answers[1].json
+    assert site.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("query", "place", "says"),
+    [
+        ("dry_run=yes", "dry_run", "expected true or false"),
+        ("dry_run=", "dry_run", "expected true or false"),
+        ("dry_run=true&dry_run=true", "dry_run", "given twice"),
+        ("max_withdraw=101", "max_withdraw", "from 0 to 100"),
+        ("max_withdraw=-1", "max_withdraw", "from 0 to 100"),
+        ("max_withdraw=10.5", "max_withdraw", "from 0 to 100"),
+    ],
+)
+def test_bad_parameters_are_refused(site: Api, query: str, place: str, says: str) -> None:
+    before = site.stored()
+    answer = site.send("PATCH", f"/v1/pools/default?{query}", {"advertise": "none"})
+    assert answer.status_code == 422
+    [error] = answer.json["errors"]
+    assert error["parameter"] == place
+    assert says in error["detail"]
+    assert site.stored() == before
+
+
+def test_reads_and_other_nouns_know_no_dry_run(site: Api) -> None:
+    assert site.client.get("/v1/pools?dry_run=true").status_code == 422
+    assert site.send("DELETE", "/v1/endpoints/web?dry_run=true").status_code == 422
+    assert site.get("/v1/endpoints/web")["state"] == "assigned"
+
+
+def test_too_much_is_not_withdrawn(site: Api) -> None:
+    before = site.stored()
+    refused = site.send("DELETE", "/v1/peers/tor-b?max_withdraw=49")
+    assert (refused.status_code, refused.json["type"]) == (409, "/problems/too-much-withdrawn")
+    assert refused.json["totals"]["vanish"] == 2
+    assert "2 of 4 announced prefixes (50 %)" in refused.json["detail"]
+    assert site.stored() == before
+    assert site.send("DELETE", "/v1/peers/tor-b?max_withdraw=50").status_code == 204
+    assert site.client.get("/v1/peers/tor-b").status_code == 404
+
+
+def test_what_is_bounded_is_answered_as_what_is_not(site: Api) -> None:
+    made = site.send("POST", "/v1/pools?max_withdraw=0", {"name": "p", "cidr": "10.70.0.0/16"})
+    assert (made.status_code, made.headers["Location"]) == (201, "/v1/pools/p")
+    assert made.headers["ETag"] == site.client.get("/v1/pools/p").headers["ETag"]
+    changed = site.send("PATCH", "/v1/pools/p?max_withdraw=0&dry_run=false", {"cooldown_s": 5})
+    assert (changed.status_code, changed.json["cooldown_s"]) == (200, 5)
+    assert site.send("PATCH", "/v1/pools/default?max_withdraw=99", {"advertise": "none"}).status_code == 409
+    assert site.send("PATCH", "/v1/pools/default", {"advertise": "none"}).status_code == 200
+
+
+def interrupted(
+    site: Api, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], TestResponse]
+) -> list[str]:
+    """Let somebody else do something whenever a change has been weighed, before it is done: once."""
+    weighed = []
+    refuse = foresight._refuse_too_much
+
+    def weigh(*arguments: Any) -> None:
+        refuse(*arguments)
+        weighed.append("weighed")
+        if len(weighed) == 1:
+            assert meanwhile().status_code < 300
+
+    monkeypatch.setattr(foresight, "_refuse_too_much", weigh)
+    return weighed
+
+
+def test_what_was_changed_meanwhile_is_weighed_again(site: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer was of no node when it was weighed, and then it is: to delete it is something else."""
+    site.send("PATCH", "/v1/peers/tor-a", {"node_selector": {"rack": "none"}})
+    weighed = interrupted(
+        site, monkeypatch, lambda: site.send("PATCH", "/v1/peers/tor-a", {"node_selector": {"rack": None}})
+    )
+    answer = site.send("DELETE", "/v1/peers/tor-a?max_withdraw=10")
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/too-much-withdrawn")
+    assert weighed == ["weighed"]
+    assert site.client.get("/v1/peers/tor-a").status_code == 200
+
+
+def test_what_others_do_meanwhile_is_no_hindrance(site: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed = interrupted(
+        site, monkeypatch, lambda: site.send("PATCH", "/v1/peers/tor-b", {"hold_time_s": 9})
+    )
+    assert site.send("PATCH", "/v1/peers/tor-a?max_withdraw=10", {"hold_time_s": 9}).status_code == 200
+    assert weighed == ["weighed"]
+
+
+def test_a_thing_that_keeps_changing_is_left_alone(site: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse, count = foresight._refuse_too_much, iter(range(100))
+
+    def weigh(*arguments: Any) -> None:
+        refuse(*arguments)
+        site.send("PATCH", "/v1/peers/tor-a", {"med": next(count)})
+
+    monkeypatch.setattr(foresight, "_refuse_too_much", weigh)
+    answer = site.send("PATCH", "/v1/peers/tor-a?max_withdraw=10", {"hold_time_s": 9})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert site.get("/v1/peers/tor-a")["hold_time_s"] == 90
+
+
+def writes(*items: tuple[str, str, Any]) -> Any:
+    return {
+        "items": [
+            {"method": method, "path": path, **({} if body is None else {"body": body})}
+            for method, path, body in items
+        ]
+    }
+
+
+def test_several_writes_are_foretold_together(site: Api) -> None:
+    before = site.stored()
+    answer = site.send(
+        "POST",
+        "/v1/impact",
+        writes(
+            ("POST", "/v1/tenants", {"name": "shop"}),
+            ("POST", "/v1/pools", {"name": "p", "cidr": "10.70.0.0/16", "tenant": "shop"}),
+            ("POST", "/v1/nodes", {"name": "node-3", "asn": 64513}),
+            ("POST", "/v1/peers", PEER | {"name": "three", "address": "10.0.3.0", "node": "node-3"}),
+            ("PATCH", "/v1/peers/three", {"med": 1}),
+            ("DELETE", "/v1/peers/tor-b", None),
+            ("POST", "/v1/peers", PEER | {"name": "tor-b", "address": "10.0.2.0", "node": "node-1"}),
+        ),
+    )
+    assert answer.status_code == 200, answer.text
+    assert {(at["node"], at["peer"], at["session"]) for at in answer.json["peers"]} == {
+        ("node-2", "tor-b", "closes"),
+        ("node-3", "tor-a", "opens"),
+        ("node-3", "three", "opens"),
+    }
+    assert site.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("item", "status", "pointer", "says"),
+    [
+        (("PATCH", "/v1/peers/tor-a", {"hold_time_s": 1}), 422, "/items/1/body/hold_time_s", "item 1: "),
+        (("PATCH", "/v1/peers/tor-a", {"nmae": "x"}), 422, "/items/1/body/nmae", "unknown field"),
+        (("POST", "/v1/peers", None), 422, "/items/1/body/name", "is required"),
+        (("PATCH", "/v1/peers/no", {}), 404, None, "item 1: there is no peer 'no'"),
+        (("DELETE", "/v1/pools/default", None), 409, None, "item 1: pool default is in use"),
+        (("DELETE", "/v1/endpoints/web", None), 422, "/items/1/path", "expected one of POST /v1/pools"),
+        (("DELETE", "/v1/peers", None), 422, "/items/1/path", "expected one of"),
+        (("DELETE", "/v1/peers/a/b", None), 422, "/items/1/path", "expected"),
+        (("PUT", "/v1/peers/tor-a", PEER), 422, "/items/1/method", "expected"),
+    ],
+)
+def test_a_write_that_would_be_refused_is_named(
+    site: Api, item: tuple[str, str, Any], status: int, pointer: str | None, says: str
+) -> None:
+    answer = site.send("POST", "/v1/impact", writes(("PATCH", "/v1/peers/tor-b", {"med": 1}), item))
+    assert answer.status_code == status
+    assert says in answer.json["detail"]
+    assert [each["pointer"] for each in answer.json.get("errors", ())][:1] == ([pointer] if pointer else [])
+
+
+@pytest.mark.parametrize("body", [{}, {"items": []}, {"items": [{"method": "DELETE"}]}, {"items": [1]}])
+def test_writes_have_to_be_there(site: Api, body: Any) -> None:
+    assert site.send("POST", "/v1/impact", body).status_code == 422
+
+
+def test_who_may_not_write_has_nothing_foretold() -> None:
+    with guarded() as closed:
+        for role in (Role.NETWORK, Role.PLATFORM):
+            closed.give(role.value, role)
+        closed.made("/v1/nodes", {"name": "node-1", "asn": 64511})
+        change = writes(("PATCH", "/v1/nodes/node-1", {"asn": 64600}))
+        for who, status in (("platform", 200), ("network", 403)):
+            answer = closed.send(who, "POST", "/v1/impact", change)
+            assert answer.status_code == status, answer.text
+        assert "item 0: role network may not PATCH /v1/nodes/{name}" in answer.json["detail"]
+
+
+def test_no_two_kinds_that_count_are_taken_for_one() -> None:
+    assert len(KINDS) == len(keys.KINDS) - len(PASSED_BY)
