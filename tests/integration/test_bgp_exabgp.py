@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -21,9 +19,8 @@ from bgp.exabgp.events import Routes
 from bgp.exabgp.watchdog import Patience
 from bgp.fsm import State
 from bgp.peer import Family
-from lab.recording import Recording
 from lab.wait import wait_until
-from tests.support.cable import NODE_ADDRESS, UP_S, Cable, hosts, report_of, state_is, wanted
+from tests.support.cable import NODE_ADDRESS, UP_S, Cable, hosts, report_of, speaks, state_is, wanted
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
@@ -77,42 +74,15 @@ def test_a_next_hop_may_be_another_node(cable: Cable) -> None:
     assert [path.next_hop for path in cable.tor.bgp_route(C)] == ["10.9.1.1"]
 
 
-@pytest.fixture
-def speak(cable: Cable) -> Iterator[Any]:
-    """Starts `tests/support/speak.py` on the node; ends it, not its ExaBGP."""
-    started: list[Recording] = []
-
-    def start(*prefixes: str) -> Recording:
-        root = Path(__file__).parents[2]
-        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tests.support import speak;"
-        started.append(
-            cable.node.record(
-                sys.executable,
-                *("-c", f"{program} speak.main(*sys.argv[1:])", str(root), str(cable.base / "tor")),
-                *prefixes,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for recording in started:
-        recording.stop()
-    cable.keep("tor")
-
-
-def settled(recording: Recording) -> None:
-    recording.wait(lambda: "settled" in recording.lines(), 2 * UP_S, "the program to settle")
-
-
 def test_the_program_dies_and_comes_back_in_silence(cable: Cable, speak: Any) -> None:
     first = speak(A, B)
-    settled(first)
+    speaks(first)
     cable.routes_are(A, B)
     wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
     pid, before = exabgp(cable), updates_received(cable)
     monitor = cable.tor.host.monitor_routes()
     first.stop(signal.SIGKILL)
-    settled(speak(A, B))
+    speaks(speak(A, B))
     assert exabgp(cable) == pid
     assert updates_received(cable) == before
     assert monitor.stop() == []
@@ -120,11 +90,11 @@ def test_the_program_dies_and_comes_back_in_silence(cable: Cable, speak: Any) ->
 
 def test_what_changed_while_the_program_was_away_is_all_that_is_sent(cable: Cable, speak: Any) -> None:
     first = speak(A, B)
-    settled(first)
+    speaks(first)
     cable.routes_are(A, B)
     monitor = cable.tor.host.monitor_routes()
     first.stop(signal.SIGKILL)
-    settled(speak(B, C))
+    speaks(speak(B, C))
     cable.routes_are(B, C)
     assert {(change.dst, change.deleted) for change in monitor.stop()} == {(C, False), (A, True)}
 
@@ -147,6 +117,11 @@ def test_a_shutdown_at_the_tor_is_told_in_words(cable: Cable) -> None:
     assert [each.state for each in history.transitions][-3:] == ["ESTABLISHED", "IDLE", "ESTABLISHED"]
     assert history.transitions[-2].reason == report.reason
     assert history.flaps == 1
+
+
+def test_exabgp_listens_nowhere_unless_it_is_passive(cable: Cable) -> None:
+    cable.up(cable.speaker())
+    assert cable.node.run("ss", "-ltunH").stdout == ""
 
 
 def test_nobody_listens_at_the_peer(cable: Cable) -> None:

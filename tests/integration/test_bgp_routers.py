@@ -36,19 +36,8 @@ def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
     speaker.replace(wanted(*prefixes))
     cable.up(speaker)
     cable.routes_are(*prefixes)
-    fresh(cable, prefixes[-1])
+    cable.heard_again(prefixes[-1])
     return speaker
-
-
-def fresh(cable: Cable, *prefixes: str) -> None:
-    """Wait until the ToR has heard these on the session that is up now."""
-    for prefix in prefixes:
-        wait_until(
-            lambda prefix=prefix: [path.stale for path in cable.tor.bgp_route(prefix)],
-            UP_S,
-            f"{prefix} to be announced again",
-            good=[False].__eq__,
-        )
 
 
 def exabgp(cable: Cable) -> int:
@@ -112,7 +101,7 @@ def test_exabgp_dies_and_no_route_is_touched(cable: Cable) -> None:
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: exabgp(cable) != pid, UP_S, "another ExaBGP")
     cable.up(speaker)
-    fresh(cable, many[-1])
+    cable.heard_again(many[-1])
     assert monitor.stop() == []
     assert speaker.advertised() == {ip_network(prefix) for prefix in many}
 
@@ -133,7 +122,7 @@ def test_a_session_cleared_at_the_tor_comes_back_with_everything(cable: Cable) -
     cable.tor.clear(NODE_ADDRESS)
     report_of(speaker, "a new session", lambda now: now.state is State.ESTABLISHED and now.since > since)
     cable.routes_are(A, B)
-    fresh(cable, A, B)
+    cable.heard_again(B)
 
 
 def test_a_wrong_as_keeps_the_session_down_and_says_why(cable: Cable) -> None:

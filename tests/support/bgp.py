@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.lab import Lab
+from lab.recording import Recording
 from tests.support.cable import Cable, one_cable
 
 
@@ -28,3 +30,26 @@ def cable(cabled: Lab, tmp_path: Path) -> Iterator[Cable]:
         yield made
     finally:
         made.retire()
+
+
+@pytest.fixture
+def speak(cable: Cable) -> Iterator[Callable[..., Recording]]:
+    """Starts `tests/support/speak.py` on the node, with prefixes; ends it, not its ExaBGP."""
+    started: list[Recording] = []
+
+    def start(*prefixes: str) -> Recording:
+        root = Path(__file__).parents[2]
+        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tests.support import speak;"
+        started.append(
+            cable.node.record(
+                sys.executable,
+                *("-c", f"{program} speak.main(*sys.argv[1:])", str(root), str(cable.base / "tor")),
+                *prefixes,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for recording in started:
+        recording.stop()
+    cable.keep("tor")

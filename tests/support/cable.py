@@ -30,6 +30,7 @@ from bgp.speaker import SessionReport
 from lab import netns
 from lab.host import Host
 from lab.lab import Lab
+from lab.recording import Recording
 from lab.router import Router
 from lab.topology import End, HostSpec, Link, Neighbour, Role, Software, Topology
 from lab.wait import wait_until
@@ -101,6 +102,11 @@ def hosts(count: int) -> list[str]:
     return [f"{IPv4Address('10.100.0.0') + number}/32" for number in range(count)]
 
 
+def speaks(recording: Recording) -> None:
+    """Wait until `tests/support/speak.py` has said all that it was given."""
+    recording.wait(lambda: "settled" in recording.lines(), 2 * UP_S, "the program to settle")
+
+
 def report_of(speaker: ExaBgpSpeaker, what: str, good: Callable[[SessionReport], object]) -> SessionReport:
     """Wait until the session's report is good, and return it."""
 
@@ -152,15 +158,26 @@ class Cable:
         state_is(speaker, State.ESTABLISHED)
         wait_until(lambda: self.tor.established(NODE_ADDRESS), UP_S, "the ToR to have the session")
 
-    def routes_are(self, *prefixes: object, family: int = 4, poll_s: float = 0.02) -> None:
+    def routes_are(
+        self, *prefixes: object, family: int = 4, poll_s: float = 0.02, within_s: float = UP_S
+    ) -> None:
         """Wait until the ToR's kernel has exactly these routes by BGP."""
         expected = {str(prefix) for prefix in prefixes}
         wait_until(
             lambda: set(self.tor.kernel_routes(family)),
-            UP_S,
+            within_s,
             "routes at the ToR",
             good=expected.__eq__,
             poll_s=poll_s,
+        )
+
+    def heard_again(self, prefix: str, within_s: float = UP_S) -> None:
+        """Wait until the ToR has heard this prefix on the session that is up now (RFC 4724: not stale)."""
+        wait_until(
+            lambda: [path.stale for path in self.tor.bgp_route(prefix)],
+            within_s,
+            f"{prefix} to be announced again",
+            good=[False].__eq__,
         )
 
     def configure(self, *lines: str) -> None:

@@ -65,6 +65,10 @@ class RawPeer:
         """Wait until so many sessions have come up, the last of them with an UPDATE."""
         wait_until(lambda: self.sessions >= count and self.updates, UP_S, f"session {count} and an UPDATE")
 
+    def wait_updates(self, count: int) -> None:
+        """Wait until the session has brought so many UPDATEs."""
+        wait_until(lambda: self.updates, UP_S, f"{count} UPDATEs", good=lambda seen: seen >= count)
+
     def send(self, data: bytes) -> None:
         """Send bytes on the session that is up. Raises OSError when it ends meanwhile."""
         assert self._session is not None
