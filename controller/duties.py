@@ -26,6 +26,7 @@ from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
 from controller.restoring import Restoring
 from controller.services import Services
+from controller.session_events import SessionEvents
 from controller.tidying import Tidying
 from store import keys
 from store.client import Change, Changed, Store, Watch
@@ -41,6 +42,7 @@ RECLAIM = "reclaim"
 TIDY = "tidy"
 RESTORE = "restore"
 DRAIN = "drain"
+SESSIONS = "sessions"
 RELIST_S = 60.0
 RETRY_S = 0.5
 AT_ONCE = 16
@@ -59,6 +61,7 @@ class Duties:
                 Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer)
             ),
             DRAIN: lambda: Draining(store, parts.clock, parts.events),
+            SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
         self._elections = [

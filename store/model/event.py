@@ -28,9 +28,9 @@ class Event(Value):
     at: AwareDatetime
     severity: Severity = Severity.INFO
     reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    """What kind of thing, for programs: `pool-full`, `address-reclaimed`."""
+    """What kind of thing, for programs: `pool-full`, `session-down`."""
     noun: str
-    """What it is about: `pool`, `node`, `endpoint`, `address`."""
+    """What it is about: `pool`, `node`, `endpoint`, `address`, `session`."""
     name: str
     detail: str
     """One sentence for people."""

@@ -1,0 +1,94 @@
+"""The elected duty that makes events of what speakers say of their sessions: up, down, ExaBGP replaced.
+
+Nodes may not write events. A session tells its last transitions itself, so nothing has to be remembered: a
+controller that takes the duty up looks at those of the last minutes, and an event is stored under a name made
+of the time and the session, so that one that another controller has told already is not told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.events import Events
+from store import keys
+from store.client import Store
+from store.feed import Delete, Feed, Put, decoded_batches
+from store.model import Session, SessionState, Severity, Transition
+
+LOOK_BACK = timedelta(minutes=10)
+"""How old a transition may be that is told when a session is first seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that happened to a session."""
+
+    at: datetime
+    severity: Severity
+    reason: str
+    detail: str
+
+
+class SessionEvents:
+    """Tells of sessions. One `run`, ended by `stop`."""
+
+    def __init__(self, store: Store, clock: Callable[[], datetime], events: Events) -> None:
+        self._feed = Feed(store, [keys.SESSIONS.prefix()])
+        self._clock = clock
+        self._events = events
+        self._seen: dict[str, Session] = {}
+
+    def run(self) -> None:
+        """Tell what happens. Blocking, until `stop`."""
+        for batch in decoded_batches(self._feed):
+            for item in batch:
+                match item:
+                    case Put(key=key, value=Session() as session):
+                        self._take(key, session)
+                    case Delete(key=key):
+                        self._seen.pop(key, None)
+
+    def stop(self) -> None:
+        """End `run`. Idempotent."""
+        self._feed.close()
+
+    def _take(self, key: str, session: Session) -> None:
+        before, self._seen[key] = self._seen.get(key), session
+        name = f"{session.node}/{session.peer}"
+        for each in news(before, session, self._clock() - LOOK_BACK):
+            self._events.record_at(
+                each.at, each.severity, each.reason, "session", name, each.detail, node=session.node
+            )
+
+
+def news(before: Session | None, session: Session, since: datetime) -> Iterator[News]:
+    """What happened to a session. Pure.
+
+    Args:
+        before: as it was seen last; None when it is seen for the first time.
+        since: when the oldest of it may have happened then.
+    """
+    known = set(before.transitions) if before else set()
+    left: Transition | None = before.transitions[-1] if before and before.transitions else None
+    for made in session.transitions:
+        if made not in known and (before is not None or made.at >= since):
+            yield from _news(session, left, made)
+        left = made
+
+
+def _news(session: Session, left: Transition | None, made: Transition) -> Iterator[News]:
+    about = f"the session of {session.node} with {session.peer} ({session.address}, AS {session.asn})"
+    was_up = left is not None and left.state is SessionState.ESTABLISHED
+    if made.state is SessionState.ESTABLISHED:
+        yield News(made.at, Severity.INFO, "session-up", f"{about} is up")
+    elif was_up:
+        yield News(made.at, Severity.WARNING, "session-down", f"{about} is down: {made.reason or made.state}")
+    if made.replaced:
+        yield News(
+            made.at,
+            Severity.WARNING,
+            "exabgp-restarted",
+            f"the watchdog of {session.node} replaced the ExaBGP of {session.peer}: {made.reason}",
+        )

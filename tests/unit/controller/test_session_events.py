@@ -1,0 +1,156 @@
+"""What is told of sessions, by whom, and how often."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from controller.events import Events
+from controller.reading import put, scan
+from controller.session_events import LOOK_BACK, SessionEvents, news
+from lab.wait import wait_until
+from store import keys
+from store.client import Delete
+from store.memory import MemoryStore
+from store.model import Event, Session, SessionState, Severity, Transition
+from tests.unit.controller.conftest import NOW
+
+SOON_S = 5.0
+UP, IDLE, CONNECT = SessionState.ESTABLISHED, SessionState.IDLE, SessionState.CONNECT
+REASON = "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)"
+
+
+def transitions(*states: SessionState, replaced: bool = False) -> tuple[Transition, ...]:
+    """Transitions, a second apart; the last one by the watchdog if it was."""
+    last = len(states) - 1
+    return tuple(
+        Transition(
+            at=NOW + timedelta(seconds=number),
+            state=state,
+            reason="" if state is UP else REASON,
+            replaced=replaced and number == last,
+        )
+        for number, state in enumerate(states)
+    )
+
+
+def session(*states: SessionState, replaced: bool = False, peer: str = "tor-a") -> Session:
+    made = transitions(*states, replaced=replaced)
+    return Session(
+        node="node-1",
+        peer=peer,
+        address="192.0.2.1",
+        asn=64501,
+        state=made[-1].state,
+        since=made[-1].at,
+        transitions=made,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, session(CONNECT, UP), ["session-up"]),
+        (None, session(IDLE), []),
+        (session(CONNECT), session(CONNECT, UP, IDLE), ["session-up", "session-down"]),
+        (session(CONNECT, UP), session(CONNECT, UP), []),
+        (
+            session(CONNECT, UP),
+            session(CONNECT, UP, IDLE, replaced=True),
+            ["session-down", "exabgp-restarted"],
+        ),
+        (session(IDLE), session(IDLE, IDLE, replaced=True), ["exabgp-restarted"]),
+    ],
+)
+def test_what_is_news(before: Session | None, after: Session, told: list[str]) -> None:
+    assert [each.reason for each in news(before, after, NOW)] == told
+
+
+def test_what_was_kept_no_longer_still_tells_from_where_it_came() -> None:
+    """Of the transitions that were seen before none is left."""
+    before = session(CONNECT, UP)
+    after = session(CONNECT, UP, IDLE, UP)
+    only_new = after.model_copy(update={"transitions": after.transitions[2:]})
+    assert [each.reason for each in news(before, only_new, NOW)] == ["session-down", "session-up"]
+
+
+def test_a_session_that_is_seen_first_is_told_of_only_as_far_as_it_is_new() -> None:
+    since = NOW + timedelta(seconds=2)
+    assert [each.reason for each in news(None, session(UP, IDLE, UP), since)] == ["session-up"]
+    assert list(news(None, session(UP, IDLE, UP), NOW + timedelta(seconds=9))) == []
+
+
+def told(store: MemoryStore) -> list[Event]:
+    return scan(store, keys.EVENTS).values
+
+
+def say(store: MemoryStore, *sessions: Session) -> None:
+    store.txn([], [put(keys.SESSIONS, each, each.node, each.peer) for each in sessions])
+
+
+@contextmanager
+def on_duty(store: MemoryStore) -> Iterator[None]:
+    duty = SessionEvents(store, lambda: NOW, Events(store, lambda: NOW))
+    thread = threading.Thread(target=duty.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        duty.stop()
+        thread.join(SOON_S)
+    assert not thread.is_alive()
+
+
+def told_are(store: MemoryStore, *reasons: str) -> list[Event]:
+    expected = list(reasons)
+    wait_until(lambda: [each.reason for each in told(store)], SOON_S, "the events", good=expected.__eq__)
+    return told(store)
+
+
+def test_a_session_that_goes_down_is_a_warning_with_its_reason() -> None:
+    store = MemoryStore()
+    say(store, session(CONNECT, UP))
+    with on_duty(store):
+        told_are(store, "session-up")
+        say(store, session(CONNECT, UP, IDLE))
+        up, down = told_are(store, "session-up", "session-down")
+    assert (up.severity, down.severity) == (Severity.INFO, Severity.WARNING)
+    assert (down.noun, down.name, down.node, down.at) == (
+        "session",
+        "node-1/tor-a",
+        "node-1",
+        NOW + timedelta(seconds=2),
+    )
+    assert REASON in down.detail
+    assert "192.0.2.1, AS 64501" in down.detail
+
+
+def test_another_controller_tells_nothing_twice_and_what_was_missed() -> None:
+    store = MemoryStore()
+    say(store, session(CONNECT, UP))
+    with on_duty(store), on_duty(store):
+        told_are(store, "session-up")
+    say(store, session(CONNECT, UP, IDLE))
+    with on_duty(store):
+        told_are(store, "session-up", "session-down")
+        say(store, session(CONNECT, UP, IDLE, UP))
+        told_are(store, "session-up", "session-down", "session-up")
+
+
+def test_a_peer_that_is_made_again_is_a_new_session() -> None:
+    store = MemoryStore()
+    with on_duty(store):
+        say(store, session(CONNECT, UP))
+        told_are(store, "session-up")
+        store.txn([], [Delete(keys.SESSIONS.key("node-1", "tor-a"))])
+        long_ago = session(CONNECT, UP)
+        moved = tuple(
+            each.model_copy(update={"at": each.at - LOOK_BACK - timedelta(seconds=9)})
+            for each in long_ago.transitions
+        )
+        say(store, long_ago.model_copy(update={"transitions": moved}), session(CONNECT, UP, peer="tor-b"))
+        told_are(store, "session-up", "session-up")
