@@ -119,14 +119,18 @@ def session_cleared(cable: Cable) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def link_cut(cable: Cable) -> Iterator[None]:
+def link_cut(hold_time_s: int) -> Callable[[Cable], AbstractContextManager[None]]:
     """Until both ends have noticed by the hold time."""
-    [speaker] = [speaker for speaker, _ in cable.speakers]
-    with cut(cable.node, LINK):
-        yield
-        wait_until(lambda: cable.tor.kernel_routes() == {}, HOLD_TIME_S + 2, "the ToR to give the routes up")
-        state_is(speaker, State.IDLE)
+
+    @contextmanager
+    def in_silence(cable: Cable) -> Iterator[None]:
+        [speaker] = [speaker for speaker, _ in cable.speakers]
+        with cut(cable.node, LINK):
+            yield
+            wait_until(lambda: cable.tor.kernel_routes() == {}, hold_time_s + 2, "the ToR to give all up")
+            report_of(speaker, "the node to notice", lambda now: now.state is not State.ESTABLISHED)
+
+    return in_silence
 
 
 def exabgp_gets(number: signal.Signals) -> Callable[[Cable], AbstractContextManager[None]]:
@@ -151,7 +155,7 @@ FAULTS = {
     "tor killed": Fault(tor_killed, 8),
     "tor stopped": Fault(tor_stopped, 8),
     "session cleared": Fault(session_cleared, 6),
-    "link cut": Fault(link_cut, 8),
+    "link cut": Fault(link_cut(HOLD_TIME_S), 8),
     "exabgp killed": Fault(exabgp_gets(signal.SIGKILL), 6, silent=True),
     "exabgp paused": Fault(exabgp_gets(signal.SIGSTOP), 8, silent=True),
 }
