@@ -207,7 +207,7 @@ class AdjRibOut:
         """Nobody knows whether the speaker process took these: the peer may have what they announce."""
         for change in changes:
             if isinstance(change, Announce):
-                self._held.update(change.prefixes)
+                self._hold(change.prefixes)
 
     def refused(self, change: Change) -> None:
         """The speaker process did not understand the change. Not tried again before a look."""
