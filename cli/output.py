@@ -1,6 +1,6 @@
 """What commands print: tables for people, JSON and YAML for programs, names for scripts.
 
-rich is imported for tables only and yaml for YAML only: start-up counts.
+rich is imported for tables on a terminal only and yaml for YAML only: start-up counts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from typing import Any
 
 import click
 
-from cli.text import printable, shown
-
-UNLIMITED_COLUMNS = 10_000
-"""The width of what is not a terminal: a program that reads a table must not find it folded."""
+from cli.text import columns_of, printable, shown
 
 Item = dict[str, Any]
 
@@ -127,7 +124,16 @@ def _flat(item: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def print_table(items: Sequence[Item], columns: Sequence[Column]) -> None:
-    """Print a table. In colour on a terminal, unless NO_COLOR is set (rich sees to that)."""
+    """Print a table; on a terminal folded to its width and, unless NO_COLOR is set, in colour."""
+    rows = [[shown(column.value(item)) for column in columns] for item in items]
+    if sys.stdout.isatty():
+        _print_folded(rows, columns)
+    else:
+        # What is not a terminal has no width: a program that reads a table must not find it folded.
+        _print_plain([[column.heading for column in columns], *rows])
+
+
+def _print_folded(rows: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -135,14 +141,16 @@ def print_table(items: Sequence[Item], columns: Sequence[Column]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column.heading, overflow="fold")
-    for item in items:
-        texts = [(column, shown(column.value(item))) for column in columns]
+    for row in rows:
         # Text, not str: a label such as "[red]" is no markup.
-        table.add_row(*(Text(text, style=column.style(text)) for column, text in texts))
-    if sys.stdout.isatty():
-        Console(highlight=False, emoji=False).print(table)
-        return
-    console = Console(width=UNLIMITED_COLUMNS, highlight=False, emoji=False)
-    with console.capture() as captured:
-        console.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+        cells = zip(columns, row, strict=True)
+        table.add_row(*(Text(text, style=column.style(text)) for column, text in cells))
+    Console(highlight=False, emoji=False).print(table)
+
+
+def _print_plain(rows: Sequence[Sequence[str]]) -> None:
+    # Thousands of rows in a tenth of the time that rich takes.
+    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (text + " " * (width - columns_of(text)) for text, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

@@ -6,13 +6,26 @@ follows. Nothing that a server or a file says reaches the terminal without passi
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def printable(text: object) -> str:
     r"""The text, with what does not print (controls, bidi marks, surrogates) written as `\x1b`, `\u202e`."""
+    given = str(text)
+    if given.isprintable():
+        return given
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
-        for each in str(text)
+        for each in given
     )
+
+
+def columns_of(text: str) -> int:
+    """How many columns of a terminal the text takes: characters of East Asia take two, accents none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(each) in {"W", "F"} for each in text)
+    return len(text) + wide - sum(unicodedata.combining(each) > 0 for each in text)
 
 
 def shown(value: object) -> str:

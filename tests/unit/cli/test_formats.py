@@ -77,3 +77,15 @@ def test_what_was_done_in_each_format(polder: Polder, output: str, text: str) ->
     with serving(Reply(204)) as canned:
         ran = polder("pool", "delete", "default", "-o", output, "--server", canned.url)
     assert ran.out == text
+
+
+def test_columns_stand_below_each_other_whatever_is_in_them(polder: Polder) -> None:
+    session = {"node": "n", "peer": "p", "state": "IDLE", "flaps": 1}
+    # Two columns wide, an accent of its own, and what must not reach a terminal.
+    peers = ["p", "名", "e\u0301", "a\x1b"]
+    items = [session | {"peer": peer} for peer in peers]
+    with serving(Reply(200, {"items": items, "revision": 7})) as canned:
+        ran = polder("bgp", "summary", "--server", canned.url)
+    head, *rows = ran.out.splitlines()[:5]
+    assert head.startswith("NODE  PEER   ADDRESS")
+    assert [row[6:].partition("-")[0] for row in rows] == ["p      ", "名     ", "e\u0301      ", "a\\x1b  "]
