@@ -248,6 +248,11 @@ SURVIVES = {
     "an unknown attribute": update(GOOD + attribute(99, b"x", flags=0xC0), b"\x18\x0a\1\1"),
 }
 
+RESETS_AN_IMPORT = {
+    "attributes longer than the message": "UPDATE Message Error, Malformed Attribute List (3/1)",
+    "a prefix of 33 bits": "UPDATE Message Error, Invalid Network Field (3/10)",
+}
+
 
 @pytest.fixture
 def raw(cable: Cable) -> Iterator[RawPeer]:
@@ -278,6 +283,28 @@ def test_a_peer_that_sends_malformed_updates_is_not_listened_to(cable: Cable, ra
     speaker.replace(wanted(A, B))
     raw.wait_updates(2)
     assert (raw.sessions, raw.notification) == (1, None)
+
+
+def test_a_peer_that_is_imported_from_and_sends_malformed_updates(cable: Cable) -> None:
+    """RFC 7606: what cannot be parsed resets the session, what lacks an attribute is a withdrawal."""
+    asked = ip_network("10.1.1.0/24")
+    good = update(GOOD, b"\x18\x0a\1\1")
+    with RawPeer(cable.lab.hosts["raw"].netns, RAW.peer_address, RAW.peer_asn) as raw:
+        speaker = cable.speaker("raw", peer=RAW, imports=(asked,))
+        speaker.replace(wanted(A))
+        for number, (name, words) in enumerate(RESETS_AN_IMPORT.items(), 1):
+            raw.wait_sessions(number)
+            raw.send(good)
+            wait_until(speaker.imported, UP_S, "the prefix to be taken", good=lambda taken: asked in taken)
+            raw.send(SURVIVES[name])
+            report_of(speaker, words, lambda now, words=words: words in str(now.history.transitions[-2:]))
+            wait_until(speaker.imported, UP_S, "the prefix to go", good=lambda taken: not taken)
+        raw.wait_sessions(len(RESETS_AN_IMPORT) + 1)
+        raw.send(good)
+        wait_until(speaker.imported, UP_S, "the prefix to be taken", good=lambda taken: asked in taken)
+        raw.send(SURVIVES["no next hop"])
+        wait_until(speaker.imported, UP_S, "the prefix to go", good=lambda taken: asked not in taken)
+        assert raw.sessions == len(RESETS_AN_IMPORT) + 1
 
 
 def test_a_peer_that_sends_a_flood_delays_nothing_and_fills_nothing(cable: Cable, raw: RawPeer) -> None:
