@@ -14,7 +14,7 @@ from dataclasses import replace
 from controller.answer import Answer
 from controller.api.parameter import Parameter
 from controller.exchange import argument, current
-from controller.impact import foresee
+from controller.impact import foresee, withdraws_nothing
 from controller.impact_view import totals, view
 from controller.ipam.committer import Commits
 from controller.ipam.tally import OverQuota
@@ -95,7 +95,10 @@ def _weighed(do: Do, limit_percent: int) -> Sequence[Unit]:
 
 
 def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
-    found, _ = foresee(current().services.store, rehearsal)
+    store = current().services.store
+    if withdraws_nothing(store, rehearsal):
+        return
+    found, _ = foresee(store, rehearsal)
     if found.withdrawn_percent <= limit_percent:
         return
     what = totals(found)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from controller.reading import read_at_once
 from controller.rehearsal import Rehearsal
 from intent import cluster, impact
-from intent.cluster import ClusterView
+from intent.cluster import ClusterView, Member
 from store import keys
-from store.client import Store
+from store.client import KeyValue, Store
 from store.codec import decode
 from store.errors import Corrupt
 from store.keys import Kind
-from store.model import Value
+from store.model import Peer, Value
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,51 @@ KINDS: Mapping[str, Kind[Value]] = {
 def foresee(store: Store, rehearsal: Rehearsal) -> tuple[impact.Impact, int]:
     """What is done when the rehearsed writes are made, and the revision that this is of."""
     items, revision = read_at_once(store, cluster.watched())
+    before, after = _states(items, rehearsal)
+    return impact.impact(before, after, time.time()), revision
+
+
+def withdraws_nothing(store: Store, rehearsal: Rehearsal) -> bool:
+    """Whether the nodes that the writes are about tell that nothing vanishes, without a look at all others.
+
+    A change of one node or of its peer is nobody else's affair, but for the edges. Most of what is stored is
+    the nodes' own, so this is quick where nodes are many.
+    """
+    nodes = _about(store, rehearsal)
+    if nodes is None:
+        return False
+    shared = [prefix for prefix in cluster.watched() if prefix != keys.NODES_OWN]
+    items, _ = read_at_once(store, [*shared, *map(keys.node_prefix, sorted(nodes))])
+    before, after = _states(items, rehearsal)
+    if any(member.snapshot.edged for member in (*before.values(), *after.values())):
+        return False
+    return not impact.impact(before, after, time.time()).withdrawn
+
+
+def _about(store: Store, rehearsal: Rehearsal) -> set[str] | None:
+    """The nodes that the writes are about; None when that may be all."""
+    nodes: set[str] = set()
+    for key, value in rehearsal.written.items():
+        if (node := keys.owner(key)) is not None:
+            nodes.add(node)
+        elif (registered := keys.NODES.parts(key)) is not None:
+            nodes.update(registered)
+        elif keys.PEERS.parts(key) is not None:
+            item = store.get(key)
+            stored = [each for each in (value, item.value if item is not None else None) if each is not None]
+            of = {decode(Peer, each, key=key).node for each in stored}
+            if None in of:
+                return None
+            nodes |= {node for node in of if node is not None}
+        elif key.startswith(cluster.watched()):
+            return None
+    return nodes
+
+
+def _states(
+    items: Sequence[KeyValue], rehearsal: Rehearsal
+) -> tuple[Mapping[str, Member], Mapping[str, Member]]:
+    """Every node before the rehearsed writes, and after them."""
     view = ClusterView()
     for item in items:
         _put(view, item.key, item.value)
@@ -47,7 +92,7 @@ def foresee(store: Store, rehearsal: Rehearsal) -> tuple[impact.Impact, int]:
     for key, value in rehearsal.written.items():
         if value is not None:
             _put(view, key, value)
-    return impact.impact(before, view.members, time.time()), revision
+    return before, view.members
 
 
 def _put(view: ClusterView, key: str, stored: bytes) -> None:

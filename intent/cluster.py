@@ -72,7 +72,7 @@ class ClusterView:
                 self._shared[key] = value
                 for view in self._views.values():
                     view.put(key, value)
-            case _ if (owner := _owner(key)) is not None:
+            case _ if (owner := keys.owner(key)) is not None:
                 self._view(owner).put(key, value)
 
     def delete(self, key: str) -> None:
@@ -81,7 +81,7 @@ class ClusterView:
         self._lost.pop(key, None)
         self._shared.pop(key, None)
         self._peers.pop(key, None)
-        owner = _owner(key)
+        owner = keys.owner(key)
         for view in self._views.values() if owner is None else [self._view(owner)]:
             view.delete(key)
 
@@ -113,8 +113,3 @@ def _same(before: Member | None, member: Member) -> Member:
         return member
     unchanged = (before.boot_id, before.lost) == (member.boot_id, member.lost)
     return before if unchanged else member
-
-
-def _owner(key: str) -> str | None:
-    """The node whose own a key is."""
-    return key[len(keys.NODES_OWN) :].partition("/")[0] if key.startswith(keys.NODES_OWN) else None

@@ -214,6 +214,11 @@ NODES_OWN = f"{ROOT}node/"
 """What every key begins with that is some node's own."""
 
 
+def owner(key: str) -> str | None:
+    """The node whose own a key is."""
+    return key[len(NODES_OWN) :].partition("/")[0] if key.startswith(NODES_OWN) else None
+
+
 def node_prefix(node: str) -> str:
     """What every key begins with that is one node's own."""
     return f"{NODES_OWN}{_part(node)}/"

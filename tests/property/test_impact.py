@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from itertools import chain
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgp.advertisement import Advertisement
+from controller.impact import foresee, withdraws_nothing
+from controller.rehearsal import Rehearsal
 from intent.cluster import Member
 from intent.edge import Edge, wanted
 from intent.guard import guard
 from intent.impact import Fate, Impact, impact
 from intent.session import NoSession, Terms, changes, terms
+from store.client import Delete, Put
+from store.codec import encode
+from store.memory import MemoryStore
 from store.model import Advertise, Advertised, Block, Endpoint, IPNetwork, Node, Value
 from tests.support.cluster import endpoint, pool
 from tests.support.fleet import block, fed, key_of, node, ready, tor
@@ -167,3 +173,45 @@ def test_it_can_fail() -> None:
     assert applied(speak(before, {}), nothing) != {}
     gone = impact(before, fed(values[:-1]).members, NOW_S)
     assert [str(each.prefix) for each in gone.peers[0].vanish] == [str(ip_network("10.64.0.0/26"))]
+
+
+@given(states, st.lists(values, max_size=2), st.lists(values, max_size=1))
+def test_what_is_said_without_a_look_at_all_nodes_is_so(
+    state: list[Value], puts: list[Value], deletes: list[Value]
+) -> None:
+    store = MemoryStore()
+    for value in [pool(), *state]:
+        store.txn((), (Put(key_of(value), encode(value)),))
+    rehearsal = Rehearsal(store)
+    rehearsal.txn((), [Put(key_of(value), encode(value)) for value in puts])
+    rehearsal.txn((), [Delete(key_of(value)) for value in deletes])
+    found, _ = foresee(store, rehearsal)
+    if withdraws_nothing(store, rehearsal):
+        assert found.withdrawn == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (tor(node="node-1", med=5), True),
+        (tor(node="node-1", families=["ipv6"]), False),
+        (node(mtu_bytes=9000), True),
+        (node("node-3"), True),
+        (pool(advertise=Advertise.HOST), False),
+        (tor("tor-b", "10.0.2.0", med=5), False),
+    ],
+)
+def test_a_change_of_one_node_is_looked_at_there(change: Value, said: bool) -> None:
+    store = MemoryStore()
+    site: list[Value] = [
+        pool(),
+        node(),
+        node("node-2"),
+        tor(node="node-1"),
+        tor("tor-b", "10.0.2.0"),
+        *delivered(block("10.64.0.0/26")),
+    ]
+    store.txn((), [Put(key_of(value), encode(value)) for value in site])
+    rehearsal = Rehearsal(store)
+    rehearsal.txn((), [Put(key_of(change), encode(change))])
+    assert withdraws_nothing(store, rehearsal) is said
