@@ -1,4 +1,5 @@
-"""The elected duty that makes events of what speakers say of their sessions: up, down, ExaBGP replaced.
+"""The elected duty that makes events of what speakers say of their sessions: up, down, ExaBGP replaced,
+prefixes kept back by the outbound guard.
 
 Nodes may not write events. A session tells its last transitions itself, so nothing has to be remembered: a
 controller that takes the duty up looks at those of the last minutes, and an event is stored under a name made
@@ -76,6 +77,19 @@ def news(before: Session | None, session: Session, since: datetime) -> Iterator[
         if made not in known and (before is not None or made.at >= since):
             yield from _news(session, left, made)
         left = made
+    changed = session.guarded_since
+    if changed is not None and (before is not None or changed >= since):
+        yield from _guarded(before.guarded if before is not None else 0, session, changed)
+
+
+def _guarded(before: int, session: Session, at: datetime) -> Iterator[News]:
+    """Once when prefixes begin to be kept back, and once when none is any more."""
+    about = f"the outbound guard of {session.node} keeps back"
+    if session.guarded and not before:
+        what = f"{session.guarded} prefixes from {session.peer}, such as {session.guarded_why}"
+        yield News(at, Severity.ALARM, "outbound-guard", f"{about} {what}")
+    elif before and not session.guarded:
+        yield News(at, Severity.INFO, "outbound-guard-over", f"{about} nothing from {session.peer} any more")
 
 
 def _news(session: Session, left: Transition | None, made: Transition) -> Iterator[News]:

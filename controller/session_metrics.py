@@ -70,6 +70,11 @@ class SessionCollector(Collector):
         advertised = GaugeMetricFamily(
             "polder_bgp_session_advertised_prefixes", "Prefixes announced and acknowledged.", labels=LABELS
         )
+        guarded = GaugeMetricFamily(
+            "polder_bgp_session_guarded_prefixes",
+            "Prefixes that the outbound guard keeps back.",
+            labels=LABELS,
+        )
         for item in self._sessions:
             parts = keys.SESSIONS.parts(item.key)
             try:
@@ -86,4 +91,5 @@ class SessionCollector(Collector):
             flaps.add_metric(parts, session.get("flaps", 0))
             restarts.add_metric(parts, session.get("restarts", 0))
             advertised.add_metric(parts, session.get("advertised", 0))
-        yield from (up, stale, flaps, restarts, advertised)
+            guarded.add_metric(parts, session.get("guarded", 0))
+        yield from (up, stale, flaps, restarts, advertised, guarded)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from agents.speaker.peerings import Peerings
 from bgp.advertisement import Advertisement
 from intent.guard import Guarded, guard
-from store.model import IPNetwork, Peer, Pool
+from intent.snapshot import Snapshot
+from store.model import IPNetwork, Peer, Session
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided last of a peer, and since when something is kept back, or nothing any more."""
+
+    guarded: Guarded
+    since: datetime | None
 
 
 class Outbound:
@@ -18,36 +29,48 @@ class Outbound:
 
     def __init__(self, peerings: Peerings) -> None:
         self._peerings = peerings
-        self._last: dict[str, Guarded] = {}
+        self._last: dict[str, Outcome] = {}
 
     def replace(
         self,
+        snapshot: Snapshot,
         peer: Peer,
         wanted: Mapping[IPNetwork, Advertisement],
-        pools: Collection[Pool],
         advertised: Set[IPNetwork],
     ) -> None:
         """Make what may leave of `wanted` the whole of what is announced to a peer.
 
         Args:
-            pools: every pool there is.
+            snapshot: of the node.
             advertised: what the peer holds, as far as is known.
         """
-        before = self._last.get(peer.name)
+        last = self._last.get(peer.name)
+        before = last.guarded if last is not None else Guarded({}, {})
         # What was let through a moment ago is on its way, though nobody has acknowledged it yet.
-        held = advertised | before.through.keys() if before is not None else advertised
-        made = guard(wanted, pools, peer, held)
-        if made.first and (before is None or before.first != made.first):
+        made = guard(wanted, snapshot.pools.values(), peer, advertised | before.through.keys())
+        if made.first and made.first != before.first:
             log.error("event=outbound-guard peer=%s kept=%d first=%r", peer.name, len(made.kept), made.first)
-        elif before is not None and before.first and not made.first:
+        elif before.first and not made.first:
             log.info("event=outbound-guard peer=%s kept=0", peer.name)
-        self._last[peer.name] = made
+        since = _since(last, made, snapshot.sessions.get(peer.name))
+        self._last[peer.name] = Outcome(made, since)
         self._peerings.replace(peer.name, made.through)
 
     def keep(self, peers: Collection[str]) -> None:
         """Forget all other peers."""
         self._last = {name: made for name, made in self._last.items() if name in peers}
 
-    def kept(self) -> Mapping[str, Guarded]:
+    def outcomes(self) -> Mapping[str, Outcome]:
         """What was decided last of each peer."""
         return self._last
+
+
+def _since(last: Outcome | None, made: Guarded, said: Session | None) -> datetime | None:
+    """Since when it is so that something is kept back, or that nothing is."""
+    if last is not None:
+        was, since = bool(last.guarded.kept), last.since
+    elif said is not None:  # by an earlier life of this program
+        was, since = said.guarded > 0, said.guarded_since
+    else:
+        was, since = False, None
+    return since if was == bool(made.kept) else datetime.now(UTC)

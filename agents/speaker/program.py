@@ -181,11 +181,10 @@ class SpeakerProgram:
 
     def _announce(self, snapshot: Snapshot) -> None:
         held = self._peerings.advertised()
-        pools = tuple(snapshot.pools.values())
         self._outbound.keep(snapshot.peers.keys())
         for name, peer in snapshot.peers.items():
             if (wanted := self._wanted.of(snapshot, peer)) is not None:
-                self._outbound.replace(peer, wanted, pools, held.get(name, frozenset()))
+                self._outbound.replace(snapshot, peer, wanted, held.get(name, frozenset()))
 
     def _recheck_restored(self) -> None:
         """A store that was restored lacks what was said since the backup."""
@@ -222,7 +221,7 @@ class SpeakerProgram:
         self._refusals = {name: self._refusal(snapshot, name, why) for name, why in refused.items()}
         known = {name: report for name, report in found.items() if report is not None}
         advertised = self._peerings.advertised()
-        guarded = self._outbound.kept()
+        guarded = self._outbound.outcomes()
         sessions = reports.sessions(
             self._node, snapshot.peers, self._refusals | known, advertised, configured, guarded
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from agents.speaker.outbound import Outcome
 from bgp import history as history_of
 from bgp.adj_rib_in import Path
 from bgp.fsm import State
 from bgp.history import History
 from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
-from intent.guard import Guarded
 from intent.imports import Import
 from intent.routes import Route, RouteKey
 from store import keys
@@ -34,7 +34,7 @@ def sessions(
     reports: Mapping[str, SessionReport],
     advertised: Mapping[str, frozenset[IPNetwork]],
     configured: Mapping[str, PeerConfig],
-    guarded: Mapping[str, Guarded],
+    outcomes: Mapping[str, Outcome],
 ) -> dict[str, Session]:
     """The session of each peer of which something is known, by key."""
     return {
@@ -48,8 +48,9 @@ def sessions(
             reason=report.reason,
             advertised=len(advertised.get(name, ())),
             local_address=configured[name].local_address if name in configured else None,
-            guarded=len(guarded[name].kept) if name in guarded else 0,
-            guarded_why=guarded[name].first if name in guarded else "",
+            guarded=len(outcomes[name].guarded.kept) if name in outcomes else 0,
+            guarded_why=outcomes[name].guarded.first if name in outcomes else "",
+            guarded_since=outcomes[name].since if name in outcomes else None,
             families=tuple(AddressFamily.of(family.version) for family in report.families),
             hold_time_s=report.hold_time_s,
             flaps=report.history.flaps,

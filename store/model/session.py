@@ -54,6 +54,8 @@ class Session(Value):
     """Prefixes that the outbound guard keeps back."""
     guarded_why: str = ""
     """The first of them, and why."""
+    guarded_since: AwareDatetime | None = None
+    """Since when it keeps some back, or none any more; null when it never did."""
     families: tuple[AddressFamily, ...] = ()
     """What both sides agreed to carry, while the session is up."""
     hold_time_s: Count | None = None

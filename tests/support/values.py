@@ -327,6 +327,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         advertised=st.integers(0, 10**6),
         guarded=st.integers(0, 10**6),
         guarded_why=texts,
+        guarded_since=st.none() | times,
         local_address=st.none() | addresses,
     ),
     Verified: st.builds(

@@ -279,8 +279,17 @@ def test_what_no_pool_has_is_never_announced_and_is_told(program: Running) -> No
         lambda: program.sessions()["tor-a"], SOON_S, "the count", good=lambda now: now.guarded == 1
     )
     assert session.guarded_why == "10.0.0.0/8: shorter than pool default"
+    assert session.guarded_since is not None
+    program.stop()
+    program.start()
+    program.put(tor("tor-b", "10.0.2.0"))
+    wait_until(lambda: "tor-b" in program.sessions(), SOON_S, "the second life")
+    assert program.sessions()["tor-a"].guarded_since == session.guarded_since
     program.delete(block("10.0.0.0/8"))
     wait_until(lambda: program.sessions()["tor-a"].guarded_why, SOON_S, "the end", good="".__eq__)
+    over = program.sessions()["tor-a"].guarded_since
+    assert over is not None
+    assert over > session.guarded_since
 
 
 def test_a_limit_that_is_reached_takes_nothing_away(program: Running) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from agents.speaker import reports
+from agents.speaker.outbound import Outcome
 from bgp.fsm import State
 from bgp.history import History, Transition
 from bgp.peer import Family
@@ -29,14 +30,15 @@ def test_a_session_carries_its_peer_its_reason_and_its_count() -> None:
         {"tor-a": UP, "tor-b": down, "gone": UP},
         {"tor-a": frozenset({A, B})},
         {"tor-a": PEER},
-        {"tor-a": Guarded({}, {A: "in no pool", B: "in no pool"})},
+        {"tor-a": Outcome(Guarded({}, {A: "in no pool", B: "in no pool"}), SINCE)},
     )
     assert set(made) == {keys.SESSIONS.key(NODE, "tor-a"), keys.SESSIONS.key(NODE, "tor-b")}
     up, idle = made[keys.SESSIONS.key(NODE, "tor-a")], made[keys.SESSIONS.key(NODE, "tor-b")]
     assert (up.state, up.since, up.reason, up.advertised) == (SessionState.ESTABLISHED, SINCE, "", 2)
     assert (idle.state, idle.reason, idle.advertised) == (SessionState.IDLE, "why", 0)
     assert str(idle.address) == "10.0.2.0"
-    assert (up.guarded, up.guarded_why, idle.guarded) == (2, f"{A}: in no pool", 0)
+    assert (up.guarded, up.guarded_why, up.guarded_since) == (2, f"{A}: in no pool", SINCE)
+    assert (idle.guarded, idle.guarded_since) == (0, None)
     assert (up.local_address, idle.local_address) == (PEER.local_address, None)
 
 

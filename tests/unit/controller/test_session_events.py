@@ -84,6 +84,46 @@ def test_a_session_that_is_seen_first_is_told_of_only_as_far_as_it_is_new() -> N
     assert list(news(None, session(UP, IDLE, UP), NOW + timedelta(seconds=9))) == []
 
 
+def kept(count: int, *, since_s: int = 0) -> Session:
+    """A session of which the guard keeps so many back, or none any more."""
+    found = session(UP).model_copy(update={"transitions": (), "guarded": count})
+    why = "10.0.0.0/8: shorter than pool default" if count else ""
+    return found.model_copy(update={"guarded_why": why, "guarded_since": NOW + timedelta(seconds=since_s)})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (None, kept(2), ["outbound-guard"]),
+        (None, kept(0), []),
+        (None, kept(2, since_s=-1), []),
+        (kept(0), kept(1), ["outbound-guard"]),
+        (kept(0), kept(1, since_s=-1), ["outbound-guard"]),
+        (kept(1), kept(100), []),
+        (kept(1), kept(0), ["outbound-guard-over"]),
+        (kept(0), kept(0), []),
+    ],
+)
+def test_the_guard_is_told_of_once_until_it_is_over(
+    before: Session | None, after: Session, told: list[str]
+) -> None:
+    assert [each.reason for each in news(before, after, NOW)] == told
+
+
+def test_what_the_guard_keeps_back_is_an_alarm_that_names_it() -> None:
+    store = MemoryStore()
+    say(store, kept(2))
+    with on_duty(store), on_duty(store):
+        [alarm] = told_are(store, "outbound-guard")
+        say(store, kept(0, since_s=5))
+        told_are(store, "outbound-guard", "outbound-guard-over")
+    assert (alarm.severity, alarm.name, alarm.at) == (Severity.ALARM, "node-1/tor-a", NOW)
+    assert alarm.detail == (
+        "the outbound guard of node-1 keeps back 2 prefixes from tor-a, such as "
+        "10.0.0.0/8: shorter than pool default"
+    )
+
+
 def told(store: MemoryStore) -> list[Event]:
     return scan(store, keys.EVENTS).values
 

@@ -43,7 +43,16 @@ def alive(node: str) -> Put:
 def spoken(api: Api) -> Api:
     """Two nodes with two sessions; the speaker of the second does not live."""
     sessions = [
-        session("node-1", "tor-a", flaps=7, restarts=2, advertised=3, families=("ipv4",), hold_time_s=90),
+        session(
+            "node-1",
+            "tor-a",
+            flaps=7,
+            restarts=2,
+            advertised=3,
+            guarded=2,
+            families=("ipv4",),
+            hold_time_s=90,
+        ),
         session("node-1", "tor-b", SessionState.IDLE, reason=REASON),
         session("node-2", "tor-a"),
     ]
@@ -112,6 +121,7 @@ def test_prometheus_reads_every_session(spoken: Api) -> None:
         'polder_bgp_session_flaps_total{node="node-1",peer="tor-a"} 7.0',
         'polder_bgp_session_restarts_total{node="node-1",peer="tor-a"} 2.0',
         'polder_bgp_session_advertised_prefixes{node="node-1",peer="tor-a"} 3.0',
+        'polder_bgp_session_guarded_prefixes{node="node-1",peer="tor-a"} 2.0',
     } <= lines
 
 
