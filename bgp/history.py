@@ -15,8 +15,6 @@ KEPT = 16
 """Transitions; the oldest go first."""
 QUIET = timedelta(minutes=10)
 """A reason that is known already is told again, as the newest, when the one told last is so old."""
-SAME = timedelta(seconds=2)
-"""ExaBGP tells since when a session is up to the second: two such times are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ class History:
             return replace(counted, transitions=(made,))
         if last.state is State.ESTABLISHED:
             # Up, and up again later: what was between them was not heard.
-            if made.state is State.ESTABLISHED and made.at - last.at <= SAME:
+            if made.state is State.ESTABLISHED and made.at <= last.at:
                 return counted
             return replace(counted, transitions=self._with(made), flaps=self.flaps + 1)
         if made.state is State.ESTABLISHED:

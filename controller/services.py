@@ -22,6 +22,7 @@ from controller.pulse import Pulse
 from controller.recall import Recalling
 from controller.registry import Registry
 from controller.retire import Retirer
+from controller.session_metrics import SessionMetrics
 from controller.tokens import Tokens
 from controller.watching.hubs import Hubs
 from store.client import Store
@@ -42,6 +43,7 @@ class Services:
     store: Store
     clock: Callable[[], datetime]
     metrics: Metrics
+    session_metrics: SessionMetrics
     events: Events
     hubs: Hubs
     epoch: Epoch
@@ -78,6 +80,7 @@ class Services:
             store=store,
             clock=clock,
             metrics=metrics,
+            session_metrics=SessionMetrics(direct),
             events=Events(store, clock),
             hubs=Hubs(direct),
             epoch=epoch,
@@ -102,6 +105,7 @@ class Services:
     def close(self) -> None:
         """End every watch, and finish what is queued for the store. Idempotent."""
         self.hubs.close()
+        self.session_metrics.close()
         for each in self.committers:
             each.close()
         self.bearers.stop()

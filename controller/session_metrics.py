@@ -1,12 +1,15 @@
-"""The BGP sessions of all nodes as metrics, read from the store at each scrape. Pure, but for that read.
+"""The BGP sessions of all nodes as metrics, read from the store at each scrape.
 
 Values are taken from their stored form unchecked: a scrape of thousands of sessions must not delay requests.
+Nor does a store that does not answer delay a scrape: then only the sessions are left out of it.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,12 +19,45 @@ from controller.reading import scan_all
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import fields
-from store.errors import Corrupt
+from store.errors import Corrupt, StoreError
 from store.model import Program, SessionState
 
 log = logging.getLogger(__name__)
 
 LABELS = ("node", "peer")
+PATIENCE_S = 1.0
+
+
+class SessionMetrics:
+    """What a scrape tells of sessions. `render` may be called from many threads: they share one read.
+
+    Args:
+        store: where they are.
+        patience_s: for the read, in seconds.
+    """
+
+    def __init__(self, store: Store, patience_s: float = PATIENCE_S) -> None:
+        self._store = store
+        self._patience_s = patience_s
+        self._pool = ThreadPoolExecutor(1, "sessions")
+        self._lock = threading.Lock()
+        self._reading: Future[bytes] | None = None
+
+    def render(self) -> bytes:
+        """The text that Prometheus reads; empty when the store does not answer in time."""
+        with self._lock:
+            if self._reading is None or self._reading.done():
+                self._reading = self._pool.submit(render, self._store)
+            reading = self._reading
+        try:
+            return reading.result(self._patience_s)
+        except (StoreError, TimeoutError) as fault:
+            log.warning("event=metrics-without-sessions why=%r", str(fault) or "the store is slow")
+            return b""
+
+    def close(self) -> None:
+        """Begin no read any more. Idempotent."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def render(store: Store) -> bytes:

@@ -30,6 +30,7 @@ from bgp.speaker import OnChange, SessionReport
 
 log = logging.getLogger(__name__)
 
+ABOUT = timedelta(seconds=2)
 PEER_READS_NOTHING = "the peer acknowledges nothing of what is sent"
 
 
@@ -239,12 +240,19 @@ class Session:
         [reply] = channel.ask([commands.SHOW_NEIGHBOR])
         for shown in reply.shown:
             if isinstance(shown, Neighbor) and shown.established:
-                since = datetime.now(UTC) - timedelta(seconds=shown.duration_s)
-                up = SessionEvent(Heard.UP, since)
+                up = SessionEvent(Heard.UP, self._up_since(shown.duration_s))
                 return [up] if shown.agreed is None else [shown.agreed, up]
         why = f"no session with {self._peer.peer_address} port 179 yet{suspects(self._peer)}"
         self._say(Transition(datetime.now(UTC), State.CONNECT, why))
         return []
+
+    def _up_since(self, duration_s: int) -> datetime:
+        """When the session came up that ExaBGP says is up for so many whole seconds."""
+        since = datetime.now(UTC) - timedelta(seconds=duration_s)
+        known = self._history.last
+        if known and known.state is State.ESTABLISHED and abs(since - known.at) <= ABOUT:
+            return known.at
+        return since
 
     def _send(self, channel: Channel) -> None:
         changes = list(self._rib.changes())

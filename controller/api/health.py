@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from controller import session_metrics
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.services import services
 from store import keys
 from store.errors import StoreError
-
-log = logging.getLogger(__name__)
 
 health = Noun("health")
 
@@ -73,9 +69,5 @@ def _why_not(need: Callable[[], object]) -> str:
 def metrics() -> Answer:
     """The text format of Prometheus. With the store away only what this controller counts."""
     parts = services()
-    text = parts.metrics.render().decode()
-    try:
-        text += session_metrics.render(parts.store).decode()
-    except StoreError as fault:
-        log.warning("event=metrics-without-sessions why=%r", str(fault))
+    text = (parts.metrics.render() + parts.session_metrics.render()).decode()
     return Answer(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 from controller import session_metrics
 from controller.reading import put
+from controller.session_metrics import SessionMetrics
+from lab.wait import wait_until
 from store import keys
-from store.client import Put
+from store.client import Put, Range
 from store.memory import MemoryStore
 from store.model import Alive, Program, Session, SessionState, Transition
 from tests.unit.controller.conftest import NOW, Api
@@ -129,3 +132,31 @@ def test_what_an_older_speaker_does_not_say_is_none() -> None:
     store = MemoryStore()
     store.txn([], [Put(keys.SESSIONS.key("n", "t"), b'{"v":1,"state":"IDLE"}')])
     assert b'polder_bgp_session_flaps_total{node="n",peer="t"} 0.0' in session_metrics.render(store)
+
+
+def test_a_store_that_does_not_answer_leaves_only_the_sessions_out(spoken: Api) -> None:
+    spoken.store.set_available(False)
+    text = spoken.client.get("/metrics").text
+    assert "polder_http_requests_total" in text
+    assert "polder_bgp_session_up{" not in text
+    spoken.store.set_available(True)
+    assert "polder_bgp_session_up{" in spoken.client.get("/metrics").text
+
+
+def test_a_store_that_hangs_holds_no_scrape_up() -> None:
+    goes_on = threading.Event()
+
+    class Hanging(MemoryStore):
+        def range(self, prefix: str, **options: Any) -> Range:
+            goes_on.wait(5)
+            return super().range(prefix, **options)
+
+    store = Hanging()
+    store.txn([], [session("node-1", "tor-a")])
+    metrics = SessionMetrics(store, patience_s=0.05)
+    try:
+        assert metrics.render() == b""
+        goes_on.set()
+        wait_until(metrics.render, 5, "the sessions", good=lambda text: b'{node="node-1"' in text)
+    finally:
+        metrics.close()
