@@ -1,10 +1,11 @@
 """What a node's speaker should announce to one peer.
 
-A block of a pool that says `block`, once its blackhole stands. A /32 (/128) for an address of a pool that
-says `host`, and for one held outside its block's node, once it has route and flow. A /32 for the address of
-a service, once a healthy endpoint of the node can be delivered to; its pool may say anything but `none`.
-Nothing for an endpoint that is being released, for what was ready before the machine last booted, or of a
-pool that is not known: what the pool says decides. The node delivers all of these nevertheless.
+A block of a pool that says `block` or `summary`, once its blackhole stands; with `summary` also the range
+of the pool. A /32 (/128) for an address of a pool that says `host`, and for one held outside its block's
+node, once it has route and flow. A /32 for the address of a service, once a healthy endpoint of the node
+can be delivered to; its pool may say anything but `none`. Nothing for an endpoint that is being released,
+for what was ready before the machine last booted, or of a pool that is not known: what the pool says
+decides. The node delivers all of these nevertheless.
 
 Each carries the communities of its pool and of the peer, a service's its own, and GRACEFUL_SHUTDOWN while
 node or peer are being drained; once they are nothing is announced. A prefix that is not of the session's own
@@ -19,6 +20,7 @@ from bgp.advertisement import Advertisement
 from intent.attributes import Attributes, attributes
 from intent.drains import GRACEFUL_SHUTDOWN, stage
 from intent.snapshot import Snapshot
+from intent.summaries import kept_from_others, summaries
 from store.model import (
     Advertise,
     Endpoint,
@@ -51,8 +53,12 @@ def advertisements(
     extra = (GRACEFUL_SHUTDOWN,) if drained is not None else ()
     made: dict[IPNetwork, Advertisement] = {}
     shared: dict[tuple[str, int, tuple[str, ...]], Attributes | None] = {}
-    plain = ((*each, ()) for each in (*_blocks(snapshot), *_hosts(snapshot)))
-    for prefix, pool, reason, own in (*plain, *_services(snapshot)):
+    for prefix, pool, reason, own in (
+        *_summaries(snapshot),
+        *_blocks(snapshot),
+        *_hosts(snapshot),
+        *_services(snapshot),
+    ):
         if not _is_ready(snapshot, prefix, boot_id):
             continue
         of = pool.name, prefix.version, own
@@ -75,24 +81,33 @@ def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool
     return None
 
 
-def _blocks(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
+Entry = tuple[IPNetwork, Pool, str, tuple[str, ...]]
+"""A prefix, its pool, why it is announced, and its communities beside those of pool and peer."""
+
+
+def _summaries(snapshot: Snapshot) -> Iterator[Entry]:
+    for cidr, pool in summaries(snapshot).items():
+        yield cidr, pool, f"summary of pool {pool.name}", ()
+
+
+def _blocks(snapshot: Snapshot) -> Iterator[Entry]:
     for cidr, block in snapshot.blocks.items():
         pool = snapshot.pools.get(block.pool)
-        if pool is not None and pool.advertise is Advertise.BLOCK:
-            yield cidr, pool, f"block of pool {block.pool}"
+        if pool is not None and pool.advertise in {Advertise.BLOCK, Advertise.SUMMARY}:
+            yield cidr, pool, f"block of pool {block.pool}", kept_from_others(pool, snapshot.node)
 
 
-def _hosts(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str]]:
+def _hosts(snapshot: Snapshot) -> Iterator[Entry]:
     for endpoint in snapshot.endpoints.values():
         if endpoint.state is not EndpointState.ASSIGNED:
             continue
         for address, name in endpoint.placed:
             if (reason := host_reason(snapshot, endpoint, address, name)) is not None:
-                yield host_prefix(address), snapshot.pools[name], reason
+                pool = snapshot.pools[name]
+                yield host_prefix(address), pool, reason, kept_from_others(pool, snapshot.node)
 
 
-def _services(snapshot: Snapshot) -> Iterator[tuple[IPNetwork, Pool, str, tuple[str, ...]]]:
-    """Each with the communities of its own."""
+def _services(snapshot: Snapshot) -> Iterator[Entry]:
     for service in snapshot.services.values():
         pool = snapshot.pools.get(service.pool)
         if pool is not None and pool.advertise is not Advertise.NONE:

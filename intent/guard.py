@@ -17,10 +17,7 @@ from dataclasses import dataclass
 
 from bgp.advertisement import Advertisement
 from intent.ranges import Ranges
-from store.model import IPNetwork, Peer, Pool
-
-SUMMARY = "summary"
-"""What a pool says (`Pool.advertise`) whose nodes announce all of its range."""
+from store.model import Advertise, IPNetwork, Peer, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _fault(prefix: IPNetwork, ranges: Ranges[Pool], pools: Iterable[Pool]) -> st
         inside = next((pool for pool in pools if _holds(prefix, pool.cidr)), None)
         return "in no pool" if inside is None else f"shorter than pool {inside.name}"
     whole = prefix.prefixlen == pool.cidr.prefixlen < pool.block_prefixlen
-    return f"the whole of pool {pool.name}" if whole and pool.advertise != SUMMARY else None
+    return f"the whole of pool {pool.name}" if whole and pool.advertise is not Advertise.SUMMARY else None
 
 
 def _holds(outer: IPNetwork, inner: IPNetwork) -> bool:

@@ -112,6 +112,10 @@ def accepted(pools: Iterable[Pool]) -> Iterator[Accepted]:
         match pool.advertise:
             case Advertise.BLOCK:
                 yield Accepted(cidr, pool.block_prefixlen, longest)
+            case Advertise.SUMMARY:
+                if pool.block_prefixlen > cidr.prefixlen:
+                    yield Accepted(cidr, cidr.prefixlen, cidr.prefixlen)
+                yield Accepted(cidr, pool.block_prefixlen, longest)
             case Advertise.HOST:
                 yield Accepted(cidr, longest, longest)
             case Advertise.NONE:

@@ -2,6 +2,8 @@
 
 - An endpoint that the node holds: its /32 (/128) on-link on the bridge's internal port.
 - A block: a blackhole, so that what the block's prefix attracts and nobody holds ends here, never loops.
+- A range that is announced as one (`intent.summaries`): likewise, and in the table of its own the way by the
+  routers, with the node's own prefixes thrown out of it.
 - A displaced address, in one of the node's blocks but held elsewhere: by way of the routers, in a table
   of its own. Only what comes from this node or its endpoints consults it. What a router sends here for
   such an address meets the blackhole: were it sent back, the two would pass it to and fro.
@@ -9,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -17,6 +19,7 @@ from functools import lru_cache
 from intent.held import KEPT, Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.snapshot import Snapshot
+from intent.summaries import routers
 from store.model import IPAddress, IPNetwork, host_prefix
 
 
@@ -25,6 +28,8 @@ class RouteKind(StrEnum):
 
     UNICAST = "unicast"
     BLACKHOLE = "blackhole"
+    THROW = "throw"
+    """Ends the lookup in this table: the next one decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +105,47 @@ def _displaced(snapshot: Snapshot, address: IPAddress) -> Route | None:
     return by_routers(snapshot, address, f"endpoint {where.endpoint} holds it on {where.node}")
 
 
+def range_routes(
+    snapshot: Snapshot, ranges: Iterable[IPNetwork], own: Mapping[RouteKey, Route]
+) -> dict[RouteKey, Route]:
+    """The routes of ranges that are announced as one: a blackhole, and the node's own way around it.
+
+    Args:
+        ranges: those that the node announces, or has until a moment ago.
+        own: all its other routes.
+    """
+    made: list[Route] = []
+    for cidr in ranges:
+        reason = "summary of this node: what nobody holds ends here"
+        made.append(Route(cidr, kind=RouteKind.BLACKHOLE, reason=reason))
+        if not (gateways := routers(snapshot, cidr.version)):
+            continue
+        reason = "what other nodes hold of the range"
+        made.append(Route(cidr, DISPLACED_TABLE, gateways=gateways, reason=reason))
+        made += (Route(each, DISPLACED_TABLE, RouteKind.THROW) for each in _own_parts(snapshot, cidr, own))
+    return {route.key: route for route in made}
+
+
+def _own_parts(snapshot: Snapshot, cidr: IPNetwork, own: Mapping[RouteKey, Route]) -> Iterator[IPNetwork]:
+    """The prefixes inside a range for which the main table has the word; inside a block its own is enough."""
+    blocks = [block for block in snapshot.blocks if _inside(block, cidr)]
+    for key in own:
+        part = key.destination
+        elsewhere = key.table != MAIN_TABLE or RouteKey(part, DISPLACED_TABLE) in own
+        if elsewhere or not _inside(part, cidr):
+            continue
+        if part in blocks or not any(_inside(part, block) for block in blocks):
+            yield part
+
+
+def _inside(one: IPNetwork, other: IPNetwork) -> bool:
+    # subnet_of() takes networks of one family only, which the checker cannot see
+    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
+
+
 def by_routers(snapshot: Snapshot, address: IPAddress, reason: str) -> Route | None:
     """How this node and its endpoints reach an address that is elsewhere; None when there are no routers."""
-    routers = sorted(
-        peer.address for peer in snapshot.peers.values() if peer.address.version == address.version
-    )
-    if not routers:
+    gateways = routers(snapshot, address.version)
+    if not gateways:
         return None
-    return Route(host_prefix(address), DISPLACED_TABLE, gateways=tuple(dict.fromkeys(routers)), reason=reason)
+    return Route(host_prefix(address), DISPLACED_TABLE, gateways=gateways, reason=reason)

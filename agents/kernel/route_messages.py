@@ -24,7 +24,9 @@ from store.model import IPAddress, IPNetwork
 FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 _ABSENT = frozenset({errno.ESRCH, errno.ENOENT})
-_RTN_UNICAST, _RTN_BLACKHOLE = 1, 6
+_TYPES = {RouteKind.UNICAST: 1, RouteKind.BLACKHOLE: 6, RouteKind.THROW: 9}
+"""RTN_... of rtnetlink(7)."""
+_KINDS = {number: kind for kind, number in _TYPES.items()}
 
 RTMSG = struct.Struct("=BBBBBBBBI")
 """struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags."""
@@ -76,7 +78,7 @@ def _put_template(
 ) -> bytes:
     """A message but for its destination. Encoding takes 0.15 ms, and most routes differ in nothing else."""
     message = _rtmsg(version, prefixlen, table, protocol)
-    message["type"] = _RTN_BLACKHOLE if kind is RouteKind.BLACKHOLE else _RTN_UNICAST
+    message["type"] = _TYPES[kind]
     on_link = kind is RouteKind.UNICAST and not gateways
     message["scope"] = RT_SCOPE_LINK if on_link else RT_SCOPE_UNIVERSE
     message["attrs"].append(("RTA_PRIORITY", protocol))
@@ -147,8 +149,9 @@ def decode(body: bytes) -> Decoded:
 def as_route(decoded: Decoded, names: Names) -> Route:
     """A route as intended ones are written. One that is no shape of ours equals none, and so is replaced."""
     route = Route(decoded.destination, decoded.table)
-    if decoded.kind == _RTN_BLACKHOLE:
-        return replace(route, kind=RouteKind.BLACKHOLE)
+    kind = _KINDS.get(decoded.kind, RouteKind.UNICAST)
+    if kind is not RouteKind.UNICAST:
+        return replace(route, kind=kind)
     gateways = tuple(hop.gateway for hop in decoded.hops if hop.gateway is not None)
     named = decoded.hops and all(gateway.is_link_local for gateway in gateways)
     return replace(route, gateways=gateways, oif=names.name(decoded.hops[0].oif) if named else None)

@@ -30,9 +30,10 @@ from intent.neighbours import Neighbour, NeighbourKey
 from intent.routes import Route, RouteKey, Rule, routes_of
 from intent.services import Serving, service_flows_of, service_routes
 from intent.snapshot import Snapshot
+from intent.summaries import summaries
 from openflow.flow import Flow, FlowKey
 from store import keys
-from store.model import Attachment, Block, Endpoint, IPAddress, IPNetwork, Ready, host_prefix
+from store.model import Attachment, Block, Endpoint, IPAddress, IPNetwork, Pool, Ready, host_prefix
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Dataplane:
         self._clock = clock
         self._memory = Memory()
         self._leaving_blocks = Leaving[Block]()
+        self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
         self._held: dict[str, Held] = {}
         self._alive: set[Want] = set()
@@ -137,6 +139,8 @@ class Dataplane:
         self._reported = False
         self._busy = set()
         now, before, advertised = self._clock(), self._held, self._memory.advertised
+        mine = summaries(snapshot)
+        ranges = self._leaving_ranges.look(mine, snapshot, advertised, now)
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
         held = self._plug_in(todo, wants, plugged)
@@ -146,9 +150,8 @@ class Dataplane:
         served = {each.prefix: each for each in serving.values() if each.takers}
         leaving = self._leaving_services.look(served, snapshot, advertised, now)
         todo = with_last_takers(todo, leaving.values(), before, held)
-        desired = desired_of(
-            replace(snapshot, blocks={**blocks, **snapshot.blocks}), held.values(), serving, leaving.values()
-        )
+        standing = replace(snapshot, blocks={**blocks, **snapshot.blocks})
+        desired = desired_of(standing, held.values(), serving, leaving.values(), {*ranges, *mine})
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
         self._confirm(snapshot, up, served, all(done))
         self._report(snapshot)
@@ -160,7 +163,7 @@ class Dataplane:
         self._report_attachments(snapshot)
         if self._busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
-        if todo.draining or blocks or leaving:
+        if todo.draining or blocks or ranges or leaving:
             return DRAIN_POLL_S
         # With what this pass changed itself, and without what came meanwhile: that is still to be done.
         self._done = _inputs(snapshot, wants, plugged)
@@ -269,7 +272,7 @@ class Dataplane:
         all_done: bool,
     ) -> None:
         """Find out which prefixes can be delivered. What cannot be read now stays as it was."""
-        wanted = set(snapshot.blocks).union(served, *(_prefixes(one) for one in up.values()))
+        wanted = _blackholes(snapshot).union(served, *(_prefixes(one) for one in up.values()))
         if all_done:
             self._confirmed = wanted
             for name in up:
@@ -279,7 +282,7 @@ class Dataplane:
             self._confirmed &= wanted
             return
         in_kernel, in_switch = self._devices.routes.actual, self._devices.flows.actual
-        self._confirmed = {block for block in snapshot.blocks if RouteKey(block) in in_kernel}
+        self._confirmed = {one for one in _blackholes(snapshot) if RouteKey(one) in in_kernel}
         for name, one in up.items():
             if not puts(routes_of(one), in_kernel) and not puts(flows_of(one), in_switch):
                 self._confirmed |= _prefixes(one)
@@ -352,7 +355,13 @@ def _inputs(
 ) -> tuple[object, ...]:
     """What a pass depends on, apart from the devices, when nothing is going down."""
     wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
-    return (snapshot.peers, snapshot.blocks, snapshot.displaced, snapshot.services, wanted, plugged)
+    ranges = tuple(summaries(snapshot))
+    return (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.services, wanted, plugged)
+
+
+def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:
+    """What is announced although nobody may hold all of it."""
+    return {*snapshot.blocks, *summaries(snapshot)}
 
 
 def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:

@@ -9,9 +9,10 @@ from agents.node.plan import Plan
 from intent.flows import flows
 from intent.held import Held
 from intent.neighbours import neighbours
-from intent.routes import routes, rules
+from intent.routes import range_routes, routes, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
 from intent.snapshot import Snapshot
+from store.model import IPNetwork
 
 
 def desired_of(
@@ -19,6 +20,7 @@ def desired_of(
     held: Collection[Held],
     serving: Mapping[str, Serving],
     leaving: Collection[Serving],
+    ranges: Collection[IPNetwork],
 ) -> tuple[Mapping[Any, Any], ...]:
     """Rules, neighbours, routes and flows, in the order of going up.
 
@@ -27,6 +29,7 @@ def desired_of(
         held: the endpoints that the node holds.
         serving: the services that they hold, by name.
         leaving: those that are not served any more, and are delivered for now.
+        ranges: the prefixes that are announced as one, or were until a moment ago.
     """
     made = neighbours(held)
     ways = routes(snapshot, held) | elsewhere(snapshot, serving)
@@ -35,6 +38,7 @@ def desired_of(
         made |= service_neighbours(each)
         ways |= service_routes(each)
         matched |= service_flows_of(each)
+    ways |= range_routes(snapshot, ranges, ways)
     return rules(), made, ways, matched
 
 

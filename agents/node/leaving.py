@@ -1,6 +1,7 @@
 """What a node ceases to announce, and peers may still send to: it stays until that ends.
 
-A block that is given back, or a service whose last healthy endpoint is gone, goes down in the order of the
+A block that is given back, a range that is not announced as one any more, or a service whose last healthy
+endpoint is gone, goes down in the order of the
 architecture: its readiness first, then, once no peer is told of it any more, its route and flows. Without
 a block's blackhole, what still comes for the block would go back to the router by the default route, to and
 fro.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -16,9 +17,9 @@ from controller.principal import principal
 from controller.problem import Problem
 from controller.reading import find, put, read
 from controller.services import services
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
-from store.client import Absent, Compare, Delete, Exists
+from store.client import Absent, Compare, Delete, Exists, Store
 from store.keys import Kind
 from store.model import Drain, Drained, Severity
 from store.model.drain import MAX_WAIT_S
@@ -47,6 +48,10 @@ class DrainView(Drain):
     """Routes that the speakers say are announced still."""
 
 
+def _watched(store: Store, shown: Sequence[Drain], settled: bool) -> list[str]:
+    return [_view(store, each).model_dump_json() for each in shown]
+
+
 @drains.operation(
     Operation(
         "GET",
@@ -54,13 +59,13 @@ class DrainView(Drain):
         "List what is drained",
         {200: DrainView},
         query=listing.PAGING,
-        topic=Topic(keys.DRAINS, as_stored),
+        topic=Topic(keys.DRAINS, _watched),
     )
 )
 def list_drains() -> Answer:
     """Every node and every peer that is being drained, or is."""
     found = listing.paged(keys.DRAINS)
-    return listing.render([_view(each) for each in found.values], found)
+    return listing.render([_view(services().store, each) for each in found.values], found)
 
 
 def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
@@ -124,7 +129,7 @@ def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Ans
                 _record(
                     noun, name, "drain-begun", f"its routes carry GRACEFUL_SHUTDOWN for {wanted.wait_s} s"
                 )
-            return Answer(_view(drain), status=201 if before is None else 200)
+            return Answer(_view(parts.store, drain), status=201 if before is None else 200)
     raise Problem("busy", f"others drain {name} at the same time", retry_after_s=1)
 
 
@@ -133,8 +138,8 @@ def _record(noun: Drained, name: str, reason: str, detail: str) -> None:
     services().events.record(Severity.INFO, reason, noun.value, name, detail, node=node)
 
 
-def _view(drain: Drain) -> DrainView:
-    return DrainView(**drain.model_dump(), announced=announced(services().store, drain))
+def _view(store: Store, drain: Drain) -> DrainView:
+    return DrainView(**drain.model_dump(), announced=announced(store, drain))
 
 
 _add("nodes", Drained.NODE, keys.NODES)

@@ -24,6 +24,9 @@ class Advertise(StrEnum):
     """One prefix per block; a /32 (/128) only for an address held outside its block's node."""
     HOST = "host"
     """A /32 (/128) per address."""
+    SUMMARY = "summary"
+    """The pool as one prefix, from each node that its selector names and that has a block of it. Blocks and
+    addresses are for the router alone (NO_EXPORT, RFC 1997), but for addresses that other nodes hold."""
     NONE = "none"
     """Nothing."""
 

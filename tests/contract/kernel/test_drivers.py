@@ -47,6 +47,7 @@ CASES = {
         routes(
             Route(ip_network("10.64.0.5/32"), oif=BRIDGE),
             Route(ip_network("10.64.0.0/26"), kind=RouteKind.BLACKHOLE),
+            Route(ip_network("10.64.0.0/26"), 80, kind=RouteKind.THROW),
             Route(ip_network("10.64.0.7/32"), 80, gateways=(ip_address("192.0.2.2"),)),
             Route(
                 ip_network("10.64.0.8/32"), 80, gateways=(ip_address("192.0.2.3"), ip_address("192.0.2.2"))
@@ -66,6 +67,7 @@ CASES = {
         routes(
             Route(ip_network("fd64::5/128"), oif=BRIDGE),
             Route(ip_network("fd64::/122"), kind=RouteKind.BLACKHOLE),
+            Route(ip_network("fd64::/122"), 80, kind=RouteKind.THROW),
             Route(ip_network("fd64::7/128"), 80, gateways=(ip_address("2001:db8::2"),)),
             Route(ip_network("fd64::8/128"), 80, oif="up0", gateways=(ip_address("fe80::2"),)),
             Route(

@@ -38,6 +38,7 @@ def test_a_route_changes_its_kind(host: Place, destination: ip_network) -> None:
         Route(destination, oif=BRIDGE),
         Route(destination, gateways=gateways),
         Route(destination, kind=RouteKind.BLACKHOLE),
+        Route(destination, kind=RouteKind.THROW),
         Route(destination, gateways=gateways[:1]),
         Route(destination, gateways=gateways),
         Route(destination, oif="up0"),

@@ -77,7 +77,7 @@ def test_without_a_pool_nothing_leaves() -> None:
 
 
 def test_a_pool_that_is_announced_by_its_summary_may_be_told_whole() -> None:
-    summary = pool().model_copy(update={"advertise": "summary"})
+    summary = pool(advertise=Advertise.SUMMARY)
     assert texts(guarded("10.64.0.0/16", pools=[summary]).through) == ["10.64.0.0/16"]
     hosts = pool(advertise=Advertise.HOST)
     assert texts(guarded("10.64.0.0/16", pools=[hosts]).through) == []
