@@ -127,6 +127,14 @@ def turned() -> threading.Event:
     return threading.Event()
 
 
+@contextmanager
+def stopping(checker: Checker) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        checker.stop()
+
+
 @pytest.fixture
 def checker(turned: threading.Event) -> Iterator[Checker]:
     made = Checker(turned.set)
@@ -154,12 +162,14 @@ def test_an_endpoint_turns_and_whoever_waits_is_told(checker: Checker, turned: t
     assert checker.verdicts() == {}
 
 
-def test_what_was_said_before_is_presumed_until_a_check_says_otherwise(checker: Checker) -> None:
-    with server(None) as port:
+def test_what_was_said_before_is_presumed_until_a_check_says_otherwise(turned: threading.Event) -> None:
+    checker = Checker(turned.set)
+    with server(None) as port, stopping(checker):
         good, bad = Target(check(port=port), HERE), Target(check(port=1), HERE)
         checker.watch({KEY: good, ("www", "b"): bad, ("www", "c"): good}, presumed={KEY, ("www", "b")})
         first = checker.verdicts()
         assert [first["www", name].healthy for name in "abc"] == [True, True, False]
+        checker.start()
         until(lambda: not checker.verdicts()["www", "b"].healthy)
         assert checker.verdicts()[KEY].healthy
 
