@@ -108,7 +108,7 @@ def test_wrong_arguments_are_refused_unsent(polder: Polder, arguments: list[str]
 
 
 def test_the_choices_are_in_the_help(polder: Polder) -> None:
-    assert "--advertise [block|host|none]" in polder("pool", "set", "--help").out
+    assert "--advertise [block|host|summary|none]" in polder("pool", "set", "--help").out
 
 
 def test_a_refused_change_says_where_to_look(polder: Polder) -> None:

@@ -32,7 +32,7 @@ BODIES = [
     ("/v1/pools", {**POOL, "block_prefixlen": True}, "/block_prefixlen", "expected a whole number"),
     ("/v1/pools", {**POOL, "cooldown_s": -1}, "/cooldown_s", "at least 0"),
     ("/v1/pools", {**POOL, "cooldown_s": 10**30}, "/cooldown_s", "expected"),
-    ("/v1/pools", {**POOL, "advertise": "both"}, "/advertise", "'block', 'host' or 'none'"),
+    ("/v1/pools", {**POOL, "advertise": "both"}, "/advertise", "'block', 'host', 'summary' or 'none'"),
     ("/v1/nodes", {**NODE, "asn": 0}, "/asn", "at least 1"),
     ("/v1/nodes", {**NODE, "asn": 23456}, "/asn", "reserved"),
     ("/v1/nodes", {**NODE, "mtu_bytes": 576}, "/mtu_bytes", "at least 1280"),

@@ -39,7 +39,7 @@ ENDPOINT = {
         (Pool, {**POOL, "name": "a" * 64}, "name", "pattern"),
         (Pool, {**POOL, "color": "red"}, "color", "not permitted"),
         (Pool, {**POOL, "cooldown_s": -1}, "cooldown_s", "greater than or equal to 0"),
-        (Pool, {**POOL, "advertise": "rack"}, "advertise", "'block', 'host' or 'none'"),
+        (Pool, {**POOL, "advertise": "rack"}, "advertise", "'block', 'host', 'summary' or 'none'"),
         (Node, {**NODE, "asn": 0}, "asn", "greater than or equal to 1"),
         (Node, {**NODE, "asn": 23456}, "asn", "reserved"),
         (Node, {**NODE, "asn": 4294967296}, "asn", "less than or equal to"),
