@@ -58,13 +58,20 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
 
 @command.command(
     short_help="Show every announced prefix, and to whom.",
-    epilog=examples("polder bgp routes", "polder bgp routes --node node-1 -o json"),
+    epilog=examples(
+        "polder bgp routes",
+        "polder bgp routes --node node-1 -o json",
+        "polder bgp routes --peer tor-a --prefix 10.64.0.0/24",
+    ),
 )
 @of_node
+@click.option("--peer", metavar="NAME", help="Only what it is told of.", shell_complete=names_of("peers"))
+@click.option("--prefix", metavar="CIDR", help="Only this prefix and those inside it.")
 @takes_session
-def routes(session: Session, node: str | None) -> None:
+def routes(session: Session, node: str | None, peer: str | None, prefix: str | None) -> None:
     """Show every prefix that a node announces, and the peers it is announced to."""
-    session.print_list(session.listing(place("bgp", "routes"), node=node), ROUTES)
+    found = session.listing(place("bgp", "routes"), node=node, peer=peer, prefix=prefix)
+    session.print_list(found, ROUTES)
 
 
 def _ways(item: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ as long as the host has it: a link that is down while the program starts must no
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, ip_address
 
 from agents.speaker.secrets import NoSecret
@@ -53,6 +53,19 @@ def configuration(
         raise NoSession(f"peer {peer.name}: {fault}") from fault
     except ValueError as fault:
         raise NoSession(str(fault)) from fault
+
+
+def crowded(configured: Mapping[str, PeerConfig]) -> dict[str, str]:
+    """Why sessions cannot wait for their peers, by name: each has a process, and one can listen at an address."""
+    first: dict[IPAddress, str] = {}
+    why = {}
+    for name, made in sorted(configured.items()):
+        if made.passive and first.setdefault(made.local_address, name) != name:
+            why[name] = (
+                f"peer {name} is passive at {made.local_address}, where peer {first[made.local_address]} is: "
+                f"polder peer set {name} --active, or --local-address with another"
+            )
+    return why
 
 
 def local_address(peer: Peer, before: IPAddress | None) -> IPAddress | None:

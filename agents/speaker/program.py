@@ -27,7 +27,7 @@ from agents.report import StoreDriver
 from agents.speaker import reports
 from agents.speaker.imported_routes import ImportedRoutes
 from agents.speaker.outbound import Outbound
-from agents.speaker.peering import configuration, local_address
+from agents.speaker.peering import configuration, crowded, local_address
 from agents.speaker.peerings import Make, Peerings, Presumed
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from agents.speaker.wanted import Wanted
@@ -205,7 +205,8 @@ class SpeakerProgram:
                 configured[name] = configuration(node, peer, local_address(peer, before), self._secrets.read)
             except NoSession as fault:
                 refused[name] = str(fault)
-        return configured, refused
+        refused |= (late := crowded(configured))
+        return {name: made for name, made in configured.items() if name not in late}, refused
 
     def _presumed(self, snapshot: Snapshot, peer: str) -> Presumed:
         """What was last said to be announced to a peer, taken from it, and known of its session."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
-from controller.api.parameter import named, one_of
+from controller.api.parameter import Parameter, inside, named, one_of
 from controller.exchange import argument
 from controller.problem import not_found
-from controller.reading import read, read_many, scan
+from controller.reading import Where, read, read_many, scan
 from controller.services import services
 from store import keys
 from store.keys import Kind
@@ -24,6 +24,16 @@ OF_SESSION = (
     *OF_NODE,
     named("peer", "only those with this peer", "tor-a"),
     one_of("state", "only those in this state", SessionState),
+)
+
+
+OF_ROUTE = (
+    *OF_NODE,
+    replace(
+        named("peer", "only those that this peer is told of", "tor-a"),
+        where=lambda given: Where(lambda route: given in route.peers, (f'"{given}"'.encode(),)),
+    ),
+    inside("prefix", "only this prefix and those inside it"),
 )
 
 
@@ -86,12 +96,12 @@ def _silent(nodes: Collection[str]) -> set[str]:
         "/v1/bgp/routes",
         "List advertised routes",
         {200: Advertised},
-        query=(*listing.PAGING, *OF_NODE),
+        query=(*listing.PAGING, *OF_ROUTE),
     )
 )
 def list_routes() -> Answer:
     """Every prefix that a speaker announces, by node."""
-    return _of_nodes(keys.ADVERTISED)
+    return _of_nodes(keys.ADVERTISED, OF_ROUTE)
 
 
 @bgp.operation(
@@ -105,16 +115,16 @@ def list_routes() -> Answer:
 )
 def list_imported() -> Answer:
     """Every prefix that a node takes from its peers, by node."""
-    return _of_nodes(keys.IMPORTED)
+    return _of_nodes(keys.IMPORTED, OF_NODE)
 
 
-def _of_nodes(kind: Kind[Value]) -> Answer:
+def _of_nodes(kind: Kind[Value], filters: Sequence[Parameter]) -> Answer:
     """What all nodes, or the one that is asked for, say of a kind that is kept below each of them."""
     start = listing.begin()
     nodes = listing.as_of(start, keys.NODES)
     wanted = argument("node")
     names = [node.name for node in nodes.values if wanted in {None, node.name}]
     found = listing.page_at(
-        replace(start, revision=nodes.revision), kind, sorted(kind.prefix(name) for name in names)
+        replace(start, revision=nodes.revision), kind, sorted(kind.prefix(name) for name in names), filters
     )
     return listing.render(found.values, found)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from controller.reading import Where
 from controller.validation import SHAPES
-from store.model.value import LabelKey, LabelValue, Name, Value
+from store.model.value import LabelKey, LabelValue, Name, Value, parse_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,30 @@ def one_of(name: str, text: str, values: type[StrEnum]) -> Parameter:
             lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),)
         ),
     )
+
+
+class Inside(Parameter):
+    """A filter by a prefix: what is that prefix, or inside it."""
+
+    def fault(self, given: str) -> str | None:
+        """Why it does not take this text; None when it does."""
+        try:
+            parse_network(given)
+        except ValueError as fault:
+            return str(fault)
+        return None
+
+
+def inside(name: str, text: str) -> Parameter:
+    """A filter by the `prefix` of values."""
+    schema = {"type": "string", "maxLength": 64}
+    return Inside(name, text, schema, example="10.64.0.0/16", where=_inside)
+
+
+def _inside(given: str) -> Where[Any]:
+    outer = parse_network(given)
+    # subnet_of() takes networks of one family only, which the checker cannot see
+    return Where(lambda value: value.prefix.version == outer.version and value.prefix.subnet_of(outer))
 
 
 def in_pool(text: str) -> Parameter:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.speaker.peering import configuration, local_address
+from agents.speaker.peering import configuration, crowded, local_address
 from agents.speaker.secrets import NoSecret
 from bgp.peer import Family, PeerConfig
 from intent.session import NoSession
@@ -114,3 +114,21 @@ def test_else_the_kernel_chooses(before: Any) -> None:
 def test_no_route_is_no_address() -> None:
     unreachable = peer().model_copy(update={"address": ip_address("255.255.255.255")})
     assert local_address(unreachable, None) is None
+
+
+def test_of_two_that_wait_at_one_address_the_first_does() -> None:
+    def made(address: str, *, local: str = "10.9.0.1", passive: bool = True) -> PeerConfig:
+        given = peer(address=address, passive=passive)
+        return configuration(NODE, given, ip_address(local), no_secret)
+
+    configured = {
+        "b": made("10.9.0.2"),
+        "a": made("10.9.0.4"),
+        "active": made("10.9.0.6", passive=False),
+        "elsewhere": made("10.9.0.8", local="10.9.0.9"),
+    }
+    assert list(crowded(configured)) == ["b"]
+    assert (
+        "peer b is passive at 10.9.0.1, where peer a is: polder peer set b --active"
+        in crowded(configured)["b"]
+    )

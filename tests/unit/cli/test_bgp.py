@@ -123,6 +123,9 @@ def test_routes_are_prefixes_with_the_peers_they_go_to(polder: Polder) -> None:
     with serving(Reply(200, {"items": [route], "revision": 9})) as canned:
         ran = polder("bgp", "routes", "--server", canned.url)
     assert canned.asked[0].target == "/v1/bgp/routes?limit=500"
+    with serving(Reply(200, {"items": [], "revision": 9})) as canned:
+        polder("bgp", "routes", "--peer", "tor-a", "--prefix", "10.64.0.0/24", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/bgp/routes?limit=500&peer=tor-a&prefix=10.64.0.0%2F24"
     assert [line.split() for line in ran.out.splitlines()] == [
         ["PREFIX", "NODE", "PEERS"],
         ["10.64.0.0/26", "node-1", "tor-a,tor-b"],

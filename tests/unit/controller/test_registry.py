@@ -171,10 +171,18 @@ def test_routes_of_all_nodes_are_in_one_list(plant: Api) -> None:
         Advertised(prefix=prefix, node=node, peers=("t",))
         for prefix, node in (("10.64.0.0/30", "node-1"), ("10.64.0.1/32", "node-2"))
     ]
+    routes[1] = routes[1].model_copy(update={"peers": ("t", "u")})
     plant.store.txn([], [put(keys.ADVERTISED, each, each.node, each.prefix) for each in routes])
     shown = plant.get("/v1/bgp/routes")["items"]
     assert [(each["node"], each["prefix"], each["peers"]) for each in shown] == [
         ("node-1", "10.64.0.0/30", ["t"]),
-        ("node-2", "10.64.0.1/32", ["t"]),
+        ("node-2", "10.64.0.1/32", ["t", "u"]),
     ]
     assert plant.get("/v1/bgp/routes?node=node-2")["items"] == shown[1:]
+    assert plant.get("/v1/bgp/routes?peer=u")["items"] == shown[1:]
+    assert plant.get("/v1/bgp/routes?prefix=10.64.0.0/30")["items"] == shown
+    assert plant.get("/v1/bgp/routes?prefix=10.64.0.1/32&peer=t")["items"] == shown[1:]
+    assert plant.get("/v1/bgp/routes?prefix=2001:db8::/32")["items"] == []
+    refused = plant.send("GET", "/v1/bgp/routes?prefix=10.64.0.1/30")
+    assert (refused.status_code, refused.json["errors"][0]["parameter"]) == (422, "prefix")
+    assert "the network is 10.64.0.0/30" in refused.json["detail"]
