@@ -56,7 +56,7 @@ def configuration(
 
 
 def crowded(configured: Mapping[str, PeerConfig]) -> dict[str, str]:
-    """Why sessions cannot wait for their peers, by name: each has a process, and one can listen at an address."""
+    """Why sessions cannot wait for their peers, by name: of their processes one can listen at an address."""
     first: dict[IPAddress, str] = {}
     why = {}
     for name, made in sorted(configured.items()):
