@@ -53,6 +53,11 @@ add_list(command, DRAIN, text="Show every node and peer that is drained, and how
 
 def add_drain(group: click.Group, noun: Noun) -> None:
     """Add `drain` and `undrain` to the group of a noun."""
+    _add_drain(group, noun)
+    _add_undrain(group, noun)
+
+
+def _add_drain(group: click.Group, noun: Noun) -> None:
     name = f"polder {noun.singular}"
     shown = [f"{name} drain {noun.example} --wait 0s", f"{name} drain {noun.example} --for 30m --detach"]
     if noun.labelled:
@@ -97,6 +102,10 @@ def add_drain(group: click.Group, noun: Noun) -> None:
             session.item("POST", f"{noun.path(each)}:drain", body, advice=noun.missing(), repeatable=True)
         if not detach:
             _follow(session, noun.singular, set(chosen), time.monotonic() + wait_s + LATE_S)
+
+
+def _add_undrain(group: click.Group, noun: Noun) -> None:
+    name = f"polder {noun.singular}"
 
     @group.command(
         "undrain",

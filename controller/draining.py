@@ -6,8 +6,6 @@ next one goes on. With no controller at all a drain stays as it is.
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -15,10 +13,7 @@ from controller.events import Events
 from controller.reading import Found, put, scan
 from store import keys
 from store.client import Delete, Op, Store
-from store.errors import StoreError
 from store.model import Drain, Drained, DrainStage, Severity
-
-log = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
 
@@ -54,34 +49,12 @@ def announced(store: Store, drain: Drain) -> int:
 
 
 class Draining:
-    """Looks after the drains. One `run`, ended by `stop`."""
+    """Looks after the drains at each `look`."""
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Callable[[], datetime],
-        events: Events,
-        *,
-        period_s: float = PERIOD_S,
-    ) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime], events: Events) -> None:
         self._store = store
         self._clock = clock
         self._events = events
-        self._period_s = period_s
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Look again and again. Blocking, until `stop`."""
-        while not self._stopping.is_set():
-            try:
-                self.look()
-            except StoreError as fault:
-                log.warning("event=draining-put-off why=%r", str(fault))
-            self._stopping.wait(self._period_s)
-
-    def stop(self) -> None:
-        """End `run` after the look that is under way. Idempotent."""
-        self._stopping.set()
 
     def look(self) -> None:
         """Move on what it is time for."""

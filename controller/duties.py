@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from controller import draining, tidying
 from controller.draining import Draining
 from controller.election import Duty, Election
 from controller.ipam.committer import Committer
@@ -22,6 +23,7 @@ from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.ipam.release import Releaser
 from controller.ipam.together import Together
+from controller.periodic import Periodic
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
 from controller.restoring import Restoring
@@ -57,10 +59,10 @@ class Duties:
         duties: dict[str, Callable[[], Duty]] = {
             RELEASE: lambda: Finaliser(store, parts.releaser),
             RECLAIM: lambda: reclaiming(store, parts),
-            TIDY: lambda: Tidying(
-                Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer)
+            TIDY: lambda: Periodic(TIDY, _tidying(store, parts).look, tidying.PERIOD_S),
+            DRAIN: lambda: Periodic(
+                DRAIN, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
-            DRAIN: lambda: Draining(store, parts.clock, parts.events),
             SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
@@ -80,6 +82,10 @@ class Duties:
             election.resign()
         for election in self._elections:
             election.stop()
+
+
+def _tidying(store: Store, parts: Services) -> Tidying:
+    return Tidying(Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer))
 
 
 def reclaiming(store: Store, parts: Services) -> Reclaiming:

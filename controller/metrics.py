@@ -60,6 +60,10 @@ class Metrics:
             ("duty",),
             registry=self._registry,
         )
+        self._watch_routers()
+
+    def _watch_routers(self) -> None:
+        """What routers tell by BMP."""
         self._differences = Gauge(
             "polder_bgp_differences",
             "Prefixes of which the router and the node differ for longer than a moment, by session and kind.",

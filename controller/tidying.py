@@ -7,11 +7,9 @@ no address any more go back to their pools.
 from __future__ import annotations
 
 import logging
-import threading
 
 from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.together import Together
-from store.errors import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -19,26 +17,11 @@ PERIOD_S = 20.0
 
 
 class Tidying:
-    """Tidies up. One `run`, ended by `stop`."""
+    """Tidies up at each `look`."""
 
-    def __init__(self, together: Together, empty: EmptyBlocks, *, period_s: float = PERIOD_S) -> None:
+    def __init__(self, together: Together, empty: EmptyBlocks) -> None:
         self._together = together
         self._empty = empty
-        self._period_s = period_s
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Look again and again. Blocking, until `stop`."""
-        while not self._stopping.is_set():
-            try:
-                self.look()
-            except StoreError as fault:
-                log.warning("event=tidying-put-off why=%r", str(fault))
-            self._stopping.wait(self._period_s)
-
-    def stop(self) -> None:
-        """End `run` after the look that is under way. Idempotent."""
-        self._stopping.set()
 
     def look(self) -> None:
         """Do what is to be done now."""
