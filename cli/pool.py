@@ -96,7 +96,7 @@ add_create(
     "Create a pool.",
     "polder pool create site --cidr 10.70.0.0/16",
     "polder pool create racks --cidr 10.71.0.0/16 --reserved 10.71.0.0/28 --node-selector rack=7",
-    "polder pool create rack-7 --cidr 10.72.0.0/20 --node-selector rack=7 --advertise summary",
+    "polder pool create rack-8 --cidr 10.72.0.0/20 --node-selector rack=8 --advertise summary",
     "polder pool create site6 --cidr 2001:db8:7::/64 --advertise host --community 64500:100",
 )
 add_set(

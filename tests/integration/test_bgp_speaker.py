@@ -322,11 +322,12 @@ def test_an_imported_route_survives_the_program_and_goes_with_its_peer(bench: Be
     bench.speaker.start()
     wait_until(lambda: default_route(bench), UP_S, "the default route", good=route.__eq__)
     wait_until(lambda: bench.dump(keys.IMPORTED.prefix(NODE)), UP_S, "the report")
+    # Read before anything is killed: the next session may be up before a look at the store is over.
+    since = bench.session_is(SessionState.ESTABLISHED, 1).since
     monitor = cable.node.monitor_routes()
     bench.speaker.kill()
     os.kill(bench.exabgp, signal.SIGKILL)
     bench.speaker.start()
-    since = wait_until(bench.session, UP_S, "the report", good=lambda now: now is not None).since
     wait_until(
         bench.session,
         UP_S,

@@ -22,10 +22,11 @@ ELSEWHERE = {
     "attach": "tests/integration/test_cli_up_agent.py",
     "detach": "tests/integration/test_cli_up_agent.py",
     "pki": "tests/unit/cli/test_pki.py",
+    "bgp session": "tests/unit/cli/test_bgp.py",
     "node join-token": "tests/integration/test_join.py",
     "tor check": "tests/unit/cli/test_tor.py",
 }
-"""Where the examples of these are tried: they need a node, or write where they say."""
+"""Where the examples of these are tried: they need a node or its speaker, or write where they say."""
 
 SITE = Path(__file__).parents[2] / "examples" / "site.yaml"
 
@@ -40,17 +41,32 @@ WORLD = """
 ---
 {kind: node, name: node-2, asn: 64512, next_hops: [192.0.2.12]}
 ---
+{kind: node, name: edge-1, asn: 64513, next_hops: [192.0.2.13]}
+---
 {kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501, local_address: null}
 """
 INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
+SERVED = WORLD + "---\n{kind: service, name: web, pool: default, selector: {app: web}}\n"
 CROWDED = INHABITED + "".join(
     f"---\n{{kind: endpoint, id: {name}, node: node-1}}\n" for name in ("web-2", "web-3")
 )
 
+
+def _turn(words: tuple[str, ...]) -> int:
+    """When it is tried. What is deleted must be unused: that comes first. A token is not of the world above.
+
+    A router's configuration comes before more nodes, whose addresses it would need.
+    """
+    if words == ("tor", "config"):
+        return 1
+    if "delete" not in words:
+        return 2
+    return 3 if words[0] == "token" else 0
+
+
 TREE = sorted(
     ((words, command) for words, command in commands() if {words[0], " ".join(words)}.isdisjoint(ELSEWHERE)),
-    # What is deleted has to be unused: that comes before anything uses it. A token is not of the world below.
-    key=lambda each: (1 if "delete" not in each[0] else 2 if each[0][0] == "token" else 0, each[0]),
+    key=lambda each: (_turn(each[0]), each[0]),
 )
 
 
@@ -74,6 +90,7 @@ def place(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(SITE, tmp_path / "site.yaml")
     Path("world.yaml").write_text(WORLD)
     Path("inhabited.yaml").write_text(INHABITED)
+    Path("served.yaml").write_text(SERVED)
     Path("crowded.yaml").write_text(CROWDED)
     Path("token.txt").write_text("s3cret\n")
     for name in ("site", "lab"):
@@ -91,6 +108,8 @@ def test_the_examples_of_a_command_succeed(
 ) -> None:
     for line in lines:
         run(["apply", "-f", "world.yaml" if words[1:] == ("delete",) else "inhabited.yaml"])
+        if words[0] == "service":
+            run(["apply", "-f", "served.yaml"])
         capsys.readouterr()
         if " --watch" in line:
             continue  # it does not end: tests/integration/test_cli_watch.py
