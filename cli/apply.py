@@ -19,11 +19,12 @@ from cli.document import echo_read_nothing, read_documents
 from cli.endpoint import ENDPOINT, release
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.foresight import bound_options, foretold, refuse_too_much, show
+from cli.foresight import bound_options, foretold_if_shown, show, weigh
 from cli.output import print_json, print_yaml, to_yaml
 from cli.peer import PEER
 from cli.problem import failure
 from cli.rest import Answer, Json, call, place
+from cli.service import SERVICE
 from cli.session import Session, takes_session
 from cli.tenant import TENANT
 from cli.wanted import Fault, Wanted, refuse, wanted
@@ -111,10 +112,10 @@ def apply(
     if not dry_run:
         # What is only made takes nothing away.
         if not yes and any(step.write and step.there is not None for step in steps):
-            refuse_too_much(foretold(session, writes), max_withdraw)
+            weigh(session, writes, max_withdraw)
         _report(session, ((step.wanted.title, word) for step, word in _apply(session, steps)))
         return
-    _show_dry_run(session, steps, foretold(session, writes) if writes else None)
+    _show_dry_run(session, steps, foretold_if_shown(session, writes) if writes else None)
     if exit_code and any(step.word != "unchanged" for step in steps):
         raise SystemExit(Exit.DIFFERENT)
 
@@ -135,7 +136,7 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     echo_read_nothing(documents)
     found = list(reversed(wanted(documents)))
     if not yes:
-        _weigh_peers(session, found, max_withdraw)
+        _weigh_deletes(session, found, max_withdraw)
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
@@ -153,18 +154,18 @@ def _show_dry_run(session: Session, steps: Sequence[Step], impact: Json | None) 
         show(session, impact)
 
 
-def _weigh_peers(session: Session, found: Sequence[Wanted], max_withdraw: int) -> None:
-    """Refuse to close too many sessions, before anything is deleted: nothing uses the rest when it goes.
+def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int) -> None:
+    """Refuse to close too many sessions or end too many services, before anything is deleted.
 
-    Raises `Failure` (conflict).
+    Nothing uses the rest when it goes. Raises `Failure` (conflict).
     """
-    named = [each for each in found if each.noun is PEER]
-    if not named:
-        return
-    there = {item[PEER.key] for item in session.listing(place(PEER.plural))["items"]}
-    writes = [{"method": "DELETE", "path": PEER.path(each.name)} for each in named if each.name in there]
+    writes = []
+    for noun in (SERVICE, PEER):
+        if named := [each.name for each in found if each.noun is noun]:
+            there = {item[noun.key] for item in session.listing(place(noun.plural))["items"]}
+            writes += [{"method": "DELETE", "path": noun.path(each)} for each in named if each in there]
     if writes:
-        refuse_too_much(foretold(session, writes), max_withdraw)
+        weigh(session, writes, max_withdraw)
 
 
 def _step(session: Session, each: Wanted) -> Step:

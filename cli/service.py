@@ -88,6 +88,7 @@ SERVICE = Noun(
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
     used_by="polder service get",
     example="web",
+    foreseen=True,
 )
 
 
@@ -117,6 +118,7 @@ add_set(
     "polder service set web --check http:8080/ready,interval_s=5,unhealthy_after=2",
     "polder service set web --selector tier=front --no-selector old",
     'polder service set web --check "" --community 64500:100',
+    "polder service set web --selector app=shop --dry-run",
 )
 add_get(command, SERVICE)
 add_list(command, SERVICE, OF_POOL, OF_TENANT)

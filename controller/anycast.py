@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.ipam import blocks, units
-from controller.ipam.committer import Committer
+from controller.ipam.committer import Commits
 from controller.ipam.drafting import in_use
 from controller.ipam.release import Cooldowns
 from controller.ipam.tally import Charge, OverQuota
@@ -43,7 +43,7 @@ class Caller:
 class Anycast:
     """Creates and deletes services. Safe to call from many threads, and from many controllers at once."""
 
-    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, committer: Commits, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._committer = committer
         self._clock = clock

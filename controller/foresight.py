@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from controller.answer import Answer
+from controller.anycast import Anycast
 from controller.api.parameter import Parameter
 from controller.exchange import argument, current
 from controller.impact import foresee, withdraws_nothing
@@ -20,12 +21,14 @@ from controller.ipam.committer import Commits
 from controller.ipam.tally import OverQuota
 from controller.ipam.unit import Unit
 from controller.joining import Joining
+from controller.principal import principal
 from controller.problem import Problem
 from controller.registry import Registry
 from controller.rehearsal import Rehearsal
 from controller.retire import Retirer
 from controller.services import Services
-from store.client import Absent, Compare, DeletePrefix, Op, Store, Unchanged
+from intent import cluster
+from store.client import Absent, Compare, DeletePrefix, Op, Put, Store, Unchanged
 from store.model import Usage
 
 DRY_RUN = Parameter(
@@ -44,15 +47,26 @@ PARAMETERS = (DRY_RUN, MAX_WITHDRAW)
 
 ATTEMPTS = 4
 
+READ = cluster.watched()
+"""Where that is which speakers read."""
+
 Do = Callable[[], Answer]
 
 
 def answered(do: Do) -> Answer:
     """What a write is answered with: what it would do, or what it did; refused where that is too much."""
     if argument(DRY_RUN.name) == "true":
+        _refuse_part()
         return foretold(do)
     limit = argument(MAX_WITHDRAW.name)
     return do() if limit is None else _bounded(do, int(limit))
+
+
+def _refuse_part() -> None:
+    """The routers, and what all others announce, are not shown to whom only a part is."""
+    if not principal().scope.whole:
+        detail = f"what happens at the routers is not shown to role {principal().role}; leave dry_run out"
+        raise Problem("forbidden", detail)
 
 
 def foretold(do: Do) -> Answer:
@@ -85,11 +99,8 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
 
 
 def _weighed(do: Do, limit_percent: int) -> Sequence[Unit]:
-    """What may be committed: nothing where the write is refused anyway and says so. Raises `Problem`."""
-    try:
-        rehearsal = _rehearse(do)
-    except Problem:
-        return ()
+    """What may be committed. Raises `Problem`, too where the write would be refused anyway."""
+    rehearsal = _rehearse(do)
     _refuse_too_much(rehearsal, limit_percent)
     return rehearsal.units
 
@@ -101,6 +112,10 @@ def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
     found, _ = foresee(store, rehearsal)
     if found.withdrawn_percent <= limit_percent:
         return
+    if not principal().scope.whole:
+        raise Problem(
+            "too-much-withdrawn", f"it would withdraw more than max_withdraw {limit_percent} allows"
+        )
     what = totals(found)
     detail = (
         f"it would withdraw {what.vanish} of {what.advertised} announced prefixes "
@@ -112,7 +127,12 @@ def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
 
 def _over(real: Services, store: Store, committer: Commits) -> Services:
     """The same parts, but for those that make the writes of which there is a foresight."""
-    return replace(real, registry=Registry(store, committer), retirer=Retirer(store, committer))
+    return replace(
+        real,
+        registry=Registry(store, committer),
+        retirer=Retirer(store, committer),
+        anycast=Anycast(store, committer, real.clock),
+    )
 
 
 @contextmanager
@@ -153,7 +173,11 @@ class _AsRehearsed:
 
 
 def _essence(unit: Unit) -> tuple[Sequence[Op], frozenset[Compare]]:
-    """What a unit writes, and of which state of these keys. What else it compares is read anew each time."""
+    """What a unit writes, and of which state of these keys. What else it compares is read anew each time.
+
+    Of what no speaker reads it counts that it is written: it may have the time in it, or a lease.
+    """
     keys = {op.key for op in unit.ops if not isinstance(op, DeletePrefix)}
     compares = (each for each in unit.compares if isinstance(each, Absent | Unchanged))
-    return unit.ops, frozenset(each for each in compares if each.key in keys)
+    ops = [Put(op.key, b"") if isinstance(op, Put) and not op.key.startswith(READ) else op for op in unit.ops]
+    return ops, frozenset(each for each in compares if each.key in keys)

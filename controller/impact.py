@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from controller.reading import read_at_once
 from controller.rehearsal import Rehearsal
 from intent import cluster, impact
 from intent.cluster import ClusterView, Member
+from intent.expectation import settled
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import decode
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING)
 """What no advertisement depends on, and there may be much of: it is not even decoded."""
+
+NONE: frozenset[str] = frozenset()
 
 
 def _family(path: str) -> str:
@@ -92,7 +95,24 @@ def _states(
     for key, value in rehearsal.written.items():
         if value is not None:
             _put(view, key, value)
-    return before, view.members
+    after = view.members
+    if any(key.startswith(keys.SERVICES.prefix()) for key in rehearsal.written):
+        attached = _attached(items)
+        after = {
+            name: settled(before[name], member, attached.get(name, NONE)) if name in before else member
+            for name, member in after.items()
+        }
+    return before, after
+
+
+def _attached(items: Sequence[KeyValue]) -> Mapping[str, Collection[str]]:
+    """The endpoints that each node's agent holds, by node."""
+    found: dict[str, set[str]] = {}
+    for item in items:
+        if (parts := keys.ATTACHMENTS.parts(item.key)) is not None:
+            node, endpoint = parts
+            found.setdefault(node, set()).add(endpoint)
+    return found
 
 
 def _put(view: ClusterView, key: str, stored: bytes) -> None:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from controller.ipam.tally import OverQuota
+from controller.ipam.tally import OverQuota, usage_of
 from controller.ipam.unit import Unit
+from controller.reading import put
+from store import keys
 from store.client import Compare, DeletePrefix, KeyValue, Op, Put, Range, Store, TxnResult
 from store.model import Usage
 
 PAGE = 1000
 UNWRITTEN = 1
 """The revision of what is written here: nobody compares it."""
+
+UNGRANTED = 1
+"""The lease of what would end by itself: there is none."""
 
 
 class Rehearsal:
@@ -30,18 +35,29 @@ class Rehearsal:
         self._written: dict[str, bytes | None] = {}
         self.units: list[Unit] = []
         """What would be committed, in its order."""
-        self.watch, self.grant, self.keep_alive = store.watch, store.grant, store.keep_alive
+        self.watch, self.keep_alive = store.watch, store.keep_alive
         self.revoke, self.compact = store.revoke, store.compact
         self.cluster_id, self.close = store.cluster_id, store.close
 
     def commit(self, unit: Unit) -> int:
         """As `Committer.commit`."""
+        charge = unit.charge
+        if charge is not None:
+            used = usage_of(self, charge.tenant).usage
+            if charge.excess(used):
+                raise OverQuota(charge)
+            self.txn((), (put(keys.USAGE, charge.added(used), charge.tenant),))
         self.units.append(unit)
         return self.txn(unit.compares, unit.ops).revision
 
     def confirm(self, over: OverQuota) -> Usage | None:
-        """As `Committer.confirm`. Nothing that is rehearsed charges a tenant."""
-        raise over
+        """As `Committer.confirm`."""
+        used = usage_of(self, over.charge.tenant).usage
+        return used if over.charge.excess(used) else None
+
+    def grant(self, ttl_s: int) -> int:
+        """See `Store.grant`. Nothing is granted."""
+        return UNGRANTED
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         """See `Store.txn`."""

@@ -111,10 +111,13 @@ def _services(snapshot: Snapshot) -> Iterator[Entry]:
     for service in snapshot.services.values():
         pool = snapshot.pools.get(service.pool)
         if pool is not None and pool.advertise is not Advertise.NONE:
-            reason = f"service {service.name}: an endpoint here is healthy"
-            yield host_prefix(service.address), pool, reason, service.communities
+            prefix = host_prefix(service.address)
+            when = "once an endpoint here is" if prefix in snapshot.expected else "an endpoint here is"
+            yield prefix, pool, f"service {service.name}: {when} healthy", service.communities
 
 
 def _is_ready(snapshot: Snapshot, prefix: IPNetwork, boot_id: str | None) -> bool:
+    if prefix in snapshot.expected:
+        return True
     ready = snapshot.ready.get(prefix)
     return ready is not None and boot_id in {None, ready.boot_id}

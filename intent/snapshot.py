@@ -59,6 +59,8 @@ class Snapshot:
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
+    expected: frozenset[IPNetwork] = frozenset()
+    """Of services: what is not ready, and is taken for it where a change is only thought of."""
     advertised: Mapping[IPNetwork, Advertised] = field(default_factory=dict)
     imported: Mapping[IPNetwork, Imported] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)

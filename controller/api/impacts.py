@@ -17,6 +17,7 @@ from controller.api.nodes import nodes
 from controller.api.noun import Handler, Noun, Operation, checked_body
 from controller.api.peers import peers
 from controller.api.pools import pools
+from controller.api.services import services
 from controller.api.tenants import tenants
 from controller.auth import refuse_role
 from controller.foresight import foretold
@@ -44,7 +45,7 @@ class Write(BaseModel):
 
     method: Method
     path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
-    """Of a pool, a peer or a node, or of all of them: `/v1/pools/default`; a tenant can be created, too."""
+    """Of a pool, peer, node or service, or all of them: `/v1/pools/default`; a tenant can be created too."""
     body: dict[str, Any] | None = None
 
 
@@ -72,7 +73,7 @@ class Foreseen:
 
 FORESEEN = tuple(
     Foreseen(declared, handler)
-    for noun in (pools, peers, nodes, tenants)
+    for noun in (pools, peers, nodes, services, tenants)
     for declared, handler in noun.handlers
     if declared.foreseen
 )

@@ -37,6 +37,7 @@ MUTABLE = ("selector", "check", "communities")
         {201: Service, 200: Service},
         body=NewService,
         refuses=(409,),
+        foreseen=True,
     )
 )
 def create_service(wanted: NewService) -> Answer:
@@ -78,6 +79,7 @@ def get_service(name: str) -> Answer:
         body=NewService,
         refuses=(409,),
         matches=True,
+        foreseen=True,
     )
 )
 def put_service(name: str, wanted: NewService) -> Answer:
@@ -105,6 +107,7 @@ def put_service(name: str, wanted: NewService) -> Answer:
         body=Patch(Service, MUTABLE),
         refuses=(404,),
         matches=True,
+        foreseen=True,
     )
 )
 def change_service(name: str, patch: dict[str, Any]) -> Answer:
@@ -120,7 +123,15 @@ def change_service(name: str, patch: dict[str, Any]) -> Answer:
 
 
 @services.operation(
-    Operation("DELETE", "/v1/services/{name}", "Delete a service", {204: None}, refuses=(404,), matches=True)
+    Operation(
+        "DELETE",
+        "/v1/services/{name}",
+        "Delete a service",
+        {204: None},
+        refuses=(404,),
+        matches=True,
+        foreseen=True,
+    )
 )
 def delete_service(name: str) -> Answer:
     """Its nodes withdraw its address, which cools down."""

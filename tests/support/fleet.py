@@ -12,12 +12,15 @@ from store.model import (
     Advertised,
     Alive,
     Block,
+    Drain,
     Endpoint,
+    Health,
     Lost,
     Node,
     Peer,
     Pool,
     Ready,
+    Service,
     Value,
 )
 
@@ -47,9 +50,13 @@ def advertised(prefix: str, *peers: str, node: str = "node-1") -> Advertised:
 def key_of(value: Value) -> str:
     """Where the value is stored."""
     match value:
-        case Pool() | Node() | Peer():
-            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS}[type(value)]
+        case Pool() | Node() | Peer() | Service():
+            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS, Service: keys.SERVICES}[type(value)]
             return kind.key(value.name)
+        case Drain():
+            return keys.DRAINS.key(value.noun.value, value.name)
+        case Health():
+            return keys.HEALTH.key(value.node, value.service)
         case Endpoint():
             return keys.NODE_ENDPOINTS.key(value.node, value.id)
         case Block():

@@ -214,6 +214,40 @@ def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:
         assert polder("delete", "-f", str(site), "--yes", "--server", canned.url).code == 0
 
 
+WEB = {"name": "web", "pool": "a", "selector": {"app": "web"}, "communities": ["64500:1"]}
+TO_TENANT = problem(403, "Not allowed", "role tenant may not POST /v1/impact")
+
+
+def test_services_are_weighed_with_the_rest(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("kind: service\nname: web\ncommunities: []\n")
+    with serving(Reply(200, WEB), FINE, withdrawing(50)) as canned:
+        assert polder("apply", "-f", str(path), "--server", canned.url).code == 4
+    patch = {"method": "PATCH", "path": "/v1/services/web", "body": {"communities": []}}
+    assert canned.asked[2].body == {"items": [patch]}
+    listing = Reply(200, {"items": [WEB], "revision": 1})
+    with serving(listing, withdrawing(11)) as canned:
+        ran = polder("delete", "-f", str(path), "--server", canned.url)
+    assert (ran.code, ran.out, len(canned.asked)) == (4, "", 2)
+
+
+def test_to_whom_the_routers_are_not_shown_nothing_is_weighed(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("kind: service\nname: web\ncommunities: []\n")
+    changed = Reply(200, WEB | {"communities": []})
+    with serving(Reply(200, WEB), FINE, TO_TENANT, changed) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert (ran.code, ran.out, ran.err) == (0, "service/web changed\n", "")
+    with serving(Reply(200, WEB), FINE, TO_TENANT) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+    assert (ran.code, ran.err, ran.out.splitlines()[-1]) == (0, "", "service/web changed (dry run)")
+    path.write_text("kind: service\nname: web\ncommunities: []\n---\nkind: pool\nname: a\nadvertise: none\n")
+    there = Reply(200, POOL | {"advertise": "block"})
+    with serving(there, Reply(200, WEB), FINE, FINE, TO_TENANT) as canned:
+        assert polder("apply", "-f", str(path), "--server", canned.url).code == 1
+    assert [asked.method for asked in canned.asked][-1] == "POST"
+
+
 def test_what_is_gone_already_needs_no_weighing(polder: Polder, site: Path) -> None:
     with serving(Reply(200, {"items": [], "revision": 1}), ABSENT) as canned:
         ran = polder("delete", "-f", str(site), "--server", canned.url)

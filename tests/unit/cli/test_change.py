@@ -7,7 +7,7 @@ import pytest
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
-FORESEEN = {"pool", "node", "peer"}
+FORESEEN = {"pool", "node", "peer", "service"}
 """Changes of these are bounded unless `--yes` is given."""
 
 

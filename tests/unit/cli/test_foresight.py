@@ -1,4 +1,4 @@
-"""`--dry-run`, `--max-withdraw` and `--yes` of pools, peers and nodes."""
+"""`--dry-run`, `--max-withdraw` and `--yes` of pools, peers, nodes and services."""
 
 from __future__ import annotations
 
@@ -73,6 +73,19 @@ IMPACT = withdrawing(50, peers=[PEER, OTHER], endpoints=ENDPOINTS)
         (["peer", "delete", "t"], "DELETE", "/v1/peers/t", None),
         (["node", "set", "n", "--label", "a=1"], "PATCH", "/v1/nodes/n", {"labels": {"a": "1"}}),
         (["node", "delete", "n"], "DELETE", "/v1/nodes/n", None),
+        (
+            ["service", "set", "s", "--community", "64500:1"],
+            "PATCH",
+            "/v1/services/s",
+            {"communities": ["64500:1"]},
+        ),
+        (["service", "delete", "s"], "DELETE", "/v1/services/s", None),
+        (
+            ["service", "create", "s", "--pool", "a", "--selector", "app=s"],
+            "POST",
+            "/v1/services",
+            {"name": "s", "pool": "a", "selector": {"app": "s"}},
+        ),
         (
             ["peer", "create", "t", "--address", "10.0.1.0", "--asn", "64501"],
             "POST",

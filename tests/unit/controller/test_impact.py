@@ -13,7 +13,8 @@ from controller import foresight
 from controller.impact import KINDS, PASSED_BY
 from controller.reading import put
 from store import keys
-from store.model import Alive, Block, Program, Ready, Role
+from store.errors import LeaseExpired
+from store.model import Alive, Attachment, Block, Program, Ready, Role
 from tests.unit.controller.conftest import NOW, Api
 from tests.unit.controller.guarded import guarded
 
@@ -138,7 +139,122 @@ def test_readiness_of_another_boot_is_none(site: Api) -> None:
     assert impact["totals"]["advertised"] == 2
 
 
+def plant_web(api: Api) -> None:
+    """Two endpoints, one on each node, that a service can select, and which their agents hold."""
+    for number in (1, 2):
+        name, node = f"web-{number}", f"node-{number}"
+        made = api.made("/v1/endpoints", {"id": name, "node": node, "labels": {"app": "www", "at": node}})
+        held = Attachment(
+            endpoint=name,
+            node=node,
+            addresses=made["addresses"],
+            netns="/run/netns/x",
+            ifname="eth0",
+            boot_id="b",
+        )
+        api.store.txn((), (put(keys.ATTACHMENTS, held, node, name),))
+
+
+WWW: dict[str, Any] = {
+    "name": "www",
+    "pool": "default",
+    "selector": {"app": "www"},
+    "communities": ["64500:7"],
+}
+
+
+def test_a_new_service_appears_where_it_has_endpoints(site: Api) -> None:
+    plant_web(site)
+    impact = foretold(site, "POST", "/v1/services", WWW)
+    made = site.made("/v1/services", WWW)
+    host = made["address"] + "/32"
+    assert prefixes(impact, "appear") == {place: [host] for place in ALL}
+    route = impact["peers"][0]["appear"][0]
+    assert route["communities"] == ["64500:7"]
+    assert route["reason"] == "service www: once an endpoint here is healthy"
+    assert foretold(site, "POST", "/v1/services", WWW)["peers"] == [], "an equal one is there"
+    one = {**WWW, "name": "one", "selector": {"at": "node-1"}}
+    new = site.client.put("/v1/services/one?dry_run=true", json=one, headers={"If-None-Match": "*"})
+    assert new.json["totals"]["appear"] == 2
+    [later] = site.send(
+        "POST",
+        "/v1/impact",
+        writes(("POST", "/v1/services", one), ("PATCH", "/v1/peers/tor-a", {"node_selector": {"rack": "x"}})),
+    ).json["peers"][1:2]
+    assert (later["peer"], len(later["appear"])) == ("tor-b", 1)
+
+
+def test_a_service_changes_and_vanishes(site: Api) -> None:
+    plant_web(site)
+    host = site.made("/v1/services", WWW)["address"] + "/32"
+    for node in ("node-1", "node-2"):
+        plant_ready(site, host, node)
+    again = foretold(site, "PATCH", "/v1/services/www", {"communities": ["64500:8"]})
+    assert [each["after"]["communities"] for at in again["peers"] for each in at["change"]] == [
+        ["64500:8"]
+    ] * 4
+    fewer = foretold(site, "PATCH", "/v1/services/www", {"selector": {"at": "node-1"}})
+    assert prefixes(fewer, "vanish") == {("node-2", "tor-a"): [host], ("node-2", "tor-b"): [host]}
+    gone = foretold(site, "DELETE", "/v1/services/www")
+    assert prefixes(gone, "vanish") == {place: [host] for place in ALL}
+    assert gone["endpoints"] == [], "each has its own address still"
+    with pytest.raises(LeaseExpired):
+        site.store.keep_alive(1)  # for a cooldown that did not begin
+
+
+def test_services_are_bounded(site: Api) -> None:
+    plant_web(site)
+    made = site.send("POST", "/v1/services?max_withdraw=0", WWW)
+    assert made.status_code == 201
+    for node in ("node-1", "node-2"):
+        plant_ready(site, made.json["address"] + "/32", node)
+    before = site.stored()
+    refused = site.send("DELETE", "/v1/services/www?max_withdraw=49")
+    assert (refused.status_code, refused.json["totals"]["vanish"]) == (409, 4)
+    assert "4 of 8 announced prefixes (50 %)" in refused.json["detail"]
+    assert site.stored() == before
+    assert site.send("DELETE", "/v1/services/www?max_withdraw=50").status_code == 204
+    assert site.get(f"/v1/addresses/{made.json['address']}")["state"] == "cooldown"
+
+
+def test_a_quota_counts_in_a_dry_run(site: Api) -> None:
+    site.made("/v1/tenants", {"name": "shop", "max_ipv4": 1})
+    mine = WWW | {"tenant": "shop"}
+    assert foretold(site, "POST", "/v1/services", mine)["peers"] == []
+    both = writes(*(("POST", "/v1/services", mine | {"name": name}) for name in "ab"))
+    answer = site.send("POST", "/v1/impact", both)
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/over-quota")
+    site.made("/v1/services", mine)
+    answers = [
+        site.send("POST", "/v1/services" + query, mine | {"name": "more"})
+        for query in ("", "?dry_run=true", "?max_withdraw=5")
+    ]
+    assert [each.json["type"] for each in answers] == ["/problems/over-quota"] * 3
+    assert answers[0].json == answers[1].json == answers[2].json
+
+
+def test_a_tenant_is_not_shown_the_routers() -> None:
+    with guarded() as closed:
+        closed.give("shop", Role.TENANT, tenant="shop")
+        closed.made("/v1/pools", {"name": "default", "cidr": "10.64.0.0/16"})
+        closed.made("/v1/nodes", {"name": "node-1", "asn": 64511})
+        closed.made("/v1/peers", PEER)
+        made = closed.made("/v1/services", WWW, who="shop")
+        ready = Ready(prefix=ip_network(made["address"]), node="node-1", boot_id="b")
+        closed.store.txn((), (put(keys.READY, ready, "node-1", ready.prefix),))
+        asked = closed.send("shop", "DELETE", "/v1/services/www?dry_run=true")
+        assert (asked.status_code, asked.json["type"]) == (403, "/problems/forbidden")
+        refused = closed.send("shop", "DELETE", "/v1/services/www?max_withdraw=10")
+        assert (refused.status_code, refused.json["type"]) == (409, "/problems/too-much-withdrawn")
+        assert "totals" not in refused.json
+        assert closed.send("shop", "DELETE", "/v1/services/www?max_withdraw=100").status_code == 204
+
+
 WRONG = [
+    ("POST", "/v1/services", WWW | {"pool": "no"}, 422, "invalid"),
+    ("POST", "/v1/services", WWW | {"address": "10.64.0.1"}, 409, "address-in-use"),
+    ("PATCH", "/v1/services/no", {"communities": []}, 404, "not-found"),
+    ("DELETE", "/v1/services/no", None, 404, "not-found"),
     ("POST", "/v1/peers", PEER | {"asn": 64502}, 409, "conflict"),
     ("POST", "/v1/pools", {"name": "p", "cidr": "10.64.0.0/17"}, 409, "overlap"),
     ("POST", "/v1/peers", PEER | {"name": "x", "node": "no"}, 409, "conflict"),
