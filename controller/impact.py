@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from controller.reading import read_at_once
 from controller.rehearsal import Rehearsal
 from intent import cluster, impact
+from intent.advertisements import announced_alike
 from intent.cluster import ClusterView, Member
 from intent.expectation import settled
 from store import keys
@@ -16,7 +17,7 @@ from store.client import KeyValue, Store
 from store.codec import decode
 from store.errors import Corrupt
 from store.keys import Kind
-from store.model import Peer, Value
+from store.model import Peer, Pool, Value
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ def withdraws_nothing(store: Store, rehearsal: Rehearsal) -> bool:
     nodes = _about(store, rehearsal)
     if nodes is None:
         return False
+    if not nodes:
+        return True
     shared = [prefix for prefix in cluster.watched() if prefix != keys.NODES_OWN]
     items, _ = read_at_once(store, [*shared, *map(keys.node_prefix, sorted(nodes))])
     before, after = _states(items, rehearsal)
@@ -62,7 +65,7 @@ def withdraws_nothing(store: Store, rehearsal: Rehearsal) -> bool:
 
 
 def _about(store: Store, rehearsal: Rehearsal) -> set[str] | None:
-    """The nodes that the writes are about; None when that may be all."""
+    """The nodes that the writes are about; None when that may be all, empty when no router sees any."""
     nodes: set[str] = set()
     for key, value in rehearsal.written.items():
         if (node := keys.owner(key)) is not None:
@@ -76,9 +79,16 @@ def _about(store: Store, rehearsal: Rehearsal) -> set[str] | None:
             if None in of:
                 return None
             nodes |= {node for node in of if node is not None}
-        elif key.startswith(cluster.watched()):
+        elif key.startswith(cluster.watched()) and not _alike(store, key, value):
             return None
     return nodes
+
+
+def _alike(store: Store, key: str, value: bytes | None) -> bool:
+    """Whether this is a pool that changes in nothing that routers are told of."""
+    if value is None or keys.POOLS.parts(key) is None or (item := store.get(key)) is None:
+        return False
+    return announced_alike(decode(Pool, item.value, key=key), decode(Pool, value, key=key))
 
 
 def _states(

@@ -69,6 +69,15 @@ def advertisements(
     return made
 
 
+ANNOUNCED = ("name", "cidr", "block_prefixlen", "advertise", "node_selector", "communities")
+"""The fields of a pool that an advertisement, or what the outbound guard makes of it, can depend on."""
+
+
+def announced_alike(one: Pool, other: Pool) -> bool:
+    """Whether it makes no difference to any router which of both a pool is."""
+    return all(getattr(one, field) == getattr(other, field) for field in ANNOUNCED)
+
+
 def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool_name: str) -> str | None:
     """Why the address is announced on its own; None when its block's prefix says enough."""
     pool = snapshot.pools.get(pool_name)

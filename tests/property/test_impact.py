@@ -198,6 +198,8 @@ def test_what_is_said_without_a_look_at_all_nodes_is_so(
         (node(mtu_bytes=9000), True),
         (node("node-3"), True),
         (pool(advertise=Advertise.HOST), False),
+        (pool().model_copy(update={"cooldown_s": 5}), True),
+        (pool("other", "10.70.0.0/16"), False),
         (tor("tor-b", "10.0.2.0", med=5), False),
     ],
 )

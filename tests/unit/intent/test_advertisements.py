@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intent.advertisements import advertisements
-from store.model import Advertise, Drained, DrainStage, EndpointState, Value
+from intent.advertisements import advertisements, announced_alike
+from store.model import Advertise, Drained, DrainStage, EndpointState, Pool, Value
 from tests.support.cluster import (
     BOOT,
     NODE,
@@ -115,3 +115,27 @@ def test_what_a_drain_does(drains: list[Value], expected: tuple[tuple[int, int],
     told = snapshot(pool(), block(), ready("10.64.0.0/26"), *drains)
     made = advertisements(told, peer(), BOOT)
     assert [one.communities for one in made.values()] == ([] if expected is None else [expected])
+
+
+POOL_CHANGES: dict[str, tuple[object, bool]] = {
+    "name": ("other", False),
+    "cidr": ("10.64.0.0/15", False),
+    "block_prefixlen": (25, False),
+    "advertise": ("host", False),
+    "node_selector": ({"rack": "7"}, False),
+    "communities": (["64500:1"], False),
+    "cooldown_s": (5, True),
+    "reserved": (["10.64.0.0/28"], True),
+    "disabled": (True, True),
+    "priority": (7, True),
+    "tenant": ("shop", True),
+    "borrow": (True, True),
+}
+"""Another value of each field of a pool, and whether routers see no difference."""
+
+
+def test_each_field_of_a_pool_is_known_to_be_announced_or_not() -> None:
+    assert POOL_CHANGES.keys() == Pool.model_fields.keys()
+    for field, (value, alike) in POOL_CHANGES.items():
+        other = Pool.model_validate(pool().model_dump() | {field: value})
+        assert announced_alike(pool(), other) is alike, field
