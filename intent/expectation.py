@@ -66,10 +66,10 @@ def _said(member: Member, service: Service) -> dict[str, bool]:
 
 
 def _takes(was: Service | None, now: Service, healthy: bool | None) -> bool:
-    """Whether an attached endpoint takes packets from the very beginning: a verdict outlives its check."""
+    """Whether an attached endpoint takes packets from the very beginning: what was said outlives a check."""
     if now.check is None:
         return True
-    return was is not None and was.check is not None and healthy is True
+    return was is not None and healthy is True
 
 
 def _may_take(was: Service | None, now: Service, healthy: bool | None) -> bool:

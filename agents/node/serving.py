@@ -70,7 +70,9 @@ class Services:
                 address = service.target(held.endpoint)
                 if service.check is not None and address is not None:
                     targets[service.name, name] = Target(service.check, address)
-        self._checks.watch(targets, self._said(snapshot) if self._verdicts is None else ())
+        # Who took packets goes on until a check says otherwise, also when it is the first that there is.
+        presumed = self._said(snapshot) if self._verdicts is None else self._taking()
+        self._checks.watch(targets, presumed)
         self._verdicts = self._checks.verdicts()
         wanted = [snapshot.services[name] for name in sorted(holders)]
         self._now = servings(wanted, holders, self._is_healthy, self._now)
@@ -109,6 +111,12 @@ class Services:
             if health.boot_id == self._boot_id
             for each in health.backends
             if each.healthy
+        )
+
+    def _taking(self) -> frozenset[Key]:
+        """The endpoints that took packets at the last look."""
+        return frozenset(
+            (name, one.endpoint.id) for name, serving in self._now.items() for one in serving.takers
         )
 
     def _is_healthy(self, service: Service, endpoint: Endpoint) -> bool:

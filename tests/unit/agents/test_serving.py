@@ -206,6 +206,18 @@ def test_a_restarted_agent_presumes_what_was_said_in_this_boot() -> None:
             assert not [word for word in node.touched() if word.split()[1] in {"routes", "flows", "address"}]
 
 
+def test_a_first_check_takes_nobody_packets_away_before_it_fails() -> None:
+    node = node_with(A, service(check=None))
+    assert take(node) == ["a"]
+    node.know(A, WWW)
+    node.dataplane.step()
+    assert take(node) == ["a"]
+    assert PREFIX in node.said.says["ready"]
+    node.checks.say("www", "a", "refused")
+    node.dataplane.step()
+    assert take(node) == []
+
+
 def test_a_service_that_nobody_is_selected_for_costs_nothing() -> None:
     node = node_with(A, service(selector={"app": "other"}))
     assert (node.plug.plugged["a"].services, route(node), take(node)) == (frozenset(), None, [])

@@ -99,8 +99,8 @@ CASES: dict[str, Case] = {
     "another check: a verdict outlives it": Case(
         service(check=HTTP), service(check=TCP), [READY, health("www", web=True)], HERE
     ),
-    "a first check: nobody has been asked": Case(
-        service(check=TCP), service(), [READY, health("www", web=True)]
+    "a first check: who took packets does until it fails": Case(
+        service(check=TCP), service(), [READY, health("www", web=True)], HERE
     ),
     "no check any more": Case(service(), service(check=TCP), [health("www", web=False)], SOON),
 }
