@@ -127,6 +127,7 @@ def test_two_edges_announce_for_a_node_and_either_may_die(segment: Segment) -> N
     segment.heard_from("edge-2", cidr=BLOCK)
     segment.ready(LATER)
     segment.heard_from("edge-2", cidr=LATER)
+    wait_until(lambda: tor.kernel_routes().get(LATER), UP_S, "the later route in the ToR's kernel")
     told = [(each.dst, each.deleted) for each in monitor.stop() if each.dst in {BLOCK, LATER}]
     assert told == [(LATER, False)]
 
