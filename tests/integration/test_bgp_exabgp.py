@@ -281,3 +281,29 @@ def test_prefixes_of_one_command_part_ways(cable: Cable) -> None:
     cable.routes_are(A, B)
     wait_until(lambda: has_end_of_rib(cable), UP_S, "End-of-RIB")
     assert [path.med for path in (*cable.tor.bgp_route(A), *cable.tor.bgp_route(B))] == [None, 7]
+
+
+def test_keepalives_come_as_often_as_was_asked(cable: Cable) -> None:
+    """A third of the hold time, ExaBGP's own choice, would be three seconds."""
+    speaker = cable.speaker(hold_time_s=9, keepalive_s=1)
+    cable.up(speaker)
+
+    def heard() -> int:
+        return int(neighbour(cable)["messageStats"]["keepalivesRecv"])
+
+    before = heard()
+    wait_until(lambda: heard() >= before + 4, 6.0, "four more keepalives")
+
+
+def test_a_router_of_the_same_as_gets_local_pref_and_no_as_path(cable: Cable) -> None:
+    cable.configure(f"neighbor {NODE_ADDRESS} remote-as 64501")
+    try:
+        speaker = cable.speaker(local_asn=64501)
+        cable.up(speaker)
+        speaker.replace(wanted(B, local_pref=200))
+        cable.routes_are(B)
+        [shown] = cable.tor.vtysh_json(f"show bgp ipv4 unicast {B} json")["paths"]
+        assert (shown["locPrf"], shown["aspath"]["length"]) == (200, 0)
+    finally:
+        cable.retire()
+        cable.configure(f"neighbor {NODE_ADDRESS} remote-as 64511")
