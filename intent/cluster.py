@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from intent.snapshot import Snapshot, View
 from store import keys
-from store.model import Alive, Drain, Lost, Node, Peer, Pool, Program, Service, Value
+from store.model import Alive, Cluster, Drain, Lost, Node, Peer, Pool, Program, Service, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def watched() -> tuple[str, ...]:
         keys.NODES.prefix(),
         keys.ALIVE.prefix(),
         keys.LOST.prefix(),
+        keys.CLUSTER.key(),
     )
 
 
@@ -53,6 +54,7 @@ class ClusterView:
         self._alive: dict[str, Alive] = {}
         self._lost: dict[str, Lost] = {}
         self._members: dict[str, Member] = {}
+        self._clusters: dict[str, Cluster] = {}
 
     def put(self, key: str, value: Value) -> None:
         """Take a value that was written. Idempotent."""
@@ -61,6 +63,8 @@ class ClusterView:
                 self._alive[key] = value
             case Lost():
                 self._lost[key] = value
+            case Cluster():
+                self._clusters[key] = value
             case Node():
                 self._view(value.name).put(key, value)
             case Peer() if value.node is not None:
@@ -79,11 +83,17 @@ class ClusterView:
         """Take note that a key is gone. Idempotent."""
         self._alive.pop(key, None)
         self._lost.pop(key, None)
+        self._clusters.pop(key, None)
         self._shared.pop(key, None)
         self._peers.pop(key, None)
         owner = keys.owner(key)
         for view in self._views.values() if owner is None else [self._view(owner)]:
             view.delete(key)
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """Of which etcd cluster the store says that it is."""
+        return next(iter(self._clusters.values()), None)
 
     @property
     def members(self) -> Mapping[str, Member]:

@@ -99,7 +99,7 @@ class SpeakerProgram:
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
         self._waited_for = ""
-        self._wanted = Wanted(store, self._boot_id, self._loop.mark, lambda: not self._knowledge.waits_for)
+        self._wanted = Wanted(store, self._boot_id, self._loop.mark, lambda: self._knowledge.believes)
         self._peerings = Peerings(self._base, self._loop.mark, make)
         self._outbound = Outbound(self._peerings)
         self._publisher = Publisher(

@@ -1,7 +1,7 @@
 """What an edge node knows of all nodes: a second feed, in a thread of its own, while the node is an edge.
 
 Like `agents.knowledge` it keeps what was known while the store is away. Whether the store may be believed is
-decided there: while it is doubted, what is read here does not count either.
+decided there: what is read here counts when it is of the same store.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from intent.cluster import ClusterView, Member, watched
 from store.client import Store
 from store.errors import PermissionDenied
 from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
+from store.model import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +28,15 @@ class Surroundings:
     Args:
         store: the store.
         on_change: called from the feed's thread after each change; only marks something dirty.
-        believed: whether the store may be believed.
+        believes: the nonce of the store that is believed; empty while none is, or it has none.
     """
 
-    def __init__(self, store: Store, on_change: Callable[[], None], believed: Callable[[], bool]) -> None:
+    def __init__(self, store: Store, on_change: Callable[[], None], believes: Callable[[], str]) -> None:
         self._store = store
         self._on_change = on_change
-        self._believed = believed
+        self._believes = believes
         self._lock = threading.Lock()
+        self._read: tuple[Cluster | None, Mapping[str, Member]] | None = None
         self._told: Mapping[str, Member] | None = None
         self._feed = Feed(store, watched())
         self._stopping = threading.Event()
@@ -42,9 +44,17 @@ class Surroundings:
         self._thread.start()
 
     def members(self) -> Mapping[str, Member] | None:
-        """Every node by name; None as long as they have not been read whole once."""
+        """Every node by name, as the store that is believed had it last; None while it was not read whole."""
         with self._lock:
+            if self._read is not None and self._is_believed(self._read[0]):
+                self._told = self._read[1]
             return self._told
+
+    def _is_believed(self, cluster: Cluster | None) -> bool:
+        """Whether what was read is of the store that the other feed believes, and no backup of it."""
+        if cluster is None:
+            return not self._believes()
+        return cluster.nonce == self._believes() and cluster.id == self._store.cluster_id().partition(".")[0]
 
     def stop(self) -> None:
         """End."""
@@ -67,10 +77,9 @@ class Surroundings:
             for item in batch:
                 in_sync |= isinstance(item, InSync)
                 _take(view, item)
-            if in_sync and self._believed():
-                members = view.members
+            if in_sync:
                 with self._lock:
-                    self._told = members
+                    self._read = view.cluster, view.members
                 self._on_change()
 
 

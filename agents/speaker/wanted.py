@@ -20,16 +20,16 @@ class Wanted:
         store: the store.
         boot_id: of the kernel that runs.
         on_change: called from any thread when another node has changed.
-        believed: whether the store may be believed.
+        believes: the nonce of the store that is believed.
     """
 
     def __init__(
-        self, store: Store, boot_id: str, on_change: Callable[[], None], believed: Callable[[], bool]
+        self, store: Store, boot_id: str, on_change: Callable[[], None], believes: Callable[[], str]
     ) -> None:
         self._store = store
         self._boot_id = boot_id
         self._on_change = on_change
-        self._believed = believed
+        self._believes = believes
         self._edge = Edge()
         self._surroundings: Surroundings | None = None
 
@@ -41,7 +41,7 @@ class Wanted:
     def look_around(self, edge: bool) -> None:
         """Begin to look at all nodes, or cease. Only an edge has the right to, and needs to. Idempotent."""
         if edge and self._surroundings is None:
-            self._surroundings = Surroundings(self._store, self._on_change, self._believed)
+            self._surroundings = Surroundings(self._store, self._on_change, self._believes)
         elif not edge and self._surroundings is not None:
             self._surroundings.stop()
             self._surroundings = None
