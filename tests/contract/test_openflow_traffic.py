@@ -290,7 +290,8 @@ class Answering:
 
     def __init__(self, container: Container) -> None:
         self._name, self._netns = container.name, container.netns
-        batch([f"address add {each} dev lo" for each in SERVICES], inside=container.netns)
+        added = [f"address add {each} dev lo{' nodad' if ':' in each else ''}" for each in SERVICES]
+        batch(added, inside=container.netns)
         self._sockets = []
         for each in SERVICES:
             made = socket.socket(socket.AF_INET6 if ":" in each else socket.AF_INET, socket.SOCK_DGRAM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -34,7 +35,9 @@ class Case:
         return [line for line in self.lines(host) if "proto 80" not in line]
 
     def lines(self, host: Place) -> list[str]:
-        return [line for command in self.show for line in host.run(command).splitlines()]
+        """What the kernel shows, but for what it adds by itself some time after a link has come up."""
+        shown = [line for command in self.show for line in host.run(command).splitlines()]
+        return [line for line in shown if not re.search(r"(fe80|ff00)::.* proto kernel", line)]
 
 
 def routes(*made: Route) -> Mapping[Any, Any]:
