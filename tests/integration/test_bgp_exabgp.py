@@ -156,6 +156,43 @@ def test_a_hung_exabgp_is_replaced_though_nobody_asks_it(cable: Cable) -> None:
     assert other.advertised() == {ip_network("fd64::/64")}
 
 
+PLANT = """
+import pathlib, sys, threading, time
+
+MARK = pathlib.Path({mark!r})
+
+def plant():
+    while True:
+        rib = sys.modules.get("exabgp.rib.outgoing")
+        if rib is not None and MARK.exists():
+            rib.OutgoingRIB.updates = lambda self, grouped: iter(())
+            MARK.unlink()
+        time.sleep(0.05)
+
+threading.Thread(target=plant, daemon=True).start()
+"""
+
+
+def test_an_exabgp_that_takes_routes_and_sends_none_is_replaced(
+    cable: Cable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault planted in ExaBGP's own process: it answers, and nothing of its queue leaves."""
+    mark, place = tmp_path / "mark", tmp_path / "plant"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(PLANT.format(mark=str(mark)))
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    speaker = announcing(cable, A, timing=IMPATIENT)
+    pid = exabgp(cable)
+    mark.touch()
+    wait_until(lambda: not mark.exists(), UP_S, "the fault to be planted")
+    speaker.replace(wanted(A, B))
+    cable.routes_are(A, B)
+    assert exabgp(cable) != pid
+    history = state_is(speaker, State.ESTABLISHED).history
+    assert history.restarts == 1
+    assert any(each.replaced for each in history.transitions)
+
+
 def test_a_link_that_is_cut_in_a_burst_is_told_and_ends_with_the_hold_time(cable: Cable) -> None:
     """The NOTIFICATION has no room in a full socket: ExaBGP would wait for it as long as TCP does."""
     cable.node.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 4096 4096")
