@@ -103,11 +103,12 @@ def check(session: Session, peers: tuple[str, ...], asn: int | None) -> None:
     """
     found = _asked(session, "router-check", peers, asn)
     mismatches: list[Json] = found["mismatches"]
+    people = session.output in {"table", "wide"}
     if session.output == "json":
         session.print_item(found)
-    else:
+    elif mismatches or not people:
         session.print_list({"items": mismatches}, MISMATCHES)
-    if session.output in {"table", "wide"}:
+    if people:
         wrong = len({(each["node"], each["peer"]) for each in mismatches})
         click.echo(f"{found['sessions'] - wrong} of {found['sessions']} sessions are as they should be")
     if mismatches:
