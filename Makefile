@@ -20,7 +20,7 @@ check: setup
 
 test: check
 	$(BIN)/pytest -q --hypothesis-profile=thorough tests/property/test_*_machine.py
-	$(BIN)/pytest -q -n 3 --dist loadfile tests/contract tests/integration
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/contract tests/integration
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/fault
 
 demo: setup
