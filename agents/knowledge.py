@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from agents.belief import Belief
-from intent.snapshot import Snapshot, View, watched
+from intent.snapshot import Snapshot, View
 from store.client import Store
 from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
 
@@ -26,10 +26,18 @@ class Knowledge:
         node: the node's name.
         on_change: called from the feed's thread after each change; only marks something dirty.
         belief: whether what the store says counts.
+        prefixes: what it listens to.
     """
 
-    def __init__(self, store: Store, node: str, on_change: Callable[[], None], belief: Belief) -> None:
-        self._feed = Feed(store, watched(node))
+    def __init__(
+        self,
+        store: Store,
+        node: str,
+        on_change: Callable[[], None],
+        belief: Belief,
+        prefixes: Sequence[str],
+    ) -> None:
+        self._feed = Feed(store, prefixes)
         self._view = View(node)
         self._on_change = on_change
         self._store = store

@@ -21,7 +21,7 @@ from store.model import Peer, Pool, Value
 
 log = logging.getLogger(__name__)
 
-PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING)
+PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING, keys.RULES, keys.GROUPS, keys.SETS)
 """What no advertisement depends on, and there may be much of: it is not even decoded."""
 
 NONE: frozenset[str] = frozenset()
@@ -30,7 +30,7 @@ NONE: frozenset[str] = frozenset()
 def _family(path: str) -> str:
     """What a key has in common with all of its kind, and with no other that speakers read."""
     parts = path.split("/")
-    return f"node/{parts[2]}" if parts[0] == "node" and len(parts) > 2 else parts[0]
+    return "/".join(parts[::2][:2]) if parts[0] in {"node", "compiled"} and len(parts) > 2 else parts[0]
 
 
 KINDS: Mapping[str, Kind[Value]] = {

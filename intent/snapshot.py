@@ -15,6 +15,7 @@ from intent.drains import Drains
 from intent.peers import peers_of
 from store import keys
 from store.model import (
+    AddressSet,
     Advertised,
     Announces,
     Attachment,
@@ -23,12 +24,14 @@ from store.model import (
     Displaced,
     Drain,
     Endpoint,
+    Group,
     Health,
     Holding,
     Imported,
     IPAddress,
     IPNetwork,
     Node,
+    NodePolicy,
     Peer,
     Pool,
     Ready,
@@ -65,6 +68,12 @@ class Snapshot:
     imported: Mapping[IPNetwork, Imported] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
     """What was said last of the endpoints of each service."""
+    rules: Mapping[str, NodePolicy] = field(default_factory=dict)
+    """The policies that select an endpoint of this node, by name."""
+    groups: Mapping[str | None, Group] = field(default_factory=dict)
+    """The tenants that have an endpoint on this node, and None for the endpoints without tenant."""
+    sets: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
+    """The addresses of each set that a rule or a group names. One that is not here has none."""
     sessions: Mapping[str, Session] = field(default_factory=dict)
     """What the node's speaker has said last of its session with each peer."""
     cluster: Cluster | None = None
@@ -78,7 +87,12 @@ class Snapshot:
 
 
 def watched(node: str) -> tuple[str, ...]:
-    """The prefixes a program of this node watches."""
+    """The prefixes that this node's agent watches, and all that a program of this node may."""
+    return (*watched_by_speaker(node), keys.compiled_prefix(node))
+
+
+def watched_by_speaker(node: str) -> tuple[str, ...]:
+    """Those that this node's speaker watches: no policy decides about a route."""
     return (
         keys.node_prefix(node),
         keys.POOLS.prefix(),
@@ -138,6 +152,7 @@ class View:
             "edged": lambda: any(peer.announces is Announces.ALL for peer in self._of(Peer)),
             "cluster": lambda: next(iter(self._of(Cluster)), None),
             "holding": lambda: next(iter(self._of(Holding)), None),
+            "sets": lambda: MappingProxyType(_joined(self._of(AddressSet))),
         }
         if name in single:
             return single[name]()
@@ -154,6 +169,8 @@ class View:
             "imported": lambda: ((i.prefix, i) for i in self._of(Imported)),
             "services": lambda: ((s.name, s) for s in self._of(Service)),
             "health": lambda: ((h.service, h) for h in self._of(Health)),
+            "rules": lambda: ((r.policy, r) for r in self._of(NodePolicy)),
+            "groups": lambda: ((g.tenant, g) for g in self._of(Group)),
             "sessions": lambda: ((s.peer, s) for s in self._of(Session) if s.node == mine),
         }
         return MappingProxyType(dict(takes[name]()))
@@ -163,6 +180,14 @@ class View:
 
     def _of(self, model: type[V]) -> list[V]:
         return [value for value in self._values.get(model, {}).values() if isinstance(value, model)]
+
+
+def _joined(shards: Iterable[AddressSet]) -> dict[str, frozenset[IPAddress]]:
+    """The addresses of each set, of all its shards."""
+    found: dict[str, set[IPAddress]] = {}
+    for shard in shards:
+        found.setdefault(shard.set, set()).update(shard.addresses)
+    return {name: frozenset(addresses) for name, addresses in found.items()}
 
 
 _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
@@ -180,6 +205,9 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "imported": (Imported,),
     "services": (Service,),
     "health": (Health,),
+    "rules": (NodePolicy,),
+    "groups": (Group,),
+    "sets": (AddressSet,),
     "sessions": (Session,),
     "cluster": (Cluster,),
     "holding": (Holding,),

@@ -9,6 +9,7 @@
     nodes/<name>                        Node
     peers/<name>                        Peer
     services/<name>                     Service
+    policies/<name>                     Policy
     drains/<noun>/<name>                Drain, while a node or a peer is drained
     endpoints/<id>                      Endpoint, the record
     pending/<id>                        Pending, while many endpoints are made together or not at all
@@ -22,6 +23,9 @@
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
     node/<node>/imported/<prefix>       Imported, likewise
     node/<node>/health/<service>        Health, written by the node's agent
+    compiled/<node>/rules/<policy>      NodePolicy, written by the controller that has the duty of policies
+    compiled/<node>/groups/<tenant>     Group, likewise; the tenant is `-` for endpoints without tenant
+    compiled/<node>/sets/<set>/<shard>  AddressSet, likewise
     sessions/<node>/<peer>              Session, written by the node's speaker
     verified/<node>/<peer>              Verified, under the lease of the controller that hears the router
     alive/<node>/<program>              Alive, under the program's lease
@@ -33,7 +37,8 @@
     recalled/<ticket>                   that a lost transaction must not be applied any more, under a lease
 
 All below `/polder/v1/`. What one node needs of its own is below `node/<node>/`, so that one watch
-brings it and nobody else's. A prefix is written with `-` in place of `/`.
+brings it and nobody else's; what only its agent needs, and may be much, is below `compiled/<node>/`.
+A prefix is written with `-` in place of `/`.
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ from typing import Generic, TypeVar
 
 from store.model import (
     Address,
+    AddressSet,
     Advertised,
     Alive,
     Attachment,
@@ -55,14 +61,17 @@ from store.model import (
     Drain,
     Endpoint,
     Event,
+    Group,
     Health,
     Holding,
     Imported,
     Join,
     Lost,
     Node,
+    NodePolicy,
     Peer,
     Pending,
+    Policy,
     Pool,
     Ready,
     Restore,
@@ -137,6 +146,7 @@ EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
 SERVICES = Kind(Service, "services/{}")
+POLICIES = Kind(Policy, "policies/{}")
 DRAINS = Kind(Drain, "drains/{}/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
 PENDING = Kind(Pending, "pending/{}")
@@ -150,6 +160,9 @@ READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
 IMPORTED = Kind(Imported, "node/{}/imported/{}")
 HEALTH = Kind(Health, "node/{}/health/{}")
+RULES = Kind(NodePolicy, "compiled/{}/rules/{}")
+GROUPS = Kind(Group, "compiled/{}/groups/{}")
+SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 VERIFIED = Kind(Verified, "verified/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
@@ -168,6 +181,7 @@ KINDS: Sequence[Kind[Value]] = (
     NODES,
     PEERS,
     SERVICES,
+    POLICIES,
     DRAINS,
     ENDPOINTS,
     PENDING,
@@ -181,6 +195,9 @@ KINDS: Sequence[Kind[Value]] = (
     ADVERTISED,
     IMPORTED,
     HEALTH,
+    RULES,
+    GROUPS,
+    SETS,
     SESSIONS,
     VERIFIED,
     ALIVE,
@@ -222,3 +239,12 @@ def owner(key: str) -> str | None:
 def node_prefix(node: str) -> str:
     """What every key begins with that is one node's own."""
     return f"{NODES_OWN}{_part(node)}/"
+
+
+COMPILED = f"{ROOT}compiled/"
+"""What every key begins with that is compiled of policies, for whatever node."""
+
+
+def compiled_prefix(node: str) -> str:
+    """What every key begins with that is compiled of policies for one node."""
+    return f"{COMPILED}{_part(node)}/"

@@ -38,6 +38,7 @@ from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
+from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError, SwitchError
 from openflow.switch import Switch
@@ -74,7 +75,7 @@ class Agent:
         self._loop = Loop(self._step, self._resync)
         self._wants = Wants()
         belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
-        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
+        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief, watched(settings.node))
         self._switch = Switch(port=settings.openflow_port, on_connect=self._loop.mark_resync)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
         self._links = Links()

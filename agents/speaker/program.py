@@ -43,7 +43,7 @@ from intent.imports import imports
 from intent.names import IMPORT_PROTOCOL
 from intent.routes import Route, RouteKey
 from intent.session import NoSession
-from intent.snapshot import Snapshot
+from intent.snapshot import Snapshot, watched_by_speaker
 from store import keys
 from store.client import Put, Store
 from store.codec import encode
@@ -97,7 +97,9 @@ class SpeakerProgram:
         self._loop = Loop(self._step, self._resync)
         self._routes = ImportedRoutes(self._loop.mark_resync, routes)
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
-        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief)
+        self._knowledge = Knowledge(
+            store, settings.node, self._loop.mark, belief, watched_by_speaker(settings.node)
+        )
         self._waited_for = ""
         self._wanted = Wanted(store, self._boot_id, self._loop.mark, lambda: self._knowledge.believes)
         self._peerings = Peerings(self._base, self._loop.mark, make)

@@ -1,6 +1,7 @@
 """The values that Polder stores: frozen, validated when made, compared by value."""
 
 from store.model.access import Join, Role, Secret, Tenant, Token, Usage
+from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, SetId
 from store.model.drain import Drain, Drained, DrainStage
 from store.model.endpoint import (
     Address,
@@ -18,6 +19,17 @@ from store.model.imported import Imported, ImportedPath
 from store.model.node import Alive, Lost, Node, Program
 from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
+from store.model.policy import (
+    PROTOCOLS,
+    TENANT_ORDERS,
+    Action,
+    Direction,
+    Mode,
+    PeerMatch,
+    Policy,
+    PortMatch,
+    Rule,
+)
 from store.model.pool import Advertise, Block, Pool
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
@@ -27,9 +39,13 @@ from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, 
 
 __all__ = [
     "DEFAULT_ROUTE",
+    "PROTOCOLS",
     "SHOWN_DIFFERENCES",
+    "TENANT_ORDERS",
+    "Action",
     "Address",
     "AddressFamily",
+    "AddressSet",
     "AddressState",
     "Advertise",
     "Advertised",
@@ -43,6 +59,7 @@ __all__ = [
     "Cluster",
     "Difference",
     "DifferenceKind",
+    "Direction",
     "Displaced",
     "Drain",
     "DrainStage",
@@ -50,6 +67,7 @@ __all__ = [
     "Endpoint",
     "EndpointState",
     "Event",
+    "Group",
     "Health",
     "HeldEndpoint",
     "Holding",
@@ -59,20 +77,28 @@ __all__ = [
     "ImportedPath",
     "Join",
     "Lost",
+    "Mode",
     "NewService",
     "Node",
+    "NodePolicy",
+    "NodeRule",
     "Peer",
+    "PeerMatch",
     "Pending",
     "PendingState",
+    "Policy",
     "Pool",
+    "PortMatch",
     "Program",
     "Ready",
     "Restore",
     "Role",
+    "Rule",
     "Secret",
     "Service",
     "Session",
     "SessionState",
+    "SetId",
     "Severity",
     "Tenant",
     "Token",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from store.model.policy import Action
 from store.model.value import Labels, Name, Value
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
@@ -25,6 +26,9 @@ class Tenant(Value):
     max_ipv4: Count | None = None
     """IPv4 addresses that its endpoints may hold at a time; no limit when not given."""
     max_ipv6: Count | None = None
+    default: Action = Action.ALLOW
+    """What becomes of connections that no rule of a policy is for. With `allow` its endpoints reach each other
+    and may send to all, and what is outside all pools reaches them; with `deny` nothing does."""
     labels: Labels = {}
 
 

@@ -20,6 +20,7 @@ from controller.epoch import NOT_COMPLETED
 from controller.reading import put, read, scan
 from controller.restoring import Restoring
 from controller.services import Services
+from intent.snapshot import watched
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from store import keys
@@ -42,7 +43,9 @@ class Node:
         self.name = name
         self.file = directory / f"{name}.json"
         self.store = EtcdStore(EtcdConfig(server.endpoints))
-        self.knowledge = Knowledge(self.store, name, lambda: None, Belief(self.file, was_heard))
+        self.knowledge = Knowledge(
+            self.store, name, lambda: None, Belief(self.file, was_heard), watched(name)
+        )
         self.publisher = Publisher({"holding": StoreDriver(self.store, keys.HOLDING, name)})
         self.report = HoldingReport(name, BOOT, self.publisher)
         self.plugged: dict[str, Plugged] = {}

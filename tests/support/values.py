@@ -8,8 +8,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from hypothesis import strategies as st
 
 from store.model import (
+    Action,
     Address,
     AddressFamily,
+    AddressSet,
     AddressState,
     Advertise,
     Advertised,
@@ -30,6 +32,7 @@ from store.model import (
     Endpoint,
     EndpointState,
     Event,
+    Group,
     Health,
     HeldEndpoint,
     Holding,
@@ -38,15 +41,22 @@ from store.model import (
     IPAddress,
     Join,
     Lost,
+    Mode,
     Node,
+    NodePolicy,
+    NodeRule,
     Peer,
+    PeerMatch,
     Pending,
     PendingState,
+    Policy,
     Pool,
+    PortMatch,
     Program,
     Ready,
     Restore,
     Role,
+    Rule,
     Secret,
     Service,
     Session,
@@ -203,6 +213,66 @@ def next_hops(draw: st.DrawFn) -> tuple[IPAddress, ...]:
     return tuple({each.version: each for each in draw(st.lists(addresses, max_size=2))}.values())
 
 
+set_ids = hashes.map(lambda text: text[:16])
+port_matches = st.one_of(
+    st.builds(
+        lambda protocol, first, more: PortMatch(
+            protocol=protocol, port=first, end_port=first and more and min(65535, first + more)
+        ),
+        st.sampled_from(["tcp", "udp", "sctp"]),
+        st.none() | st.integers(1, 65535),
+        st.none() | st.integers(0, 100),
+    ),
+    st.builds(PortMatch, protocol=st.integers(0, 255)),
+    st.builds(
+        PortMatch, protocol=st.sampled_from(["icmp", "icmpv6"]), icmp_type=st.none() | st.integers(0, 255)
+    ),
+)
+peer_matches = st.one_of(
+    st.builds(PeerMatch, cidr=networks),
+    st.builds(PeerMatch, selector=labels, tenant=st.none() | names),
+    st.builds(PeerMatch, tenant=names),
+)
+rules = st.builds(
+    Rule,
+    action=st.sampled_from(Action),
+    log=st.booleans(),
+    peers=st.lists(peer_matches, max_size=3, unique_by=repr).map(tuple),
+    ports=st.lists(port_matches.filter(lambda port: port.version is None), max_size=3, unique_by=repr).map(
+        tuple
+    ),
+)
+node_rules = st.builds(
+    NodeRule,
+    name=st.none() | names,
+    action=st.sampled_from(Action),
+    log=st.booleans(),
+    sets=st.lists(set_ids, max_size=2).map(tuple),
+    cidrs=st.lists(networks, max_size=2).map(tuple),
+    ports=st.lists(port_matches, max_size=2).map(tuple),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Policies with a rule or more."""
+    tenant = draw(st.none() | names)
+    directions = draw(st.sampled_from(["ingress", "egress", "both"]))
+    made = {
+        each: tuple(draw(st.lists(rules, min_size=1, max_size=2)))
+        for each in ("ingress", "egress")
+        if directions in {each, "both"}
+    }
+    return Policy(
+        name=draw(names),
+        tenant=tenant,
+        selector=draw(labels),
+        order=draw(st.integers(0, 1000) if tenant is None else st.integers(100, 900)),
+        mode=draw(st.sampled_from(Mode)),
+        **made,
+    )
+
+
 VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
     Pool: pools(),
     Peer: peers(),
@@ -248,7 +318,32 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
     ),
     Endpoint: endpoints(),
     Token: tokens(),
-    Tenant: st.builds(Tenant, name=names, max_ipv4=counts, max_ipv6=counts, labels=labels),
+    Tenant: st.builds(
+        Tenant,
+        name=names,
+        max_ipv4=counts,
+        max_ipv6=counts,
+        default=st.sampled_from(Action),
+        labels=labels,
+    ),
+    Policy: policies(),
+    NodePolicy: st.builds(
+        NodePolicy,
+        policy=names,
+        tenant=st.none() | names,
+        selector=labels,
+        order=st.integers(0, 1000),
+        mode=st.sampled_from(Mode),
+        ingress=st.lists(node_rules, max_size=2).map(tuple),
+        egress=st.lists(node_rules, max_size=2).map(tuple),
+    ),
+    Group: st.builds(Group, tenant=st.none() | names, default=st.sampled_from(Action), members=set_ids),
+    AddressSet: st.builds(
+        AddressSet,
+        set=set_ids,
+        shard=st.integers(0, 99),
+        addresses=st.lists(addresses, max_size=3).map(tuple),
+    ),
     Pending: st.builds(
         Pending,
         id=hashes.map(lambda text: text[:32]),

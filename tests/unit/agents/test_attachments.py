@@ -18,6 +18,7 @@ from agents.knowledge import Knowledge
 from agents.node.api import ApiServer, SocketInUse
 from agents.node.attachments import Attachments
 from agents.node.wants import Refused, Stage, Wants
+from intent.snapshot import watched
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put
@@ -35,7 +36,9 @@ class Agent:
     def __init__(self, run_dir: Path) -> None:
         self.store = MemoryStore()
         self.wants = Wants()
-        self.knowledge = Knowledge(self.store, NODE, lambda: None, Belief(run_dir / "belief.json", was_heard))
+        self.knowledge = Knowledge(
+            self.store, NODE, lambda: None, Belief(run_dir / "belief.json", was_heard), watched(NODE)
+        )
         self.attachments = Attachments(
             node=NODE,
             boot_id=BOOT,
