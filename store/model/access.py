@@ -27,8 +27,8 @@ class Tenant(Value):
     """IPv4 addresses that its endpoints may hold at a time; no limit when not given."""
     max_ipv6: Count | None = None
     default: Action = Action.ALLOW
-    """What becomes of connections that no rule of a policy is for. With `allow` its endpoints reach each other
-    and may send to all, and what is outside all pools reaches them; with `deny` nothing does."""
+    """What becomes of connections that no rule of a policy is for. With `allow` its endpoints reach each
+    other and may send to all, and what is outside all pools reaches them; with `deny` nothing does."""
     labels: Labels = {}
 
 

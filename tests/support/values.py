@@ -221,7 +221,7 @@ port_matches = st.one_of(
         ),
         st.sampled_from(["tcp", "udp", "sctp"]),
         st.none() | st.integers(1, 65535),
-        st.none() | st.integers(0, 100),
+        st.none() | st.integers(1, 100),
     ),
     st.builds(PortMatch, protocol=st.integers(0, 255)),
     st.builds(
