@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from operator import itemgetter
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -132,7 +134,17 @@ class Flow:
 
 def match_of(fields: Mapping[str, MatchValue]) -> Match:
     """The canonical match of these fields."""
-    return tuple((name, _canonical(fields[name])) for name in sorted(fields))
+    return tuple(
+        [
+            (name, value if type(value) in _CANONICAL else _canonical(value))
+            for name, value in sorted(fields.items(), key=_NAME)
+        ]
+    )
+
+
+_CANONICAL = frozenset({int, IPv4Address, IPv6Address})
+"""The types of which each value has one spelling."""
+_NAME = itemgetter(0)
 
 
 def _canonical(value: MatchValue) -> MatchValue:
@@ -143,6 +155,7 @@ def _canonical(value: MatchValue) -> MatchValue:
     return _canonical_text(value) if isinstance(value, str) else value
 
 
+@lru_cache(maxsize=1 << 14)
 def _canonical_text(text: str) -> str:
     number, slash, mask = text.partition("/")
     if not slash or ":" in text or "." in text:

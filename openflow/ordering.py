@@ -36,14 +36,17 @@ Change = Put | Delete
 def order(puts: Iterable[Flow], deletes: Iterable[Flow]) -> tuple[Change, ...]:
     """The changes in the order in which they are safe. A key that is also put is not deleted. Pure."""
     adding = sorted(puts, key=_against_the_packet)
-    kept = {flow.key for flow in adding}
-    removing = sorted((flow for flow in deletes if flow.key not in kept), key=_with_the_packet)
+    removing = sorted(deletes, key=_with_the_packet)
+    if removing:
+        kept = {flow.key for flow in adding}
+        removing = [flow for flow in removing if flow.key not in kept]
     return (*map(Put, adding), *map(Delete, removing))
 
 
-def _against_the_packet(flow: Flow) -> tuple[int, bool, int]:
-    return (-flow.table_id, bool(flow.actions), -flow.priority)
+def _against_the_packet(flow: Flow) -> int:
+    """By table from the last, drops first, the highest priority first: one number, which sorts fast."""
+    return -flow.table_id << 17 | bool(flow.actions) << 16 | 0xFFFF - flow.priority
 
 
-def _with_the_packet(flow: Flow) -> tuple[int, bool, int]:
-    return (flow.table_id, not flow.actions, flow.priority)
+def _with_the_packet(flow: Flow) -> int:
+    return flow.table_id << 17 | (not flow.actions) << 16 | flow.priority

@@ -110,12 +110,15 @@ def wire_match(match: Match) -> Any:
 
     os-ken's own order, by field number, puts the TTL (an extension) before the protocol it belongs to.
     """
-    fields = sorted(((name, _to_wire(value)) for name, value in match), key=_prerequisites)
+    fields = [
+        (name, _to_wire(value)) for name, value in sorted(match, key=lambda field: prerequisites(field[0]))
+    ]
     return parser.OFPMatch(_ordered_fields=fields)
 
 
-def _prerequisites(field: tuple[str, Any]) -> int:
-    return _FIRST.get(field[0], len(_FIRST))
+def prerequisites(name: str) -> int:
+    """The place of a field among those that depend on one another; of equal ones the names decide."""
+    return _FIRST.get(name, len(_FIRST))
 
 
 def _match(match: Any) -> Match:
@@ -197,3 +200,36 @@ def _action_of(action: Any) -> Action:
     ):
         return ChoosePort(tuple(action.slaves))
     return Unknown(str(action))
+
+
+def field_bytes(name: str, value: MatchValue) -> bytes:
+    """One field of a match as it is on the wire, its header included (OpenFlow 1.4.1 §7.2.2.2)."""
+    buffer = bytearray()
+    wire_match(match_of({name: value})).serialize(buffer, 0)
+    length = int.from_bytes(buffer[2:4], "big")
+    return bytes(buffer[4:length])
+
+
+def field_of(data: bytes) -> tuple[str, MatchValue]:
+    """The field that `field_bytes` would write so. A field that os-ken does not know is called by number."""
+    head = (1).to_bytes(2, "big") + (4 + len(data)).to_bytes(2, "big")  # OFPMT_OXM and the length
+    padding = bytes(-(4 + len(data)) % 8)
+    ((name, value),) = _match(parser.OFPMatch.parser(head + data + padding, 0))
+    return name, value
+
+
+def instruction_bytes(actions: tuple[Action, ...]) -> bytes:
+    """A flow's instructions as they are on the wire."""
+    buffer = bytearray()
+    for instruction in _instructions(actions):
+        instruction.serialize(buffer, len(buffer))
+    return bytes(buffer)
+
+
+def actions_of(data: bytes) -> tuple[Action, ...]:
+    """The actions that these instructions mean."""
+    found, start = [], 0
+    while start < len(data):
+        found.append(parser.OFPInstruction.parser(data, start))
+        start += int.from_bytes(data[start + 2 : start + 4], "big")
+    return tuple(_actions(found))

@@ -14,7 +14,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from os_ken.exception import OSKenException
 from os_ken.ofproto import ofproto_parser
@@ -23,10 +23,12 @@ from os_ken.ofproto import ofproto_v1_4_parser as parser
 
 from openflow.channel import Channel, Message
 from openflow.cookie import OWNER, OWNER_MASK
+from openflow.decoding import Counted, Decoder
+from openflow.encoding import bundle_of
 from openflow.errors import Disconnected, Refused, SwitchError
 from openflow.flow import Flow
 from openflow.ordering import Change, order
-from openflow.render import PROTOCOL, flow_mod, flow_of, flow_stats_request
+from openflow.render import PROTOCOL, flow_stats_request
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +39,10 @@ PORT = 6653
 HANDSHAKE_TIMEOUT_S = 5.0
 ACCEPT_PAUSE_S = 1.0
 REPLY_TIMEOUT_S = 10.0
-BUNDLE_CHANGES = 5000
-"""Changes in one bundle. More are made in several, in the order of `openflow.ordering`."""
+BUNDLE_CHANGES = 50_000
+"""Changes in one bundle: more than a node has flows. More are made in several, in the order of `ordering`."""
 
 BUNDLE_FLAGS = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
-
-
-class Counted(NamedTuple):
-    """A flow as the switch holds it, and what it has counted; some hundred milliseconds late."""
-
-    flow: Flow
-    packets: int
-    bytes: int
 
 
 class Switch:
@@ -74,6 +68,8 @@ class Switch:
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._applying = threading.Lock()
+        self._reading = threading.Lock()
+        self._decoder = Decoder()
         self._bundle_id = 0
 
     def start(self) -> int:
@@ -129,12 +125,11 @@ class Switch:
         """Every flow of ours with its counters. Blocking; raises as `dump`."""
         request = flow_stats_request(OWNER, OWNER_MASK)
         replies = self._connection().exchange(lambda xid: [_encoded(request, xid)], timeout_s=REPLY_TIMEOUT_S)
-        parts = [_decoded(message) for message in replies]
-        return [
-            Counted(flow_of(stats), stats.packet_count, stats.byte_count)
-            for part in parts
-            for stats in part.body
-        ]
+        for message in replies:
+            if message.type == ofp.OFPT_ERROR:
+                raise SwitchError(_reason(message))
+        with self._reading:
+            return self._decoder.read(message.data for message in replies)
 
     def apply(self, puts: Iterable[Flow], deletes: Iterable[Flow]) -> None:
         """Add or replace `puts` and delete `deletes`, all at once; returns when it is done. Blocking.
@@ -159,19 +154,19 @@ class Switch:
         """
         self._bundle_id += 1
         bundle_id = self._bundle_id
-        inside = (
-            parser.OFPBundleAddMsg(PROTOCOL, bundle_id, BUNDLE_FLAGS, flow_mod(change), [])
-            for change in changes
-        )
-        opening, committing = (
-            _control(bundle_id, kind) for kind in (ofp.OFPBCT_OPEN_REQUEST, ofp.OFPBCT_COMMIT_REQUEST)
-        )
+        barrier = parser.OFPBarrierRequest(PROTOCOL)
+
+        def filling(xid: int) -> list[bytes]:
+            opening = _encoded(_control(bundle_id, ofp.OFPBCT_OPEN_REQUEST), xid)
+            inside = bundle_of(changes, bundle_id, BUNDLE_FLAGS, xid + 1)
+            return [opening, *inside, _encoded(barrier, xid + 1 + len(inside))]
+
         try:
-            _ask(channel, opening, *inside, parser.OFPBarrierRequest(PROTOCOL))
+            _ask(channel, filling)
         except Refused:
             channel.send(_encoded(_control(bundle_id, ofp.OFPBCT_DISCARD_REQUEST), 0))
             raise
-        _ask(channel, committing)
+        _ask(channel, lambda xid: [_encoded(_control(bundle_id, ofp.OFPBCT_COMMIT_REQUEST), xid)])
 
     def _connection(self) -> Channel:
         channel = self._channel
@@ -245,12 +240,9 @@ def _await(channel: Channel, kind: int) -> Message:
     raise Disconnected("no handshake")
 
 
-def _ask(channel: Channel, *requests: Any) -> list[Message]:
+def _ask(channel: Channel, build: Callable[[int], Sequence[bytes]]) -> list[Message]:
     """Send requests and wait for the last answer. Raises `Refused` when any answer is an error."""
-    replies = channel.exchange(
-        lambda xid: [_encoded(request, xid + place) for place, request in enumerate(requests)],
-        timeout_s=REPLY_TIMEOUT_S,
-    )
+    replies = channel.exchange(build, timeout_s=REPLY_TIMEOUT_S)
     for message in replies:
         if message.type == ofp.OFPT_ERROR:
             raise Refused(_reason(message))
