@@ -14,10 +14,11 @@ from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
+from cli.qos import LIMITS, limited
 from cli.rest import Json, call, place
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
-from cli.setting import Labelling
+from cli.setting import Labelling, nested
 
 POLL_S = 0.1
 RELEASE_S = 60.0
@@ -46,9 +47,10 @@ ENDPOINT = Noun(
         field("tenant", wide=True),
         field("mac", "MAC", wide=True),
         field("mtu_bytes", "MTU", wide=True),
+        field("qos", "QOS", wide=True),
         field("labels"),
     ),
-    document=("id", "node", "tenant", "families", "pools", "addresses", "labels"),
+    document=("id", "node", "tenant", "families", "pools", "addresses", "labels", "qos"),
     fixed=("tenant", "pools", "addresses"),
     replaceable=False,
     labelled=True,
@@ -79,6 +81,7 @@ def command() -> None:
         "polder endpoint create --node node-1 --label app=web -o name",
         "polder endpoint create web-3 --node node-1 --pool default --address 10.64.0.77",
         "polder endpoint create web-4 --node node-1 --family dual --pool default --pool default6",
+        "polder endpoint create web-5 --node node-1 --egress-rate 100M --ingress-rate 1G --dscp 46",
     ),
 )
 @click.argument("name", metavar="[ID]", required=False, callback=not_empty)
@@ -107,9 +110,11 @@ def command() -> None:
 )
 @click.option("--tenant", metavar="NAME", help="Whose it is.", shell_complete=names_of("tenants"))
 @Labelling().to_create()
+@limited
 @takes_session
 def create(
     session: Session,
+    /,
     name: str | None,
     node: str,
     family: str | None,
@@ -117,6 +122,7 @@ def create(
     addresses: tuple[str, ...],
     tenant: str | None,
     labels: dict[str, str] | None,
+    **limits: int | None,
 ) -> None:
     """Create an endpoint and give it an address, or one of each family.
 
@@ -130,6 +136,7 @@ def create(
         **one_or_several("address", "addresses", addresses),
         "tenant": tenant,
         "labels": labels,
+        **nested({each: value for each, value in limits.items() if value is not None}),
     }
     ENDPOINT.create(session, body)
 
@@ -160,11 +167,12 @@ def move(session: Session, name: str, node: str) -> None:
 add_set(
     command,
     ENDPOINT,
-    (Labelling(),),
-    """Change an endpoint's labels.
+    (Labelling(), *LIMITS),
+    """Change an endpoint's labels and its quality of service.
 
-    Those that are not named stay. To another node: polder endpoint move.""",
+    What is not named stays; an empty value ("") takes a limit out. To another node: polder endpoint move.""",
     "polder endpoint set web-1 --label app=web --no-label old",
+    'polder endpoint set web-1 --egress-rate 50M --priority 5 --dscp ""',
 )
 
 

@@ -11,6 +11,7 @@ from cli.drain import add_drain
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
+from cli.qos import parse_uplink
 from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting, Several, Switch
 
@@ -37,6 +38,13 @@ SETTINGS = (
         "--next-hop",
         "ADDRESS",
         "How routers reach it, for prefixes that are not of their session's family; one of each family",
+    ),
+    Several(
+        "uplinks",
+        "--uplink",
+        "IFNAME=RATE",
+        "An interface by which its traffic leaves, and how much the way behind it takes: eth0=10G",
+        parse_uplink,
     ),
     Switch(
         "edge", "--edge/--no-edge", "Whether it may announce for all nodes, to peers that are told of all."
@@ -71,6 +79,7 @@ NODE = Noun(
         field("reclaim_after_s", "RECLAIM AFTER S", wide=True),
         field("next_hops", "NEXT HOPS", wide=True),
         field("edge", wide=True),
+        field("uplinks", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
@@ -107,6 +116,7 @@ add_set(
     opens the node's sessions anew.""",
     "polder node set node-1 --label rack=8 --no-label old",
     "polder node set edge-1 --edge --next-hop 192.0.2.11",
+    "polder node set node-1 --uplink eth0=10G --uplink eth1=10G",
     'polder node set node-1 --mtu-bytes 9000 --router-id ""',
 )
 add_get(command, NODE)

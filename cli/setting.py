@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -17,6 +17,9 @@ from cli.completion import names_of
 from cli.labels import parse_keys, parse_labels
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+INSIDE = "__"
+"""Between a field and one inside it, in the name of an option's value: `qos__dscp`."""
 
 
 class Taken(Enum):
@@ -121,15 +124,22 @@ class Several:
     option: str
     metavar: str
     text: str
+    parse: Callable[[str], Any] = str
+    """Makes a value of what was given, or raises `click.BadParameter`."""
     fixed: bool = False
 
     def to_create(self) -> Option:
         """The option of `create`."""
-        return self._option("", lambda context, parameter, given: list(given) or None)
+        return self._option("", lambda context, parameter, given: [*map(self.parse, given)] or None)
 
     def to_set(self) -> Option:
         """The option of `set`: a single empty value empties the list."""
-        return self._option(' They replace all; "" removes all.', _replaced)
+        return self._option(' They replace all; "" removes all.', self._replaced)
+
+    def _replaced(
+        self, context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+    ) -> list[Any] | Taken | None:
+        return Taken.OUT if given == ("",) else [*map(self.parse, given)] or None
 
     def _option(self, more: str, callback: Callable[..., Any]) -> Option:
         text = f"{self.text}; give it again for another.{more}"
@@ -172,13 +182,26 @@ class Labelling:
         return lambda function: add(remove(function))
 
 
-AnySetting = Setting | Switch | Several | Labelling
+class AnySetting(Protocol):
+    """A field as an option of `create` and of `set`."""
 
+    @property
+    def field(self) -> str:
+        """Its name."""
+        ...
 
-def _replaced(
-    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
-) -> list[str] | Taken | None:
-    return Taken.OUT if given == ("",) else list(given) or None
+    @property
+    def fixed(self) -> bool:
+        """Whether it stays as it was created."""
+        ...
+
+    def to_create(self) -> Option:
+        """The option of `create`."""
+        ...
+
+    def to_set(self) -> Option:
+        """The options of `set`."""
+        ...
 
 
 def merge_patch(fields: Mapping[str, object]) -> dict[str, Any]:
@@ -196,7 +219,19 @@ def merge_patch(fields: Mapping[str, object]) -> dict[str, Any]:
         if both := sorted(removed.keys() & patch.get(field, {}).keys()):
             raise click.UsageError(f"label {both[0]!r} is both given and taken out")
         patch[field] = {**patch.get(field, {}), **removed}
-    return patch
+    return nested(patch)
+
+
+def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with those inside others where they belong: `qos__dscp` is `dscp` in `qos`."""
+    made: dict[str, Any] = {}
+    for name, value in fields.items():
+        outer, inside, inner = name.partition(INSIDE)
+        if inside:
+            made.setdefault(outer, {})[inner] = value
+        else:
+            made[name] = value
+    return made
 
 
 def _dashed(field: str) -> str:

@@ -149,8 +149,9 @@ def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:
     known = WORDS.get(error["type"])
     words = known(context) if known else error["msg"]
     about = re.match(r"[a-z_]+", words)
-    whole = not path or isinstance(path[-1], int)
-    if whole and about and about[0] in _part_of(model, path).model_fields:
+    part = _part_of(model, path)
+    whole = not path or isinstance(path[-1], int) or part is not _part_of(model, path[:-1])
+    if whole and about and about[0] in part.model_fields:
         path = [*path, about[0]]
     return Fault(words, pointer(path))
 

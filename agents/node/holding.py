@@ -94,8 +94,9 @@ def _held(plugged: Plugged) -> HeldEndpoint | None:
         ifname=want.ifname,
         mtu_bytes=endpoint.mtu_bytes,
         labels=endpoint.labels,
+        qos=endpoint.qos,
     )
 
 
 def _without_labels(one: HeldEndpoint) -> HeldEndpoint:
-    return one.model_copy(update={"labels": {}}) if one.labels else one
+    return one.model_copy(update={"labels": {}, "qos": None}) if one.labels or one.qos else one

@@ -13,7 +13,8 @@ from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
-from store.model import AddressFamily, Endpoint, EndpointState, Program
+from store.model import AddressFamily, Endpoint, EndpointState, Program, Qos
+from store.model.qos import OptionalQos
 from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
 
 GATEWAYS = ("169.254.1.1", "fe80::1")
@@ -41,6 +42,7 @@ class NewEndpoint(BaseModel):
     address: UnicastAddress | None = None
     addresses: tuple[UnicastAddress, ...] = OneOfEach
     labels: Labels = Field(default_factory=dict)
+    qos: OptionalQos = None
 
     @model_validator(mode="after")
     def _said_once(self) -> NewEndpoint:
@@ -71,6 +73,7 @@ class NewEndpoint(BaseModel):
             addresses=(self.address,) if self.address is not None else self.addresses,
             tenant=tenant,
             labels=self.labels,
+            qos=self.qos,
             by=by,
             request=request,
             scope=scope,
@@ -101,6 +104,7 @@ class EndpointView(BaseModel):
     mac: str
     mtu_bytes: int
     labels: Labels
+    qos: Qos | None
     state: EndpointState
     attached: bool
     """Its node's agent holds it: link, port, routes or flows of it may exist."""
@@ -177,6 +181,7 @@ def _row(
         "mac": endpoint.mac,
         "mtu_bytes": endpoint.mtu_bytes,
         "labels": endpoint.labels,
+        "qos": endpoint.qos,
         "state": endpoint.state,
         "attached": attached,
         "ready": ready,

@@ -30,7 +30,7 @@ from store.model.value import Uid
 
 endpoints = Noun("endpoints")
 
-MUTABLE = ("node", "labels")
+MUTABLE = ("node", "labels", "qos")
 OF_UID = Parameter(
     "uid",
     "only the assignment with this uid; 409 when another one has the id now",
@@ -135,7 +135,7 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
     Operation(
         "PATCH",
         "/v1/endpoints/{id}",
-        "Change an endpoint's labels, or move it to another node",
+        "Change an endpoint's labels or quality of service, or move it to another node",
         {200: EndpointView},
         body=Patch(Endpoint, MUTABLE),
         refuses=(404, 409),

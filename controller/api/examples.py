@@ -88,7 +88,14 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
         }
     ),
     ("POST", "/v1/endpoints"): Example(
-        201, body={**ENDPOINT, "node": "node-1", "tenant": "shop", "labels": {"app": "web"}}
+        201,
+        body={
+            **ENDPOINT,
+            "node": "node-1",
+            "tenant": "shop",
+            "labels": {"app": "web"},
+            "qos": {"egress_rate_kbps": 100000, "dscp": 46},
+        },
     ),
     ("POST", "/v1/endpoints:batch"): Example(
         headers={"Idempotency-Key": "8c1f6a52-3d0b-4a57-9a40-1a8f1f1d6c9e"},

@@ -28,7 +28,7 @@ nodes = Noun("nodes")
 Alives = Mapping[tuple[str, ...], Alive]
 
 FILTERS = (LABEL,)
-MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s", "next_hops", "edge")
+MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s", "next_hops", "edge", "uplinks")
 
 
 class ProgramView(BaseModel):

@@ -145,7 +145,7 @@ def _take(
         if rival != one.endpoint:
             made.ended.append(f"endpoint {rival}: {what} really holds its address")
     moved = before is not None and before.uid == one.uid
-    record = _record(node, one, placed, before.labels if before is not None and moved else one.labels)
+    record = _record(node, one, placed, before if moved else None)
     for op in _begin(backup, record, placed, now):
         ops[op.key] = op  # the last one of a key counts
     made.groups.append(list(ops.values()))
@@ -181,8 +181,10 @@ def _end(backup: Backup, name: str) -> Iterator[Put | Delete]:
 
 
 def _record(
-    node: str, one: HeldEndpoint, placed: Sequence[tuple[IPAddress, Pool]], labels: Mapping[str, str]
+    node: str, one: HeldEndpoint, placed: Sequence[tuple[IPAddress, Pool]], before: Endpoint | None
 ) -> Endpoint:
+    """The endpoint as it is held; labels and limits as the backup has them, when it knows it."""
+    said = before or one
     return Endpoint(
         id=one.endpoint,
         uid=one.uid,
@@ -192,7 +194,8 @@ def _record(
         addresses=one.addresses,
         mac=one.mac,
         mtu_bytes=one.mtu_bytes,
-        labels=dict(labels),
+        labels=dict(said.labels),
+        qos=said.qos,
     )
 
 

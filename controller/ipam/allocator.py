@@ -294,6 +294,7 @@ def _is_answer(endpoint: Endpoint, request: Request) -> bool:
         endpoint.node == request.node
         and endpoint.tenant == request.tenant
         and endpoint.labels == dict(request.labels)
+        and endpoint.qos == request.qos
         and set(request.pools) <= set(endpoint.pools)
         and set(request.addresses) <= set(endpoint.addresses)
     )

@@ -221,6 +221,7 @@ def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: 
         mtu_bytes=plan.node.value.mtu_bytes,
         labels=dict(request.labels),
         state=EndpointState.ASSIGNED,
+        qos=request.qos,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.scope import EVERYTHING, Scope
-from store.model import IPAddress
+from store.model import IPAddress, Qos
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Request:
     """At most one of each family; each in a pool of `pools` when there are some."""
     tenant: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    qos: Qos | None = None
     by: str = ""
     """The name of the caller's token."""
     request: str = ""

@@ -16,7 +16,7 @@ from store.model.endpoint import (
 )
 from store.model.event import Event, Severity
 from store.model.imported import Imported, ImportedPath
-from store.model.node import Alive, Lost, Node, Program
+from store.model.node import Alive, Lost, Node, Program, Uplink
 from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.policy import (
@@ -31,6 +31,7 @@ from store.model.policy import (
     Rule,
 )
 from store.model.pool import Advertise, Block, Pool
+from store.model.qos import Qos
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
 from store.model.session import Session, SessionState, Transition
@@ -90,6 +91,7 @@ __all__ = [
     "Pool",
     "PortMatch",
     "Program",
+    "Qos",
     "Ready",
     "Restore",
     "Role",
@@ -103,6 +105,7 @@ __all__ = [
     "Tenant",
     "Token",
     "Transition",
+    "Uplink",
     "Usage",
     "Value",
     "Verified",

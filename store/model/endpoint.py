@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from store.model.qos import OptionalQos
 from store.model.value import (
     Address_,
     Identifier,
@@ -54,6 +55,7 @@ class Endpoint(Value):
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}
     state: EndpointState = EndpointState.ASSIGNED
+    qos: OptionalQos = None
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Endpoint:

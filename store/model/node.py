@@ -7,9 +7,18 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from store.model.endpoint import Ifname
 from store.model.value import Asn, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
 MIN_RECLAIM_S = 60
+
+
+class Uplink(Value):
+    """An interface of a node by which its traffic leaves, and how much the way behind it takes."""
+
+    ifname: Ifname
+    rate_mbps: Annotated[int, Field(strict=True, ge=1, le=800_000)]
+    """Megabits (1000000) in a second."""
 
 
 class Node(Value):
@@ -31,10 +40,19 @@ class Node(Value):
     edge: bool = False
     """It may read what all nodes announce, and announce for them to peers that are told of all."""
 
+    uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16)] = ()
+    """Those whose bandwidth is shared out among the endpoints that are guaranteed some or have a priority."""
+
     @model_validator(mode="after")
     def _patient(self) -> Node:
         if 0 < self.reclaim_after_s < MIN_RECLAIM_S:
             raise ValueError(f"reclaim_after_s is 0 (never) or at least {MIN_RECLAIM_S}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Node:
+        if len({each.ifname for each in self.uplinks}) < len(self.uplinks):
+            raise ValueError("uplinks names each interface once")
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from store.model.qos import OptionalQos
 from store.model.value import Address_, Identifier, Labels, Mac, MtuBytes, Name, Uid, Value
 
 ClusterId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
@@ -37,7 +38,8 @@ class HeldEndpoint(Value):
     ifname: str
     mtu_bytes: MtuBytes = 1500
     labels: Labels = {}
-    """Said only while a restored backup is completed: nobody else asks."""
+    qos: OptionalQos = None
+    """Like the labels said only while a restored backup is completed: nobody else asks."""
 
 
 class Holding(Value):

@@ -53,6 +53,7 @@ from store.model import (
     Pool,
     PortMatch,
     Program,
+    Qos,
     Ready,
     Restore,
     Role,
@@ -64,6 +65,7 @@ from store.model import (
     Severity,
     Tenant,
     Token,
+    Uplink,
     Usage,
     Value,
     Verified,
@@ -116,6 +118,17 @@ def pools(draw: st.DrawFn) -> Pool:
     )
 
 
+qos = st.builds(
+    Qos,
+    egress_rate_kbps=st.integers(2000, 10**8),
+    egress_burst_kbit=st.none() | st.integers(1000, 10**6),
+    ingress_packets_per_s=st.none() | st.integers(10, 10**8),
+    guaranteed_kbps=st.none() | st.integers(100, 2000),
+    priority=st.integers(0, 7),
+    dscp=st.none() | st.integers(0, 63),
+)
+
+
 @st.composite
 def endpoints(draw: st.DrawFn) -> Endpoint:
     """Endpoints of one family, or of both."""
@@ -131,6 +144,7 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
         mtu_bytes=draw(mtus),
         labels=draw(labels),
         state=draw(st.sampled_from(EndpointState)),
+        qos=draw(st.none() | qos),
     )
 
 
@@ -286,6 +300,11 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
         next_hops=next_hops(),
         edge=st.booleans(),
+        uplinks=st.lists(
+            st.builds(Uplink, ifname=st.sampled_from(["eth0", "up1"]), rate_mbps=st.integers(1, 800_000)),
+            max_size=2,
+            unique_by=lambda uplink: uplink.ifname,
+        ).map(tuple),
     ),
     Service: st.builds(
         Service,
@@ -468,6 +487,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
                 netns=texts,
                 ifname=texts,
                 mtu_bytes=mtus,
+                qos=st.none() | qos,
             ),
             max_size=2,
         ).map(tuple),

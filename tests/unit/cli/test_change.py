@@ -53,6 +53,16 @@ FORESEEN = {"pool", "node", "peer", "service"}
         ),
         (["endpoint", "set", "web-1", "--label", "a=b"], "/v1/endpoints/web-1", {"labels": {"a": "b"}}),
         (["endpoint", "set", "web-1", "--no-label", "a"], "/v1/endpoints/web-1", {"labels": {"a": None}}),
+        (
+            ["endpoint", "set", "web-1", "--egress-rate", "1G", "--egress-burst", "512000k", "--dscp", ""],
+            "/v1/endpoints/web-1",
+            {"qos": {"egress_rate_kbps": 1_000_000, "egress_burst_kbit": 512_000, "dscp": None}},
+        ),
+        (
+            ["node", "set", "n", "--uplink", "eth0=10G", "--uplink", "eth1=100M"],
+            "/v1/nodes/n",
+            {"uplinks": [{"ifname": "eth0", "rate_mbps": 10_000}, {"ifname": "eth1", "rate_mbps": 100}]},
+        ),
     ],
 )
 def test_set_sends_only_what_was_given(
@@ -73,9 +83,9 @@ def test_set_sends_only_what_was_given(
         ("pool", "--cidr, --advertise, --cooldown-s, "),
         (
             "node",
-            "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s, --next-hop or --edge",
+            "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s, --next-hop, --uplink",
         ),
-        ("endpoint", "--label or --no-label"),
+        ("endpoint", "--label, --no-label, --egress-rate, "),
     ],
 )
 def test_nothing_to_change_lists_what_can_be(polder: Polder, noun: str, options: str) -> None:

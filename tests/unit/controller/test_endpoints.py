@@ -54,6 +54,7 @@ def test_the_answer_is_what_a_workload_needs(plant: Api) -> None:
         "mac": "02:70:0a:40:00:01",
         "mtu_bytes": 9000,
         "labels": {"app": "web"},
+        "qos": None,
         "state": "assigned",
         "attached": False,
         "ready": False,
@@ -277,3 +278,18 @@ def test_a_record_and_its_copy_are_the_same_bytes(plant: Api) -> None:
     found = read(plant.store, keys.ENDPOINTS, "a")
     assert found is not None
     assert isinstance(found.value, Endpoint)
+
+
+def test_the_quality_of_service_is_set_changed_and_taken_out(plant: Api) -> None:
+    wanted = {"egress_rate_kbps": 50_000, "dscp": 46}
+    made = plant.made("/v1/endpoints", {"node": "node-1", "id": "a", "qos": wanted})
+    assert made["qos"] == wanted
+    assert (
+        plant.send("POST", "/v1/endpoints", {"node": "node-1", "id": "a", "qos": wanted}).status_code == 200
+    )
+    assert plant.send("POST", "/v1/endpoints", {"node": "node-1", "id": "a"}).status_code == 409
+    patched = plant.send("PATCH", "/v1/endpoints/a", {"qos": {"dscp": None, "priority": 5}})
+    assert patched.json["qos"] == {"egress_rate_kbps": 50_000, "priority": 5}
+    emptied = plant.send("PATCH", "/v1/endpoints/a", {"qos": {"egress_rate_kbps": None, "priority": 0}})
+    assert emptied.json["qos"] is None
+    assert emptied.json["uid"] == made["uid"]
