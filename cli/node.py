@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.difference import add_diff
 from cli.drain import add_drain
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
@@ -123,6 +124,7 @@ add_get(command, NODE)
 add_list(command, NODE)
 add_delete(command, NODE)
 add_drain(command, NODE)
+add_diff(command, NODE)
 
 
 @command.command(

@@ -23,6 +23,7 @@ from controller.api.check import checks
 from controller.api.drains import drains
 from controller.api.endpoints import endpoints
 from controller.api.events import events
+from controller.api.explain import explain
 from controller.api.health import health
 from controller.api.impacts import impacts
 from controller.api.joins import joins
@@ -54,6 +55,7 @@ NOUNS = (
     pools,
     pool_usage,
     nodes,
+    explain,
     joins,
     peers,
     services_,

@@ -45,6 +45,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "corrupt": (500, "A stored value cannot be read"),
     "internal": (500, "The controller failed"),
     "unavailable": (503, "The store does not answer"),
+    "no-answer": (503, "The node does not answer"),
     "restoring": (503, "A backup was restored and is being completed"),
     "busy": (503, "Too many requests want the same thing"),
 }

@@ -61,6 +61,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
         "PATCH": PLATFORM,
         "DELETE": PLATFORM,
     },
+    "/v1/nodes/{name}/diff": {"GET": READERS},
     "/v1/tenants": {"GET": TENANT_READERS, "POST": PLATFORM},
     "/v1/tenants/{name}": {
         "GET": TENANT_READERS,

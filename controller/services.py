@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from controller.anycast import Anycast
+from controller.asking import Asking
 from controller.bearers import Bearers
 from controller.epoch import Epoch
 from controller.events import Events
@@ -58,6 +59,7 @@ class Services:
     bearers: Bearers
     tokens: Tokens
     joining: Joining
+    asking: Asking
 
     @classmethod
     def build(
@@ -95,6 +97,7 @@ class Services:
             bearers=bearers,
             tokens=Tokens(store, committer, bearers, clock),
             joining=Joining(store, clock, issuer),
+            asking=Asking(store),
         )
 
     @property

@@ -26,6 +26,8 @@
     compiled/<node>/rules/<policy>      NodePolicy, written by the controller that has the duty of policies
     compiled/<node>/groups/<tenant>     Group, likewise; the tenant is `-` for endpoints without tenant
     compiled/<node>/sets/<set>/<shard>  AddressSet, likewise
+    node/<node>/asked/<id>              Question, written by a controller, under a lease
+    node/<node>/answered/<id>           Answered, written by the node's agent, under a lease
     sessions/<node>/<peer>              Session, written by the node's speaker
     verified/<node>/<peer>              Verified, under the lease of the controller that hears the router
     alive/<node>/<program>              Alive, under the program's lease
@@ -54,6 +56,7 @@ from store.model import (
     AddressSet,
     Advertised,
     Alive,
+    Answered,
     Attachment,
     Block,
     Cluster,
@@ -73,6 +76,7 @@ from store.model import (
     Pending,
     Policy,
     Pool,
+    Question,
     Ready,
     Restore,
     Service,
@@ -163,6 +167,8 @@ HEALTH = Kind(Health, "node/{}/health/{}")
 RULES = Kind(NodePolicy, "compiled/{}/rules/{}")
 GROUPS = Kind(Group, "compiled/{}/groups/{}")
 SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
+ASKED = Kind(Question, "node/{}/asked/{}")
+ANSWERED = Kind(Answered, "node/{}/answered/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
 VERIFIED = Kind(Verified, "verified/{}/{}")
 ALIVE = Kind(Alive, "alive/{}/{}")
@@ -198,6 +204,8 @@ KINDS: Sequence[Kind[Value]] = (
     RULES,
     GROUPS,
     SETS,
+    ASKED,
+    ANSWERED,
     SESSIONS,
     VERIFIED,
     ALIVE,

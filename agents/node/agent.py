@@ -28,6 +28,9 @@ from agents.node import only
 from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
+from agents.node.explain.devices import Reader
+from agents.node.explain.diff import Diff
+from agents.node.explain.questions import Questions
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
@@ -41,12 +44,13 @@ from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
 from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError, SwitchError
+from openflow.management import Management, socket_path
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
 from store.lease import Heartbeat
-from store.model import Alive, Attachment, Program
+from store.model import Alive, Attachment, DiffAsked, Program
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +89,7 @@ class Agent:
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()
+        self._questions = self._make_questions()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
         self._api: ApiServer | None = None
@@ -115,6 +120,7 @@ class Agent:
         self._heartbeat.start()
         self._monitor.start()
         self._checker.start()
+        self._questions.start()
         self._api.start()
 
     def run(self) -> None:
@@ -123,6 +129,7 @@ class Agent:
         self._loop.run()
         if self._api is not None:
             self._api.stop()
+        self._questions.stop()
         self._monitor.close()
         self._checker.stop()
         self._knowledge.stop()
@@ -241,6 +248,12 @@ class Agent:
             netns_alive=lambda want: is_still(want.netns, want.netns_id),
             boot_id=self._boot_id,
         )
+
+    def _make_questions(self) -> Questions:
+        run_dir = Path(self._settings.ovsdb.partition(":")[2]).parent
+        reader = Reader(self._plug, Management(socket_path(run_dir, BRIDGE)))
+        diff = Diff(reader, lambda: self._dataplane.wanted, self._wants.all, self._knowledge.snapshot)
+        return Questions(self._store, self._settings.node, {DiffAsked: diff.answer})
 
     def _alive(self) -> Put:
         alive = Alive(

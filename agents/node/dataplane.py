@@ -96,6 +96,8 @@ class Dataplane:
         self._sure: set[str] = set()
         """Endpoints whose namespaces hold the addresses of services that are recorded."""
         self._done: tuple[object, ...] | None = None
+        self.wanted: tuple[Mapping[Any, Any], ...] | None = None
+        """What the last pass wanted of each reconciler; None before there was one. For any thread."""
         self._confirmed: set[IPNetwork] = set()
         self._reported = False
         self._busy: set[str] = set()
@@ -152,6 +154,7 @@ class Dataplane:
         todo = with_last_takers(todo, leaving.values(), before, held)
         standing = replace(snapshot, blocks={**blocks, **snapshot.blocks})
         desired = desired_of(standing, held.values(), serving, leaving.values(), {*ranges, *mine})
+        self.wanted = desired
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
         self._confirm(snapshot, up, served, all(done))
         self._report(snapshot)

@@ -32,6 +32,17 @@ from store.model.policy import (
 )
 from store.model.pool import Advertise, Block, Pool
 from store.model.qos import Qos
+from store.model.question import (
+    Answered,
+    DiffAsked,
+    DiffSaid,
+    HeldCount,
+    HeldKind,
+    Question,
+    Unanswered,
+    Unlike,
+    UnlikeKind,
+)
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
 from store.model.session import Session, SessionState, Transition
@@ -52,12 +63,15 @@ __all__ = [
     "Advertised",
     "Alive",
     "Announces",
+    "Answered",
     "Attachment",
     "Backend",
     "Block",
     "Check",
     "CheckKind",
     "Cluster",
+    "DiffAsked",
+    "DiffSaid",
     "Difference",
     "DifferenceKind",
     "Direction",
@@ -70,7 +84,9 @@ __all__ = [
     "Event",
     "Group",
     "Health",
+    "HeldCount",
     "HeldEndpoint",
+    "HeldKind",
     "Holding",
     "IPAddress",
     "IPNetwork",
@@ -92,6 +108,7 @@ __all__ = [
     "PortMatch",
     "Program",
     "Qos",
+    "Question",
     "Ready",
     "Restore",
     "Role",
@@ -105,6 +122,9 @@ __all__ = [
     "Tenant",
     "Token",
     "Transition",
+    "Unanswered",
+    "Unlike",
+    "UnlikeKind",
     "Uplink",
     "Usage",
     "Value",

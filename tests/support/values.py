@@ -17,6 +17,7 @@ from store.model import (
     Advertised,
     Alive,
     Announces,
+    Answered,
     Attachment,
     Backend,
     Block,
@@ -54,6 +55,7 @@ from store.model import (
     PortMatch,
     Program,
     Qos,
+    Question,
     Ready,
     Restore,
     Role,
@@ -70,6 +72,7 @@ from store.model import (
     Value,
     Verified,
 )
+from tests.support import explained
 
 names = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", fullmatch=True)
 identifiers = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", fullmatch=True)
@@ -325,6 +328,8 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
             st.builds(Backend, endpoint=identifiers, healthy=st.booleans(), why=texts), max_size=3
         ).map(tuple),
     ),
+    Question: explained.questions,
+    Answered: explained.answers,
     Drain: st.builds(
         Drain,
         noun=st.sampled_from(Drained),

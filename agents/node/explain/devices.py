@@ -1,0 +1,76 @@
+"""The devices of a node as a question reads them: by sockets of its own, so that no pass waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agents.driver import Unreadable
+from agents.kernel.neighbours import NeighbourDriver
+from agents.kernel.routes import RouteDriver, RuleDriver
+from agents.node.explain.differences import Port
+from agents.node.explain.questions import NoAnswer
+from agents.node.plug import Busy, Plug, host_ifname
+from agents.node.wants import Want
+from intent.snapshot import Snapshot
+from openflow.errors import SwitchError
+from openflow.flow import Flow, FlowKey
+from openflow.management import Management
+from store.model import HeldKind
+
+Held = Mapping[HeldKind, Mapping[Any, Any]]
+
+
+class Reader:
+    """Reads all that a node holds. Any thread, after it was made by a thread of the node's namespace.
+
+    Args:
+        plug: what is plugged in, as the bridge tells.
+        management: the switch.
+    """
+
+    def __init__(self, plug: Plug, management: Management) -> None:
+        self._plug = plug
+        self._management = management
+        self._drivers: dict[HeldKind, Any] = {
+            HeldKind.RULES: RuleDriver(),
+            HeldKind.NEIGHBOURS: NeighbourDriver(),
+            HeldKind.ROUTES: RouteDriver(),
+        }
+
+    def read(self) -> Held:
+        """What is there now and carries our mark, by kind. Raises `NoAnswer`."""
+        try:
+            return {
+                HeldKind.PORTS: self._ports(),
+                **{held: driver.read() for held, driver in self._drivers.items()},
+                HeldKind.FLOWS: self.flows(),
+            }
+        except (Unreadable, Busy) as fault:
+            raise NoAnswer(f"the node cannot be read now: {fault}") from fault
+
+    def flows(self) -> dict[FlowKey, Flow]:
+        """Our flows. Raises `NoAnswer`."""
+        try:
+            return {counted.flow.key: counted.flow for counted in self._management.counters()}
+        except SwitchError as fault:
+            raise NoAnswer(str(fault)) from fault
+
+    def _ports(self) -> dict[str, Port]:
+        return {
+            one.port: Port(one.port, one.want.endpoint, one.ofport is not None)
+            for one in self._plug.read().values()
+        }
+
+
+def wanted_ports(wants: Mapping[str, Want], snapshot: Snapshot) -> dict[str, Port]:
+    """The ports that what was asked to be attached needs, by name."""
+    return {
+        host_ifname(name): Port(host_ifname(name), name, reason=f"endpoint {name} in {want.netns}")
+        for name, want in wants.items()
+        if name in snapshot.endpoints
+    }
+
+
+Passed = Callable[[], tuple[Mapping[Any, Any], ...] | None]
+"""What the last pass wanted: rules, neighbours, routes, flows. None before there was one."""

@@ -1,0 +1,81 @@
+"""Flows in words, for people: as the tables of the pipeline and the purposes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from openflow.cookie import Purpose, decode
+from openflow.flow import (
+    LOCAL,
+    Action,
+    ChoosePort,
+    DecTtl,
+    Flow,
+    FlowKey,
+    GotoTable,
+    Match,
+    MatchValue,
+    Output,
+    SetField,
+)
+from openflow.tables import TABLES
+
+_NAMES = {table.table_id: table.name for table in TABLES}
+
+
+def table_words(table_id: int) -> str:
+    """The name of a table."""
+    return _NAMES.get(table_id, f"table {table_id}")
+
+
+def key_words(key: FlowKey) -> str:
+    """What a flow is found by."""
+    return f"{table_words(key.table_id)} priority={key.priority} {match_words(key.match)}".rstrip()
+
+
+def match_words(match: Match) -> str:
+    """What a flow matches; empty when it matches everything."""
+    return ",".join(f"{name}={_value(name, value)}" for name, value in match)
+
+
+def flow_words(flow: Flow) -> str:
+    """What a flow does, and what it is for: `goto forward (ACCEPT)`."""
+    return f"{actions_words(flow.actions)} ({purpose_words(flow.cookie)})"
+
+
+def actions_words(actions: Iterable[Action]) -> str:
+    """What a flow does."""
+    return ", ".join(map(_action, actions)) or "drop"
+
+
+def purpose_words(cookie: int) -> str:
+    """What a flow of this cookie is for."""
+    ours = decode(cookie)
+    if ours is None:
+        return f"not Polder's: cookie {cookie:#x}"
+    try:
+        return Purpose(ours.purpose).name
+    except ValueError:
+        return f"purpose {ours.purpose:#x}"
+
+
+def _value(name: str, value: MatchValue) -> str:
+    if value == LOCAL:
+        return "LOCAL"
+    return f"{value:#06x}" if name == "eth_type" and isinstance(value, int) else str(value)
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Output(port):
+            return "output LOCAL" if port == LOCAL else f"output {port}"
+        case SetField(name, value):
+            return f"set {name} {value}"
+        case DecTtl():
+            return "decrement TTL"
+        case ChoosePort(ports):
+            return f"reg0 = one of {', '.join(map(str, dict.fromkeys(ports)))} by hash"
+        case GotoTable(table_id):
+            return f"goto {table_words(table_id)}"
+        case _:
+            return str(action)
