@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from openflow.cookie import Purpose
-from openflow.flow import ChoosePort, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
+from openflow.flow import ChoosePort, DecTtl, Flow, IPAddress, SetField
 from openflow.pipeline import EndpointPort, from_address, to_address
-from openflow.tables import CLASSIFY, DELIVER, FORWARD, SERVE
+from openflow.tables import CLASSIFY, DELIVER, FORWARD, OUT, SERVE
 
 SERVICE_MAC = "02:70:6f:6c:64:02"
 """What the kernel's neighbour entry of each service's address says. No interface has it."""
@@ -50,13 +50,13 @@ def service_flows(ports: ServicePorts, gateway_mac: str) -> tuple[Flow, ...]:
 def _holder(ports: ServicePorts, port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
     sent = {"in_port": port.ofport, "eth_src": port.mac, **from_address(ports.address)}
     why = f"{port.endpoint} from {ports.address} of service {ports.service}"
-    yield CLASSIFY.flow(100, Purpose.ACCEPT, (GotoTable(FORWARD.table_id),), why, sent)
+    yield CLASSIFY.flow(100, Purpose.ACCEPT, (port.enter,), why, sent)
     back = {"in_port": port.ofport, "eth_dst": gateway_mac, **to_address(ports.address)}
     yield FORWARD.drop(250, Purpose.HAIRPIN, f"{port.endpoint} to itself", back)
 
 
 def _to_service(ports: ServicePorts, gateway_mac: str) -> Iterator[Flow]:
-    choose = (ChoosePort(tuple(ports.slots)), GotoTable(SERVE.table_id))
+    choose = (ChoosePort(tuple(ports.slots)), SERVE.goto())
     why = f"{ports.address} is service {ports.service}, on this node"
     from_endpoint = {"eth_dst": gateway_mac, **to_address(ports.address)}
     routed = (SetField("eth_src", gateway_mac), DecTtl(), *choose)
@@ -66,5 +66,5 @@ def _to_service(ports: ServicePorts, gateway_mac: str) -> Iterator[Flow]:
 
 
 def _taker(port: EndpointPort) -> Flow:
-    out = (SetField("eth_dst", port.mac), Output(port.ofport))
-    return SERVE.flow(100, Purpose.SERVICE, out, f"{port.endpoint} takes it", {"reg0": port.ofport})
+    onward = (SetField("eth_dst", port.mac), port.reach)
+    return SERVE.flow(100, Purpose.SERVICE, onward, f"{port.endpoint} takes it", {OUT: port.ofport})

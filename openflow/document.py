@@ -11,7 +11,19 @@ from ipaddress import IPv4Address, IPv6Address
 
 from openflow import anycast, pipeline
 from openflow.cookie import Purpose, decode
-from openflow.flow import LOCAL, Action, ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import (
+    LOCAL,
+    Action,
+    ChoosePort,
+    Commit,
+    DecTtl,
+    Flow,
+    GotoTable,
+    MatchValue,
+    Output,
+    SetField,
+    Track,
+)
 from openflow.tables import GENERATION, TABLES, Table
 
 GATEWAY_MAC = "02:00:00:00:00:01"
@@ -89,11 +101,15 @@ def _action(action: Action) -> str:
         case Output(port):
             return "output LOCAL" if port == LOCAL else f"output {port}"
         case SetField(name, value):
-            return f"set {name} {value}"
+            return f"set {name} {_value(name, value)}"
         case DecTtl():
             return "decrement TTL"
         case ChoosePort(ports):
             return f"reg0 = one of {', '.join(str(port) for port in dict.fromkeys(ports))} by hash"
+        case Track(_, table_id):
+            return f"look up the connection, then {NAMES[table_id]}"
+        case Commit():
+            return "remember the connection"
         case GotoTable(table_id):
             return f"goto {NAMES[table_id]}"
         case _:
@@ -106,8 +122,8 @@ def _purposes() -> str:
         for purpose in Purpose
     )
     about = (
-        "Bits 16 to 31 of the cookie. The upper 32 bits say `PLDR`, the lowest 16 the generation of the\n"
-        f"pipeline's layout, now {GENERATION}.\n"
+        "Bits 16 to 31 of the cookie. The upper 32 bits say `PLDR`; bit 15 marks what a rule decides that\n"
+        f"is to be logged; the lowest 15 are the generation of the pipeline's layout, now {GENERATION}.\n"
     )
     head = "| purpose | number | drops |\n|---|---|---|\n"
     return f"## Purposes\n\n{about}\n{head}" + "\n".join(rows) + "\n"

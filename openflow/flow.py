@@ -66,13 +66,44 @@ class ChoosePort:
 
 
 @dataclass(frozen=True, slots=True)
+class Track:
+    """Look the packet up in a zone of the connection tracker, and go on in a table with what it knows of it.
+
+    It comes last and may lead to the same table: the packet matches another flow there, by its `ct_state`.
+    """
+
+    zone: int
+    table_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Have the connection tracker remember the packet's connection, in a zone."""
+
+    zone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """The packet fulfils one of the clauses of a conjunction (1 to `clauses`, which is 2 or more).
+
+    When a packet fulfils all of them, by flows of one priority, it is looked up again with `conj_id`.
+    A flow has no other actions beside.
+    """
+
+    conj_id: int
+    clause: int
+    clauses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An action that was read from a switch and that we never make, as text: it differs from all we want."""
 
     text: str
 
 
-Action = Output | SetField | DecTtl | GotoTable | ChoosePort | Unknown
+Action = Output | SetField | DecTtl | GotoTable | ChoosePort | Track | Commit | Conjunction | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +130,14 @@ class Flow:
         table_id: 0 to 254.
         priority: 0 to 65535; the highest that matches wins.
         match: see `Match`; made canonical here, so any order and spelling may be given.
-        actions: applied in order; a `GotoTable` comes last and leads to a later table.
+        actions: applied in order; a `GotoTable` comes last and leads to a later table,
+            a `Track` comes last.
         cookie: 64 bits, see `openflow.cookie`.
         reason: why it is there, for people; not part of equality, and unknown of a flow read from a switch.
 
     Raises:
         ValueError: a field given twice or with a mask that covers nothing (a switch forgets it), or a
-            `GotoTable` that is not last or does not lead forward.
+            `GotoTable` or a `Track` that is not last or leads backward.
     """
 
     table_id: int
@@ -121,9 +153,10 @@ class Flow:
             raise ValueError(f"a field is matched twice: {self.match}")
         object.__setattr__(self, "match", canonical)
         for place, action in enumerate(self.actions):
-            if isinstance(action, GotoTable) and (
-                place != len(self.actions) - 1 or action.table_id <= self.table_id
-            ):
+            if not isinstance(action, GotoTable | Track):
+                continue
+            first = self.table_id + isinstance(action, GotoTable)
+            if place != len(self.actions) - 1 or action.table_id < first:
                 raise ValueError(f"{action} is not last, or does not lead to a later table")
 
     @property

@@ -1,8 +1,11 @@
 """The pipeline: which flows a bridge has, and which each endpoint adds. Pure functions; nothing is sent here.
 
-    port of an endpoint -> classify -> forward -> port of another endpoint, or LOCAL (the kernel routes)
-    LOCAL (the kernel)  -> classify -> deliver -> port of the endpoint
-    either, to a service's address: forward or deliver -> serve -> port of an endpoint that holds it
+    port of an endpoint -> classify [-> track -> egress] -> forward [-> arrive -> ingress] -> send
+    LOCAL (the kernel)  -> classify                      -> deliver [-> arrive -> ingress] -> send
+    either, to a service's address: forward or deliver   -> serve   [-> arrive -> ingress] -> send
+
+What is in brackets is for endpoints that have rules, see [enforcement.md](enforcement.md). What concerns
+others alone is not tracked. `send` has a port in register 0: an endpoint's, or LOCAL (the kernel routes).
 
 LOCAL is the bridge's own interface. It has the gateway's addresses, so the kernel answers ARP and neighbour
 discovery itself and no packet travels to a program. The node is a router: between two endpoints the Ethernet
@@ -16,29 +19,36 @@ discard it uncounted (OpenFlow 1.4.1 §5.12: never out of the port that it came 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
+from openflow.connections import NEW, ZONE, connection_flows
 from openflow.cookie import Purpose
-from openflow.flow import LOCAL, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
+from openflow.flow import LOCAL, Action, Commit, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
 from openflow.tables import (
     ADVERTISEMENT,
     ARP,
+    ARRIVE,
     CLASSIFY,
     DELIVER,
     FORWARD,
+    FROM_DHCP_SERVER,
     GROUP_MAC,
     GROUPS,
     IPV4,
     IPV6,
     LINK_LOCAL,
+    OUT,
     REDIRECT,
     ROUTER_ADVERTISEMENT,
+    SEND,
     SOLICITATION,
     TABLES,
     TAGGED,
+    TRACK,
     Fields,
+    Table,
 )
 
 GATEWAY_IPV4 = IPv4Address("169.254.1.1")
@@ -49,9 +59,7 @@ UNSPECIFIED_IPV6 = IPv6Address("::")
 NO_OPTION = "00:00:00:00:00:00"
 """What a switch reads as link-layer address from a solicitation that carries none."""
 
-TO_KERNEL = (Output(LOCAL),)
-TO_FORWARD = (GotoTable(FORWARD.table_id),)
-TO_DELIVER = (GotoTable(DELIVER.table_id),)
+TO_KERNEL = (SetField(OUT, LOCAL), SEND.goto())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +71,24 @@ class EndpointPort:
         ofport: the port's OpenFlow number, 1 to 0xFEFF.
         mac: a unicast MAC address.
         addresses: IPv4 and IPv6; no other endpoint of the bridge has them.
+        judged: rules decide what it may send and get.
     """
 
     endpoint: str
     ofport: int
     mac: str
     addresses: tuple[IPAddress, ...]
+    judged: bool = False
+
+    @property
+    def enter(self) -> GotoTable:
+        """Where what it sends goes on once it is known to be its own."""
+        return TRACK.goto() if self.judged else FORWARD.goto()
+
+    @property
+    def reach(self) -> GotoTable:
+        """Where what is for it goes on."""
+        return ARRIVE.goto() if self.judged else SEND.goto()
 
     @property
     def ipv4(self) -> bool:
@@ -83,8 +103,9 @@ class EndpointPort:
 
 def base_flows(gateway_mac: str) -> tuple[Flow, ...]:
     """The flows of a bridge without endpoints: the kernel's way in, and every general drop. Pure."""
-    misses = (table.drop(0, table.miss, "nothing else matched", {}) for table in TABLES)
-    return (*_base_classify(), *_base_forward(gateway_mac), *_base_deliver(), *misses)
+    misses = (_miss(table) for table in TABLES)
+    decided = (*_base_classify(), *connection_flows(), *_base_forward(gateway_mac), *_base_deliver())
+    return (*decided, *_send(LOCAL, (IPV4, IPV6), "to the kernel"), *misses)
 
 
 def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
@@ -92,16 +113,28 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
 
     Flows of different endpoints have different keys as long as they share no port, MAC or address.
     """
-    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port))
+    families = (IPV4,) * port.ipv4 + (IPV6,) * port.ipv6
+    sent = _send(port.ofport, families, f"to {port.endpoint}")
+    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent)
+
+
+def _miss(table: Table) -> Flow:
+    """What becomes of a packet that no flow of the table is for: counted as the table says."""
+    if table.miss.drops:
+        return table.drop(0, table.miss, "nothing else matched", {})
+    onward = (TABLES[table.table_id + 1].goto(),)
+    return table.flow(0, table.miss, onward, "nothing else matched", {})
 
 
 def _base_classify() -> Iterator[Flow]:
     drop, spoofed = CLASSIFY.drop, Purpose.SPOOFED
     yield drop(500, Purpose.TAGGED, "endpoints have no VLAN", TAGGED)
-    yield CLASSIFY.flow(400, Purpose.TRUST, TO_DELIVER, "the node's own kernel", {"in_port": LOCAL})
+    yield CLASSIFY.flow(400, Purpose.TRUST, (DELIVER.goto(),), "the node's own kernel", {"in_port": LOCAL})
     yield drop(310, spoofed, "the gateway's address", {**ADVERTISEMENT, "ipv6_nd_target": GATEWAY_IPV6})
-    yield drop(200, spoofed, "an endpoint is no router", ROUTER_ADVERTISEMENT)
-    yield drop(200, spoofed, "an endpoint is no router", REDIRECT)
+    for fields in (ROUTER_ADVERTISEMENT, REDIRECT):
+        yield drop(200, Purpose.ROGUE_ROUTER, "an endpoint is no router", fields)
+    for fields in FROM_DHCP_SERVER:
+        yield drop(320, Purpose.ROGUE_DHCP, "an endpoint is no DHCP server", fields)
     # RFC 4862 §5.4: duplicate address detection. Addresses are unique, so there is nobody to ask.
     unsure: Fields = {**SOLICITATION, "ipv6_src": UNSPECIFIED_IPV6}
     yield drop(210, Purpose.MULTICAST, "duplicate address detection", unsure)
@@ -115,13 +148,13 @@ def _classify(port: EndpointPort) -> Iterator[Flow]:
         yield CLASSIFY.flow(
             100,
             Purpose.ACCEPT,
-            TO_FORWARD,
+            (port.enter,),
             f"{port.endpoint} from {address}",
             {**own, **from_address(address)},
         )
     for fields in _neighbour_messages(port):
         yield CLASSIFY.flow(
-            300, Purpose.NEIGHBOUR, TO_FORWARD, f"{port.endpoint} and the gateway", {**own, **fields}
+            300, Purpose.NEIGHBOUR, (FORWARD.goto(),), f"{port.endpoint} and the gateway", {**own, **fields}
         )
     anything: Fields = {"in_port": port.ofport}
     has = f"{port.endpoint} has {port.mac} and {', '.join(map(str, port.addresses))} only"
@@ -163,12 +196,13 @@ def _base_forward(gateway_mac: str) -> Iterator[Flow]:
 
 
 def _forward(port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
-    rewrite = (SetField("eth_src", gateway_mac), SetField("eth_dst", port.mac), DecTtl(), Output(port.ofport))
+    routed = (SetField("eth_src", gateway_mac), SetField("eth_dst", port.mac), DecTtl())
+    onward = (*routed, SetField(OUT, port.ofport), port.reach)
     for address in port.addresses:
         match: Fields = {"eth_dst": gateway_mac, **to_address(address)}
         back: Fields = {**match, "in_port": port.ofport}
         yield FORWARD.drop(250, Purpose.HAIRPIN, f"{port.endpoint} to itself", back)
-        yield FORWARD.flow(150, Purpose.LOCAL, rewrite, f"{address} is {port.endpoint}, on this node", match)
+        yield FORWARD.flow(150, Purpose.LOCAL, onward, f"{address} is {port.endpoint}, on this node", match)
 
 
 def _base_deliver() -> Iterator[Flow]:
@@ -176,17 +210,31 @@ def _base_deliver() -> Iterator[Flow]:
 
 
 def _deliver(port: EndpointPort) -> Iterator[Flow]:
-    out, to_mac = (Output(port.ofport),), {"eth_dst": port.mac}
+    out, to_mac = SetField(OUT, port.ofport), {"eth_dst": port.mac}
     for address in port.addresses:
         match: Fields = {**to_mac, **to_address(address)}
-        yield DELIVER.flow(100, Purpose.LOCAL, out, f"{address} is {port.endpoint}", match)
+        yield DELIVER.flow(100, Purpose.LOCAL, (out, port.reach), f"{address} is {port.endpoint}", match)
     answers = ([ARP] if port.ipv4 else []) + [
         {**kind, "ipv6_dst": source} for kind in (SOLICITATION, ADVERTISEMENT) for source in _link_local(port)
     ]
     for fields in answers:
         yield DELIVER.flow(
-            100, Purpose.NEIGHBOUR, out, f"the gateway and {port.endpoint}", {**to_mac, **fields}
+            100,
+            Purpose.NEIGHBOUR,
+            (out, SEND.goto()),
+            f"the gateway and {port.endpoint}",
+            {**to_mac, **fields},
         )
+
+
+def _send(ofport: int, families: Iterable[Fields], reason: str) -> Iterator[Flow]:
+    """What leaves by a port. A connection is remembered here: nothing can drop its packet any more."""
+    leaving: Fields = {OUT: ofport}
+    out: tuple[Action, ...] = (Output(ofport),)
+    for family in families:
+        new: Fields = {**leaving, **family, **NEW}
+        yield SEND.flow(200, Purpose.SEND, (Commit(ZONE), *out), f"{reason}, remembered", new)
+    yield SEND.flow(100, Purpose.SEND, out, reason, leaving)
 
 
 def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:

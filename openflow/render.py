@@ -20,6 +20,8 @@ from openflow.cookie import OWNER, OWNER_MASK
 from openflow.flow import (
     Action,
     ChoosePort,
+    Commit,
+    Conjunction,
     DecTtl,
     Flow,
     GotoTable,
@@ -27,6 +29,7 @@ from openflow.flow import (
     MatchValue,
     Output,
     SetField,
+    Track,
     Unknown,
     match_of,
 )
@@ -48,6 +51,8 @@ _BUNDLE = {
     "dst": "reg0",
 }
 """What all actions that choose a port have alike (nicira-ext.h, nx_action_bundle)."""
+
+_NO_TABLE = nicira_ext.NX_CT_RECIRC_NONE
 
 _FIRST = {"eth_type": 0, "ip_proto": 1, "icmpv6_type": 2}
 """The fields that others depend on, in order."""
@@ -174,8 +179,21 @@ def _action(action: Action) -> Any:
             return parser.OFPActionDecNwTtl()
         case ChoosePort(ports):
             return parser.NXActionBundleLoad(**_BUNDLE, n_slaves=len(ports), slaves=list(ports))
+        case Track(zone, table_id):
+            return _conntrack(zone, flags=0, table_id=table_id)
+        case Commit(zone):
+            return _conntrack(zone, flags=nicira_ext.NX_CT_F_COMMIT, table_id=_NO_TABLE)
+        case Conjunction(conj_id, clause, clauses):
+            # the wire counts clauses from zero, and so does os-ken; people and ovs-ofctl from one
+            return parser.NXActionConjunction(clause - 1, clauses, conj_id)
         case _:
             raise ValueError(f"{action} cannot be written")
+
+
+def _conntrack(zone: int, *, flags: int, table_id: int) -> Any:
+    return parser.NXActionCT(
+        flags=flags, zone_src="", zone_ofs_nbits=zone, recirc_table=table_id, alg=0, actions=[]
+    )
 
 
 def _actions(instructions: list[Any]) -> Iterator[Action]:
@@ -199,6 +217,20 @@ def _action_of(action: Any) -> Action:
         getattr(action, name) == value for name, value in _BUNDLE.items()
     ):
         return ChoosePort(tuple(action.slaves))
+    if isinstance(action, parser.NXActionConjunction):
+        return Conjunction(action.id, action.clause + 1, action.n_clauses)
+    if isinstance(action, parser.NXActionCT):
+        return _conntrack_of(action)
+    return Unknown(str(action))
+
+
+def _conntrack_of(action: Any) -> Action:
+    zone, table_id = action.zone_ofs_nbits, action.recirc_table
+    if not (action.zone_src or action.alg or action.actions):
+        if action.flags == 0 and table_id != _NO_TABLE:
+            return Track(zone, table_id)
+        if action.flags == nicira_ext.NX_CT_F_COMMIT and table_id == _NO_TABLE:
+            return Commit(zone)
     return Unknown(str(action))
 
 

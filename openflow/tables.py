@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, encode
-from openflow.flow import Action, Flow, MatchValue, match_of
+from openflow.flow import Action, Flow, GotoTable, MatchValue, match_of
 
-GENERATION = 1
+GENERATION = 2
 """Of the pipeline's layout: raised when the meaning of flows changes, so that all are replaced."""
 
 Fields = Mapping[str, MatchValue]
@@ -23,6 +23,10 @@ SOLICITATION: Fields = {**ICMPV6, "icmpv6_type": 135}
 ADVERTISEMENT: Fields = {**ICMPV6, "icmpv6_type": 136}
 ROUTER_ADVERTISEMENT: Fields = {**ICMPV6, "icmpv6_type": 134}
 REDIRECT: Fields = {**ICMPV6, "icmpv6_type": 137}
+FROM_DHCP_SERVER: tuple[Fields, ...] = (
+    {**IPV4, "ip_proto": 17, "udp_src": 67},  # RFC 2131 §4.1
+    {**IPV6, "ip_proto": 17, "udp_src": 547},  # RFC 8415 §7.2
+)
 
 TAGGED: Fields = {"vlan_vid": "0x1000/0x1000"}
 """Any VLAN tag (OpenFlow 1.4.1 §7.2.2.7: the bit OFPVID_PRESENT)."""
@@ -34,6 +38,8 @@ GROUPS: tuple[Fields, ...] = (
     {**IPV6, "ipv6_dst": IPv6Network("ff00::/8")},
 )
 """Every multicast and broadcast destination of IP."""
+OUT = "reg0"
+"""The register that has the port by which the packet is to leave, from `forward`, `deliver` or `serve` on."""
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 
@@ -53,6 +59,10 @@ class Table:
         """A flow of this table, its cookie from purpose and generation. Pure."""
         return Flow(self.table_id, priority, match_of(fields), actions, encode(purpose, GENERATION), reason)
 
+    def goto(self) -> GotoTable:
+        """Go on here."""
+        return GotoTable(self.table_id)
+
     def drop(self, priority: int, purpose: Purpose, reason: str, fields: Fields) -> Flow:
         """A flow that drops and counts."""
         return self.flow(priority, purpose, (), reason, fields)
@@ -64,14 +74,35 @@ CLASSIFY = Table(
     "Who sent it, and may it? The port says which endpoint, the endpoint which MAC and addresses.",
     frozenset(
         {"in_port", "vlan_vid", "eth_type", "eth_src", "eth_dst", "ipv4_src", "ipv6_src", "ip_proto"}
-        | {"arp_op", "arp_sha", "arp_spa", "arp_tpa"}
+        | {"udp_src", "arp_op", "arp_sha", "arp_spa", "arp_tpa"}
         | {"icmpv6_type", "ipv6_nd_target", "ipv6_nd_sll", "ipv6_nd_tll"}
     ),
     Purpose.UNKNOWN_PORT,
 )
+TRACK = Table(
+    "track",
+    1,
+    "What is known of the connection that an endpoint with rules sends for?",
+    frozenset({"eth_type", "ip_proto", "ct_state"}),
+    Purpose.INVALID,
+)
+EGRESS_STAGED = Table(
+    "egress_staged",
+    2,
+    "Which staged rule would decide whether its endpoint may send it? It is counted, and goes on.",
+    frozenset(),
+    Purpose.JUDGE,
+)
+EGRESS = Table(
+    "egress",
+    3,
+    "May its endpoint send it?",
+    frozenset(),
+    Purpose.POLICY_EGRESS,
+)
 FORWARD = Table(
     "forward",
-    1,
+    4,
     "Where does an endpoint's packet go: to an endpoint of this node, or to the kernel?",
     frozenset(
         {"in_port", "eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "nw_ttl", "ip_proto", "icmpv6_type"}
@@ -80,16 +111,57 @@ FORWARD = Table(
 )
 DELIVER = Table(
     "deliver",
-    2,
+    5,
     "Which endpoint is the kernel's packet for?",
     frozenset({"eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "ip_proto", "icmpv6_type"}),
     Purpose.NO_ENDPOINT,
 )
 SERVE = Table(
     "serve",
-    3,
+    6,
     "Which endpoint takes the service's packet? The register has the port that was chosen.",
-    frozenset({"reg0"}),
+    frozenset({OUT}),
     Purpose.NO_ENDPOINT,
 )
-TABLES = (CLASSIFY, FORWARD, DELIVER, SERVE)
+ARRIVE = Table(
+    "arrive",
+    7,
+    "What is known of the connection of a packet for an endpoint with rules?",
+    frozenset({"eth_type", "ip_proto", "ct_state"}),
+    Purpose.INVALID,
+)
+INGRESS_STAGED = Table(
+    "ingress_staged",
+    8,
+    "Which staged rule would decide whether its endpoint may get it? It is counted, and goes on.",
+    frozenset(),
+    Purpose.JUDGE,
+)
+INGRESS = Table(
+    "ingress",
+    9,
+    "May its endpoint get it?",
+    frozenset(),
+    Purpose.POLICY_INGRESS,
+)
+SEND = Table(
+    "send",
+    10,
+    "Out of the port in the register; the connection tracker remembers what it was asked about.",
+    frozenset({OUT, "eth_type", "ct_state"}),
+    Purpose.NO_ENDPOINT,
+)
+TABLES = (
+    CLASSIFY,
+    TRACK,
+    EGRESS_STAGED,
+    EGRESS,
+    FORWARD,
+    DELIVER,
+    SERVE,
+    ARRIVE,
+    INGRESS_STAGED,
+    INGRESS,
+    SEND,
+)
+"""In the order of the packet; each one's place is its id."""

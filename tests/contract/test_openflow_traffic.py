@@ -147,6 +147,12 @@ def _attach(container: Container, bridge: Bridge) -> EndpointPort:
         ],
         inside=NODE,
     )
+    # as the agent does: with the userspace datapath the kernel sees the packets too
+    silent = ("ipv4/conf/{}/forwarding=0", "ipv4/conf/{}/arp_ignore=8", "ipv6/conf/{}/disable_ipv6=1")
+    for setting in silent:
+        subprocess.run(
+            ["ip", "netns", "exec", NODE, "sysctl", "-qw", "net/" + setting.format(link)], check=True
+        )
     port = container.port(bridge.add_port(link, {"polder": container.name}))
     batch(
         [

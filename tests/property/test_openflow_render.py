@@ -10,7 +10,19 @@ from os_ken.ofproto import ofproto_parser
 from os_ken.ofproto import ofproto_v1_4 as ofp
 
 from openflow.cookie import OWNER, OWNER_MASK
-from openflow.flow import Action, ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import (
+    Action,
+    ChoosePort,
+    Commit,
+    Conjunction,
+    DecTtl,
+    Flow,
+    GotoTable,
+    MatchValue,
+    Output,
+    SetField,
+    Track,
+)
 from openflow.ordering import Delete, Put
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.render import PROTOCOL, flow_mod, flow_of
@@ -52,7 +64,9 @@ KINDS: dict[int, dict[str, st.SearchStrategy[MatchValue]]] = {
         "ipv4_src": IPV4,
         "ipv4_dst": IPV4,
         "nw_ttl": st.integers(0, 255),
-        "ip_proto": st.integers(0, 255),
+        "ip_proto": st.just(6),
+        "ct_state": masked(8),
+        "conj_id": st.integers(1, 2**32 - 1),
     },
     0x0806: {"arp_op": st.integers(1, 2), "arp_sha": MACS, "arp_spa": IPV4, "arp_tpa": IPV4},
     0x86DD: {"ipv6_src": IPV6, "ipv6_dst": IPV6, "nw_ttl": st.integers(0, 255)},
@@ -65,14 +79,23 @@ def flows(draw: st.DrawFn) -> Flow:
     eth_type = draw(st.sampled_from(sorted(KINDS)))
     optional = {**COMMON, **KINDS[eth_type]}
     match = draw(st.fixed_dictionaries({}, optional=optional)) | {"eth_type": eth_type}
+    if match.get("ip_proto") == 6:
+        match["tcp_dst"] = draw(st.integers(1, 65535) | masked(16))
     table_id = draw(st.integers(0, 10))
     action: st.SearchStrategy[Action] = st.one_of(
         st.builds(Output, PORTS),
         st.builds(SetField, st.just("eth_src"), MACS),
+        st.builds(SetField, st.just("reg0"), st.integers(0, 2**32 - 1)),
+        st.builds(Commit, st.integers(0, 65535)),
+        st.builds(Conjunction, st.integers(1, 2**32 - 1), st.integers(1, 3), st.just(3)),
         st.just(DecTtl()),
         st.builds(ChoosePort, st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=9).map(tuple)),
     )
-    goto = draw(st.lists(st.builds(GotoTable, st.integers(table_id + 1, 253)), max_size=1))
+    onward = st.one_of(
+        st.builds(GotoTable, st.integers(table_id + 1, 253)),
+        st.builds(Track, st.integers(0, 65535), st.integers(table_id, 253)),
+    )
+    goto = draw(st.lists(onward, max_size=1))
     actions = (*draw(st.lists(action, max_size=4)), *goto)
     return Flow(
         table_id,

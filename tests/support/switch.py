@@ -1,19 +1,38 @@
 """A switch in memory: runs flows on abstract packets, as OpenFlow 1.4.1 §5 says, and counts.
 
-A packet is a mapping of OXM fields to values, `in_port` among them. Only what the pipeline uses is there.
+A packet is a mapping of OXM fields to values, `in_port` among them. Only what the pipeline uses is there, and
+`about` beside it: of an ICMP error, the packet that it is about. Conjunctions and the connection tracker are
+as ovs-fields(7) and ovs-actions(7) say.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, decode
-from openflow.flow import ChoosePort, DecTtl, Flow, GotoTable, MatchValue, Output, SetField
+from openflow.flow import (
+    Action,
+    ChoosePort,
+    Commit,
+    Conjunction,
+    DecTtl,
+    Flow,
+    GotoTable,
+    MatchValue,
+    Output,
+    SetField,
+    Track,
+)
+from tests.support.conntrack import Tracker
 
 Packet = Mapping[str, MatchValue]
+
+
+METADATA: Packet = {"ct_state": 0, "reg0": 0, "conj_id": 0}
+"""What a packet has only inside of the switch."""
 
 
 @dataclass
@@ -22,6 +41,9 @@ class MemorySwitch:
 
     flows: dict[object, Flow] = field(default_factory=dict)
     counted: Counter[Purpose] = field(default_factory=Counter)
+    hits: Counter[Flow] = field(default_factory=Counter)
+    trackers: dict[int, Tracker] = field(default_factory=lambda: defaultdict(Tracker))
+    """The zones of the connection tracker."""
 
     def put(self, flows: Iterable[Flow]) -> None:
         """Add flows; one of equal key replaces."""
@@ -31,45 +53,78 @@ class MemorySwitch:
     def receive(self, packet: Packet) -> list[tuple[int, Packet]]:
         """Send a packet through the tables; where it came out, and as what."""
         out: list[tuple[int, Packet]] = []
-        current, table_id = dict(packet), 0
-        while True:
-            flow = self._lookup(table_id, current)
-            if flow is None:
-                return out
+        current: dict[str, MatchValue] = {**packet, **METADATA}
+        table_id: int | None = 0
+        while table_id is not None and (flow := self._lookup(table_id, current)) is not None:
             cookie = decode(flow.cookie)
             assert cookie is not None
             self.counted[Purpose(cookie.purpose)] += 1
-            following = self._apply(flow, current, out)
-            if following is None:
-                return out
-            table_id = following
+            self.hits[flow] += 1
+            table_id = self._apply(flow, current, out)
+        return out
 
     def _lookup(self, table_id: int, packet: Packet) -> Flow | None:
-        found = [flow for flow in self.flows.values() if flow.table_id == table_id and _matches(flow, packet)]
-        best = max((flow.priority for flow in found), default=0)
-        winners = [flow for flow in found if flow.priority == best]
-        assert len(winners) < 2, f"flows of equal priority match {packet}: {winners}"
-        return winners[0] if winners else None
+        """The flow of the highest priority, be it one alone or a conjunction of several."""
+        found = [flow for flow in self._table(table_id) if _matches(flow, packet)]
+        for priority in sorted({flow.priority for flow in found}, reverse=True):
+            here = [flow for flow in found if flow.priority == priority]
+            winners = [flow for flow in here if not _clauses(flow)]
+            assert len(winners) < 2, f"flows of equal priority match {packet}: {winners}"
+            if winners:
+                return winners[0]
+            if (fulfilled := _fulfilled(here)) and not packet["conj_id"]:
+                return self._lookup(table_id, {**packet, "conj_id": min(fulfilled)})
+        return None
+
+    def _table(self, table_id: int) -> list[Flow]:
+        return [flow for flow in self.flows.values() if flow.table_id == table_id]
 
     def _apply(self, flow: Flow, packet: dict[str, MatchValue], out: list[tuple[int, Packet]]) -> int | None:
         for action in flow.actions:
             match action:
                 case Output(port):
                     if port != packet["in_port"]:
-                        out.append((port, dict(packet)))
-                case SetField(name, value):
-                    packet[name] = value
+                        out.append((port, {name: packet[name] for name in packet.keys() - METADATA.keys()}))
                 case DecTtl():
                     ttl = packet["nw_ttl"]
                     assert isinstance(ttl, int)
                     if ttl <= 1:
                         return None
                     packet["nw_ttl"] = ttl - 1
-                case ChoosePort(ports):
-                    packet["reg0"] = ports[_symmetric_hash(packet) % len(ports)]
+                case Track(zone, table_id):
+                    packet["ct_state"] = self.trackers[zone].state(packet)
+                    return table_id
+                case Commit(zone):
+                    self.trackers[zone].commit(packet)
                 case GotoTable(table_id):
                     return table_id
+                case _:
+                    packet.update(_written(action, packet))
         return None
+
+
+def _written(action: Action, packet: Packet) -> Packet:
+    """What an action writes into a packet."""
+    match action:
+        case SetField(name, value):
+            return {name: value}
+        case ChoosePort(ports):
+            return {"reg0": ports[_symmetric_hash(packet) % len(ports)]}
+        case _:
+            raise ValueError(f"{action} is not of the pipeline")
+
+
+def _clauses(flow: Flow) -> list[Conjunction]:
+    return [action for action in flow.actions if isinstance(action, Conjunction)]
+
+
+def _fulfilled(flows: Iterable[Flow]) -> set[int]:
+    """The conjunctions all of whose clauses are fulfilled by one of these flows each."""
+    seen: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for flow in flows:
+        for each in _clauses(flow):
+            seen[each.conj_id, each.clauses].add(each.clause)
+    return {conj_id for (conj_id, clauses), fulfilled in seen.items() if len(fulfilled) == clauses}
 
 
 def _symmetric_hash(packet: Packet) -> int:
@@ -84,7 +139,7 @@ def _matches(flow: Flow, packet: Packet) -> bool:
 
 def _agrees(wanted: MatchValue, value: MatchValue) -> bool:
     if isinstance(wanted, IPv4Network | IPv6Network):
-        return value in wanted  # type: ignore[operator]
+        return value in wanted
     if isinstance(wanted, str) and "/" in wanted:
         number, mask = (_number(part) for part in wanted.split("/"))
         return _number(value) & mask == number

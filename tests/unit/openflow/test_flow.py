@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from openflow.flow import Flow, FlowKey, GotoTable, Output
+from openflow.flow import Flow, FlowKey, GotoTable, Output, Track
 
 
 def test_order_and_spelling_of_a_match_do_not_count() -> None:
@@ -31,10 +31,23 @@ def test_cookie_and_actions_are_part_of_it_but_not_of_its_key() -> None:
     assert one.key == other.key == FlowKey(0, 1, ())
 
 
-@pytest.mark.parametrize("actions", [(GotoTable(2), Output(1)), (GotoTable(1),), (GotoTable(0),)])
-def test_goto_comes_last_and_leads_forward(actions: tuple[Output | GotoTable, ...]) -> None:
+@pytest.mark.parametrize(
+    "actions",
+    [
+        (GotoTable(2), Output(1)),
+        (GotoTable(1),),
+        (GotoTable(0),),
+        (Track(80, 2), Output(1)),
+        (Track(80, 0),),
+    ],
+)
+def test_goto_comes_last_and_leads_forward(actions: tuple[Output | GotoTable | Track, ...]) -> None:
     with pytest.raises(ValueError, match="not last, or does not lead to a later table"):
         Flow(1, 1, actions=actions)
+
+
+def test_the_connection_tracker_may_lead_back_to_the_same_table() -> None:
+    assert Flow(1, 1, actions=(Track(80, 1),)).actions == (Track(80, 1),)
 
 
 def test_a_field_twice_is_refused() -> None:

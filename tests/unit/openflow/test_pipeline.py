@@ -71,14 +71,22 @@ DROPS = {
     "ARP for another": (packets.arp(TO_ALL, **{**ASK, "tpa": DB.addresses[0]}), Purpose.SPOOFED),
     "ARP as the gateway": (packets.arp(TO_ALL, **{**ASK, "op": 2, "spa": GATEWAY_IPV4}), Purpose.SPOOFED),
     "ARP with another's MAC inside": (packets.arp(TO_ALL, **{**ASK, "sha": DB.mac}), Purpose.SPOOFED),
-    "router advertisement": (packets.nd(TO_GROUP6, 134, V6, SOLICITED), Purpose.SPOOFED),
-    "redirect": (packets.nd(FROM_WEB, 137, V6, DB.addresses[1]), Purpose.SPOOFED),
+    "router advertisement": (packets.nd(TO_GROUP6, 134, V6, SOLICITED), Purpose.ROGUE_ROUTER),
+    "redirect": (packets.nd(FROM_WEB, 137, V6, DB.addresses[1]), Purpose.ROGUE_ROUTER),
     "IPv6 from link-local that is no neighbour discovery": (
         packets.ip(FROM_WEB, IPv6Address("fe80::7"), DB.addresses[1]),
         Purpose.SPOOFED,
     ),
     "DHCP request": (packets.ip(TO_ALL, NOBODY4, IPv4Address("255.255.255.255")), Purpose.MULTICAST),
-    "DHCP answer to all": (packets.ip(TO_ALL, V4, IPv4Address("255.255.255.255")), Purpose.MULTICAST),
+    "DHCP offer to all": (
+        {**packets.ip(TO_ALL, V4, IPv4Address("255.255.255.255")), "udp_src": 67},
+        Purpose.ROGUE_DHCP,
+    ),
+    "DHCP offer to another": (
+        {**packets.ip(FROM_WEB, V4, DB.addresses[0]), "udp_src": 67},
+        Purpose.ROGUE_DHCP,
+    ),
+    "DHCPv6 reply": ({**packets.ip(FROM_WEB, V6, DB.addresses[1]), "udp_src": 547}, Purpose.ROGUE_DHCP),
     "mDNS": (packets.ip(FROM_WEB, V4, IPv4Address("224.0.0.251")), Purpose.MULTICAST),
     "router solicitation": (
         packets.nd(TO_GROUP6, 133, IPv6Address("fe80::7"), IPv6Address("ff02::2")),
@@ -126,7 +134,7 @@ def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
     only4 = EndpointPort("old", 3, "02:00:00:00:00:03", (IPv4Address("10.64.0.3"),))
     flows = endpoint_flows(only4, GATEWAY_MAC)
     assert not [flow for flow in flows if dict(flow.match).get("eth_type") == 0x86DD]
-    assert len(flows) == 10
+    assert len(flows) == 12
 
 
 def test_flows_match_only_fields_that_their_table_declares() -> None:
@@ -175,6 +183,7 @@ def test_a_services_packet_goes_to_a_taker_and_is_its_own(serving: MemorySwitch)
     ((port, got),) = serving.receive(from_far)
     assert (port, got["eth_src"], got["nw_ttl"]) == (DB.ofport, GATEWAY_MAC, 8)
     assert serving.counted[Purpose.SERVICE] == 4
+    assert serving.counted[Purpose.SEND] == 2
 
 
 def test_a_service_takes_only_packets_to_its_address(serving: MemorySwitch) -> None:

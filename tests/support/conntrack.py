@@ -1,0 +1,64 @@
+"""A connection tracker in memory: one zone, whose connections never end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NEW, ESTABLISHED, RELATED, REPLY, TRACKED = 0x01, 0x02, 0x04, 0x08, 0x20
+TRANSPORT = {6: "tcp", 17: "udp"}
+ICMP_ERRORS = {1: (3, 11, 12), 58: (1, 2, 3, 4)}
+QUERIES = {1: {8: 8, 0: 8}, 58: {128: 128, 129: 128}}
+"""By protocol, of each type that asks or answers the type that asks."""
+
+Ends = tuple[Any, ...]
+
+
+@dataclass
+class Tracker:
+    """Remembers who opened each connection."""
+
+    openers: set[Ends] = field(default_factory=set)
+
+    def state(self, packet: Mapping[str, Any]) -> int:
+        """The `ct_state` of a packet (ovs-fields(7))."""
+        kind = packet.get("icmpv4_type", packet.get("icmpv6_type"))
+        if kind in ICMP_ERRORS.get(packet["ip_proto"], ()):
+            about = packet.get("about")
+            known = about is not None and self._known(about)
+            return TRACKED | (RELATED if known else 0x10)
+        if self._ends(packet) in self.openers:
+            return TRACKED | ESTABLISHED
+        return TRACKED | (ESTABLISHED | REPLY if self._back(packet) in self.openers else NEW)
+
+    def commit(self, packet: Mapping[str, Any]) -> None:
+        """Remember the packet's connection, and its sender as who opened it."""
+        self.openers.add(self._ends(packet))
+
+    def _known(self, packet: Mapping[str, Any]) -> bool:
+        return bool({self._ends(packet), self._back(packet)} & self.openers)
+
+    def _ends(self, packet: Mapping[str, Any]) -> Ends:
+        ports = self._ports(packet)
+        return (packet["ip_proto"], *addresses(packet), ports)
+
+    def _back(self, packet: Mapping[str, Any]) -> Ends:
+        ports = self._ports(packet)
+        return (packet["ip_proto"], *addresses(packet)[::-1], ports[::-1])
+
+    def _ports(self, packet: Mapping[str, Any]) -> Ends:
+        name = TRANSPORT.get(packet["ip_proto"])
+        if name is not None:
+            return (packet.get(f"{name}_src"), packet.get(f"{name}_dst"))
+        kind = packet.get("icmpv4_type", packet.get("icmpv6_type"))
+        return (QUERIES.get(packet["ip_proto"], {}).get(kind, kind),)
+
+
+def addresses(packet: Mapping[str, Any]) -> Ends:
+    """Source and destination of an IP packet."""
+    return next(
+        (packet[f"{family}_src"], packet[f"{family}_dst"])
+        for family in ("ipv4", "ipv6")
+        if f"{family}_src" in packet
+    )
