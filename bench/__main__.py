@@ -27,6 +27,7 @@ from bench import (
     ipam_reclaim,
     ipam_scale,
     ipam_single,
+    move_gap,
     watch_fanout,
 )
 from bench.row import Row, progress
@@ -50,6 +51,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "e2e.latency": _in_lab(e2e_latency.measure),
     "dataplane.ready": _in_lab(dataplane_ready.measure),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
+    "move.gap": _in_lab(move_gap.measure),
     "bgp.burst": bgp_burst.measure,
     "bgp.aggregate": bgp_aggregate.measure,
     "bgp.latency": bgp_latency.measure,

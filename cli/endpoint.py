@@ -12,6 +12,7 @@ from cli.change import add_set
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.movement import DEFAULT_S, MAX_OVERLAP_S, follow
 from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
 from cli.qos import LIMITS, limited
@@ -151,17 +152,32 @@ def made_up() -> str:
     return uuid.uuid4().hex
 
 
-@command.command(epilog=examples("polder endpoint move web-1 node-2"))
+@command.command(
+    short_help="Move an endpoint to another node.",
+    epilog=examples("polder endpoint move web-1 node-2", "polder endpoint move web-1 node-2 --overlap-s 0"),
+)
 @name_argument(ENDPOINT)
 @click.argument("node", shell_complete=names_of("nodes"))
+@click.option(
+    "--overlap-s",
+    metavar="SECONDS",
+    type=click.IntRange(0, MAX_OVERLAP_S),
+    help="For how long the former node waits for the new one; 0 is not at all.  [default: 30]",
+)
+@click.option("--wait", is_flag=True, help="Report how far it is until the former node has let go.")
 @takes_session
-def move(session: Session, name: str, node: str) -> None:
+def move(session: Session, name: str, node: str, overlap_s: int | None, wait: bool) -> None:
     """Move an endpoint to another node. It keeps its address.
 
-    Its former node detaches it. Attach it on the new node: polder attach, or the container runtime there.
+    Attach it on the new node: polder attach, or the container runtime there. Its former node goes on until
+    the new one delivers and announces it, if both are up, and then detaches it.
     """
     advice = {**ENDPOINT.missing(), 422: "see which nodes there are: polder node list"}
-    session.print_item(session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice), ENDPOINT)
+    query = {"overlap_s": overlap_s}
+    moved = session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice, query=query)
+    if wait:
+        follow(session, name, DEFAULT_S if overlap_s is None else overlap_s)
+    session.print_item(moved, ENDPOINT)
 
 
 add_set(

@@ -27,6 +27,7 @@ from controller.api.explain import explain
 from controller.api.health import health
 from controller.api.impacts import impacts
 from controller.api.joins import joins
+from controller.api.moves import moves
 from controller.api.nodes import nodes
 from controller.api.noun import Noun, Route
 from controller.api.peers import peers
@@ -62,6 +63,7 @@ NOUNS = (
     drains,
     tenants,
     endpoints,
+    moves,
     batches,
     releases,
     addresses,

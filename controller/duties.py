@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from controller import draining, tidying
+from controller import draining, moves, tidying
 from controller.draining import Draining
 from controller.election import Duty, Election
 from controller.ipam.committer import Committer
@@ -23,6 +23,7 @@ from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.ipam.release import Releaser
 from controller.ipam.together import Together
+from controller.moves import Moves
 from controller.periodic import Periodic
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
@@ -44,6 +45,7 @@ RECLAIM = "reclaim"
 TIDY = "tidy"
 RESTORE = "restore"
 DRAIN = "drain"
+MOVE = "move"
 SESSIONS = "sessions"
 RELIST_S = 60.0
 RETRY_S = 0.5
@@ -63,6 +65,7 @@ class Duties:
             DRAIN: lambda: Periodic(
                 DRAIN, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
+            MOVE: lambda: Periodic(MOVE, Moves(store, parts.clock, parts.events).look, moves.PERIOD_S),
             SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }

@@ -78,6 +78,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/endpoints:batch": {"POST": CLIENTS},
     "/v1/endpoints:release": {"POST": CLIENTS},
     "/v1/endpoints/{id}": {"GET": EVERY_ROLE, "PATCH": TENANTS, "DELETE": CLIENTS},
+    "/v1/endpoints/{id}/move": {"GET": EVERY_ROLE},
     "/v1/addresses": {"GET": EVERY_ROLE},
     "/v1/events": {"GET": EVERY_ROLE},
     "/v1/addresses:check": {"GET": READERS},

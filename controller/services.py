@@ -91,7 +91,7 @@ class Services:
             registry=Registry(store, committer),
             allocator=Allocator(store, committers, clock),
             releaser=Releaser(store, committer, clock),
-            mover=Mover(store, committer),
+            mover=Mover(store, committer, clock),
             anycast=Anycast(store, committer, clock),
             retirer=Retirer(store, committer),
             bearers=bearers,

@@ -5,7 +5,9 @@ of the pool. A /32 (/128) for an address of a pool that says `host`, and for one
 node, once it has route and flow. A /32 for the address of a service, once a healthy endpoint of the node
 can be delivered to; its pool may say anything but `none`. Nothing for an endpoint that is being released,
 for what was ready before the machine last booted, or of a pool that is not known: what the pool says
-decides. The node delivers all of these nevertheless.
+decides. The node delivers all of these nevertheless. What has moved away is announced as long
+as it is delivered here, which is until the other node announces it. (Were this way made the worse one before,
+two routers that know each other would send packets to and fro for some milliseconds.)
 
 Each carries the communities of its pool and of the peer, a service's its own, and GRACEFUL_SHUTDOWN while
 node or peer are being drained; once they are nothing is announced. A prefix that is not of the session's own
@@ -107,7 +109,7 @@ def _blocks(snapshot: Snapshot) -> Iterator[Entry]:
 
 
 def _hosts(snapshot: Snapshot) -> Iterator[Entry]:
-    for endpoint in snapshot.endpoints.values():
+    for endpoint in (*snapshot.departing.values(), *snapshot.endpoints.values()):
         if endpoint.state is not EndpointState.ASSIGNED:
             continue
         for address, name in endpoint.placed:

@@ -4,14 +4,15 @@
 - A block: a blackhole, so that what the block's prefix attracts and nobody holds ends here, never loops.
 - A range that is announced as one (`intent.summaries`): likewise, and in the table of its own the way by the
   routers, with the node's own prefixes thrown out of it.
-- A displaced address, in one of the node's blocks but held elsewhere: by way of the routers, in a table
-  of its own. Only what comes from this node or its endpoints consults it. What a router sends here for
-  such an address meets the blackhole: were it sent back, the two would pass it to and fro.
+- A displaced address, in one of the node's blocks but held elsewhere, or not arrived here yet: by way of
+  the routers, in a table of its own. Only what comes from this node or its endpoints consults it. What a
+  router sends here for such an address meets the blackhole: were it sent back, the two would pass it to and
+  fro.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -78,8 +79,9 @@ def rules() -> dict[Rule, Rule]:
 
 def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     """The routes of this node, by what they are found by."""
+    held = list(held)
     other = [_block(cidr) for cidr in snapshot.blocks]
-    other += [route for address in snapshot.displaced if (route := _displaced(snapshot, address)) is not None]
+    other += _displaced(snapshot, held)
     made = {route.key: route for route in other}
     for one in held:  # last: a block of one address gives way to the endpoint that holds it
         made.update(routes_of(one))
@@ -98,11 +100,23 @@ def _block(cidr: IPNetwork) -> Route:
     return Route(cidr, kind=RouteKind.BLACKHOLE, reason="block of this node: unassigned addresses end here")
 
 
-def _displaced(snapshot: Snapshot, address: IPAddress) -> Route | None:
-    if snapshot.own_block(address) is None:
-        return None
-    where = snapshot.displaced[address]
-    return by_routers(snapshot, address, f"endpoint {where.endpoint} holds it on {where.node}")
+def _displaced(snapshot: Snapshot, held: Collection[Held]) -> Iterator[Route]:
+    """An endpoint that has moved is where it was for as long as its former node holds it."""
+    where = {
+        address: f"endpoint {one.endpoint} holds it on {one.node}"
+        for address, one in snapshot.displaced.items()
+    }
+    for move in snapshot.arriving.values():
+        reason = f"endpoint {move.endpoint.id} may be on {move.source} still"
+        where.update(dict.fromkeys(move.endpoint.addresses, reason))
+    if not where:
+        return
+    here = {address for one in held for address in one.endpoint.addresses}
+    for address, reason in where.items():
+        if address in here or snapshot.own_block(address) is None:
+            continue
+        if (route := by_routers(snapshot, address, reason)) is not None:
+            yield route
 
 
 def range_routes(

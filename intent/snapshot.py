@@ -30,6 +30,7 @@ from store.model import (
     Imported,
     IPAddress,
     IPNetwork,
+    Move,
     Node,
     NodePolicy,
     Peer,
@@ -60,6 +61,8 @@ class Snapshot:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     blocks: Mapping[IPNetwork, Block] = field(default_factory=dict)
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
+    moves: Mapping[str, Move] = field(default_factory=dict)
+    """Those that begin or end at this node, by endpoint."""
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
     expected: frozenset[IPNetwork] = frozenset()
@@ -84,6 +87,20 @@ class Snapshot:
     def own_block(self, address: IPAddress) -> Block | None:
         """The block of this node that the address lies in; None when it has none."""
         return next((block for cidr, block in self.blocks.items() if address in cidr), None)
+
+    @property
+    def departing(self) -> Mapping[str, Endpoint]:
+        """Endpoints that have moved away, and that this node delivers until the other one does."""
+        return {
+            name: move.endpoint
+            for name, move in self.moves.items()
+            if move.source == self.name and name not in self.endpoints
+        }
+
+    @property
+    def arriving(self) -> Mapping[str, Move]:
+        """Endpoints that have moved here, and that another node may deliver still."""
+        return {name: move for name, move in self.moves.items() if move.target == self.name}
 
 
 def watched(node: str) -> tuple[str, ...]:
@@ -163,6 +180,7 @@ class View:
             "endpoints": lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
             "blocks": lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             "displaced": lambda: ((d.address, d) for d in self._of(Displaced)),
+            "moves": lambda: ((m.endpoint.id, m) for m in self._of(Move)),
             "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
             "advertised": lambda: ((a.prefix, a) for a in self._of(Advertised)),
@@ -199,6 +217,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "endpoints": (Endpoint,),
     "blocks": (Block,),
     "displaced": (Displaced,),
+    "moves": (Move,),
     "attachments": (Attachment,),
     "ready": (Ready,),
     "advertised": (Advertised,),

@@ -12,12 +12,14 @@
     policies/<name>                     Policy
     drains/<noun>/<name>                Drain, while a node or a peer is drained
     endpoints/<id>                      Endpoint, the record
+    moves/<id>                          Move, while the node that the endpoint leaves delivers it
     pending/<id>                        Pending, while many endpoints are made together or not at all
     blocks/<pool>/<cidr>                Block, the claim
     addresses/<pool>/<block>/<address>  Address, one key for each address that is not free
     node/<node>/endpoints/<id>          Endpoint, the node's copy, written in the same transaction
     node/<node>/blocks/<cidr>           Block, the node's copy, likewise
     node/<node>/displaced/<address>     Displaced, for the node that owns the block
+    node/<node>/moves/<id>              Move, the copies of the two nodes, written in the same transaction
     node/<node>/attachments/<endpoint>  Attachment, written by the node's agent
     node/<node>/ready/<prefix>          Ready, written by the node's agent
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
@@ -70,6 +72,7 @@ from store.model import (
     Imported,
     Join,
     Lost,
+    Move,
     Node,
     NodePolicy,
     Peer,
@@ -153,12 +156,14 @@ SERVICES = Kind(Service, "services/{}")
 POLICIES = Kind(Policy, "policies/{}")
 DRAINS = Kind(Drain, "drains/{}/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
+MOVES = Kind(Move, "moves/{}")
 PENDING = Kind(Pending, "pending/{}")
 BLOCKS = Kind(Block, "blocks/{}/{}")
 ADDRESSES = Kind(Address, "addresses/{}/{}/{}")
 NODE_ENDPOINTS = Kind(Endpoint, "node/{}/endpoints/{}")
 NODE_BLOCKS = Kind(Block, "node/{}/blocks/{}")
 DISPLACED = Kind(Displaced, "node/{}/displaced/{}")
+NODE_MOVES = Kind(Move, "node/{}/moves/{}")
 ATTACHMENTS = Kind(Attachment, "node/{}/attachments/{}")
 READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
@@ -190,12 +195,14 @@ KINDS: Sequence[Kind[Value]] = (
     POLICIES,
     DRAINS,
     ENDPOINTS,
+    MOVES,
     PENDING,
     BLOCKS,
     ADDRESSES,
     NODE_ENDPOINTS,
     NODE_BLOCKS,
     DISPLACED,
+    NODE_MOVES,
     ATTACHMENTS,
     READY,
     ADVERTISED,

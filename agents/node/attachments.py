@@ -98,9 +98,10 @@ class Attachments:
     def all(self) -> list[dict[str, object]]:
         """What is attached or about to be."""
         snapshot = self.knowledge.snapshot()
+        known = {**snapshot.departing, **snapshot.endpoints} if snapshot else {}
         found = []
         for want in self.wants.all().values():
-            endpoint = snapshot.endpoints.get(want.endpoint) if snapshot else None
+            endpoint = known.get(want.endpoint)
             if endpoint is not None:
                 found.append(_render(self.node, endpoint, want))
         return found

@@ -359,7 +359,8 @@ def _inputs(
     """What a pass depends on, apart from the devices, when nothing is going down."""
     wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
     ranges = tuple(summaries(snapshot))
-    return (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.services, wanted, plugged)
+    around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
+    return (*around, wanted, plugged)
 
 
 def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:

@@ -67,10 +67,11 @@ def plan(
     down_since: dict[str, float] = {}
     told_at: dict[str, float] = {}
     last: dict[str, Endpoint] = {}
+    departing = snapshot.departing
     for name, want in wants.items():
         if want.stage is Stage.HOLDING:
             continue
-        endpoint = snapshot.endpoints.get(name)
+        endpoint = snapshot.endpoints.get(name) or departing.get(name)
         why = _why_down(endpoint, want, netns_alive)
         if why is None and endpoint is not None:
             up[name] = endpoint

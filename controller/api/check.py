@@ -69,4 +69,5 @@ def _read(store: Store, nodes: list[str]) -> State:
         ),
         strangers=sorted(set(names_below(store)) - registered(store)),
         services={each.name: each for each in scan(store, keys.SERVICES).values},
+        moving=frozenset((each.source, each.endpoint.id) for each in scan(store, keys.MOVES).values),
     )

@@ -15,6 +15,7 @@ from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
 from controller.exchange import argument
+from controller.ipam.overlap import DEFAULT_S
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
@@ -26,6 +27,7 @@ from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 from store.model import Endpoint, EndpointState
+from store.model.move import MAX_OVERLAP_S
 from store.model.value import Uid
 
 endpoints = Noun("endpoints")
@@ -37,6 +39,13 @@ OF_UID = Parameter(
     TypeAdapter(Uid).json_schema(),
     "the uid of an endpoint: 32 digits of 0-9a-f",
     "0" * 32,
+)
+OVERLAP = Parameter(
+    "overlap_s",
+    "of a move: the seconds for which the node that it leaves goes on, unless the other one delivers and "
+    f"announces it before; 0 is not at all, {DEFAULT_S} when not given",
+    {"type": "integer", "minimum": 0, "maximum": MAX_OVERLAP_S},
+    example="60",
 )
 FILTERS = (
     named("node", "only endpoints on this node", "node-1"),
@@ -138,14 +147,22 @@ def get_endpoint(id: str) -> Answer:  # noqa: A002
         "Change an endpoint's labels or quality of service, or move it to another node",
         {200: EndpointView},
         body=Patch(Endpoint, MUTABLE),
+        query=(OVERLAP,),
         refuses=(404, 409),
         matches=True,
     )
 )
 def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
-    """It keeps its addresses; its MTU becomes that of the new node."""
+    """It keeps its addresses; its MTU becomes that of the new node.
+
+    Where both nodes are up the old one goes on until the new one delivers and announces it.
+    """
     changed = services().mover.change(
-        id, lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE), match(), principal().scope
+        id,
+        lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE),
+        match(),
+        principal().scope,
+        overlap_s=int(argument("overlap_s") or DEFAULT_S),
     )
     return Answer(view(services().store, changed.value), revision=changed.mod_revision)
 

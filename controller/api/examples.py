@@ -107,6 +107,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ),
     ("GET", "/v1/endpoints"): Example(query={"node": "node-1", "label": "app=web", "limit": "100"}),
     ("GET", "/v1/endpoints/{id}"): Example(path=ENDPOINT),
+    ("GET", "/v1/endpoints/{id}/move"): Example(404, ENDPOINT),
     ("PATCH", "/v1/endpoints/{id}"): Example(path=ENDPOINT, body={"labels": {"app": None, "tier": "front"}}),
     ("POST", "/v1/services"): Example(
         201,

@@ -63,6 +63,8 @@ class State:
     strangers: Sequence[str]
     """Nodes that are not registered, and have keys of their own."""
     services: Mapping[str, Service]
+    moving: frozenset[tuple[str, str]] = frozenset()
+    """Node and endpoint of each that is delivered by the node it leaves."""
 
 
 def check(state: State) -> list[Finding]:
@@ -194,6 +196,8 @@ def _held(state: State) -> Iterator[Finding]:
     for node, holding in sorted(state.holdings.items()):
         for one in holding.endpoints:
             record = state.endpoints.get(one.endpoint)
+            if (node, one.endpoint) in state.moving:
+                continue
             if record is not None and record.node == node and set(record.addresses) == set(one.addresses):
                 continue
             rival = next((owner[each] for each in one.addresses if each in owner), None)

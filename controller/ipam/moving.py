@@ -2,17 +2,19 @@
 
 A move is one transaction: record, both nodes' copies, the address keys, and the exceptions that the
 owners of the blocks have to know. The address stays; MTU and node follow the target. A node that holds
-the endpoint when it leaves is noted with the address, so that it is waited for when the endpoint ends.
+the endpoint when it leaves is noted with the address, so that it is waited for when the endpoint ends. It
+delivers the endpoint until the target does (`controller.ipam.overlap`), if both are up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
-from controller.ipam import units
+from controller.ipam import overlap, units
 from controller.ipam.committer import Committer
 from controller.ipam.hold import holds, let_go
-from controller.ipam.unit import Unit
+from controller.ipam.unit import Unit, merged
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Found, read, scan
@@ -27,9 +29,10 @@ ATTEMPTS = 24
 class Mover:
     """Changes endpoints. Safe to call from many threads, and from many controllers at once."""
 
-    def __init__(self, store: Store, committer: Committer) -> None:
+    def __init__(self, store: Store, committer: Committer, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._committer = committer
+        self._clock = clock
 
     def change(
         self,
@@ -37,8 +40,18 @@ class Mover:
         edit: Callable[[Endpoint], Endpoint],
         match: Match = WHATEVER,
         scope: Scope = EVERYTHING,
+        *,
+        overlap_s: int = overlap.DEFAULT_S,
     ) -> Found[Endpoint]:
         """Apply an edit of node and labels; returns the endpoint as it is then. Idempotent.
+
+        Args:
+            endpoint_id: the endpoint.
+            edit: makes what it is to be of what it is.
+            match: what the caller demands of it.
+            scope: what exists for the caller.
+            overlap_s: seconds for which the node that it leaves waits for the other to deliver it; 0 is
+                break before make.
 
         Raises:
             Problem: there is no such endpoint in `scope` or no such node, it is not the one that `match`
@@ -54,12 +67,14 @@ class Mover:
                 return found
             if found.value.state is EndpointState.RELEASING:
                 raise Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")
-            changed, unit = self._plan(found, wanted, scope)
+            changed, unit = self._plan(found, wanted, scope, overlap_s)
             if revision := self._committer.commit(unit):
                 return Found(changed, found.key, revision)
         raise Problem("busy", f"endpoint {endpoint_id} keeps changing", retry_after_s=1)
 
-    def _plan(self, found: Found[Endpoint], wanted: Endpoint, scope: Scope) -> tuple[Endpoint, Unit]:
+    def _plan(
+        self, found: Found[Endpoint], wanted: Endpoint, scope: Scope, overlap_s: int
+    ) -> tuple[Endpoint, Unit]:
         if wanted.node == found.value.node:
             return wanted, units.relabel(found, wanted)
         target = read(self._store, keys.NODES, wanted.node)
@@ -74,4 +89,10 @@ class Mover:
         left = sorted(node for node, proof in gone.items() if proof is None and node != moved.node)
         proofs = [proof] if (proof := gone[source]) is not None else []
         placed = [(each.block, each.address) for each in hold.held]
-        return moved, units.move(found, moved, target, placed, tuple(left), proofs)
+        holders = {node for node, proof in gone.items() if proof is None}
+        step = overlap.Step(found, moved.node, holders, self._clock(), overlap_s)
+        both = [
+            units.move(found, moved, target, placed, tuple(left), proofs),
+            overlap.overlapping(self._store, step),
+        ]
+        return moved, merged(both)

@@ -16,6 +16,7 @@ from store.model.endpoint import (
 )
 from store.model.event import Event, Severity
 from store.model.imported import Imported, ImportedPath
+from store.model.move import Move
 from store.model.node import Alive, Lost, Node, Program, Uplink
 from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
@@ -95,6 +96,7 @@ __all__ = [
     "Join",
     "Lost",
     "Mode",
+    "Move",
     "NewService",
     "Node",
     "NodePolicy",

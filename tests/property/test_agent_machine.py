@@ -11,6 +11,7 @@ to be ready is what should be.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -18,14 +19,29 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agents.node.wants import Stage
+from controller.events import Events
+from controller.ipam.moving import Mover
 from controller.ipam.request import Request
+from controller.moves import Moves
 from controller.problem import Problem
 from controller.reading import put, scan
 from intent.flows import flows
 from intent.held import Held
 from store import keys
-from store.model import AddressState, Advertise, Endpoint, EndpointState, Node, Peer, Pool, host_prefix
-from tests.support.ipam import Controller, check
+from store.model import (
+    AddressState,
+    Advertise,
+    Alive,
+    Endpoint,
+    EndpointState,
+    Node,
+    Peer,
+    Pool,
+    Program,
+    host_prefix,
+)
+from tests.support.cluster import BOOT
+from tests.support.ipam import Controller, check, now
 from tests.support.machine import tries
 from tests.support.world import SimNode, World
 
@@ -34,6 +50,8 @@ PEER = Peer(name="tor", address="192.0.2.1", asn=64501)
 NODES = ("n1", "n2")
 IDS = ("a", "b", "c")
 ROUNDS = 16
+OVERLAP_S = 3
+"""Less than the rounds at the end take."""
 
 nodes = st.sampled_from(NODES)
 ids = st.sampled_from(IDS)
@@ -50,7 +68,23 @@ class Cluster:
         for name in NODES:
             self.controller.registry.create_node(Node(name=name, asn=64512))
         self.world.memory.txn((), (put(keys.PEERS, PEER, PEER.name),))
+        for name in NODES:
+            alive = Alive(node=name, program=Program.AGENT, boot_id=BOOT, started=now())
+            self.world.memory.txn((), (put(keys.ALIVE, alive, name, Program.AGENT),))
+        self.mover = Mover(self.world.memory, self.controller.committer, self.clock)
+        self.take_up()
         self.asked: list[tuple[str, Endpoint]] = []
+
+    def clock(self) -> datetime:
+        return now() + timedelta(seconds=self.world.now)
+
+    def take_up(self) -> None:
+        """A controller gets the duty of moves, and knows nothing of the one before it."""
+        events = Events(self.world.memory, self.clock)
+        self.moves = Moves(self.world.memory, self.clock, events, lambda: self.world.now)
+
+    def move(self, endpoint_id: str, node: str, overlap_s: int) -> None:
+        self.mover.change(endpoint_id, lambda one: one.model_copy(update={"node": node}), overlap_s=overlap_s)
 
     def close(self) -> None:
         self.controller.committer.close()
@@ -70,6 +104,8 @@ class Cluster:
         self.node(name).hold(endpoint)
 
     def finalise(self) -> None:
+        """The duties of the controllers."""
+        self.moves.look()
         for found in scan(self.world.memory, keys.ENDPOINTS).items:
             if found.value.state is EndpointState.RELEASING:
                 self.controller.releaser.finalise(found)
@@ -109,6 +145,7 @@ class Cluster:
 
     def check_rest(self) -> None:
         check(self.world.memory)
+        assert scan(self.world.memory, keys.MOVES).values == [], "a move is never over"
         records = {record.id: record for record in scan(self.world.memory, keys.ENDPOINTS).values}
         assert all(record.state is EndpointState.ASSIGNED for record in records.values()), "a release leaked"
         for node in self.world.nodes.values():
@@ -165,14 +202,16 @@ class Agents(RuleBasedStateMachine):
         except Problem as problem:
             expect(problem, "not-found")
 
-    @rule(endpoint_id=ids, node=nodes)
-    def move(self, endpoint_id: str, node: str) -> None:
+    @rule(endpoint_id=ids, node=nodes, overlap_s=st.sampled_from([0, 1, OVERLAP_S]))
+    def move(self, endpoint_id: str, node: str, overlap_s: int) -> None:
         try:
-            self.cluster.controller.mover.change(
-                endpoint_id, lambda endpoint: endpoint.model_copy(update={"node": node})
-            )
+            self.cluster.move(endpoint_id, node, overlap_s)
         except Problem as problem:
             expect(problem, "not-found", "releasing")
+
+    @rule()
+    def controller_dies(self) -> None:
+        self.cluster.take_up()
 
     @rule()
     def finalise(self) -> None:
@@ -301,7 +340,7 @@ TestAgents = Agents.TestCase
 TestAgents.settings = tries(40, 40)
 
 
-@pytest.mark.parametrize("ends_by", ["release", "detach", "move"])
+@pytest.mark.parametrize("ends_by", ["release", "detach", "move", "move with overlap"])
 @pytest.mark.parametrize("writes", range(14))
 def test_an_agent_may_die_before_each_write_of_its_life(writes: int, ends_by: str) -> None:
     """One fuse over a whole attach and, in turn, over the whole way down."""
@@ -337,7 +376,39 @@ def test_an_agent_may_die_before_each_write_of_its_life(writes: int, ends_by: st
 def _end(cluster: Cluster, by: str) -> None:
     if by == "release":
         assert cluster.controller.releaser.release("a") is not None
-    elif by == "move":
-        cluster.controller.mover.change("a", lambda one: one.model_copy(update={"node": "n2"}))
+    elif by.startswith("move"):
+        cluster.move("a", "n2", OVERLAP_S if "overlap" in by else 0)
     else:
         cluster.node("n1").wants.advance("a", Stage.DETACHING)
+
+
+@pytest.mark.parametrize("writes", [None, *range(12)])
+def test_both_nodes_have_it_until_the_new_one_announces(writes: int | None) -> None:
+    """Agents and controller die on the way: the old node delivers until the new one does, then is empty."""
+    cluster = Cluster()
+    try:
+        cluster.assign("n1", "a")
+        cluster.attach("n1", "a")
+        cluster.rest()
+        old, new = cluster.node("n1"), cluster.node("n2")
+        cluster.move("a", "n2", OVERLAP_S)
+        new.netns["a"] = 1
+        for node in (old, new):
+            node.feed()
+        endpoint = new.ask("a")
+        assert endpoint is not None
+        for node in (old, new):
+            node.fuse.left = writes
+        for job in (old.step, old.publish, partial(new.hold, endpoint), new.step, new.publish):
+            job()
+            assert "a" in old.held(), "the new node does not deliver it yet"
+            assert old.stored(keys.READY) >= {"10.0.0.1-32"}
+        cluster.take_up()
+        cluster.finalise()
+        assert "a" in old.held()
+        cluster.rest()
+        cluster.check_rest()
+        assert "a" not in old.held()
+        assert writes is not None or "a" in new.held()
+    finally:
+        cluster.close()

@@ -23,6 +23,7 @@ from store.model import (
     Endpoint,
     EndpointState,
     Health,
+    Move,
     Node,
     Peer,
     Pool,
@@ -98,6 +99,11 @@ def health(name: str, boot_id: str = BOOT, **healthy: bool) -> Health:
     return Health(service=name, node=NODE, boot_id=boot_id, backends=backends)
 
 
+def moving(one: Endpoint, target: str) -> Move:
+    """A move that is not over; `one` is on the node that it leaves."""
+    return Move(endpoint=one, target=target, since=datetime(2026, 1, 1, tzinfo=UTC), overlap_s=30)
+
+
 def key_of(value: Value) -> str:
     """Where a node's feed finds the value."""
     match value:
@@ -112,6 +118,8 @@ def key_of(value: Value) -> str:
             return keys.NODE_BLOCKS.key(value.node, value.cidr)
         case Displaced():
             return keys.DISPLACED.key(NODE, value.address)
+        case Move():
+            return keys.NODE_MOVES.key(NODE, value.endpoint.id)
         case Ready():
             return keys.READY.key(NODE, value.prefix)
         case Health():

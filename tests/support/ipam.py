@@ -134,7 +134,7 @@ class Controller:
             Registry(store, committer),
             Allocator(store, [committer], now),
             Releaser(store, committer, now),
-            Mover(store, committer),
+            Mover(store, committer, now),
             Retirer(store, committer),
         )
 
@@ -157,6 +157,7 @@ def check(store: Store, *, unknown: Collection[str] = ()) -> None:
     _check_claims(store, claims, unknown)
     _check_displaced(store, records, claims)
     _check_usage(store, records, unknown)
+    _check_moves(store)
 
 
 def _check_addresses(store: Store, records: dict[str, Endpoint]) -> None:
@@ -214,6 +215,16 @@ def _check_displaced(store: Store, records: dict[str, Found[Endpoint]], claims: 
         (found.key, found.value.endpoint, found.value.node) for found in scan(store, keys.DISPLACED).items
     }
     assert there == wanted, "an exception for each address that another node holds, and no other"
+
+
+def _check_moves(store: Store) -> None:
+    wanted = {
+        keys.NODE_MOVES.key(node, move.endpoint.id): move
+        for move in scan(store, keys.MOVES).values
+        for node in (move.source, move.target)
+    }
+    there = {found.key: found.value for found in scan(store, keys.NODE_MOVES).items}
+    assert there == wanted, "both nodes of a move are told of it, and of no other"
 
 
 def _check_usage(store: Store, records: dict[str, Found[Endpoint]], unknown: Collection[str]) -> None:

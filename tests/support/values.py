@@ -43,6 +43,7 @@ from store.model import (
     Join,
     Lost,
     Mode,
+    Move,
     Node,
     NodePolicy,
     NodeRule,
@@ -341,6 +342,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         by=texts,
     ),
     Endpoint: endpoints(),
+    Move: st.builds(Move, endpoint=endpoints(), target=names, since=times, overlap_s=st.integers(1, 3600)),
     Token: tokens(),
     Tenant: st.builds(
         Tenant,

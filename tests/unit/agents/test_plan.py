@@ -7,7 +7,7 @@ import pytest
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S, Memory, plan
 from agents.node.wants import Stage, Want
 from store.model import Announces, EndpointState, Value
-from tests.support.cluster import advertised, block, endpoint, peer, pool, snapshot
+from tests.support.cluster import advertised, block, endpoint, moving, peer, pool, snapshot
 
 WANT = Want("web", "/run/netns/web", "1", "eth0")
 REMEMBERED = Memory(endpoints={"web": endpoint()})
@@ -30,6 +30,9 @@ def sort(
         ("down", [endpoint()], Want("web", "/run/netns/web", "1", "eth0", Stage.DETACHING), True),
         ("down", [endpoint()], WANT, False),
         ("down", [], WANT, True),
+        ("up", [moving(endpoint(), "node-2")], WANT, True),
+        ("down", [moving(endpoint(node="node-2"), "node-1")], WANT, True),
+        ("down", [moving(endpoint(), "node-2")], WANT, False),
         ("down", [endpoint(state=EndpointState.RELEASING)], WANT, True),
         ("draining", [endpoint(state=EndpointState.RELEASING), advertised("10.64.0.1/32")], WANT, True),
         ("draining", [advertised("10.64.0.1/32")], WANT, True),

@@ -258,6 +258,25 @@ def test_move_patches_the_node(polder: Polder) -> None:
     assert "node-2" in ran.out
 
 
+def test_move_reports_how_far_it_is(polder: Polder) -> None:
+    way = {"source": "node-1", "target": "node-2", "endpoint": "web-1", "overlap_s": 9}
+    stages = [Reply(200, {**way, "stage": stage}) for stage in ("waiting", "waiting", "announced")]
+    over = Reply(404, {"status": 404, "title": "Not Found"}, {"Content-Type": "application/problem+json"})
+    with serving(Reply(200, ENDPOINT | {"node": "node-2"}), *stages, over) as canned:
+        ran = polder(
+            "endpoint", "move", "web-1", "node-2", "--overlap-s", "9", "--wait", "--server", canned.url
+        )
+    assert [each.target for each in canned.asked[:2]] == [
+        "/v1/endpoints/web-1?overlap_s=9",
+        "/v1/endpoints/web-1/move",
+    ]
+    first, second, last = ran.err.splitlines()
+    assert first == "endpoint/web-1: node-2 waits for it to be attached; node-1 goes on"
+    assert second == "endpoint/web-1: node-2 announces it; node-1 is about to go"
+    assert last.startswith("endpoint/web-1: moved after ")
+    assert "node-2" in ran.out
+
+
 def test_delete_says_what_it_did(polder: Polder) -> None:
     with serving(Reply(204)) as canned:
         ran = polder("pool", "delete", "default", "--server", canned.url)

@@ -13,6 +13,7 @@ from tests.support.cluster import (
     block,
     drain,
     endpoint,
+    moving,
     peer,
     pool,
     ready,
@@ -62,6 +63,14 @@ STATES: dict[str, tuple[list[Value], set[str]]] = {
     "a service that is deleted": ([pool(), ready("10.64.255.1/32")], set()),
     "a service of a pool that advertises nothing": (
         [pool(advertise=Advertise.NONE), service(), ready("10.64.255.1/32")],
+        set(),
+    ),
+    "an endpoint on its way to another node": (
+        [HOSTS, moving(endpoint(), "node-2"), ready("10.64.0.1/32")],
+        {"10.64.0.1/32"},
+    ),
+    "an endpoint on its way here": (
+        [HOSTS, moving(endpoint(node="node-2"), NODE), ready("10.64.0.1/32")],
         set(),
     ),
     "an endpoint that moved away": ([HOSTS, endpoint(node="node-2"), ready("10.64.0.1/32")], set()),

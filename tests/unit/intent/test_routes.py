@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.neighbours import neighbours
 from intent.routes import Route, RouteKey, RouteKind, routes, rules
-from tests.support.cluster import block, displaced, endpoint, hold, peer, pool, snapshot
+from tests.support.cluster import block, displaced, endpoint, hold, moving, peer, pool, snapshot
 
 
 def test_an_endpoint_gets_a_host_route_and_a_neighbour() -> None:
@@ -58,3 +58,13 @@ def test_without_a_router_there_is_no_way_to_a_displaced_address() -> None:
 def test_only_what_this_node_sends_consults_the_table_of_displaced() -> None:
     assert {(rule.iif, rule.version) for rule in rules()} == {(BRIDGE, 4), (BRIDGE, 6), ("lo", 4), ("lo", 6)}
     assert {rule.table for rule in rules()} == {DISPLACED_TABLE}
+
+
+def test_what_moves_is_where_it_was_for_as_long_as_that_node_holds_it() -> None:
+    way = RouteKey(ip_network("10.64.0.1/32"), DISPLACED_TABLE)
+    gone = snapshot(pool(), peer(), block(), displaced("10.64.0.1"), moving(endpoint(), "node-2"))
+    assert way not in routes(gone, hold([endpoint()])), "it is here still"
+    assert way in routes(gone, [])
+    home = snapshot(pool(), peer(), block(), endpoint(), moving(endpoint(node="node-2"), "node-1"))
+    assert way in routes(home, []), "it is on node-2 still"
+    assert way not in routes(home, hold([endpoint()]))
