@@ -12,8 +12,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from lab.lab import Lab
@@ -25,11 +25,24 @@ from tests.support.cable import Cable, hosts, one_cable, wanted
 HOLD_TIME_S = 9
 BACK_S = 60.0
 MANY = hosts(2000)
+AWAY_S = 30.0
+
+
+@contextmanager
+def tor_away(cable: Cable) -> Iterator[None]:
+    """For so long that many tries to connect fail."""
+    cable.tor.stop()
+    time.sleep(AWAY_S)
+    yield
+    cable.tor.start()
+
+
 FAULTS: dict[str, Callable[[Cable], AbstractContextManager[None]]] = {
     "router killed and started": tor_killed,
     "session cleared": session_cleared,
     "link cut in silence": link_cut(HOLD_TIME_S),
     "router stopped and started": tor_stopped,
+    f"router stopped for {AWAY_S:g} s": tor_away,
     "ExaBGP killed": exabgp_gets(signal.SIGKILL),
     "ExaBGP paused": exabgp_gets(signal.SIGSTOP),
 }

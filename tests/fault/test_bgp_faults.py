@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,9 @@ pytestmark = [
 
 A, B, C, D = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24", "10.64.3.0/24"
 HOLD_TIME_S = 3
+RESTART_TIME_S = 4
+DEATHS = 6
+"""Of the process that ExaBGP starts, in 64 s: more than it bears."""
 IMPATIENT = Timing(probe_s=0.1, answer_s=1.0, drain_s=1.0)
 LINK = Cut("link", ('iifname "tor"',), ('oifname "tor"',))
 """Nothing passes between the node and tor, and neither sees its link go down."""
@@ -176,6 +180,45 @@ def test_after_a_fault(cable: Cable, fault: Fault, before: list[str], after: lis
     touched = {change.dst for change in monitor.stop()}
     if fault.silent:
         assert touched == set(before) ^ set(after)
+
+
+def test_an_exabgp_that_never_comes_back(cable: Cable) -> None:
+    """Nor does its speaker. RFC 4724 §4.2: the ToR keeps the routes for the restart time it was told."""
+    speaker = announcing(cable, A, B, graceful_restart_s=RESTART_TIME_S)
+    pid = exabgp(cable)
+    speaker.detach()
+    began = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(
+        lambda: [path.stale for path in cable.tor.bgp_route(B)],
+        UP_S,
+        "the route to be stale",
+        good=[True].__eq__,
+    )
+    cable.routes_are(poll_s=0.1)
+    assert RESTART_TIME_S - 1 < time.monotonic() - began < RESTART_TIME_S + 2
+
+
+def test_a_bridge_that_dies_again_and_again(cable: Cable) -> None:
+    """ExaBGP starts it anew each time, and ends when that is too often: another ExaBGP takes its place."""
+    speaker = announcing(cable, A, B)
+    first = exabgp(cable)
+    monitor = cable.tor.host.monitor_routes()
+    killed: set[int] = set()
+
+    def bridge() -> int | None:
+        path = Path(f"/proc/{first}/task/{first}/children")
+        return next((pid for pid in map(int, path.read_text().split()) if pid not in killed), None)
+
+    while len(killed) < DEATHS:
+        pid = wait_until(bridge, UP_S, "ExaBGP to start the bridge")
+        killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: exabgp(cable) != first, 2 * UP_S, "another ExaBGP")
+    speaker.replace(wanted(A, C))
+    cable.routes_are(A, C)
+    cable.heard_again(A)
+    assert {change.dst for change in monitor.stop()} == {B, C}
 
 
 def test_the_program_is_killed_in_a_burst(cable: Cable, speak: Callable[..., Any]) -> None:

@@ -51,7 +51,8 @@ def test_announce_and_withdraw(cable: Cable) -> None:
     special = Advertisement(ip_network(B), med=50, communities=((64511, 7), (65535, 65281)))
     speaker.replace(wanted(A, C) | {ip_network(B): special})
     cable.routes_are(A, B, C)
-    assert speaker.advertised() == {ip_network(prefix) for prefix in (A, B, C)}
+    announced = {ip_network(prefix) for prefix in (A, B, C)}
+    wait_until(speaker.advertised, UP_S, "the speaker to know of it", good=announced.__eq__)
     [path] = cable.tor.bgp_route(A)
     assert (path.next_hop, path.as_path, path.med) == (str(NODE_ADDRESS), (64511,), None)
     [shown] = cable.tor.bgp_route(B)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from agents.boot import boot_id
+from bgp.exabgp import rundir
 from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
 from intent.verification import UNTOLD
@@ -23,7 +26,7 @@ from lab.wait import wait_until
 from store import keys
 from store.codec import encode
 from store.model import Block, Node, Peer, Pool, Ready, Value
-from tests.support.cable import NODE_ADDRESS, TOR_ADDRESS, UP_S, Cable
+from tests.support.cable import NODE_ADDRESS, TOR_ADDRESS, UP_S, Cable, wanted
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "etcd", "etcdctl")
@@ -32,6 +35,7 @@ NODE = "node-1"
 BLOCK, OTHER, BLOCK6 = "10.64.0.0/26", "10.64.0.64/26", "fd64::/122"
 SERVER = "http://127.0.0.1:8080"
 BMP_PORT = 5000
+ROGUE = "10.64.7.0/24"
 
 
 @dataclass
@@ -41,6 +45,7 @@ class Site:
     cable: Cable
     etcd: EtcdServer
     controller: Program
+    speaker: Program
 
     def put(self, key: str, value: Value) -> None:
         """Write a value, as the controller or the agent does."""
@@ -106,7 +111,7 @@ def site(cabled: Lab, etcd: EtcdServer, tmp_path_factory: pytest.TempPathFactory
     )
     listen = ("--listen=127.0.0.1:8080", f"--bmp-listen=0.0.0.0:{BMP_PORT}", "--bmp-grace-s=1")
     controller = Program(cable.node, "controller", [*module, "controller", *listen, at])
-    made = Site(cable, etcd, controller)
+    made = Site(cable, etcd, controller, speaker)
     made.put(keys.NODES.key(NODE), Node(name=NODE, asn=64511, router_id=NODE_ADDRESS))
     made.put(keys.PEERS.key("tor"), Peer(name="tor", address=TOR_ADDRESS, asn=64501, node=NODE))
     made.put(keys.POOLS.key("four"), Pool(name="four", cidr=ip_network("10.64.0.0/16")))
@@ -158,6 +163,24 @@ def test_a_session_and_a_controller_that_come_back_are_no_difference(site: Site)
     site.controller.start()
     site.agree("tor", 2)
     assert site.events() == before
+
+
+def test_another_program_that_speaks_from_the_nodes_address(site: Site) -> None:
+    """It takes the session when our ExaBGP dies and its speaker hangs; what it announces is named."""
+    site.agree("tor", 2)
+    ours = rundir.recorded(site.cable.base / "run" / "bgp" / "tor")
+    assert ours is not None
+    site.speaker.pause()
+    try:
+        os.kill(ours.pid, signal.SIGKILL)
+        site.cable.speaker("another").replace(wanted(BLOCK, OTHER, ROGUE))
+        found = site.compared("tor", "a difference", lambda seen: seen["unexpected"])
+        assert [(each["kind"], each["prefix"]) for each in found["differences"]] == [("unexpected", ROGUE)]
+        assert "another program" in found["differences"][0]["cause"]
+    finally:
+        site.cable.retire()
+        site.speaker.resume()
+    site.agree("tor", 2)
 
 
 def test_ipv6(site: Site) -> None:

@@ -63,9 +63,10 @@ def mac_of(ifname: str) -> str:
     return found.mac
 
 
-def quiet(place: Place) -> None:
+def quiet(*places: Place) -> None:
     """Wait for what the kernel does by itself after a link is up: its link-local address settles."""
-    poll(lambda: "tentative" not in place.run("ip -6 addr"), "addresses settled")
+    for place in places:
+        poll(lambda at=place: "tentative" not in at.run("ip -6 addr"), "addresses settled")
 
 
 def test_the_endpoint_reaches_the_host_and_is_reached(
@@ -101,7 +102,7 @@ def test_both_ends_are_as_asked_for(host: Place, endpoint: Place, links: Links, 
 
 def test_once_more_writes_nothing(host: Place, endpoint: Place, links: Links, spec: LinkSpec) -> None:
     links.ensure_endpoint_link(spec)
-    quiet(endpoint)
+    quiet(host, endpoint)
     with silence(host, endpoint):
         links.ensure_endpoint_link(spec)
         Links().ensure_endpoint_link(spec)
