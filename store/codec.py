@@ -53,6 +53,11 @@ def fields(data: bytes, *, key: str = "") -> dict[str, Any]:
     return body
 
 
+def encode_text(text: str) -> bytes:
+    """Likewise, of the value with this JSON."""
+    return _OPENING + text[1:].encode()
+
+
 def encode_fields(given: Mapping[str, Any]) -> bytes:
     """The bytes that `encode` makes of the value with these fields."""
     return _OPENING + to_json(given)[1:]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 
 from controller.answer import Answer
 from controller.api import idempotency
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_text, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_texts, views
 from controller.api.endpoints import asked
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
@@ -128,7 +128,9 @@ def _refuse_any(outcomes: Sequence[Outcome]) -> None:
 
 
 def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
-    old = [each[0] for each in outcomes if not isinstance(each, Problem) and not each[1]]
+    served = [each for each in outcomes if not isinstance(each, Problem)]
+    old = [endpoint for endpoint, new in served if not new]
+    made = iter(new_texts(endpoint for endpoint, new in served if new))
     shown = {each.id: each.model_dump_json() for each in views(parts.store, old)} if old else {}
     texts: list[str] = []
     pools: list[str] = []
@@ -137,7 +139,7 @@ def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
             texts.append(f'{{"status":{each.status},"problem":{each.body().rstrip()}}}')
             continue
         endpoint, new = each
-        text = new_text(endpoint) if new else shown[endpoint.id]
+        text = next(made) if new else shown[endpoint.id]
         texts.append(f'{{"status":{201 if new else 200},"endpoint":{text}}}')
         if new:
             pools.extend(endpoint.pools)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
-from pydantic_core import to_json
 
 from controller.ipam.request import Request
 from controller.scope import EVERYTHING, Scope
@@ -16,6 +15,7 @@ from store.codec import field
 from store.model import AddressFamily, Endpoint, EndpointState, Program, Qos
 from store.model.qos import OptionalQos
 from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
+from store.series import Series
 
 GATEWAYS = ("169.254.1.1", "fe80::1")
 """The next hop of an endpoint's default route, IPv4 and IPv6: its node's bridge, the same everywhere."""
@@ -112,9 +112,33 @@ class EndpointView(BaseModel):
     """Its node can deliver every address of it."""
 
 
-def new_text(endpoint: Endpoint) -> str:
-    """The JSON of an endpoint that was made this moment: nothing holds it yet."""
-    return to_json(_row(endpoint, _prefixes(endpoint))).decode()
+_BLANKS: dict[str, Any] = {
+    "id": "{id}",
+    "uid": "{uid}",
+    "addresses": ("{addresses}",),
+    "prefixes": ("{prefixes}",),
+    "mac": "{mac}",
+}
+
+
+def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
+    """The JSON of endpoints that were made this moment: nothing holds them yet."""
+    series = Series()
+    texts = []
+    for endpoint in endpoints:
+        row = _row(endpoint, _prefixes(endpoint))
+        addresses, prefixes = '","'.join(row["addresses"]), '","'.join(row["prefixes"])
+        texts.append(
+            series.text(
+                {**row, **_BLANKS},
+                id=endpoint.id,
+                uid=endpoint.uid,
+                addresses=addresses,
+                prefixes=prefixes,
+                mac=endpoint.mac,
+            )
+        )
+    return texts
 
 
 def view(store: Store, endpoint: Endpoint) -> EndpointView:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from controller.answer import Answer
 from controller.api import idempotency, listing
-from controller.api.endpoint_view import EndpointView, NewEndpoint, new_text, rows, view, views
+from controller.api.endpoint_view import EndpointView, NewEndpoint, new_texts, rows, view, views
 from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
@@ -80,7 +80,7 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
         return Answer(view(parts.store, made), 200, location)
     for pool in made.pools:
         parts.metrics.assigned(pool)
-    return Answer(new_text(made), 201, location)
+    return Answer(new_texts([made])[0], 201, location)
 
 
 def _assign_keyed(parts: Services, wanted: Request) -> tuple[Endpoint, bool]:
@@ -107,7 +107,7 @@ def asked(wanted: NewEndpoint) -> Request:
 
 def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str]:
     if settled:
-        return [new_text(each) for each in shown]
+        return new_texts(shown)
     return [each.model_dump_json() for each in views(store, shown)]
 
 

@@ -5,9 +5,10 @@ while pools, node, tenant and blocks are what they were read as. So no crash, no
 controller can hand out an address twice, and a lost race costs a retry, never an address. An endpoint of
 both families gets both addresses in that transaction or none.
 
-One request and a thousand go the same way. In rounds, each request that has no answer yet is drafted: its
-addresses are picked and its unit is made. Units are queued as they come and share transactions. What was
-lost, or refused on hints, goes into the next round, which reads everything anew. A request is looked up
+One request and a thousand go the same way. In rounds, the requests that have no answer yet are drafted: their
+addresses are picked and their units are made, at first one for as many that are alike as a transaction takes.
+Units are queued as they come and share transactions. What was lost, or refused on hints, goes into the next
+round, which reads everything anew and makes a unit for each. A request is looked up
 by its id only after it failed: the transaction itself tells whether the id is taken. How many are made all
 or none is in `controller.ipam.together`.
 """
@@ -15,14 +16,15 @@ or none is in `controller.ipam.together`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
 from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
-from controller.ipam.drafting import Clock, Draft, Drafter
+from controller.ipam.drafting import Clock, Draft, Drafter, Drafts, Wanted, put_back, settle
 from controller.ipam.known import Known
+from controller.ipam.outcome import busy, failed, is_answer, taken
 from controller.ipam.request import Request
 from controller.ipam.tally import OverQuota
 from controller.ipam.together import Together
@@ -32,12 +34,12 @@ from controller.reading import Found
 from controller.unique import unique
 from controller.waiting import wait
 from store.client import Compare, Store
-from store.errors import Corrupt, Restored, StoreError, Unavailable
+from store.errors import Restored, StoreError, Unavailable
 from store.model import Endpoint, EndpointState, Pending
 
 ATTEMPTS = 24
-CHUNK = 40
-"""Drafts that are queued together: what about fits into one transaction."""
+FEW = 20
+"""Drafts that do not fill a transaction."""
 
 MAX_MANY = 1000
 """Requests that are taken at a time."""
@@ -58,6 +60,23 @@ class _Job:
     lost: Draft | None = None
     tried: bool = False
     """Something was queued for it, so that it may be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Jobs that are done by one unit."""
+
+    jobs: Sequence[_Job]
+    drafts: Drafts
+
+    @property
+    def pairs(self) -> Iterable[tuple[_Job, Draft]]:
+        """Each job with its draft."""
+        return zip(self.jobs, self.drafts.drafts, strict=True)
+
+    def put_back(self) -> None:
+        """It was not committed, and its addresses have nothing to do with it."""
+        put_back(each for draft in self.drafts.drafts for each in draft.picked)
 
 
 @dataclass(slots=True)
@@ -112,7 +131,7 @@ class Allocator:
             self._run_together(jobs)
         else:
             self._run(jobs)
-        return [job.answer or _busy(job.request) for job in jobs]
+        return [job.answer or busy(job.request) for job in jobs]
 
     def _run(self, jobs: Sequence[_Job], pending: Found[Pending] | None = None) -> None:
         """Find an answer for each job; with `pending` only while every one is served."""
@@ -129,11 +148,11 @@ class Allocator:
             pending = self._together.begin([(job.id, job.uid) for job in jobs])
         except StoreError as fault:
             for job in jobs:
-                job.answer = _failed(job, fault)
+                job.answer = failed(job.id, fault)
             return
         self._run(jobs, pending)
         for job in jobs:
-            job.answer = job.answer or (None if _refused(jobs) else _busy(job.request))
+            job.answer = job.answer or (None if _refused(jobs) else busy(job.request))
         try:
             if not _refused(jobs):
                 if not self._together.decide(pending):
@@ -143,116 +162,146 @@ class Allocator:
         except StoreError as fault:
             for job in jobs:
                 if not isinstance(job.answer, Problem):
-                    job.answer = _failed(job, Unavailable(str(fault), outcome_unknown=True))
+                    job.answer = failed(job.id, Unavailable(str(fault), outcome_unknown=True))
         _answer_rest(jobs, Problem("undone", "another request of the batch was refused; nothing is made"))
 
     def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
         """Try once for each job. A refusal on what was read before the request came does not count."""
-        under_way: list[tuple[_Job, Draft, Promise[int]]] = []
         guards = () if pending is None else (pending.unchanged(),)
         turn = _Round(known, guards)
         for job in jobs:
             turn.more[job.request.kind] += 1
-        # All or none: what cannot be should be found before anything is written.
-        chunk = CHUNK if pending is None else len(jobs)
-        for start in range(0, len(jobs), chunk):
-            drafted = self._draft(jobs[start : start + chunk], turn)
-            if pending is not None and len(drafted) < len(jobs):
-                for _, draft in drafted:
-                    draft.put_back()
-            else:
-                under_way += self._submit(drafted)
-        for job, draft, future in under_way:
-            self._collect(job, draft, future)
-        for job in jobs:
-            if job.answer is None:
-                self._look_up(job, known is not self._known, pending)
+        again = known is not self._known
+        drafted = self._draft(_alike(jobs, alone=again), turn)
+        if pending is not None:  # all or none: what cannot be should be found before anything is written
+            loads = list(drafted)
+            if sum(len(load.jobs) for load in loads) < len(jobs):
+                for load in loads:
+                    load.put_back()
+                loads = []
+            drafted = iter(loads)
+        under_way = [(load, future) for load in drafted if (future := self._submit(load)) is not None]
+        for load, future in under_way:
+            self._collect(load, future)
+        lost = [job for job in jobs if job.answer is None and self._look_up(job, again, pending)]
+        if lost:
+            self._mistrust(lost)
 
-    def _draft(self, jobs: Sequence[_Job], turn: _Round) -> list[tuple[_Job, Draft]]:
-        drafted = []
-        for job in jobs:
-            kind = job.request.kind
-            alike = None if job.request.addresses else kind
-            if alike in turn.refusals:  # finding out that a pool is full is dear
-                job.refused = turn.refusals[alike]
-                continue
-            turn.more[kind] -= 1
+    def _draft(self, loads: Iterable[Sequence[_Job]], turn: _Round) -> Iterator[_Load]:
+        """Draft all that can be, each load when it is asked for."""
+        for alike in loads:
+            left = alike
+            while left and (load := self._draft_some(left, turn)):
+                yield load
+                left = left[len(load.jobs) :]
+
+    def _draft_some(self, jobs: Sequence[_Job], turn: _Round) -> _Load | None:
+        """The first of these jobs, which are alike; None when none of them can be drafted now."""
+        kind = jobs[0].request.kind
+        refusal = turn.refusals.get(kind)  # finding out that a pool is full is dear
+        if refusal is None or jobs[0].request.addresses:
+            wanted = [Wanted(job.request, job.id, job.uid) for job in jobs]
             try:
-                draft = self._drafter.draft(
-                    job.request, job.id, job.uid, turn.known, turn.guards, turn.more[kind]
-                )
-                drafted.append((job, draft))
+                drafts = self._drafter.draft(wanted, turn.known, turn.guards, turn.more[kind] - len(jobs))
+                turn.more[kind] -= len(drafts.drafts)
+                return _Load(jobs[: len(drafts.drafts)], drafts)
             except Problem as problem:
-                job.refused = problem
-                if alike is not None:
-                    turn.refusals[alike] = problem
+                refusal = problem
+                if not jobs[0].request.addresses:
+                    turn.refusals[kind] = problem
             except Stale:
                 self._known.forget()
+                return None
             except StoreError as fault:
-                job.answer = _failed(job, fault)
-        return drafted
+                for job in jobs:
+                    job.answer = failed(job.id, fault)
+                return None
+        for job in jobs:
+            job.refused = refusal
+        return None
 
-    def _submit(self, drafted: Sequence[tuple[_Job, Draft]]) -> list[tuple[_Job, Draft, Promise[int]]]:
-        for job, _ in drafted:
+    def _submit(self, load: _Load) -> Promise[int] | None:
+        for job in load.jobs:
             job.tried = True
         try:
-            futures = self._lane(drafted).submit_all([draft.unit for _, draft in drafted])
+            return self._lane(load).submit(load.drafts.unit)
         except Unavailable as fault:
-            for job, draft in drafted:
-                draft.put_back()
-                job.answer = _failed(job, fault)
-            return []
-        return [(job, draft, future) for (job, draft), future in zip(drafted, futures, strict=True)]
+            load.put_back()
+            for job in load.jobs:
+                job.answer = failed(job.id, fault)
+            return None
 
-    def _lane(self, drafted: Sequence[tuple[_Job, Draft]]) -> Committer:
+    def _lane(self, load: _Load) -> Committer:
         """Who commits these. While etcd writes what one committer sent, the next prepares its own."""
         # A few share the transaction of others; and two committers would vie for the sum of a tenant.
-        if len(drafted) < CHUNK or any(draft.unit.charge is not None for _, draft in drafted):
+        if len(load.jobs) < FEW or load.drafts.unit.charge is not None:
             return self._committer
         return next(self._lanes)
 
-    def _collect(self, job: _Job, draft: Draft, future: Promise[int]) -> None:
+    def _collect(self, load: _Load, future: Promise[int]) -> None:
         try:
             applied = wait(future)
         except OverQuota as over:
-            draft.put_back()
-            try:
-                job.refused = self._over_quota(over)
-            except StoreError as fault:
-                job.answer = _failed(job, fault)
+            load.put_back()
+            self._refuse(load.jobs, over)
         except StoreError as fault:
             # While a backup is restored callers ask again and again: that must not use a block up.
-            draft.put_back() if isinstance(fault, Restored) else draft.settle()
-            job.answer = _failed(job, fault)
+            load.put_back() if isinstance(fault, Restored) else settle(load.drafts.drafts)
+            for job in load.jobs:
+                job.answer = failed(job.id, fault)
         else:
             if applied:
-                draft.settle()
-                job.answer = (draft.endpoint, True)
+                settle(load.drafts.drafts)
+                for job, draft in load.pairs:
+                    job.answer = (draft.endpoint, True)
             else:
-                job.lost = draft
+                for job, draft in load.pairs:
+                    job.lost = draft
 
-    def _look_up(self, job: _Job, final: bool, pending: Found[Pending] | None) -> None:
-        """A job got nothing in this round: it was served before, or is refused, or goes on."""
-        draft, job.lost = job.lost, None
+    def _refuse(self, jobs: Sequence[_Job], over: OverQuota) -> None:
+        try:
+            refusal = self._over_quota(over)
+            for job in jobs:
+                job.refused = refusal
+        except StoreError as fault:
+            for job in jobs:
+                job.answer = failed(job.id, fault)
+
+    def _look_up(self, job: _Job, final: bool, pending: Found[Pending] | None) -> bool:
+        """A job got nothing in this round: it was served before, or is refused, or goes on.
+
+        Returns:
+            Whether what it was drafted on cannot be trusted.
+        """
+        refused, job.refused = job.refused, None
         try:
             existing = self._existing(job, pending) if job.request.id is not None else None
             if existing is not None:
                 job.answer = (existing, False)
-            elif job.refused is not None and final:
-                job.answer = job.refused
-            elif draft is not None:
-                self._known.forget()
-                self._drafter.mistrust(draft)
-                draft.settle()
-                draft = None
+            elif refused is not None and final:
+                job.answer = refused
         except Problem as problem:
             job.answer = problem
         except StoreError as fault:
-            job.answer = _failed(job, fault)
-        finally:
-            job.refused = None
-            if draft is not None:
-                draft.put_back()  # its addresses were not what stood in the way
+            job.answer = failed(job.id, fault)
+        if job.answer is None:
+            return job.lost is not None
+        if job.lost is not None:
+            put_back(job.lost.picked)  # its addresses were not what stood in the way
+            job.lost = None
+        return False
+
+    def _mistrust(self, jobs: Sequence[_Job]) -> None:
+        drafts = [job.lost for job in jobs if job.lost is not None]
+        self._known.forget()
+        try:
+            self._drafter.mistrust(drafts)
+        except StoreError as fault:
+            for job in jobs:
+                job.answer = failed(job.id, fault)
+        settle(drafts)
+        for job in jobs:
+            job.lost = None
 
     def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
         found = self._together.find(job.id, but=pending.value.id if pending else None)
@@ -263,8 +312,8 @@ class Allocator:
         if found.value.state is EndpointState.RELEASING:
             detail = f"endpoint {job.id} is being deleted; repeat when it is gone, or use another id"
             raise Problem("releasing", detail, retry_after_s=1)
-        if not _is_answer(found.value, job.request):
-            raise _taken(found.value)
+        if not is_answer(found.value, job.request):
+            raise taken(found.value)
         return found.value
 
     def _over_quota(self, over: OverQuota) -> Problem | None:
@@ -279,6 +328,18 @@ class Allocator:
         return Problem("over-quota", detail, tenant=tenant)
 
 
+def _alike(jobs: Sequence[_Job], *, alone: bool) -> Iterable[Sequence[_Job]]:
+    """Jobs that may be drafted together; each `alone`, where it is to be lost on its own account."""
+    if alone:
+        return [[job] for job in jobs]
+    found: dict[object, list[_Job]] = {}
+    for job in jobs:
+        request = job.request
+        key = job.id if request.addresses else (request.kind, request.by, request.request)
+        found.setdefault(key, []).append(job)
+    return found.values()
+
+
 def _refused(jobs: Sequence[_Job]) -> bool:
     return any(isinstance(job.answer, Problem) for job in jobs)
 
@@ -287,49 +348,3 @@ def _answer_rest(jobs: Sequence[_Job], problem: Problem) -> None:
     for job in jobs:
         if not isinstance(job.answer, Problem):
             job.answer = problem
-
-
-def _is_answer(endpoint: Endpoint, request: Request) -> bool:
-    same = (
-        endpoint.node == request.node
-        and endpoint.tenant == request.tenant
-        and endpoint.labels == dict(request.labels)
-        and endpoint.qos == request.qos
-        and set(request.pools) <= set(endpoint.pools)
-        and set(request.addresses) <= set(endpoint.addresses)
-    )
-    if request.families:
-        return same and {address.version for address in endpoint.addresses} == set(request.families)
-    if not request.pools and not request.addresses:
-        return same and len(endpoint.addresses) == 1
-    return same and all(
-        pool in request.pools or address in request.addresses for address, pool in endpoint.placed
-    )
-
-
-def _taken(endpoint: Endpoint) -> Problem:
-    where = f"on {endpoint.node} with {', '.join(map(str, endpoint.addresses))}"
-    return Problem(
-        "conflict", f"endpoint {endpoint.id} exists {where}, made by another request; use another id"
-    )
-
-
-def _busy(request: Request) -> Problem:
-    return Problem("busy", f"too many others want addresses of {request.node}", retry_after_s=1)
-
-
-def _failed(job: _Job, fault: StoreError) -> Problem:
-    """The store's failure as the answer to a request."""
-    if isinstance(fault, Corrupt):
-        return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
-    if isinstance(fault, Restored):
-        return Problem("restoring", str(fault), retry_after_s=1)
-    if not isinstance(fault, Unavailable) or not fault.outcome_unknown:
-        return Problem("unavailable", f"etcd: {fault}", retry_after_s=1)
-    # The caller may not know the id that we made up: without it nobody could ask again.
-    return Problem(
-        "unavailable",
-        f"whether endpoint {job.id} was created is not known; repeat the request with this id",
-        retry_after_s=1,
-        endpoint=job.id,
-    )

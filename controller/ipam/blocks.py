@@ -109,7 +109,7 @@ def assignable(
     """
     first, size = int(block.network_address), block.num_addresses
     start = int(after) - first + 1 if after is not None else 0
-    ends = _ends(pool) if pool.cidr.num_addresses > 2 else ()
+    ends = [each for each in _ends(pool) if each in block] if pool.cidr.num_addresses > 2 else ()
     reserved = [each for each in pool.reserved if each.overlaps(block)]
     for offset in range(start, start + size):
         address = _address(first + offset % size, block.version)

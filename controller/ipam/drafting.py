@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from controller.ipam import blocks, units
 from controller.ipam.choosing import Want, listed
@@ -24,8 +25,19 @@ from store.model import Address, AddressState, Endpoint, EndpointState, Node, Po
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+ROOM = 118
+"""Operations, or compares, of the endpoints of one unit: there are some that all of them share."""
+
+
+class Wanted(NamedTuple):
+    """A request, and the id that its endpoint gets, and the uid of this assignment."""
+
+    request: Request
+    id: str
+    uid: str
+
+
+class Picked(NamedTuple):
     """A spot of a pool; of a space unless it was asked for."""
 
     pool: Found[Pool]
@@ -33,23 +45,19 @@ class Picked:
     space: Space | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An endpoint as it would be. Its spots are kept for it until `settle` or `put_back`."""
 
     endpoint: Endpoint
-    unit: Unit
     picked: tuple[Picked, ...]
 
-    def settle(self) -> None:
-        """Its commit is over."""
-        for each in self.picked:
-            if each.space is not None:
-                each.space.settle(each.spot.address)
 
-    def put_back(self) -> None:
-        """It was not committed, and its addresses have nothing to do with it."""
-        put_back(self.picked)
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Endpoints as they would be, and the unit that makes all of them or none."""
+
+    drafts: Sequence[Draft]
+    unit: Unit
 
 
 class Drafter:
@@ -62,68 +70,81 @@ class Drafter:
         self._spaces: dict[tuple[str, str], Space] = {}
 
     def draft(
-        self,
-        request: Request,
-        endpoint_id: str,
-        uid: str,
-        known: Known,
-        guards: Sequence[Compare] = (),
-        more: int = 0,
-    ) -> Draft:
-        """Pick addresses for a request, claiming blocks where that is needed. Blocking.
+        self, wanted: Sequence[Wanted], known: Known, guards: Sequence[Compare] = (), more: int = 0
+    ) -> Drafts:
+        """Pick addresses for requests that are alike, claiming blocks where that is needed. Blocking.
+
+        For the first of them: as many as one unit takes, and have room in the same place.
 
         Args:
-            endpoint_id: the id that the endpoint gets.
-            uid: of this assignment.
+            wanted: of the same kind and of one caller; one alone where it asks for an address.
             known: what is believed of pools, node and tenant; the unit compares it.
             guards: what the unit has to compare beside that.
-            more: so many drafts of the same kind follow.
+            more: so many of the same kind follow.
 
         Raises:
-            Problem: the request cannot be met, if what is believed is true.
+            Problem: the first cannot be met, if what is believed is true.
             Stale: something was not what it was believed to be.
             StoreError: the store does not answer.
         """
-        plan = known.plan(request)
-        picked = self._pick(plan, request.scope, more)
-        endpoint = _endpoint(request, endpoint_id, uid, plan, picked)
-        compares = [*plan.compares, *guards, *(each.pool.unchanged() for each in picked)]
-        held = [(each.spot.block, _held(request, endpoint_id, each, self._clock())) for each in picked]
-        return Draft(endpoint, units.assign(endpoint, compares, held, plan.tenant), tuple(picked))
+        first = wanted[0].request
+        plan = known.plan(first)
+        count = min(len(wanted), ROOM // plan.size)
+        places = self._pick(plan, first.scope, count, len(wanted) - count + more)
+        drafts = [
+            Draft(_endpoint(each, plan, place), place) for each, place in zip(wanted, places, strict=False)
+        ]
+        pools = dict.fromkeys(each.pool.unchanged() for each in places[0])
+        asked = units.Asked(
+            (*plan.compares, *guards, *pools), plan.tenant, first.by, first.request, self._clock()
+        )
+        unit = units.assign(
+            [(each.endpoint, [picked.spot.block for picked in each.picked]) for each in drafts], asked
+        )
+        return Drafts(drafts, unit)
 
-    def mistrust(self, draft: Draft) -> None:
-        """The draft was lost: read its blocks again before anything else is picked from them."""
-        for each in draft.picked:
-            if each.space is not None:
-                block = each.spot.block.value
-                key = keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address)
-                each.space.mistrust(contended=self._store.get(key) is not None)
+    def mistrust(self, drafts: Sequence[Draft]) -> None:
+        """The drafts were lost: read their blocks again before anything else is picked from them."""
+        tried = [
+            (keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address), each.space)
+            for draft in drafts
+            for each in draft.picked
+            if each.space is not None
+            for block in (each.spot.block.value,)
+        ]
+        held = self._store.get_many([key for key, _ in tried])
+        for key, space in tried:
+            space.mistrust(contended=key in held)
 
-    def _pick(self, plan: Plan, scope: Scope, more: int) -> list[Picked]:
-        picked: list[Picked] = []
+    def _pick(self, plan: Plan, scope: Scope, count: int, more: int) -> list[tuple[Picked, ...]]:
+        """For each of up to `count` endpoints, one at least, a place for each of its addresses."""
+        picked: list[list[Picked]] = []
         complete = False
         try:
             for want in plan.asked:
                 picked.append(
-                    self._requested(want, plan.node, scope)
+                    [self._requested(want, plan.node, scope)]
                     if want.address
-                    else self._free(want, plan.node, scope, more)
+                    else self._free(want, plan.node, scope, count, more)
                 )
             complete = True
         finally:
             if not complete:
-                put_back(picked)
-        return picked
+                put_back(each for column in picked for each in column)
+        size = min(map(len, picked))
+        for column in picked:
+            put_back(column[size:])
+        return list(zip(*(column[:size] for column in picked), strict=True))
 
-    def _free(self, want: Want, node: Found[Node], scope: Scope, more: int) -> Picked:
-        """A free address of the best pool that has one."""
+    def _free(self, want: Want, node: Found[Node], scope: Scope, count: int, more: int) -> list[Picked]:
+        """Free addresses of the best pool that has one."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
             for pool in want.pools:
                 space = self._space(pool.value.name, node.value.name)
-                spot = space.take(pool, node, thorough=thorough, more=more)
-                if spot is not None:
-                    return Picked(pool, spot, space)
+                spots = space.take(pool, node, count, thorough=thorough, more=more)
+                if spots:
+                    return [Picked(pool, spot, space) for spot in spots]
         raise self._full(want, node.value.name, scope)
 
     def _requested(self, want: Want, node: Found[Node], scope: Scope) -> Picked:
@@ -186,11 +207,24 @@ class Drafter:
         return words, figures
 
 
-def put_back(picked: Sequence[Picked]) -> None:
-    """Spots that are not used after all."""
-    for each in picked:
-        if each.space is not None:
-            each.space.put_back(each.spot)
+def settle(drafts: Iterable[Draft]) -> None:
+    """Their commit is over."""
+    for space, spots in _by_space(each for draft in drafts for each in draft.picked):
+        space.settle(spots)
+
+
+def put_back(picked: Iterable[Picked]) -> None:
+    """Spots that were not committed, and have nothing to do with why."""
+    for space, spots in _by_space(picked):
+        space.put_back(spots)
+
+
+def _by_space(picked: Iterable[Picked]) -> Iterable[tuple[Space, list[Spot]]]:
+    found: dict[Space, list[Spot]] = {}
+    for _, spot, space in picked:
+        if space is not None:
+            found.setdefault(space, []).append(spot)
+    return found.items()
 
 
 def in_use(held: Address, scope: Scope) -> Problem:
@@ -205,14 +239,13 @@ def in_use(held: Address, scope: Scope) -> Problem:
     return Problem("address-in-use", f"{why}; ask for another, or leave address out")
 
 
-# Each part of these two was checked where it came in; a thousand of them are made at a time.
-
-
-def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
+def _endpoint(wanted: Wanted, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
     addresses = tuple([each.spot.address for each in picked])
+    request = wanted.request
+    # Each part was checked where it came in; a thousand of these are made at a time.
     return Endpoint.of(
-        id=endpoint_id,
-        uid=uid,
+        id=wanted.id,
+        uid=wanted.uid,
         node=request.node,
         tenant=request.tenant,
         pools=tuple([each.pool.value.name for each in picked]),
@@ -222,20 +255,4 @@ def _endpoint(request: Request, endpoint_id: str, uid: str, plan: Plan, picked: 
         labels=dict(request.labels),
         state=EndpointState.ASSIGNED,
         qos=request.qos,
-    )
-
-
-def _held(request: Request, endpoint_id: str, picked: Picked, since: datetime) -> Address:
-    return Address.of(
-        address=picked.spot.address,
-        pool=picked.pool.value.name,
-        endpoint=endpoint_id,
-        node=request.node,
-        service=None,
-        state=AddressState.ASSIGNED,
-        since=since,
-        tenant=request.tenant,
-        by=request.by,
-        request=request.request,
-        left=(),
     )

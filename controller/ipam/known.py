@@ -27,6 +27,13 @@ class Plan:
     asked: tuple[Want, ...]
 
     @cached_property
+    def size(self) -> int:
+        """So many compares, or so many operations, each endpoint takes at most."""
+        addresses = len(self.asked)
+        foreign = any(want.address or found.value.borrow for want in self.asked for found in want.pools)
+        return max(1 + 2 * addresses, 2 + (2 if foreign else 1) * addresses)
+
+    @cached_property
     def compares(self) -> tuple[Compare, ...]:
         """What must hold for it to be what the request comes to, beside each pool that is used."""
         return (*(each for want in self.asked for each in want.compares), self.node.unchanged())

@@ -22,9 +22,10 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from controller.ipam import blocks
 from controller.ipam.claims import Claims
@@ -41,8 +42,7 @@ CLAIMED_AT_ONCE = 32
 """Blocks; a transaction has room for so many claims and more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(NamedTuple):
     """An address to try, and the block it is in."""
 
     address: IPAddress
@@ -86,37 +86,44 @@ class Space:
         """Of the pool for which all this holds."""
 
     def take(
-        self, pool: Found[Pool], node: Found[Node], *, thorough: bool = True, more: int = 0
-    ) -> Spot | None:
-        """A free address, kept for the caller until `settle` or `put_back`; None when there is none.
+        self, pool: Found[Pool], node: Found[Node], count: int = 1, *, thorough: bool = True, more: int = 0
+    ) -> list[Spot]:
+        """Free addresses, kept for the caller until `settle` or `put_back`: `count`, or as many as there are.
 
         Blocking: it reads the store, and claims a block, when nothing that it knows of is free.
 
         Args:
             thorough: look again though there was none some seconds ago.
-            more: so many will be taken after this one, so that blocks are claimed for all of them at once.
+            more: so many will be taken after these, so that blocks are claimed for all of them at once.
 
         Raises:
             Stale: the pool or the node is not what it was.
         """
         with self._turn:
             self._start_over_if_lost(pool)
-            spot = self._take_unused(pool.value) or self._next(pool, node, thorough, more)
-            if spot is not None:
-                with self._lock:
-                    self._pending.add(spot.address)
-            return spot
+            spots = self._kept(self._take_unused(pool.value, count))
+            complete = False
+            try:
+                while (left := count - len(spots)) and (
+                    found := self._next(pool, node, thorough, left, left + more)
+                ):
+                    spots += self._kept(found)
+                complete = True
+            finally:
+                if not complete:
+                    self.put_back(spots)
+            return spots
 
-    def settle(self, address: IPAddress) -> None:
+    def settle(self, spots: Iterable[Spot]) -> None:
         """The caller's commit is over, however it went."""
         with self._lock:
-            self._pending.discard(address)
+            self._pending.difference_update([spot.address for spot in spots])
 
-    def put_back(self, spot: Spot) -> None:
-        """The caller did not use it, and wrote nothing."""
+    def put_back(self, spots: Sequence[Spot]) -> None:
+        """The caller did not use them, and wrote nothing."""
         with self._lock:
-            self._pending.discard(spot.address)
-            self._unused.append(spot)
+            self._pending.difference_update([spot.address for spot in spots])
+            self._unused.extend(reversed(spots))
 
     def mistrust(self, *, contended: bool) -> None:
         """A pick was lost: read again before the next. `contended` when it was lost to another controller."""
@@ -142,62 +149,75 @@ class Space:
         self._pass_began = self._exhausted = float("-inf")
         self._borrowing = False
 
-    def _take_unused(self, pool: Pool) -> Spot | None:
+    def _kept(self, spots: list[Spot]) -> list[Spot]:
         with self._lock:
-            while self._unused:
+            self._pending.update([spot.address for spot in spots])
+        return spots
+
+    def _take_unused(self, pool: Pool, count: int) -> list[Spot]:
+        found: list[Spot] = []
+        with self._lock:
+            while self._unused and len(found) < count:
                 spot = self._unused.pop()
                 if not blocks.is_reserved(pool, spot.address):  # it may have been put back since
-                    return spot
-            return None
+                    found.append(spot)
+        return found
 
-    def _next(self, pool: Found[Pool], node: Found[Node], thorough: bool, more: int) -> Spot | None:
+    def _next(
+        self, pool: Found[Pool], node: Found[Node], thorough: bool, count: int, in_all: int
+    ) -> list[Spot]:
+        """Up to `count`, and one at least if there is one; `in_all` are wanted now and soon."""
         due = self._monotonic() - self._pass_began >= PASS_S
         if due and self._borrowing:
             self._start_over()  # what is near comes first
-        if spot := self._pick(pool.value):
-            return spot
+        if spots := self._pick(pool.value, count):
+            return spots
         if not thorough and self._monotonic() - self._exhausted < PASS_S:
-            return None
-        if due and (spot := self._pass(pool.value)):
-            return spot
+            return []
+        if due and (spots := self._pass(pool.value, count)):
+            return spots
         # A block that was given back may be full of addresses that cool down: then the next one.
-        wanted = 1 + more // (1 << (pool.value.cidr.max_prefixlen - pool.value.block_prefixlen))
+        wanted = 1 + (in_all - 1) // (1 << (pool.value.cidr.max_prefixlen - pool.value.block_prefixlen))
         while claimed := self._claims.claim_next(pool, node, min(wanted, CLAIMED_AT_ONCE)):
             self._ahead.extend(claimed)
             self._spread = False  # nobody else fills them yet
-            if spot := self._pick(pool.value):
-                return spot
-        if (spot := self._pass(pool.value)) or (pool.value.borrow and (spot := self._borrow(pool.value))):
-            return spot
+            if spots := self._pick(pool.value, count):
+                return spots
+        if spots := self._pass(pool.value, count):
+            return spots
+        if pool.value.borrow and (spots := self._borrow(pool.value, count)):
+            return spots
         self._exhausted = self._monotonic()
-        return None
+        return []
 
-    def _pick(self, pool: Pool) -> Spot | None:
+    def _pick(self, pool: Pool, count: int) -> list[Spot]:
+        """Up to `count` of one block."""
         while self._open is None or not self._open.free:
             if not self._ahead:
-                return None
+                return []
             block = self._ahead.popleft()
             self._open = _Open(block, self._free_in(pool, block.value.cidr))
-        free = self._open.free
-        index = random.randrange(len(free)) if self._spread else -1  # noqa: S311
-        return Spot(free.pop(index), self._open.block)
+        block, free = self._open.block, self._open.free
+        if self._spread:
+            random.shuffle(free)
+        return [Spot(free.pop(), block) for _ in range(min(count, len(free)))]
 
-    def _pass(self, pool: Pool) -> Spot | None:
+    def _pass(self, pool: Pool, count: int) -> list[Spot]:
         """Begin to look through all blocks of the node."""
         mine = scan(self._store, keys.NODE_BLOCKS, self._node)
         self._pass_began, self._borrowing = self._monotonic(), False
         self._open = None
         self._ahead = deque(found for found in mine.items if found.value.pool == self._pool)
-        return self._pick(pool)
+        return self._pick(pool, count)
 
-    def _borrow(self, pool: Pool) -> Spot | None:
+    def _borrow(self, pool: Pool, count: int) -> list[Spot]:
         """Begin to look through the blocks of other nodes, in any order: others that borrow do so too."""
         others = [each for each in scan(self._store, keys.BLOCKS, self._pool).items if self._is_foreign(each)]
         random.shuffle(others)
         self._borrowing = True
         self._open = None
         self._ahead = deque(others)
-        return self._pick(pool)
+        return self._pick(pool, count)
 
     def _is_foreign(self, block: Found[Block]) -> bool:
         return block.value.node != self._node

@@ -13,7 +13,7 @@ After each of them, and so after a crash between any two, the store obeys these 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -25,7 +25,7 @@ from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
 from store.client import Absent, Compare, Delete, Op, PrefixEmpty, Put
-from store.codec import encode_fields
+from store.codec import encode_fields, encode_text
 from store.model import (
     Address,
     AddressState,
@@ -39,6 +39,12 @@ from store.model import (
     Pool,
     Tenant,
 )
+from store.series import Series
+
+RECORDS = keys.ENDPOINTS.prefix()
+RECORD: Mapping[str, Any] = {"id": "{id}", "uid": "{uid}", "addresses": ("{addresses}",), "mac": "{mac}"}
+HELD: Mapping[str, Any] = {"address": "{address}", "pool": "{pool}", "endpoint": "{endpoint}"}
+"""What differs in new endpoints that are alike, and in what their addresses say; see `Series`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +74,64 @@ def claim(pool: Found[Pool], node: Found[Node], block: Block) -> Unit:
     )
 
 
-def assign(
-    endpoint: Endpoint,
-    compares: Sequence[Compare],
-    held: Sequence[tuple[Found[Block], Address]],
-    tenant: Found[Tenant] | None,
-) -> Unit:
-    """A new endpoint gets its addresses: all of them or none.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What new endpoints that are alike rest on, and what their addresses say of who asked for them."""
+
+    compares: Sequence[Compare]
+    """What must hold for the pools to be the ones that are meant, and pools and node as they were read."""
+    tenant: Found[Tenant] | None
+    """Theirs, which must still be as it was read, limits included."""
+    by: str
+    request: str
+    since: datetime
+
+
+def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked) -> Unit:
+    """New endpoints of one node and tenant get their addresses: all of them or none.
 
     Args:
-        endpoint: the record.
-        compares: what must hold for the pools to be the ones that the request means, and as they were
-            read, and likewise the node.
-        held: what the key of each address says, and the block of it, which may be another node's.
-        tenant: the endpoint's, which must still be as it was read, limits included.
+        new: the records, and of each the block of each address, which may be another node's.
+        asked: what all of them have in common.
     """
-    record, copy = _record(endpoint)
-    ops: list[Op] = [record, copy]
-    checks: list[Compare] = [*compares, Absent(record.key)]
-    for block, one in held:
-        text = str(one.address)
-        key = _addresses_of(one.pool, block.value.cidr) + text
-        checks += (block.unchanged(), Absent(key))
-        ops.append(Put(key, encode_fields({**vars(one), "address": text})))
-        if block.value.node != endpoint.node:
-            ops.extend(_displace(block.value, endpoint, one.address))
+    node, tenant = new[0][0].node, asked.tenant
+    copies, held = _copies_of(node), _held(node, asked)
+    records, addresses = Series(), Series()
+    ops: list[Op] = []
+    checks: list[Compare] = [*asked.compares, *(block.unchanged() for _, blocks in new for block in blocks)]
+    for endpoint, blocks in new:
+        id_, texts = endpoint.id, [str(each) for each in endpoint.addresses]
+        shared = {**vars(endpoint), **RECORD}
+        record = encode_text(
+            records.text(shared, id=id_, uid=endpoint.uid, addresses='","'.join(texts), mac=endpoint.mac)
+        )
+        key = RECORDS + id_
+        ops += (Put(key, record), Put(copies + id_, record))
+        checks.append(Absent(key))
+        for (address, pool), text, block in zip(endpoint.placed, texts, blocks, strict=True):
+            key = _addresses_of(pool, block.value.cidr) + text
+            ops.append(Put(key, encode_text(addresses.text(held, address=text, pool=pool, endpoint=id_))))
+            checks.append(Absent(key))
+            if block.value.node != node:
+                ops.extend(_displace(block.value, endpoint, address))
     if tenant is None:
-        return Unit(tuple(checks), tuple(ops))
-    return Unit((*checks, tenant.unchanged()), tuple(ops), _charge(endpoint, tenant.value))
+        return Unit(tuple(dict.fromkeys(checks)), tuple(ops))
+    charge = _charge([endpoint for endpoint, _ in new], tenant.value)
+    return Unit((*dict.fromkeys(checks), tenant.unchanged()), tuple(ops), charge)
+
+
+def _held(node: str, asked: Asked) -> Mapping[str, Any]:
+    """What the addresses of new endpoints say that are alike, with blanks for what differs."""
+    return vars(
+        Address.model_construct(
+            **HELD,
+            node=node,
+            since=asked.since,
+            tenant=asked.tenant.value.name if asked.tenant else None,
+            by=asked.by,
+            request=asked.request,
+        )
+    )
 
 
 def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
@@ -192,8 +228,8 @@ def unclaim(block: Block) -> tuple[Delete, Delete]:
     )
 
 
-def _charge(endpoint: Endpoint, tenant: Tenant) -> Charge:
-    versions = [address.version for address in endpoint.addresses]
+def _charge(endpoints: Iterable[Endpoint], tenant: Tenant) -> Charge:
+    versions = [address.version for endpoint in endpoints for address in endpoint.addresses]
     held = versions.count(4), versions.count(6)
     return Charge(tenant.name, *held, tenant.max_ipv4, tenant.max_ipv6)
 
@@ -205,6 +241,12 @@ def _record(endpoint: Endpoint) -> tuple[Put, Put]:
         Put(keys.ENDPOINTS.key(endpoint.id), value),
         Put(keys.NODE_ENDPOINTS.key(endpoint.node, endpoint.id), value),
     )
+
+
+@lru_cache(maxsize=1 << 12)
+def _copies_of(node: str) -> str:
+    """What the keys of the endpoints of a node begin with."""
+    return keys.NODE_ENDPOINTS.prefix(node)
 
 
 @lru_cache(maxsize=1 << 12)

@@ -1,0 +1,57 @@
+"""What a request comes to that made no endpoint: it was served before, or gets none, and why."""
+
+from __future__ import annotations
+
+from controller.ipam.request import Request
+from controller.problem import Problem
+from store.errors import Corrupt, Restored, StoreError, Unavailable
+from store.model import Endpoint
+
+
+def is_answer(endpoint: Endpoint, request: Request) -> bool:
+    """Whether an endpoint is what a request asks for, so that the request was answered before."""
+    same = (
+        endpoint.node == request.node
+        and endpoint.tenant == request.tenant
+        and endpoint.labels == dict(request.labels)
+        and endpoint.qos == request.qos
+        and set(request.pools) <= set(endpoint.pools)
+        and set(request.addresses) <= set(endpoint.addresses)
+    )
+    if request.families:
+        return same and {address.version for address in endpoint.addresses} == set(request.families)
+    if not request.pools and not request.addresses:
+        return same and len(endpoint.addresses) == 1
+    return same and all(
+        pool in request.pools or address in request.addresses for address, pool in endpoint.placed
+    )
+
+
+def taken(endpoint: Endpoint) -> Problem:
+    """The id of a request is that of an endpoint which it does not ask for."""
+    where = f"on {endpoint.node} with {', '.join(map(str, endpoint.addresses))}"
+    return Problem(
+        "conflict", f"endpoint {endpoint.id} exists {where}, made by another request; use another id"
+    )
+
+
+def busy(request: Request) -> Problem:
+    """A request lost every race."""
+    return Problem("busy", f"too many others want addresses of {request.node}", retry_after_s=1)
+
+
+def failed(endpoint_id: str, fault: StoreError) -> Problem:
+    """The store's failure as the answer to a request for this endpoint."""
+    if isinstance(fault, Corrupt):
+        return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
+    if isinstance(fault, Restored):
+        return Problem("restoring", str(fault), retry_after_s=1)
+    if not isinstance(fault, Unavailable) or not fault.outcome_unknown:
+        return Problem("unavailable", f"etcd: {fault}", retry_after_s=1)
+    # The caller may not know the id that we made up: without it nobody could ask again.
+    return Problem(
+        "unavailable",
+        f"whether endpoint {endpoint_id} was created is not known; repeat the request with this id",
+        retry_after_s=1,
+        endpoint=endpoint_id,
+    )
