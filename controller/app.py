@@ -31,6 +31,7 @@ from controller.api.moves import moves
 from controller.api.nodes import nodes
 from controller.api.noun import Noun, Route
 from controller.api.peers import peers
+from controller.api.policies import policies
 from controller.api.pools import pools
 from controller.api.releases import releases
 from controller.api.restore import restore
@@ -60,6 +61,7 @@ NOUNS = (
     joins,
     peers,
     services_,
+    policies,
     drains,
     tenants,
     endpoints,

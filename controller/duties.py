@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from controller import draining, moves, tidying
+from controller.compiling import Compiling
 from controller.draining import Draining
 from controller.election import Duty, Election
 from controller.ipam.committer import Committer
@@ -47,6 +48,7 @@ RESTORE = "restore"
 DRAIN = "drain"
 MOVE = "move"
 SESSIONS = "sessions"
+POLICIES = "policies"
 RELIST_S = 60.0
 RETRY_S = 0.5
 AT_ONCE = 16
@@ -67,6 +69,7 @@ class Duties:
             ),
             MOVE: lambda: Periodic(MOVE, Moves(store, parts.clock, parts.events).look, moves.PERIOD_S),
             SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
+            POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
         self._elections = [

@@ -21,7 +21,7 @@ from store.client import KeyValue, Put, Store, Unchanged
 from store.codec import decode, encode
 from store.errors import Compacted, Corrupt
 from store.keys import Kind
-from store.model import Node, Peer, Pool, Service, Tenant, Token, Value
+from store.model import Node, Peer, Policy, Pool, Service, Tenant, Token, Value
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ PAGE = 1000
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
-Named = TypeVar("Named", Pool, Node, Peer, Service, Tenant, Token)
+Named = TypeVar("Named", Pool, Node, Peer, Policy, Service, Tenant, Token)
 
 
 @dataclass(frozen=True, slots=True)

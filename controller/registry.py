@@ -13,6 +13,7 @@ from typing import TypeVar
 from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
+from controller.policy_fit import policy_fits
 from controller.pool_fit import fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, unknown_reference
@@ -23,11 +24,11 @@ from intent.peers import meeting
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
-from store.model import Node, Peer, Pool, Service, Tenant, Usage, Value
+from store.model import Node, Peer, Policy, Pool, Service, Tenant, Usage, Value
 
 ATTEMPTS = 24
 
-V = TypeVar("V", Pool, Node, Peer, Service, Tenant)
+V = TypeVar("V", Pool, Node, Peer, Policy, Service, Tenant)
 Made = tuple[Found[V], bool]
 """What is stored then, and whether it is new."""
 
@@ -58,6 +59,12 @@ class Registry:
     def create_tenant(self, tenant: Tenant) -> Made[Tenant]:
         """Create a tenant; see `_create`."""
         return self._create(keys.TENANTS, tenant, lambda tenant: ())
+
+    def create_policy(self, policy: Policy, scope: Scope = EVERYTHING) -> Made[Policy]:
+        """Create a policy whose tenants exist; see `_create`."""
+        return self._create(
+            keys.POLICIES, policy, lambda policy: policy_fits(self._store, policy, scope), scope
+        )
 
     def replace(
         self,
@@ -99,13 +106,19 @@ class Registry:
             wanted: V = edit(found.value)
             if wanted == found.value:
                 return found
-            compares = (found.unchanged(), *self._checked(found.value, wanted))
+            compares = (found.unchanged(), *self._checked(found.value, wanted, scope))
             unit = Unit(compares, (put(kind, wanted, name),), _limits(wanted))
             if revision := self._commit(unit):
                 return Found(wanted, found.key, revision)
         raise Problem("busy", f"{name} keeps changing", retry_after_s=1)
 
-    def _create(self, kind: Kind[V], value: V, check: Callable[[V], tuple[Compare, ...]]) -> Made[V]:
+    def _create(
+        self,
+        kind: Kind[V],
+        value: V,
+        check: Callable[[V], tuple[Compare, ...]],
+        scope: Scope = EVERYTHING,
+    ) -> Made[V]:
         """Store a value under its name.
 
         Idempotent: an equal value that is there already is no error.
@@ -116,6 +129,8 @@ class Registry:
         for _ in range(ATTEMPTS):
             found = read(self._store, kind, value.name)
             if found is not None:
+                if not scope.has(found.value):
+                    raise Problem("conflict", f"the name {value.name} is taken; use another name")
                 if found.value != value:
                     raise different(value, found.value)
                 return found, False
@@ -125,10 +140,12 @@ class Registry:
                 return Found(value, operation.key, revision), True
         raise Problem("busy", "others keep changing the same things", retry_after_s=1)
 
-    def _checked(self, stored: Value, wanted: Value) -> tuple[Compare, ...]:
+    def _checked(self, stored: Value, wanted: Value, scope: Scope) -> tuple[Compare, ...]:
         """What has to hold for a change to be right. Raises `Problem` when it does not."""
         if isinstance(wanted, Peer):
             return self._has_node_and_is_alone(wanted)
+        if isinstance(wanted, Policy):
+            return policy_fits(self._store, wanted, scope)
         if isinstance(wanted, Pool) and isinstance(stored, Pool):
             return pool_change(self._store, stored, wanted)
         return ()

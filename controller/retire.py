@@ -1,4 +1,4 @@
-"""Deleting pools, nodes, peers, tenants: refused while anything uses them, and safe to die in the middle of.
+"""Deleting what has a name: refused while anything uses it, and safe to die in the middle of.
 
 First the claims of empty blocks are given back, each only while its block is empty; then the pool or the
 node goes, only while nothing has come to use it. A crash in between leaves fewer claims, which is no fault.
@@ -6,7 +6,7 @@ node goes, only while nothing has come to use it. A crash in between leaves fewe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
@@ -15,9 +15,10 @@ from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
 from controller.reading import Found, find, read, scan
+from controller.scope import EVERYTHING, Scope
 from store import keys
-from store.client import Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
-from store.model import AddressState, Block, Drained, Endpoint, Node, Pool, Usage
+from store.client import Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
+from store.model import AddressState, Block, Drained, Endpoint, Node, Policy, Pool, Usage
 
 ATTEMPTS = 16
 CHUNK = 40
@@ -78,29 +79,45 @@ class Retirer:
                 return
         raise _busy(name)
 
+    def delete_policy(
+        self,
+        name: str,
+        may: Callable[[Policy], None],
+        match: Match = WHATEVER,
+        scope: Scope = EVERYTHING,
+    ) -> None:
+        """Delete a policy that is in `scope`, and that `may` does not refuse. Raises `Problem`."""
+        for _ in range(ATTEMPTS):
+            policy = find(self._store, keys.POLICIES, name, scope)
+            may(policy.value)
+            match.demand(f"policy {name}", policy.mod_revision)
+            if self._committer.commit(Unit((policy.unchanged(),), (Delete(policy.key),))):
+                return
+        raise _busy(name)
+
     def delete_tenant(self, name: str, match: Match = WHATEVER) -> None:
-        """Delete a tenant that holds no address and has no pool and no token. Raises `Problem`."""
+        """Delete a tenant that holds no address and has no pool, no policy and no token. Raises `Problem`."""
         for _ in range(ATTEMPTS):
             tenant = find(self._store, keys.TENANTS, name)
             match.demand(f"tenant {name}", tenant.mod_revision)
-            pools, tokens = scan(self._store, keys.POOLS), scan(self._store, keys.TOKENS)
-            _refuse_used_tenant(
-                name,
-                [pool.name for pool in pools.values if pool.tenant == name],
-                [token.name for token in tokens.values if token.tenant == name],
-            )
-            compares = (
-                tenant.unchanged(),
-                PrefixUnwritten(keys.POOLS.prefix(), pools.revision),
-                PrefixUnwritten(keys.TOKENS.prefix(), tokens.revision),
-            )
+            compares = [tenant.unchanged(), *self._unused_by_tenant(name)]
             nothing_held = Charge(name, max_ipv4=0, max_ipv6=0)
             try:
-                if self._committer.commit(Unit(compares, (Delete(tenant.key),), nothing_held)):
+                if self._committer.commit(Unit(tuple(compares), (Delete(tenant.key),), nothing_held)):
                     return
             except OverQuota as over:
                 _refuse_holding_tenant(self._committer.confirm(over))
         raise _busy(name)
+
+    def _unused_by_tenant(self, name: str) -> Iterator[Compare]:
+        """What has to hold for nothing to be the tenant's own. Raises `Problem` when something is."""
+        pools, tokens = scan(self._store, keys.POOLS), scan(self._store, keys.TOKENS)
+        policies = scan(self._store, keys.POLICIES)
+        _refuse_used_tenant(name, "pools", [each.name for each in pools.values if each.tenant == name])
+        _refuse_used_tenant(name, "policies", [each.name for each in policies.values if each.tenant == name])
+        _refuse_used_tenant(name, "tokens", [each.name for each in tokens.values if each.tenant == name])
+        for kind, found in ((keys.POOLS, pools), (keys.POLICIES, policies), (keys.TOKENS, tokens)):
+            yield PrefixUnwritten(kind.prefix(), found.revision)
 
     def _refuse_used_pool(self, pool: Pool) -> None:
         held = scan(self._store, keys.ADDRESSES, pool.name).values
@@ -175,11 +192,10 @@ def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> U
     return Unit(compares, (Delete(node.key), *leavings))
 
 
-def _refuse_used_tenant(name: str, pools: Sequence[str], tokens: Sequence[str]) -> None:
-    for what, names in (("pools", pools), ("tokens", tokens)):
-        if names:
-            detail = f"tenant {name} has {what} {len(names)}{_shown(names)}; delete them first"
-            raise Problem("in-use", detail, used_by=list(names[:SHOWN]))
+def _refuse_used_tenant(name: str, what: str, names: Sequence[str]) -> None:
+    if names:
+        detail = f"tenant {name} has {what} {len(names)}{_shown(names)}; delete them first"
+        raise Problem("in-use", detail, used_by=list(names[:SHOWN]))
 
 
 def _refuse_holding_tenant(used: Usage | None) -> None:

@@ -42,6 +42,8 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/peers/{name}": {"GET": READERS, "PUT": NETWORK, "PATCH": NETWORK, "DELETE": NETWORK},
     "/v1/services": {"GET": TENANT_READERS, "POST": SERVERS},
     "/v1/services/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
+    "/v1/policies": {"GET": TENANT_READERS, "POST": SERVERS},
+    "/v1/policies/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
     "/v1/peers/{name}:drain": {"POST": NETWORK},
     "/v1/peers/{name}:undrain": {"POST": NETWORK},
     "/v1/drains": {"GET": READERS},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.model import Address, Endpoint, Event, Node, Pool, Service, Tenant, Usage, Value
+from store.model import Address, Endpoint, Event, Node, Policy, Pool, Service, Tenant, Usage, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ EVERYTHING = Scope()
 
 def _of_tenant(tenant: str, value: Value) -> bool:
     match value:
-        case Endpoint() | Address() | Event() | Service():
+        case Endpoint() | Address() | Event() | Service() | Policy():
             return value.tenant == tenant
         case Pool():
             return value.tenant in {None, tenant}

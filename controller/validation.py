@@ -66,7 +66,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
         given = from_json(data, allow_inf_nan=False)
     except ValueError as fault:
         if "recursion" in str(fault):
-            raise Problem("too-deep", "the body is nested too deeply; nothing here has five levels") from None
+            raise Problem("too-deep", "the body is nested too deeply; no value is so deep") from None
         detail = f"the body is not JSON: {fault}" if data else "the body is empty; expected a JSON object"
         raise Problem("malformed", detail) from None
     # RFC 8259 §4 leaves open which of two fields of one name counts; so neither does. No fast parser tells.

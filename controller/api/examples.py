@@ -32,6 +32,7 @@ SPARE_POOL, SPARE_NODE, SPARE_PEER, SPARE_TENANT = (
 )
 ENDPOINT = {"id": "web-1"}
 SERVICE, SPARE_SERVICE = {"name": "web"}, {"name": "dns"}
+POLICY, SPARE_POLICY = {"name": "web-in"}, {"name": "no-telnet"}
 
 EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/healthz"): Example(),
@@ -129,6 +130,33 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ),
     ("PATCH", "/v1/services/{name}"): Example(path=SERVICE, body={"check": {"interval_s": 5}}),
     ("DELETE", "/v1/services/{name}"): Example(204, SPARE_SERVICE),
+    ("POST", "/v1/policies"): Example(
+        201,
+        body={
+            **POLICY,
+            "tenant": "shop",
+            "selector": {"tier": "front"},
+            "ingress": [
+                {"action": "allow", "ports": [{"protocol": "tcp", "port": 443}]},
+                {"action": "allow", "peers": [{"selector": {"app": "probe"}}, {"cidr": "192.0.2.0/24"}]},
+                {"action": "deny", "log": True},
+            ],
+        },
+    ),
+    ("GET", "/v1/policies"): Example(query={"tenant": "shop"}),
+    ("GET", "/v1/policies/{name}"): Example(path=POLICY),
+    ("PUT", "/v1/policies/{name}"): Example(
+        201,
+        SPARE_POLICY,
+        headers=CREATE,
+        body={
+            **SPARE_POLICY,
+            "order": 50,
+            "egress": [{"action": "deny", "ports": [{"protocol": "tcp", "port": 23}]}],
+        },
+    ),
+    ("PATCH", "/v1/policies/{name}"): Example(path=POLICY, body={"mode": "staged"}),
+    ("DELETE", "/v1/policies/{name}"): Example(204, SPARE_POLICY),
     ("GET", "/v1/blocks"): Example(query={"pool": "default"}),
     ("GET", "/v1/addresses"): Example(query={"state": "assigned"}),
     ("GET", "/v1/addresses:check"): Example(),

@@ -16,6 +16,7 @@ from controller.answer import Answer
 from controller.api.nodes import nodes
 from controller.api.noun import Handler, Noun, Operation, checked_body
 from controller.api.peers import peers
+from controller.api.policies import policies
 from controller.api.pools import pools
 from controller.api.services import services
 from controller.api.tenants import tenants
@@ -45,7 +46,7 @@ class Write(BaseModel):
 
     method: Method
     path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
-    """Of a pool, peer, node or service, or all of them: `/v1/pools/default`; a tenant can be created too."""
+    """Of pools, peers, nodes, services, policies, or one of them: `/v1/pools/default`; of tenants POST."""
     body: dict[str, Any] | None = None
 
 
@@ -73,7 +74,7 @@ class Foreseen:
 
 FORESEEN = tuple(
     Foreseen(declared, handler)
-    for noun in (pools, peers, nodes, services, tenants)
+    for noun in (pools, peers, nodes, services, policies, tenants)
     for declared, handler in noun.handlers
     if declared.foreseen
 )

@@ -23,7 +23,7 @@ from store.model import Tenant, Usage
 tenants = Noun("tenants")
 
 FILTERS = (LABEL,)
-MUTABLE = ("max_ipv4", "max_ipv6", "labels")
+MUTABLE = ("max_ipv4", "max_ipv6", "default", "labels")
 
 
 class TenantView(Tenant):
@@ -117,7 +117,7 @@ def put_tenant(name: str, tenant: Tenant) -> Answer:
     )
 )
 def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
-    """Its quotas, which are never less than what it holds, and its labels."""
+    """Its quotas, which are never less than what it holds, its default and its labels."""
     return _answer(
         services().registry.change(
             keys.TENANTS, name, lambda tenant: merge(Tenant, tenant, patch, MUTABLE), match()
@@ -131,7 +131,7 @@ def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
     )
 )
 def delete_tenant(name: str) -> Answer:
-    """Only while it holds no address and has no pool and no token."""
+    """Only while it holds no address and has no pool, no policy and no token."""
     services().retirer.delete_tenant(name, match())
     return Answer(status=204)
 

@@ -87,13 +87,29 @@ def test_read_only_reads_all_else_and_writes_nothing() -> None:
     [
         (
             Role.NETWORK,
-            ("/v1/pools", "/v1/peers", "/v1/impact", "/v1/bgp", "/v1/services", "/v1/nodes/{name}:"),
+            (
+                "/v1/pools",
+                "/v1/peers",
+                "/v1/impact",
+                "/v1/bgp",
+                "/v1/services",
+                "/v1/policies",
+                "/v1/nodes/{name}:",
+            ),
         ),
         (
             Role.PLATFORM,
-            ("/v1/nodes", "/v1/impact", "/v1/tenants", "/v1/endpoints", "/v1/addresses", "/v1/services"),
+            (
+                "/v1/nodes",
+                "/v1/impact",
+                "/v1/tenants",
+                "/v1/endpoints",
+                "/v1/addresses",
+                "/v1/services",
+                "/v1/policies",
+            ),
         ),
-        (Role.TENANT, ("/v1/endpoints", "/v1/services")),
+        (Role.TENANT, ("/v1/endpoints", "/v1/services", "/v1/policies")),
         (Role.NODE, ("/v1/endpoints",)),
     ],
 )

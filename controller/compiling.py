@@ -1,0 +1,245 @@
+"""The duty of policies: each node is told what its endpoints need of policies and tenants.
+
+What is told follows from policies, tenants and endpoints alone (`intent.compiler`), so any controller would
+write the same. While there is neither a policy nor a tenant no endpoint is looked at. A node gets sets
+before the rules that speak of them, and loses them after; an address that goes from one shard to another is
+written to its new place first. Nobody else's writes come between: each transaction compares that the duty is
+still ours. With no controller at all nodes go on with what they were told.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from queue import SimpleQueue
+
+from controller.reading import read_at_once
+from intent.compiler import Compiler
+from store import keys
+from store.client import Compare, Delete, Op, Put, Store, Unchanged
+from store.codec import encode
+from store.errors import StoreError
+from store.feed import DecodedItem, Feed, InSync, decoded_batches
+from store.feed import Put as Told
+from store.model import Endpoint, Policy, Tenant, Value
+
+log = logging.getLogger(__name__)
+
+RULED = (keys.POLICIES.prefix(), keys.TENANTS.prefix())
+ALL = (*RULED, keys.ENDPOINTS.prefix())
+
+MAX_OPS = 120
+"""Of one transaction: etcd takes 128."""
+MAX_BYTES = 1 << 20
+"""Likewise: etcd takes 1.5 MiB."""
+RETRY_S = 0.5
+REST_S = 1.0
+"""A round of writes is followed by a rest as long as it took, at most so many seconds: others write too."""
+
+
+class Compiling:
+    """A term of the duty. One `run`, ended by `stop`.
+
+    Args:
+        store: where all of it is.
+        identity: what stands in the key of the duty while it is ours; None where nobody else can have it.
+        duty: its name.
+        guard: raises where nothing may be written now.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        duty: str,
+        identity: str | None = None,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._duty = duty
+        self._identity = identity
+        self._guard = guard
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._feed: Feed | None = None
+        self._fence: tuple[Compare, ...] = ()
+
+    def run(self) -> None:
+        """Tell nodes what they need, now and as it changes. Blocking, until `stop` or the duty is lost."""
+        while not self._stopping.is_set():
+            try:
+                if not self._is_ours():
+                    return
+                if self._follow(RULED):
+                    self._follow(ALL)
+            except _Lost:
+                return
+            except StoreError as fault:
+                log.debug("event=put-off duty=%s why=%r", self._duty, str(fault))
+                self._stopping.wait(RETRY_S)
+
+    def stop(self) -> None:
+        """End `run`. Idempotent."""
+        self._stopping.set()
+        with self._lock:
+            if self._feed is not None:
+                self._feed.close()
+
+    def _is_ours(self) -> bool:
+        if self._identity is None:
+            return True
+        held = self._store.get(keys.leader(self._duty))
+        if held is None or held.value.decode(errors="replace") != self._identity:
+            return False
+        self._fence = (Unchanged(held.key, held.mod_revision),)
+        return True
+
+    def _follow(self, prefixes: Sequence[str]) -> bool:
+        """Take in what is below these prefixes; true when endpoints are needed and are not among them."""
+        compiler = Compiler()
+        in_sync = False
+        for items in _gathered(self._open(prefixes)):
+            for item in items:
+                take(compiler, item)
+            listed = any(isinstance(item, InSync) for item in items)
+            in_sync = in_sync or listed
+            if not in_sync:
+                continue
+            if prefixes is RULED and not compiler.idle:
+                self._close()
+                return True
+            changes = compiler.changes()
+            self._write(self._differences(compiler.wanted) if listed else _encoded(changes))
+        return False
+
+    def _open(self, prefixes: Sequence[str]) -> Feed:
+        with self._lock:
+            feed = self._feed = Feed(self._store, prefixes)
+        if self._stopping.is_set():
+            feed.close()
+        return feed
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._feed is not None:
+                self._feed.close()
+
+    def _differences(self, wanted: Mapping[str, Value]) -> Mapping[str, bytes | None]:
+        """What is not stored as it should be."""
+        items, _ = read_at_once(self._store, (keys.COMPILED,))
+        stored = {item.key: item.value for item in items}
+        found: dict[str, bytes | None] = {
+            key: value for key, value in _encoded(wanted).items() if stored.get(key) != value
+        }
+        return found | {key: None for key in stored if key not in wanted}
+
+    def _write(self, changes: Mapping[str, bytes | None]) -> None:
+        """Write changes in an order that leaves no rule without its sets. Raises what the store does."""
+        if not changes:
+            return
+        self._guard()
+        began = time.monotonic()
+        for ops in _parts(_ordered(changes)):
+            if self._stopping.is_set():
+                return
+            if not self._store.txn(self._fence, ops).succeeded:
+                raise _Lost
+        took_s = time.monotonic() - began
+        log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
+        self._stopping.wait(min(took_s, REST_S))
+
+
+class _Lost(Exception):
+    """The duty is another's."""
+
+
+def _gathered(feed: Feed) -> Iterator[list[DecodedItem]]:
+    """What a feed tells: all that has come since the last look, so that many changes are written at once."""
+    queue: SimpleQueue[tuple[DecodedItem, ...] | StoreError | None] = SimpleQueue()
+
+    def listen() -> None:
+        try:
+            for batch in decoded_batches(feed):
+                queue.put(batch)
+            queue.put(None)
+        except StoreError as fault:
+            queue.put(fault)
+
+    threading.Thread(target=listen, name="policies-feed", daemon=True).start()
+    while True:
+        came = [queue.get()]
+        while not queue.empty():
+            came.append(queue.get())
+        items = [item for batch in came if isinstance(batch, tuple) for item in batch]
+        if items:
+            yield items
+        for end in came:
+            if isinstance(end, StoreError):
+                raise end
+            if end is None:
+                return
+
+
+def take(compiler: Compiler, item: DecodedItem) -> None:
+    """Let a compiler know of one item of a feed."""
+    if isinstance(item, Told):
+        match item.value:
+            case Endpoint():
+                compiler.put_endpoint(item.value)
+            case Policy():
+                compiler.put_policy(item.value)
+            case Tenant():
+                compiler.put_tenant(item.value)
+    elif not isinstance(item, InSync):
+        for kind, drop in (
+            (keys.ENDPOINTS, compiler.drop_endpoint),
+            (keys.POLICIES, compiler.drop_policy),
+            (keys.TENANTS, compiler.drop_tenant),
+        ):
+            if (parts := kind.parts(item.key)) is not None:
+                drop(parts[0])
+
+
+def _encoded(changes: Mapping[str, Value] | Mapping[str, Value | None]) -> dict[str, bytes | None]:
+    """The same as stored. What many nodes are told is encoded once."""
+    made: dict[int, bytes] = {}
+    found: dict[str, bytes | None] = {}
+    for key, value in changes.items():
+        if value is None:
+            found[key] = None
+        elif (known := made.get(id(value))) is not None:
+            found[key] = known
+        else:
+            found[key] = made[id(value)] = encode(value)
+    return found
+
+
+def _ordered(changes: Mapping[str, bytes | None]) -> Iterator[Op]:
+    """The writes: sets, then what speaks of them; then what goes, the other way round."""
+    sets = [key for key in changes if keys.SETS.parts(key)]
+    rest = [key for key in changes if not keys.SETS.parts(key)]
+    # A set that grows has more shards: those are written before the old ones lose what went there.
+    by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
+    yield from _puts(by_shard, changes)
+    yield from _puts(rest, changes)
+    yield from (Delete(key) for key in (*rest, *sets) if changes[key] is None)
+
+
+def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Op]:
+    return (Put(key, value) for key in wanted if (value := changes[key]) is not None)
+
+
+def _parts(ops: Iterable[Op]) -> Iterator[list[Op]]:
+    """What fits into one transaction each."""
+    part: list[Op] = []
+    size = 0
+    for op in ops:
+        more = len(op.value) if isinstance(op, Put) else 0
+        if part and (len(part) == MAX_OPS or size + more > MAX_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(op)
+        size += more
+    if part:
+        yield part

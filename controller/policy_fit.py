@@ -1,0 +1,48 @@
+"""What a policy has to agree with: its tenant, and the tenants that it lets in, have to exist."""
+
+from __future__ import annotations
+
+from controller.problem import Problem, unknown_reference
+from controller.reading import scan
+from controller.scope import EVERYTHING, Scope
+from store import keys
+from store.client import Compare, Exists, Store
+from store.model import Direction, Policy
+
+
+def policy_fits(store: Store, policy: Policy, scope: Scope = EVERYTHING) -> tuple[Compare, ...]:
+    """What has to hold for a policy to be right.
+
+    Whoever sees one tenant alone may name others that are not there: he is not told which there are.
+
+    Raises:
+        Problem: a tenant that it names does not exist; says where.
+    """
+    named = {"/tenant": policy.tenant} if policy.tenant is not None else {}
+    if scope.whole:
+        named |= _peers(policy)
+    if not named:
+        return ()
+    there = {tenant.name for tenant in scan(store, keys.TENANTS).values}
+    for pointer, tenant in named.items():
+        if tenant not in there:
+            raise unknown_reference(pointer, "tenant", tenant, sorted(there))
+    return tuple(Exists(keys.TENANTS.key(tenant)) for tenant in [policy.tenant] if tenant is not None)
+
+
+def _peers(policy: Policy) -> dict[str, str]:
+    """The tenants of peers, by where they stand."""
+    return {
+        f"/{direction}/{number}/peers/{place}/tenant": peer.tenant
+        for direction in Direction
+        for number, rule in enumerate(policy.rules(direction))
+        for place, peer in enumerate(rule.peers)
+        if peer.tenant is not None
+    }
+
+
+def refuse_widest(policy: Policy, allowed: bool) -> None:
+    """Refuse a policy for endpoints of all tenants to who may not write such. Raises `Problem`."""
+    if policy.tenant is None and not allowed:
+        detail = "a policy without tenant is for the endpoints of all; name a tenant, or ask role network"
+        raise Problem("forbidden", detail)

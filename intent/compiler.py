@@ -1,0 +1,310 @@
+"""What each node is told of policies and tenants: only what its endpoints need, and only as it changes.
+
+A policy, and likewise a tenant's group, is needed on each node that has an endpoint it selects. Where it is
+needed its sets are, too. So a change is followed from the endpoint to the choices that begin or cease to
+mean it, from these to what is needed where, and nothing else is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from intent.population import ANY, NONE, Choice, Member, Population
+from intent.shards import Shards
+from store import keys
+from store.keys import Kind
+from store.model import Action, Endpoint, Group, NodePolicy, NodeRule, PeerMatch, Policy, Rule, Tenant, Value
+
+NeedId = tuple[str, str]
+"""Of what kind, and its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A value for every node that has an endpoint of `subject`, and the sets that it speaks of."""
+
+    kind: Kind[Value]
+    name: str
+    subject: Choice
+    sets: frozenset[Choice]
+    value: Value
+
+    @property
+    def id(self) -> NeedId:
+        """What it is known by."""
+        return self.kind.template, self.name
+
+
+def policy_need(policy: Policy) -> Need:
+    """A policy as nodes need it."""
+    sets = {
+        _choice(policy, peer)
+        for rule in (*policy.ingress, *policy.egress)
+        for peer in rule.peers
+        if peer.cidr is None
+    }
+    value = NodePolicy(
+        policy=policy.name,
+        tenant=policy.tenant,
+        selector=policy.selector,
+        order=policy.order,
+        mode=policy.mode,
+        ingress=tuple(_node_rule(policy, rule) for rule in policy.ingress),
+        egress=tuple(_node_rule(policy, rule) for rule in policy.egress),
+    )
+    subject = Choice.of(policy.tenant or ANY, policy.selector)
+    return Need(keys.RULES, policy.name, subject, frozenset(sets), value)
+
+
+def group_need(group: str, default: Action) -> Need:
+    """A tenant, or the endpoints without tenant (`NONE`), as nodes need it."""
+    choice = Choice(group)
+    tenant = None if group == NONE else group
+    value = Group(tenant=tenant, default=default, members=choice.set_id)
+    return Need(keys.GROUPS, group, choice, frozenset({choice}), value)
+
+
+def _node_rule(policy: Policy, rule: Rule) -> NodeRule:
+    sets = dict.fromkeys(_choice(policy, peer).set_id for peer in rule.peers if peer.cidr is None)
+    return NodeRule(
+        name=rule.name,
+        action=rule.action,
+        log=rule.log,
+        anyone=not rule.peers,
+        sets=tuple(sets),
+        cidrs=tuple(peer.cidr for peer in rule.peers if peer.cidr is not None),
+        ports=rule.ports,
+    )
+
+
+def _choice(policy: Policy, peer: PeerMatch) -> Choice:
+    return Choice.of(peer.tenant or policy.tenant or ANY, peer.selector or {})
+
+
+@dataclass(slots=True)
+class _Picked:
+    """A choice in use: where its endpoints are, what needs it, and where its set is needed."""
+
+    nodes: Counter[str] = field(default_factory=Counter)
+    needs: dict[NeedId, Need] = field(default_factory=dict)
+    """Those that it is the subject of."""
+    wanting: Counter[str] = field(default_factory=Counter)
+    """By node, how many needs there speak of its set."""
+    uses: int = 0
+    """How many needs speak of its set, or have it as subject."""
+    shards: Shards | None = None
+
+
+class Compiler:
+    """All values for all nodes, and which of them have changed. Not thread-safe.
+
+    `wanted` is what should be stored, by key. A value is the same object for all nodes that are told it.
+    """
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Value] = {}
+        self._population = Population()
+        self._picked: dict[Choice, _Picked] = {}
+        self._needs: dict[NeedId, Need] = {}
+        self._tenants: dict[str, Action] = {}
+        self._laid: dict[tuple[str, Choice], int] = {}
+        """How many shards of a set a node was told of."""
+        self._values: set[tuple[NeedId, str]] = set()
+        """Needs and nodes of which something has changed."""
+        self._sets: set[tuple[Choice, str]] = set()
+        """Sets and nodes, likewise."""
+        self._shards: set[tuple[Choice, int]] = set()
+        """Shards that have changed for every node."""
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        """An endpoint is there, or has changed. Idempotent."""
+        before, after = self._population.get(endpoint.id), Member.of(endpoint)
+        if before != after:
+            self._population.put(after)
+            self._move(before, after)
+
+    def drop_endpoint(self, endpoint: str) -> None:
+        """An endpoint is gone. Idempotent."""
+        before = self._population.get(endpoint)
+        if before is not None:
+            self._population.drop(endpoint)
+            self._move(before, None)
+
+    def put_policy(self, policy: Policy) -> None:
+        """A policy is there, or has changed. Idempotent."""
+        self._put(policy_need(policy))
+
+    def drop_policy(self, name: str) -> None:
+        """A policy is gone. Idempotent."""
+        self._drop((keys.RULES.template, name))
+
+    def put_tenant(self, tenant: Tenant) -> None:
+        """A tenant is there, or has changed. Idempotent."""
+        self._tenants[tenant.name] = tenant.default
+        self._put(group_need(tenant.name, tenant.default))
+        self._put(group_need(NONE, Action.ALLOW))
+
+    def drop_tenant(self, name: str) -> None:
+        """A tenant is gone. Idempotent."""
+        self._tenants.pop(name, None)
+        self._drop((keys.GROUPS.template, name))
+        if not self._tenants:
+            self._drop((keys.GROUPS.template, NONE))
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is neither a policy nor a tenant: then no endpoint matters."""
+        return not self._needs
+
+    def changes(self) -> Mapping[str, Value | None]:
+        """What has changed of `wanted` since this was asked last, by key; None is to be deleted."""
+        found: dict[str, Value | None] = {}
+        for choice, shard in self._shards:
+            for node in self._picked[choice].wanting if choice in self._picked else ():
+                self._settle_shard(found, choice, node, shard)
+        for choice, node in self._sets:
+            self._settle_set(found, choice, node)
+        for need_id, node in self._values:
+            need = self._needs.get(need_id)
+            there = need is not None and node in self._picked[need.subject].nodes
+            kind = keys.RULES if need_id[0] == keys.RULES.template else keys.GROUPS
+            self._settle(found, kind.key(node, need_id[1]), need.value if need and there else None)
+        self._values, self._sets, self._shards = set(), set(), set()
+        return found
+
+    def _settle_set(self, found: dict[str, Value | None], choice: Choice, node: str) -> None:
+        picked = self._picked.get(choice)
+        shards = picked.shards if picked is not None and node in picked.wanting else None
+        count = len(shards) if shards is not None else 0
+        before = self._laid.pop((node, choice), 0)
+        for shard in range(max(count, before)):
+            value = shards.value(shard) if shards is not None and shard < count else None
+            self._settle(found, keys.SETS.key(node, choice.set_id, shard), value)
+        if count:
+            self._laid[node, choice] = count
+
+    def _settle_shard(self, found: dict[str, Value | None], choice: Choice, node: str, shard: int) -> None:
+        shards = self._picked[choice].shards
+        if shards is not None and shard < len(shards) == self._laid.get((node, choice)):
+            self._settle(found, keys.SETS.key(node, choice.set_id, shard), shards.value(shard))
+
+    def _settle(self, found: dict[str, Value | None], key: str, value: Value | None) -> None:
+        before = self.wanted.get(key)
+        if before is value or before == value:
+            return
+        found[key] = value
+        if value is None:
+            del self.wanted[key]
+        else:
+            self.wanted[key] = value
+
+    def _move(self, before: Member | None, after: Member | None) -> None:
+        """An endpoint was `before` and is `after`."""
+        was = self._population.choices_of(before) if before is not None else set()
+        becomes = self._population.choices_of(after) if after is not None else set()
+        stays = before is not None and after is not None
+        if stays and (before.node, before.addresses) == (after.node, after.addresses):  # type: ignore[union-attr]
+            was, becomes = was - becomes, becomes - was
+        for choice in becomes:
+            self._join(choice, after)  # type: ignore[arg-type]
+        for choice in was:
+            self._leave(choice, before)  # type: ignore[arg-type]
+
+    def _join(self, choice: Choice, member: Member) -> None:
+        picked = self._picked[choice]
+        picked.nodes[member.node] += 1
+        if picked.nodes[member.node] == 1:
+            for need in picked.needs.values():
+                self._begin(need, member.node)
+        if picked.shards is not None:
+            self._touch(choice, picked, picked.shards.add(member.addresses))
+
+    def _leave(self, choice: Choice, member: Member) -> None:
+        picked = self._picked[choice]
+        if _less(picked.nodes, member.node):
+            for need in picked.needs.values():
+                self._end(need, member.node)
+        if picked.shards is not None:
+            self._touch(choice, picked, picked.shards.remove(member.addresses))
+
+    def _touch(self, choice: Choice, picked: _Picked, shards: set[int] | None) -> None:
+        if shards is None:
+            self._sets.update((choice, node) for node in picked.wanting)
+        else:
+            self._shards.update((choice, shard) for shard in shards)
+
+    def _put(self, need: Need) -> None:
+        before = self._needs.get(need.id)
+        if before == need:
+            return
+        self._needs[need.id] = need
+        for choice in {need.subject, *need.sets}:
+            self._pick(choice)
+        for choice in need.sets:
+            picked = self._picked[choice]
+            if picked.shards is None:
+                members = self._population.members_of(choice)
+                picked.shards = Shards(
+                    choice.set_id, (each for member in members for each in member.addresses)
+                )
+        subject = self._picked[need.subject]
+        for node in subject.nodes:
+            self._begin(need, node)
+        if before is not None:
+            self._release(before)
+        subject.needs[need.id] = need
+
+    def _drop(self, need_id: NeedId) -> None:
+        need = self._needs.pop(need_id, None)
+        if need is not None:
+            self._release(need)
+
+    def _release(self, need: Need) -> None:
+        subject = self._picked[need.subject]
+        for node in subject.nodes:
+            self._end(need, node)
+        subject.needs.pop(need.id, None)
+        for choice in {need.subject, *need.sets}:
+            self._unpick(choice)
+
+    def _begin(self, need: Need, node: str) -> None:
+        """A need comes to a node."""
+        self._values.add((need.id, node))
+        for choice in need.sets:
+            wanting = self._picked[choice].wanting
+            wanting[node] += 1
+            if wanting[node] == 1:
+                self._sets.add((choice, node))
+
+    def _end(self, need: Need, node: str) -> None:
+        """A need leaves a node."""
+        self._values.add((need.id, node))
+        for choice in need.sets:
+            if _less(self._picked[choice].wanting, node):
+                self._sets.add((choice, node))
+
+    def _pick(self, choice: Choice) -> None:
+        picked = self._picked.get(choice)
+        if picked is None:
+            self._population.ask(choice)
+            nodes = Counter(member.node for member in self._population.members_of(choice))
+            picked = self._picked[choice] = _Picked(nodes)
+        picked.uses += 1
+
+    def _unpick(self, choice: Choice) -> None:
+        picked = self._picked[choice]
+        picked.uses -= 1
+        if not picked.uses:
+            self._population.forget(choice)
+            del self._picked[choice]
+
+
+def _less(counted: Counter[str], node: str) -> bool:
+    """Count one less; whether none is left."""
+    counted[node] -= 1
+    if counted[node]:
+        return False
+    del counted[node]
+    return True

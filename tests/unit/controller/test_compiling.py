@@ -1,0 +1,121 @@
+"""The duty of policies: nodes are told what they need, whoever has the duty and whatever was there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from controller.compiling import Compiling
+from controller.reading import put
+from lab.wait import wait_until
+from store import keys
+from store.client import Delete, Put
+from store.memory import MemoryStore
+from store.model import Endpoint, Policy, Tenant
+from tests.unit.controller.conftest import Api
+
+DUTY = "policies"
+
+
+@contextmanager
+def doing(duty: Compiling) -> Iterator[threading.Thread]:
+    """A term."""
+    thread = threading.Thread(target=duty.run, daemon=True)
+    thread.start()
+    yield thread
+    duty.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def endpoint(name: str, address: str, node: str = "node-1", **fields: Any) -> Put:
+    given = {"id": name, "uid": "0" * 32, "node": node, "pools": ["default"], "addresses": [address]}
+    return put(keys.ENDPOINTS, Endpoint(**given, mac="02:00:00:00:00:01", **fields), name)
+
+
+def policy(name: str, **fields: Any) -> Put:
+    return put(keys.POLICIES, Policy(name=name, **fields), name)
+
+
+def told(store: MemoryStore) -> dict[str, bytes]:
+    """What the nodes are told, by key without its beginning."""
+    return {item.key.removeprefix(keys.COMPILED): item.value for item in store.range(keys.COMPILED).items}
+
+
+def names(store: MemoryStore) -> set[str]:
+    """Likewise, without the ids of sets."""
+    return {key if "/sets/" not in key else key.split("/")[0] + "/sets" for key in told(store)}
+
+
+WEB = {"selector": {"app": "web"}, "ingress": [{"action": "allow", "peers": [{"selector": {"app": "db"}}]}]}
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    made = MemoryStore()
+    ops = [
+        endpoint("web", "10.0.0.1", labels={"app": "web"}),
+        endpoint("db", "10.0.0.2", "node-2", labels={"app": "db"}),
+    ]
+    made.txn([], ops)
+    return made
+
+
+def test_a_node_is_told_of_the_policies_of_its_endpoints_alone(store: MemoryStore) -> None:
+    store.txn([], [policy("web", **WEB)])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        store.txn([], [endpoint("web", "10.0.0.1", "node-2", labels={"app": "web"})])
+        wait_until(lambda: names(store) == {"node-2/rules/web", "node-2/sets"}, 5, "the policy to follow")
+        store.txn([], [Delete(keys.POLICIES.key("web"))])
+        wait_until(lambda: not told(store), 5, "nothing to be left")
+
+
+def test_nothing_is_watched_before_there_is_a_policy_and_then_all_is(store: MemoryStore) -> None:
+    with doing(Compiling(store, DUTY)):
+        store.txn([], [policy("web", **WEB)])
+        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the first policy")
+        store.txn([], [put(keys.TENANTS, Tenant(name="shop"), "shop")])
+        group = {"node-1/groups/-", "node-2/groups/-", "node-2/sets"}
+        wait_until(lambda: group < names(store), 5, "the endpoints without tenant to be a group")
+
+
+def test_what_is_wrong_at_first_is_put_right(store: MemoryStore) -> None:
+    store.txn([], [policy("web", **WEB)])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+    right = told(store)
+    key = next(item.key for item in store.range(keys.COMPILED).items)
+    stray = keys.RULES.key("node-9", "gone")
+    store.txn([], [Delete(key), Put(stray, b"{}")])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: told(store) == right, 5, "the values of before")
+        assert store.get(stray) is None
+
+
+def test_who_has_lost_the_duty_writes_nothing_more(store: MemoryStore) -> None:
+    leader = keys.leader(DUTY)
+    store.txn([], [policy("web", **WEB), Put(leader, b"us")])
+    with doing(Compiling(store, DUTY, "us")) as term:
+        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        store.txn([], [Put(leader, b"others")])
+        before = told(store)
+        store.txn([], [Delete(keys.POLICIES.key("web"))])
+        wait_until(lambda: not term.is_alive(), 5, "the term to end")
+        assert told(store) == before
+
+
+def test_who_never_had_the_duty_does_nothing(store: MemoryStore) -> None:
+    store.txn([], [policy("web", **WEB), Put(keys.leader(DUTY), b"others")])
+    Compiling(store, DUTY, "us").run()
+    assert not told(store)
+
+
+def test_a_deleted_node_is_told_nothing(plant: Api) -> None:
+    plant.store.txn([], [Put(keys.RULES.key("node-1", "web"), b"{}")])
+    assert plant.send("DELETE", "/v1/nodes/node-1").status_code == 204
+    assert not told(plant.store)
