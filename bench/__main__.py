@@ -28,6 +28,7 @@ from bench import (
     ipam_scale,
     ipam_single,
     move_gap,
+    policy_scale,
     watch_fanout,
 )
 from bench.row import Row, progress
@@ -63,6 +64,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "ipam.reclaim": ipam_reclaim.measure,
     "ipam.fill": ipam_fill.measure,
     "ipam.scale": ipam_scale.measure,
+    "policy.scale": policy_scale.measure,
     "watch.fanout": watch_fanout.measure,
     "auth.revoke": auth_revoke.measure,
 }

@@ -13,7 +13,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from zlib import crc32
 
 from controller.reading import read_at_once
 from intent.compiler import Compiler
@@ -32,6 +34,8 @@ ALL = (*RULED, keys.ENDPOINTS.prefix())
 
 MAX_OPS = 120
 """Of one transaction: etcd takes 128."""
+AT_ONCE = 4
+"""Transactions that are under way at a time when there is much to write."""
 MAX_BYTES = 1 << 20
 """Likewise: etcd takes 1.5 MiB."""
 RETRY_S = 0.5
@@ -140,14 +144,19 @@ class Compiling:
             return
         self._guard()
         began = time.monotonic()
+        with ThreadPoolExecutor(AT_ONCE, "policies") as pool:
+            for done in [pool.submit(self._write_in_order, share) for share in _shares(changes)]:
+                done.result()
+        took_s = time.monotonic() - began
+        log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
+        self._stopping.wait(min(took_s, REST_S))
+
+    def _write_in_order(self, changes: Mapping[str, bytes | None]) -> None:
         for ops in _parts(_ordered(changes)):
             if self._stopping.is_set():
                 return
             if not self._store.txn(self._fence, ops).succeeded:
                 raise _Lost
-        took_s = time.monotonic() - began
-        log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
-        self._stopping.wait(min(took_s, REST_S))
 
 
 class _Lost(Exception):
@@ -213,6 +222,17 @@ def _encoded(changes: Mapping[str, Value] | Mapping[str, Value | None]) -> dict[
         else:
             found[key] = made[id(value)] = encode(value)
     return found
+
+
+def _shares(changes: Mapping[str, bytes | None]) -> list[dict[str, bytes | None]]:
+    """The changes in parts that may be written at a time: what is of one node stays together."""
+    if len(changes) <= MAX_OPS:
+        return [dict(changes)]
+    shares: list[dict[str, bytes | None]] = [{} for _ in range(AT_ONCE)]
+    for key, value in changes.items():
+        node = key[len(keys.COMPILED) :].partition("/")[0]
+        shares[crc32(node.encode()) % AT_ONCE][key] = value
+    return shares
 
 
 def _ordered(changes: Mapping[str, bytes | None]) -> Iterator[Op]:
