@@ -22,8 +22,8 @@ from store.client import Delete, Put
 from store.codec import encode
 from store.memory import MemoryStore
 from store.model import Advertise, Advertised, Block, Endpoint, IPNetwork, Node, Value
-from tests.support.cluster import endpoint, pool
-from tests.support.fleet import block, fed, key_of, node, ready, tor
+from tests.support.cluster import endpoint, key_of, pool
+from tests.support.fleet import block, fed, node, ready, tor
 
 NOW_S = 1_800_000_000.0
 NODES = ("node-1", "node-2")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
+from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from intent.held import Held
@@ -13,6 +14,7 @@ from store import keys
 from store.model import (
     Advertise,
     Advertised,
+    Alive,
     Backend,
     Block,
     Check,
@@ -23,6 +25,7 @@ from store.model import (
     Endpoint,
     EndpointState,
     Health,
+    Lost,
     Move,
     Node,
     Peer,
@@ -104,30 +107,27 @@ def moving(one: Endpoint, target: str) -> Move:
     return Move(endpoint=one, target=target, since=datetime(2026, 1, 1, tzinfo=UTC), overlap_s=30)
 
 
+PLACES: Mapping[type[Value], Callable[[Any], str]] = {
+    Pool: lambda value: keys.POOLS.key(value.name),
+    Node: lambda value: keys.NODES.key(value.name),
+    Peer: lambda value: keys.PEERS.key(value.name),
+    Service: lambda value: keys.SERVICES.key(value.name),
+    Drain: lambda value: keys.DRAINS.key(value.noun.value, value.name),
+    Endpoint: lambda value: keys.NODE_ENDPOINTS.key(value.node, value.id),
+    Block: lambda value: keys.NODE_BLOCKS.key(value.node, value.cidr),
+    Displaced: lambda value: keys.DISPLACED.key(NODE, value.address),
+    Move: lambda value: keys.NODE_MOVES.key(NODE, value.endpoint.id),
+    Ready: lambda value: keys.READY.key(value.node, value.prefix),
+    Health: lambda value: keys.HEALTH.key(value.node, value.service),
+    Advertised: lambda value: keys.ADVERTISED.key(value.node, value.prefix),
+    Alive: lambda value: keys.ALIVE.key(value.node, value.program),
+    Lost: lambda value: keys.LOST.key(value.node),
+}
+
+
 def key_of(value: Value) -> str:
-    """Where a node's feed finds the value."""
-    match value:
-        case Pool() | Node() | Peer() | Service():
-            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS, Service: keys.SERVICES}[type(value)]
-            return kind.key(value.name)
-        case Drain():
-            return keys.DRAINS.key(value.noun.value, value.name)
-        case Endpoint():
-            return keys.NODE_ENDPOINTS.key(value.node, value.id)
-        case Block():
-            return keys.NODE_BLOCKS.key(value.node, value.cidr)
-        case Displaced():
-            return keys.DISPLACED.key(NODE, value.address)
-        case Move():
-            return keys.NODE_MOVES.key(NODE, value.endpoint.id)
-        case Ready():
-            return keys.READY.key(NODE, value.prefix)
-        case Health():
-            return keys.HEALTH.key(NODE, value.service)
-        case Advertised():
-            return keys.ADVERTISED.key(NODE, value.prefix)
-        case _:
-            raise TypeError(f"no feed brings a {type(value).__name__}")
+    """Where the value is stored; what names no node is of `NODE`."""
+    return PLACES[type(value)](value)
 
 
 def snapshot(*values: Value, node: str = NODE) -> Snapshot:

@@ -7,24 +7,15 @@ from ipaddress import ip_network
 from typing import Any
 
 from intent.cluster import ClusterView, Member
-from store import keys
 from store.model import (
     Advertised,
-    Alive,
     Block,
-    Drain,
-    Endpoint,
-    Health,
-    Lost,
     Node,
     Peer,
-    Pool,
     Ready,
-    Service,
     Value,
 )
-
-BOOT = "boot-now"
+from tests.support.cluster import BOOT, key_of
 
 
 def node(name: str = "node-1", **fields: Any) -> Node:
@@ -45,32 +36,6 @@ def ready(prefix: str, node: str = "node-1", boot_id: str = BOOT) -> Ready:
 
 def advertised(prefix: str, *peers: str, node: str = "node-1") -> Advertised:
     return Advertised(prefix=ip_network(prefix), node=node, peers=peers)
-
-
-def key_of(value: Value) -> str:
-    """Where the value is stored."""
-    match value:
-        case Pool() | Node() | Peer() | Service():
-            kind = {Pool: keys.POOLS, Node: keys.NODES, Peer: keys.PEERS, Service: keys.SERVICES}[type(value)]
-            return kind.key(value.name)
-        case Drain():
-            return keys.DRAINS.key(value.noun.value, value.name)
-        case Health():
-            return keys.HEALTH.key(value.node, value.service)
-        case Endpoint():
-            return keys.NODE_ENDPOINTS.key(value.node, value.id)
-        case Block():
-            return keys.NODE_BLOCKS.key(value.node, value.cidr)
-        case Ready():
-            return keys.READY.key(value.node, value.prefix)
-        case Advertised():
-            return keys.ADVERTISED.key(value.node, value.prefix)
-        case Alive():
-            return keys.ALIVE.key(value.node, value.program)
-        case Lost():
-            return keys.LOST.key(value.node)
-        case _:
-            raise TypeError(f"where is a {type(value).__name__}?")
 
 
 def fed(values: Iterable[Value]) -> ClusterView:
