@@ -2,17 +2,19 @@
 
 The actual state is read once, kept as long as every change is acknowledged, and read again after
 anything else: a resync, a refusal, a lost device. Puts and deletes are separate calls because their
-order across drivers differs: up is neighbour, route, flow; down is the reverse.
+order across drivers differs: up is neighbour, route, flow; down is the reverse. When what is desired comes
+in parts, and the last pass left nothing open, only the parts that are new or gone are looked at.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Generic, TypeVar
 
 from agents.delta import Delta, deletes, delta, puts
 from agents.driver import Driver, Outcome, Unreadable
+from agents.parts import Parts
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -29,6 +31,12 @@ class Reconciler(Generic[K, V]):
         self._actual: dict[K, V] | None = None
         self._believed: dict[K, V] | None = None
         self._fresh = False
+        self._settled: Mapping[K, V] | None = None
+        """What was desired when all of it was actual, and nothing else."""
+        self._putting: Mapping[K, V] | None = None
+        """What was put last."""
+        self._touched: Set[K] | None = None
+        """The only keys in which that may differ from what is actual; None when any may."""
         self.wants_retry = False
         """A device did not take a change: come back soon."""
         self.repairs = 0
@@ -48,7 +56,7 @@ class Reconciler(Generic[K, V]):
         """Read the device again before the next change."""
         if self._actual is not None:
             self._believed = self._actual
-        self._actual = None
+        self._doubt()
 
     def read(self) -> bool:
         """Know the actual state. Returns false, and wants a retry, when the device cannot be read."""
@@ -67,13 +75,40 @@ class Reconciler(Generic[K, V]):
 
     def put(self, desired: Mapping[K, V]) -> bool:
         """Add and change what `desired` has. Returns whether all of it is actual now."""
+        self._touched = self._differ(desired)
+        self._settled, self._putting = None, desired
         if self.read() and self._actual is not None and self._fresh:
-            self._adopt(desired, self._actual)
-        return self._change(lambda actual: Delta(puts(desired, actual), {}))
+            self._actual, self._fresh = _adopted(_whole(desired), self._actual), False
+        return self._change(lambda actual: Delta(puts(self._looked_at(desired), actual), {}))
 
     def delete(self, desired: Mapping[K, V]) -> bool:
         """Remove what `desired` lacks. Returns whether all of that is gone now."""
-        return self._change(lambda actual: Delta({}, deletes(desired, actual)))
+        if self._putting is not desired:
+            self._touched = None
+        done = self._change(
+            lambda actual: Delta({}, deletes(self._looked_at(desired), self._looked_at(actual)))
+        )
+        if done and self._putting is desired:
+            self._settled = desired
+        self._putting = None
+        return done
+
+    def _differ(self, desired: Mapping[K, V]) -> Set[K] | None:
+        if isinstance(desired, Parts) and isinstance(self._settled, Parts):
+            return desired.touched(self._settled)
+        return None
+
+    def _looked_at(self, state: Mapping[K, V]) -> Mapping[K, V]:
+        """As much of what is desired or actual as may differ from the other."""
+        if self._touched is None:
+            return _whole(state)
+        if isinstance(state, Parts):
+            return state.only(self._touched)
+        return {key: state[key] for key in self._touched if key in state}
+
+    def _doubt(self) -> None:
+        """What is there is not known any more."""
+        self._actual = self._settled = self._putting = self._touched = None
 
     def _change(self, wanted: Callable[[Mapping[K, V]], Delta[K, V]]) -> bool:
         for _attempt in range(2):
@@ -87,7 +122,7 @@ class Reconciler(Generic[K, V]):
             if outcome is Outcome.DONE:
                 self._record(change)
                 return True
-            self._actual = None
+            self._doubt()
             if outcome is not Outcome.RESYNC:
                 break
         if outcome is Outcome.REJECTED:
@@ -95,11 +130,6 @@ class Reconciler(Generic[K, V]):
         else:
             self.wants_retry = True
         return False
-
-    def _adopt(self, desired: Mapping[K, V], actual: dict[K, V]) -> None:
-        """Hold the desired value where the device holds an equal one: later passes compare by identity."""
-        self._fresh = False
-        actual.update({key: value for key, value in desired.items() if actual.get(key) == value})
 
     def _record(self, change: Delta[K, V]) -> None:
         actual = self._actual if self._actual is not None else {}
@@ -118,3 +148,13 @@ class Reconciler(Generic[K, V]):
             log.warning("drift driver=%s missing_or_changed=%s found=%s", self.name, key, found.get(key))
         for key in drift.delete:
             log.warning("drift driver=%s unexpected=%s", self.name, key)
+
+
+def _whole(state: Mapping[K, V]) -> Mapping[K, V]:
+    return state.whole if isinstance(state, Parts) else state
+
+
+def _adopted(desired: Mapping[K, V], actual: Mapping[K, V]) -> dict[K, V]:
+    """What is actual, with the desired objects where they are equal: later passes compare by identity."""
+    equal = {key: value for key, value in desired.items() if actual.get(key) == value}
+    return equal | {key: value for key, value in actual.items() if key not in equal}

@@ -17,10 +17,15 @@ from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 
 def flows(held: Iterable[Held]) -> dict[FlowKey, Flow]:
     """The flows of this node's bridge, by what the switch identifies them by."""
-    made = dict(_base())
-    for one in held:
-        made.update(flows_of(one))
+    made: dict[FlowKey, Flow] = {}
+    for part in flow_parts(held):
+        made.update(part)
     return made
+
+
+def flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
+    """The same in parts that are kept: one of the pipeline's own, then one for each endpoint."""
+    return [_base(), *map(flows_of, held)]
 
 
 @lru_cache(maxsize=KEPT)

@@ -146,23 +146,21 @@ class Flow:
     actions: tuple[Action, ...] = ()
     cookie: int = 0
     reason: str = field(default="", compare=False)
+    key: FlowKey = field(init=False, repr=False, compare=False)
+    """What the switch identifies this flow by."""
 
     def __post_init__(self) -> None:
         canonical = match_of(dict(self.match))
         if len(canonical) != len(self.match):
             raise ValueError(f"a field is matched twice: {self.match}")
         object.__setattr__(self, "match", canonical)
+        object.__setattr__(self, "key", FlowKey(self.table_id, self.priority, canonical))
         for place, action in enumerate(self.actions):
             if not isinstance(action, GotoTable | Track):
                 continue
             first = self.table_id + isinstance(action, GotoTable)
             if place != len(self.actions) - 1 or action.table_id < first:
                 raise ValueError(f"{action} is not last, or does not lead to a later table")
-
-    @property
-    def key(self) -> FlowKey:
-        """What the switch identifies this flow by."""
-        return FlowKey(self.table_id, self.priority, self.match)
 
 
 def match_of(fields: Mapping[str, MatchValue]) -> Match:

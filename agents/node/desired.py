@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from agents.node.plan import Plan
-from intent.flows import flows
+from agents.parts import Parts
+from intent.flows import flow_parts
 from intent.held import Held
 from intent.neighbours import neighbours
 from intent.routes import range_routes, routes, rules
@@ -33,13 +34,13 @@ def desired_of(
     """
     made = neighbours(held)
     ways = routes(snapshot, held) | elsewhere(snapshot, serving)
-    matched = flows(held)
+    matched = flow_parts(held)
     for each in (*serving.values(), *leaving):  # last what leaves, so that it counts
         made |= service_neighbours(each)
         ways |= service_routes(each)
-        matched |= service_flows_of(each)
+        matched.append(service_flows_of(each))
     ways |= range_routes(snapshot, ranges, ways)
-    return rules(), made, ways, matched
+    return rules(), made, ways, Parts(matched)
 
 
 def with_last_takers(

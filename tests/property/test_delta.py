@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.delta import delta
+from agents.parts import Parts
 from agents.reconciler import Reconciler
 from tests.support.drivers import DictDriver
 
@@ -21,23 +24,52 @@ def test_applying_the_delta_gives_the_desired(desired: dict[int, int], actual: d
     assert change.put.keys().isdisjoint(change.delete)
 
 
-@given(steps=st.lists(st.tuples(mappings, st.booleans(), st.booleans(), st.none() | mappings), max_size=8))
+PARTS: list[dict[int, int]] = [
+    {},
+    {1: 1},
+    {1: 2},
+    {2: 1, 3: 1},
+    {2: 1, 3: 2},
+    {4: 0, 5: 0, 6: 0},
+    {1: 1, 6: 1},
+]
+in_parts = st.lists(st.sampled_from(PARTS), max_size=5).map(Parts)
+
+
+@given(before=in_parts, now=in_parts)
+def test_parts_differ_in_nothing_but_the_touched_keys(before: Parts[int, int], now: Parts[int, int]) -> None:
+    touched = now.touched(before)
+    if touched is not None:
+        assert all(now.get(key) == before.get(key) for key in {*now, *before} - touched)
+        assert now.only(touched) == {key: value for key, value in now.items() if key in touched}
+
+
+steps_of_a_life = st.lists(
+    st.tuples(mappings | in_parts, st.booleans(), st.booleans(), st.booleans(), st.none() | mappings),
+    max_size=8,
+)
+
+
+@given(steps=steps_of_a_life)
 def test_a_reconciler_converges_whatever_happened_before(
-    steps: list[tuple[dict[int, int], bool, bool, dict[int, int] | None]],
+    steps: list[tuple[Mapping[int, int], bool, bool, bool, dict[int, int] | None]],
 ) -> None:
-    """Each step: what is desired, whether the device is away, whether to resync, what a stranger wrote."""
+    """Each step: what is desired, is the device away, resync, only put, what a stranger wrote."""
     device: DictDriver[int, int] = DictDriver()
     reconciler = Reconciler("device", device)
-    for desired, device.away, resync, foreign in steps:
+    unseen = False
+    for desired, device.away, resync, only_put, foreign in steps:
         if foreign is not None:
-            device.held = dict(foreign)
+            device.held, unseen = dict(foreign), True
         if resync:
             reconciler.forget()
-        reconciler.put(desired)
-        reconciler.delete(desired)
+            unseen = False
+        put = reconciler.put(desired)
+        if not only_put and put and reconciler.delete(desired) and not unseen:
+            assert device.held == dict(desired)
     device.away = False
     reconciler.forget()
-    last = steps[-1][0] if steps else {}
+    last = dict(steps[-1][0]) if steps else {}
     assert reconciler.put(last)
     assert reconciler.delete(last)
     assert device.held == last

@@ -1,0 +1,61 @@
+"""A mapping in parts, so that what has changed since the last pass is found without a look at all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import cached_property
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Parts(Mapping[K, V]):
+    """The mappings put together; of equal keys the last one's counts.
+
+    A part is made once and kept by whoever made it: it never changes, and parts are compared by identity.
+    """
+
+    def __init__(self, parts: Iterable[Mapping[K, V]]) -> None:
+        self.parts = tuple(parts)
+
+    def __getitem__(self, key: K) -> V:
+        return self.whole[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def touched(self, before: Parts[K, V]) -> Set[K] | None:
+        """The only keys that may differ from those of `before`; None when that takes a look at all.
+
+        They are those of the parts that only one of the two has, if the others are in the same order.
+        """
+        was, now = {*map(id, before.parts)}, {*map(id, self.parts)}
+        if [each for each in map(id, before.parts) if each in now] != [
+            each for each in map(id, self.parts) if each in was
+        ]:
+            return None
+        changed = [part for part in self.parts if id(part) not in was]
+        changed += [part for part in before.parts if id(part) not in now]
+        return frozenset[K]().union(*changed)
+
+    def only(self, keys: Set[K]) -> dict[K, V]:
+        """Those of the keys that it has."""
+        looked_for, found = frozenset(keys), dict[K, V]()
+        for part in self.parts if looked_for else ():
+            # the one look at many parts that uses the hashes that set and dictionary keep
+            missing = looked_for.difference(part)
+            if len(missing) != len(looked_for):
+                found.update((key, part[key]) for key in looked_for - missing)
+        return found
+
+    @cached_property
+    def whole(self) -> Mapping[K, V]:
+        """All of it in one dictionary."""
+        made: dict[K, V] = {}
+        for part in self.parts:
+            made.update(part)
+        return made
