@@ -30,6 +30,7 @@ from bench import (
     ipam_single,
     move_gap,
     policy_scale,
+    routes_bulk,
     watch_fanout,
 )
 from bench.row import Row, progress
@@ -55,6 +56,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
     "move.gap": _in_lab(move_gap.measure),
     "flows.bulk": flows_bulk.measure,
+    "routes.bulk": routes_bulk.measure,
     "bgp.burst": bgp_burst.measure,
     "bgp.aggregate": bgp_aggregate.measure,
     "bgp.latency": bgp_latency.measure,

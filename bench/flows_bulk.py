@@ -1,4 +1,4 @@
-"""`flows.bulk`: 20,000 flows into an empty bridge, by the agent's driver and by `ovs-ofctl --bundle add-flows`.
+"""`flows.bulk`: 20,000 flows into an empty bridge, by the agent's driver and by ovs-ofctl in a bundle.
 
 The flows are those of endpoints, other ones in each round, so that nothing is known of them from the round
 before. Told on standard error and part of the goal: a resync that finds all of them as they should be, and

@@ -35,10 +35,20 @@ class RouteKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RouteKey:
-    """What a route is found by."""
+    """What a route is found by. Its hash is made once: thousands are looked up in each pass."""
 
     destination: IPNetwork
     table: int = MAIN_TABLE
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.destination, self.table)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __str__(self) -> str:
+        return f"{self.destination} table={self.table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +61,15 @@ class Route:
     oif: str | None = None
     gateways: tuple[IPAddress, ...] = ()
     reason: str = field(default="", compare=False)
+    key: RouteKey = field(init=False, repr=False, compare=False)
+    """What it is found by."""
 
-    @property
-    def key(self) -> RouteKey:
-        """What it is found by."""
-        return RouteKey(self.destination, self.table)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", RouteKey(self.destination, self.table))
+
+    def __str__(self) -> str:
+        via = ",".join(map(str, self.gateways)) or self.oif
+        return f"route destination={self.key} kind={self.kind} via={via}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pyroute2.netlink import (
     NETLINK_EXT_ACK,
     NETLINK_GET_STRICT_CHK,
     NETLINK_ROUTE,
+    NLM_F_ACK,
     NLM_F_ACK_TLVS,
     NLM_F_DUMP_INTR,
     NLMSG_DONE,
@@ -33,8 +34,8 @@ NETLINK_CAP_ACK = 10
 """An acknowledgement without a copy of the request."""
 
 
-_SEQUENCE = struct.Struct("=I")
-_SEQUENCE_AT = 8
+_FLAGS_AND_SEQUENCE = struct.Struct("=HI")
+_FLAGS_AT = 6
 _ERROR = struct.Struct("=i")
 _NLMSGERR_ATTR_MSG = 1
 
@@ -42,7 +43,7 @@ BUFFER_BYTES = 1 << 17
 """More than the kernel puts into one datagram, a dump's parts included."""
 
 BATCH = 128
-"""Requests in one buffer: their acknowledgements fit the smallest receive buffer a host may have."""
+"""Requests in one buffer: their refusals fit the smallest receive buffer a host may have."""
 
 DUMP_ATTEMPTS = 8
 
@@ -161,16 +162,16 @@ class Netlink:
         raise KernelError(errno.EINTR, f"what was read changed meanwhile, {DUMP_ATTEMPTS} times")
 
     def _acknowledged(self, requests: Sequence[bytes]) -> list[KernelError | None]:
-        numbers = self._send(requests)
-        waiting = set(numbers)
+        """The kernel works them off in order and tells every refusal, asked or not: the last one's
+        acknowledgement says that all are done."""
+        numbers = self._send(requests, acknowledge_last=True)
         answered: dict[int, KernelError | None] = {}
         for message in self._answers():
-            if message.type == NLMSG_ERROR and message.sequence in waiting:
+            if message.type == NLMSG_ERROR:
                 answered[message.sequence] = _fault(message)
-                waiting.discard(message.sequence)
-                if not waiting:
+                if message.sequence == numbers[-1]:
                     break
-        return [answered[number] for number in numbers]
+        return [answered.get(number) for number in numbers]
 
     def _dumped(self, request: bytes) -> list[bytes] | None:
         (number,) = self._send([request])
@@ -187,14 +188,18 @@ class Netlink:
             found.append(message.body)
         return None if interrupted else found
 
-    def _send(self, requests: Sequence[bytes]) -> list[int]:
+    def _send(self, requests: Sequence[bytes], *, acknowledge_last: bool = False) -> list[int]:
         buffer = bytearray()
         numbers = []
-        for request in requests:
-            numbers.append(next(self._numbers) & 0xFFFFFFFF)
-            at = len(buffer) + _SEQUENCE_AT
+        for left, request in enumerate(requests, start=1 - len(requests)):
+            number = next(self._numbers) & 0xFFFFFFFF
+            at = len(buffer) + _FLAGS_AT
             buffer += request + bytes(-len(request) % 4)
-            _SEQUENCE.pack_into(buffer, at, numbers[-1])
+            flags, _ = _FLAGS_AND_SEQUENCE.unpack_from(buffer, at)
+            if acknowledge_last and left < 0:
+                flags &= ~NLM_F_ACK
+            _FLAGS_AND_SEQUENCE.pack_into(buffer, at, flags, number)
+            numbers.append(number)
         try:
             self._socket.send(buffer)
         except OSError as fault:

@@ -20,8 +20,8 @@ NO_INDEX = 2**31 - 1
 class Request:
     """One change to ask the kernel for."""
 
-    what: str
-    """What it does, in words for the log."""
+    what: object
+    """What it does; as text it is for the log."""
     message: bytes
     tolerate: frozenset[int] = frozenset()
     """Refusals (errno) that mean it is already so."""

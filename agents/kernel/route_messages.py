@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, AF_INET6
@@ -47,9 +46,7 @@ def put(route: Route, names: Names, protocol: int = PROTOCOL) -> Request:
     template = _put_template(
         network.version, network.prefixlen, route.table, route.kind, index, route.gateways, protocol
     )
-    via = ",".join(map(str, route.gateways)) or route.oif
-    what = f"route destination={network} table={route.table} kind={route.kind} via={via}"
-    return Request(what, _with_destination(template, network))
+    return Request(route, _with_destination(template, network))
 
 
 def delete(key: RouteKey, protocol: int = PROTOCOL) -> Request:
@@ -148,13 +145,13 @@ def decode(body: bytes) -> Decoded:
 
 def as_route(decoded: Decoded, names: Names) -> Route:
     """A route as intended ones are written. One that is no shape of ours equals none, and so is replaced."""
-    route = Route(decoded.destination, decoded.table)
     kind = _KINDS.get(decoded.kind, RouteKind.UNICAST)
     if kind is not RouteKind.UNICAST:
-        return replace(route, kind=kind)
-    gateways = tuple(hop.gateway for hop in decoded.hops if hop.gateway is not None)
+        return Route(decoded.destination, decoded.table, kind)
+    gateways = tuple([hop.gateway for hop in decoded.hops if hop.gateway is not None])
     named = decoded.hops and all(gateway.is_link_local for gateway in gateways)
-    return replace(route, gateways=gateways, oif=names.name(decoded.hops[0].oif) if named else None)
+    oif = names.name(decoded.hops[0].oif) if named else None
+    return Route(decoded.destination, decoded.table, oif=oif, gateways=gateways)
 
 
 def _hops(found: Mapping[int, bytes]) -> Iterator[Hop]:
