@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.driver import Outcome
@@ -65,6 +65,11 @@ class Names:
         self._netlink = netlink
         self._index: dict[str, int] = {}
         self._name: dict[int, str] = {}
+
+    @property
+    def named(self) -> Mapping[int, str]:
+        """The names that were asked for, by index."""
+        return self._name
 
     def index(self, name: str) -> int:
         """The index of an interface; `NO_INDEX` when there is none."""

@@ -15,7 +15,7 @@ from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names, lost, outcome, send, worst
-from agents.kernel.route_messages import FAMILIES, Decoded, as_route, decode, delete, dump, put
+from agents.kernel.route_messages import FAMILIES, as_route, decode, delete, dump, put
 from agents.kernel.rules import RuleDriver
 from intent.names import DISPLACED_TABLE, MAIN_TABLE, PROTOCOL
 from intent.routes import Route, RouteKey
@@ -38,8 +38,10 @@ class RouteDriver:
     def __init__(self, protocol: int = PROTOCOL) -> None:
         self._netlink = Netlink()
         self._protocol = protocol
-        self._told: dict[bytes, tuple[Decoded, Route]] = {}
+        self._told: dict[bytes, Route] = {}
         """What the last dump said: most of the next one says the same again."""
+        self._named: Mapping[int, str] = {}
+        """The interfaces of which it said it."""
 
     def read(self) -> Mapping[RouteKey, Route]:
         """Our routes. The kernel picks them out, so foreign ones cost nothing here."""
@@ -47,20 +49,13 @@ class RouteDriver:
         try:
             asked = [dump(family, protocol=self._protocol) for family in FAMILIES.values()]
             bodies = [body for one in asked for body in self._netlink.dump(one)]
-            self._told = {body: self._read(body, names) for body in bodies}
+            if any(names.name(index) != name for index, name in self._named.items()):
+                self._told = {}
+            self._told = {body: self._told.get(body) or as_route(decode(body), names) for body in bodies}
         except KernelError as fault:
             raise Unreadable(str(fault)) from fault
-        return {route.key: route for _, route in self._told.values() if route.table in TABLES}
-
-    def _read(self, body: bytes, names: Names) -> tuple[Decoded, Route]:
-        told = self._told.get(body)
-        if told is None:
-            decoded = decode(body)
-            return decoded, as_route(decoded, names)
-        decoded, route = told
-        # The interface may be another one of that number by now.
-        same = route.oif is None or route.oif == names.name(decoded.hops[0].oif)
-        return told if same else (decoded, as_route(decoded, names))
+        self._named = names.named
+        return {route.key: route for route in self._told.values() if route.table in TABLES}
 
     def apply(self, change: Delta[RouteKey, Route]) -> Outcome:
         """Replace and delete. One route's refusal does not keep the others from being made.
