@@ -20,6 +20,7 @@ from cli.rest import Json, call, place
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.setting import Labelling, nested
+from cli.stats import add_stats
 
 POLL_S = 0.1
 RELEASE_S = 60.0
@@ -299,5 +300,6 @@ def _gone(session: Session, name: str) -> bool:
     return answer.ok and isinstance(answer.body, dict) and answer.body.get("state") != "releasing"
 
 
+add_stats(command, ENDPOINT)
 add_list(command, ENDPOINT, OF_NODE, OF_POOL, OF_TENANT, in_state("assigned", "releasing"))
 add_get(command, ENDPOINT)

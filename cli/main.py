@@ -27,6 +27,7 @@ COMMANDS = {
     "delete": ("cli.apply:delete", "Delete what documents name."),
     "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),
     "detach": ("cli.attachment:detach", "Take an endpoint out of its namespace."),
+    "trace": ("cli.trace:trace", "Say which way a packet takes, and where and why it stops."),
     "bgp": ("cli.bgp:command", "The BGP sessions and announced prefixes of all nodes."),
     "drain": ("cli.drain:command", "Nodes and peers that traffic is led away from."),
     "tor": ("cli.tor:command", "What routers need to peer with nodes, and whether they have it."),

@@ -39,6 +39,7 @@ from controller.api.routers import routers
 from controller.api.services import services as services_
 from controller.api.tenants import tenants
 from controller.api.tokens import tokens
+from controller.api.traces import traces
 from controller.api.usage import pool_usage
 from controller.api.verification import verification
 from controller.audit import AuditFile, Auditor
@@ -58,6 +59,7 @@ NOUNS = (
     pool_usage,
     nodes,
     explain,
+    traces,
     joins,
     peers,
     services_,

@@ -64,6 +64,8 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
         "DELETE": PLATFORM,
     },
     "/v1/nodes/{name}/diff": {"GET": READERS},
+    "/v1/endpoints/{id}/stats": {"GET": EVERY_ROLE},
+    "/v1/trace": {"GET": READERS},
     "/v1/tenants": {"GET": TENANT_READERS, "POST": PLATFORM},
     "/v1/tenants/{name}": {
         "GET": TENANT_READERS,

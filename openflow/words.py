@@ -9,6 +9,8 @@ from openflow.flow import (
     LOCAL,
     Action,
     ChoosePort,
+    Commit,
+    Conjunction,
     DecTtl,
     Flow,
     FlowKey,
@@ -17,6 +19,7 @@ from openflow.flow import (
     MatchValue,
     Output,
     SetField,
+    Track,
 )
 from openflow.tables import TABLES
 
@@ -70,12 +73,18 @@ def _action(action: Action) -> str:
         case Output(port):
             return "output LOCAL" if port == LOCAL else f"output {port}"
         case SetField(name, value):
-            return f"set {name} {value}"
+            return f"set {name} {_value(name, value)}"
         case DecTtl():
             return "decrement TTL"
         case ChoosePort(ports):
             return f"reg0 = one of {', '.join(map(str, dict.fromkeys(ports)))} by hash"
         case GotoTable(table_id):
             return f"goto {table_words(table_id)}"
+        case Track(zone, table_id):
+            return f"look its connection up in zone {zone}, goto {table_words(table_id)}"
+        case Commit(zone):
+            return f"remember its connection in zone {zone}"
+        case Conjunction(conj_id, clause, clauses):
+            return f"clause {clause} of {clauses} of conj_id {conj_id:#x}"
         case _:
             return str(action)

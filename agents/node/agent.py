@@ -28,8 +28,7 @@ from agents.node import only
 from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
-from agents.node.explain.devices import Reader
-from agents.node.explain.diff import Diff
+from agents.node.explain.answers import Sources, make_questions
 from agents.node.explain.questions import Questions
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
@@ -44,13 +43,12 @@ from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
 from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError, SwitchError
-from openflow.management import Management, socket_path
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
 from store.lease import Heartbeat
-from store.model import Alive, Attachment, DiffAsked, Program
+from store.model import Alive, Attachment, Program
 
 log = logging.getLogger(__name__)
 
@@ -251,9 +249,17 @@ class Agent:
 
     def _make_questions(self) -> Questions:
         run_dir = Path(self._settings.ovsdb.partition(":")[2]).parent
-        reader = Reader(self._plug, Management(socket_path(run_dir, BRIDGE)))
-        diff = Diff(reader, lambda: self._dataplane.wanted, self._wants.all, self._knowledge.snapshot)
-        return Questions(self._store, self._settings.node, {DiffAsked: diff.answer})
+        return make_questions(
+            self._settings.node,
+            self._store,
+            run_dir,
+            Sources(
+                plug=self._plug,
+                wanted=lambda: self._dataplane.wanted,
+                wants=self._wants.all,
+                snapshot=self._knowledge.snapshot,
+            ),
+        )
 
     def _alive(self) -> Put:
         alive = Alive(

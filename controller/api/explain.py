@@ -1,14 +1,16 @@
-"""What nodes tell of themselves when they are asked: how what they hold differs from what it should be."""
+"""What nodes tell when they are asked: what they hold otherwise than they should, what they have counted."""
 
 from __future__ import annotations
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.principal import principal
-from controller.reading import find
+from controller.problem import not_found
+from controller.reading import find, read
 from controller.services import services
 from store import keys
 from store.model import DiffAsked, DiffSaid
+from store.model.question import StatsAsked, StatsSaid
 
 explain = Noun("explain")
 
@@ -26,3 +28,20 @@ def node_diff(name: str) -> Answer:
     """Ports, rules, neighbours, routes and flows, read by the node's agent now."""
     find(services().store, keys.NODES, name, principal().scope)
     return Answer(services().asking.ask(name, DiffAsked()))
+
+
+@explain.operation(
+    Operation(
+        "GET",
+        "/v1/endpoints/{id}/stats",
+        "Read what an endpoint sent and got",
+        {200: StatsSaid},
+        refuses=(404,),
+    )
+)
+def endpoint_stats(id: str) -> Answer:  # noqa: A002
+    """Packets and bytes each way, and what was dropped for what it is, as its node counts them now."""
+    found = read(services().store, keys.ENDPOINTS, id)
+    if found is None or not principal().scope.has(found.value):
+        raise not_found("endpoint", id)
+    return Answer(services().asking.ask(found.value.node, StatsAsked(endpoint=id)))

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from store.model.value import Name, Uid, Value
+from store.model.trace import TraceAsked, TraceSaid
+from store.model.value import Identifier, Name, Uid, Value
 
 MOST_UNLIKE = 200
 """Of what is not as it should be, so much is told one by one."""
@@ -26,7 +27,14 @@ class DiffAsked(Value):
     kind: Literal["diff"] = "diff"
 
 
-Asked = DiffAsked
+class StatsAsked(Value):
+    """What did an endpoint send and get, and what of it was dropped?"""
+
+    kind: Literal["stats"] = "stats"
+    endpoint: Identifier
+
+
+Asked = Annotated[DiffAsked | StatsAsked | TraceAsked, Field(discriminator="kind")]
 
 
 class Question(Value):
@@ -86,6 +94,45 @@ class DiffSaid(Value):
     """So many are not told one by one."""
 
 
+class Counted(Value):
+    """Packets, and their bytes."""
+
+    packets: Count = 0
+    bytes: Count = 0
+
+
+class Dropped(Value):
+    """What was dropped for one purpose."""
+
+    purpose: Text
+    """As the table of purposes in the documentation has it."""
+    reason: Text
+    packets: Count
+    bytes: Count
+
+
+class PortStats(Value):
+    """What the switch counted at the endpoint's port."""
+
+    sent: Counted
+    """By the endpoint."""
+    received: Counted
+    sent_dropped: Count
+    received_dropped: Count
+
+
+class StatsSaid(Value):
+    """What was counted of an endpoint since its flows were made, which a new port or layout does."""
+
+    kind: Literal["stats"] = "stats"
+    sent: Counted
+    """What it sent and may send."""
+    received: Counted
+    dropped: Annotated[tuple[Dropped, ...], Field(max_length=MOST_UNLIKE)] = ()
+    """By the flows that name the endpoint and drop; those that drop for all endpoints count for none."""
+    port: PortStats | None = None
+
+
 class Unanswered(Value):
     """The agent cannot answer, and why."""
 
@@ -93,7 +140,7 @@ class Unanswered(Value):
     why: Text
 
 
-Said = Annotated[DiffSaid | Unanswered, Field(discriminator="kind")]
+Said = Annotated[DiffSaid | StatsSaid | TraceSaid | Unanswered, Field(discriminator="kind")]
 
 
 class Answered(Value):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from lab.lab import Lab
+from lab.topology import METAL_ADDRESS
 from lab.wait import wait_until
 from tests.support.cluster import NODE
 from tests.support.containers import Fixed, delete, make
@@ -71,3 +73,111 @@ def test_an_agent_that_does_not_run_is_said_at_once(web: Fixed) -> None:
         assert done.returncode == 5
     finally:
         agent.start()
+
+
+@pytest.fixture(scope="module")
+def far(lab: Lab) -> Iterator[Fixed]:
+    yield make(lab, "told-far", node=lab.nodes[1])
+    delete(lab, "told-far")
+    lab.fabric.remove_container("told-far")
+
+
+def trace(lab: Lab, *words: str) -> Any:
+    """As `polder trace` tells it, and its exit status says whether the packet arrives."""
+    done = lab.cli("trace", *words, "-o", "json", check=False)
+    told = json.loads(done.stdout)
+    assert done.returncode == (0 if told["arrives"] else 1), done.stderr
+    return told
+
+
+def ats(told: Any) -> list[str]:
+    return [each["at"] for each in told["steps"]]
+
+
+def test_a_packet_to_another_node_is_followed_to_its_end(web: Fixed, far: Fixed) -> None:
+    told = trace(web.lab, web.name, far.name, "--proto", "tcp", "--port", "80")
+    assert told["arrives"], told["why"]
+    steps = told["steps"]
+    assert {each["node"] for each in steps} == {None, NODE, web.lab.nodes[1]}
+    assert [each["at"] for each in steps if each["at"] in {"uplink", "router", "kernel"}] == [
+        "kernel",
+        "uplink",
+        "router",
+        "uplink",
+        "kernel",
+    ]
+    accepted = next(each for each in steps if each["at"] == "classify")
+    assert (accepted["purpose"], accepted["reason"]) == ("ACCEPT", f"{web.name} from {web.address}")
+    router = next(each for each in steps if each["at"] == "router")
+    assert router["evidence"].count("ESTABLISHED") == 2
+    assert web.host.ping(far.address).ok
+
+
+@pytest.mark.parametrize("outside", ["to", "from"])
+def test_an_end_may_be_outside_of_polder(web: Fixed, outside: str) -> None:
+    metal = str(METAL_ADDRESS)
+    told = trace(web.lab, *((web.name, metal) if outside == "to" else (metal, web.address)))
+    assert told["arrives"], told["why"]
+
+
+def test_a_block_that_nobody_has_is_announced_by_nobody(web: Fixed) -> None:
+    told = trace(web.lab, web.name, "10.64.200.200")
+    assert told["verdict"] == "stops"
+    assert "no node has claimed its block" in told["why"]
+
+
+def test_a_deleted_flow_is_where_the_trace_stops(web: Fixed, far: Fixed) -> None:
+    switch = web.lab.fabric.switches[far.on]
+
+    def broken() -> Any:
+        switch.ofctl("del-flows", "polder0", f"ip,nw_dst={far.address}")
+        return trace(web.lab, web.name, far.name)
+
+    told = wait_until(broken, SOON_S, "the trace to stop", good=lambda told: not told["arrives"])
+    last = told["steps"][-1]
+    assert (last["node"], last["at"], last["verdict"]) == (far.on, "deliver", "stops")
+    assert last["purpose"] == "NO_ENDPOINT"
+    web.lab.polder.agents[far.on].restart()
+    wait_until(lambda: trace(web.lab, web.name, far.name)["arrives"], SOON_S, "the way to be whole")
+
+
+def test_an_address_that_nobody_holds_ends_at_the_blackhole(web: Fixed, far: Fixed) -> None:
+    nobody = str(ip_address(far.address) + 40)
+    told = trace(web.lab, web.name, nobody)
+    last = told["steps"][-1]
+    assert (last["at"], last["node"], last["verdict"]) == ("kernel", far.on, "stops")
+    assert "blackhole" in last["what"]
+    assert "unassigned addresses end here" in last["reason"]
+
+
+def test_a_router_that_is_told_nothing_is_where_it_stops(web: Fixed, far: Fixed) -> None:
+    lab = web.lab
+    lab.cli("node", "drain", far.on, "--wait", "0s")
+    told = wait_until(
+        lambda: trace(lab, web.name, far.name), SOON_S, "a stop", good=lambda told: not told["arrives"]
+    )
+    assert (told["steps"][-1]["at"], told["steps"][-1]["reason"]) == ("router", "the node is drained")
+    lab.cli("node", "undrain", far.on)
+    wait_until(lambda: web.host.ping(far.address).ok, SOON_S, "the far container to answer again")
+
+
+def stats(lab: Lab, name: str) -> Any:
+    return json.loads(lab.cli("endpoint", "stats", name, "-o", "json").stdout)
+
+
+def test_packets_are_counted_each_way_and_what_is_spoofed_is_too(web: Fixed) -> None:
+    before = stats(web.lab, web.name)
+    assert web.host.ping(METAL_ADDRESS, count=5).ok
+    web.host.run("ip", "address", "add", "10.99.0.1/32", "dev", "lo")
+    web.host.ping(METAL_ADDRESS, count=3, source="10.99.0.1")
+
+    def counted() -> bool:
+        after = stats(web.lab, web.name)
+        spoofed = sum(each["packets"] for each in after["dropped"] if each["purpose"] == "SPOOFED")
+        return (
+            all(after[way]["packets"] >= before[way]["packets"] + 5 for way in ("sent", "received"))
+            and after["port"]["sent"]["packets"] >= before["port"]["sent"]["packets"] + 8
+            and spoofed >= 3
+        )
+
+    wait_until(counted, SOON_S, "the packets to be counted")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from hypothesis import strategies as st
 
 from store.model import (
@@ -15,6 +17,8 @@ from store.model import (
     Unlike,
     UnlikeKind,
 )
+from store.model.question import Counted, Dropped, PortStats, StatsAsked, StatsSaid
+from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
 
 nodes = st.sampled_from(["node-1", "rack7.example"])
 ids = st.binary(min_size=16, max_size=16).map(bytes.hex)
@@ -38,7 +42,51 @@ diffs = st.builds(
     unlike=st.lists(unlikes, max_size=3).map(tuple),
     more=counts,
 )
-questions = st.builds(Question, id=ids, node=nodes, asked=st.builds(DiffAsked))
+packets = st.builds(
+    Packet,
+    source=st.just(ip_address("10.64.0.7")),
+    destination=st.just(ip_address("10.64.0.9")),
+    protocol=st.sampled_from(Protocol),
+    port=st.integers(0, 65535),
+)
+steps = st.builds(
+    TraceStep,
+    at=texts,
+    node=st.none() | nodes,
+    verdict=st.sampled_from(Verdict),
+    what=texts,
+    evidence=texts,
+    purpose=texts,
+    reason=texts,
+)
+traces = st.builds(
+    TraceSaid,
+    outcome=st.sampled_from(Outcome),
+    steps=st.lists(steps, max_size=3).map(tuple),
+    endpoint=st.none() | st.just("web-1"),
+    gateways=st.just(()) | st.just((ip_address("fe80::1"),)),
+)
+counted = st.builds(Counted, packets=counts, bytes=counts)
+stats = st.builds(
+    StatsSaid,
+    sent=counted,
+    received=counted,
+    dropped=st.lists(
+        st.builds(Dropped, purpose=texts, reason=texts, packets=counts, bytes=counts), max_size=2
+    ).map(tuple),
+    port=st.none()
+    | st.builds(PortStats, sent=counted, received=counted, sent_dropped=counts, received_dropped=counts),
+)
+questions = st.builds(
+    Question,
+    id=ids,
+    node=nodes,
+    asked=st.one_of(
+        st.builds(DiffAsked),
+        st.builds(StatsAsked, endpoint=st.just("web-1")),
+        st.builds(TraceAsked, packet=packets, endpoint=st.none() | st.just("web-1")),
+    ),
+)
 answers = st.builds(
-    Answered, question=ids, node=nodes, said=st.one_of(diffs, st.builds(Unanswered, why=texts))
+    Answered, question=ids, node=nodes, said=st.one_of(diffs, stats, traces, st.builds(Unanswered, why=texts))
 )

@@ -1,0 +1,84 @@
+"""The answer to `stats`: what the flows and the port of an endpoint have counted, read now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from agents.node.explain.devices import Passed
+from agents.node.explain.questions import NoAnswer
+from agents.node.plug import Plugged
+from openflow.counting import Way, counts
+from openflow.decoding import Counted as FlowCounted
+from openflow.errors import SwitchError
+from openflow.flow import FlowKey
+from openflow.management import Management, PortCounted
+from openflow.words import purpose_words
+from store.model.question import MOST_UNLIKE, Counted, Dropped, PortStats, StatsAsked, StatsSaid
+
+FLOWS = 3
+"""Where they are in what a pass wants."""
+
+
+class Stats:
+    """Answers `stats`. Any thread."""
+
+    def __init__(
+        self, management: Management, plugged: Callable[[], Mapping[str, Plugged]], wanted: Passed
+    ) -> None:
+        self._management = management
+        self._plugged = plugged
+        self._wanted = wanted
+
+    def answer(self, asked: StatsAsked) -> StatsSaid:
+        """What was counted of one endpoint. Blocking, briefly. Raises `NoAnswer`."""
+        there = self._plugged().get(asked.endpoint)
+        if there is None or there.ofport is None:
+            raise NoAnswer(f"endpoint {asked.endpoint} is not attached here")
+        try:
+            flows, ports = self._management.counters(), self._management.ports()
+        except SwitchError as fault:
+            raise NoAnswer(str(fault)) from fault
+        passed = self._wanted()
+        reasons = passed[FLOWS] if passed is not None else {}
+        port = ports.get(there.ofport)
+        return counted(there.ofport, flows, reasons).model_copy(
+            update={"port": None if port is None else _port(port)}
+        )
+
+
+def counted(ofport: int, flows: Iterable[FlowCounted], wanted: Mapping[FlowKey, object]) -> StatsSaid:
+    """What these flows have counted of the endpoint at a port. Pure."""
+    ways: dict[Way, list[FlowCounted]] = {way: [] for way in Way}
+    for one in flows:
+        mine = counts(one.flow)
+        if mine is not None and mine.ofport == ofport:
+            ways[mine.way].append(one)
+    dropped = [
+        Dropped(
+            purpose=purpose_words(one.flow.cookie),
+            reason=getattr(wanted.get(one.flow.key), "reason", "")[:1000],
+            packets=one.packets,
+            bytes=one.bytes,
+        )
+        for one in ways[Way.REFUSED]
+        if one.packets
+    ]
+    dropped.sort(key=lambda each: (-each.packets, each.purpose))
+    return StatsSaid(
+        sent=_sum(ways[Way.SENT]), received=_sum(ways[Way.RECEIVED]), dropped=tuple(dropped[:MOST_UNLIKE])
+    )
+
+
+def _sum(flows: Iterable[FlowCounted]) -> Counted:
+    counted = list(flows)
+    return Counted(packets=sum(each.packets for each in counted), bytes=sum(each.bytes for each in counted))
+
+
+def _port(port: PortCounted) -> PortStats:
+    # The switch receives what the endpoint sends.
+    return PortStats(
+        sent=Counted(packets=port.received_packets, bytes=port.received_bytes),
+        received=Counted(packets=port.sent_packets, bytes=port.sent_bytes),
+        sent_dropped=port.received_dropped,
+        received_dropped=port.sent_dropped,
+    )

@@ -1,0 +1,57 @@
+"""/v1/trace: the way of a packet, step by step, and where and why it stops. Nothing is sent."""
+
+from __future__ import annotations
+
+from controller.answer import Answer
+from controller.api.noun import Noun, Operation
+from controller.api.parameter import Parameter
+from controller.exchange import argument
+from controller.problem import Fault, Problem
+from controller.services import services
+from controller.tracing.ends import ends
+from controller.tracing.way import TraceView, Way
+from store.model.trace import Protocol
+
+traces = Noun("traces")
+
+END = {"type": "string", "maxLength": 128, "minLength": 1}
+QUERY = (
+    Parameter(
+        "source",
+        "where it comes from: an endpoint's id, or an address; has to be given",
+        END,
+        example="web-1",
+    ),
+    Parameter("destination", "where it goes, likewise; has to be given", END, example="10.64.0.99"),
+    Parameter(
+        "protocol",
+        "what it carries; icmp, an echo request, when not given",
+        {"type": "string", "enum": [each.value for each in Protocol]},
+        example="tcp",
+    ),
+    Parameter(
+        "port",
+        "the destination port of tcp and udp; they need it",
+        {"type": "integer", "minimum": 1, "maximum": 65535},
+        example="80",
+    ),
+)
+
+
+@traces.operation(Operation("GET", "/v1/trace", "Trace a packet", {200: TraceView}, query=QUERY))
+def trace() -> Answer:
+    """From its source to its destination, as the switches and kernels on its way would treat it now."""
+    source, destination = argument("source"), argument("destination")
+    for name, given in (("source", source), ("destination", destination)):
+        if not given:
+            raise _wrong(name, "is missing; give the id of an endpoint, or an address")
+    protocol, port = Protocol(argument("protocol") or Protocol.ICMP), argument("port")
+    if (port is None) != (protocol is Protocol.ICMP):
+        raise _wrong("port", "goes with protocol tcp or udp, which need it")
+    store = services().store
+    one, other = ends(store, str(source), str(destination))
+    return Answer(Way(store, services().asking, one, other, protocol, int(port or 0)).follow())
+
+
+def _wrong(parameter: str, detail: str) -> Problem:
+    return Problem("invalid", f"{parameter}: {detail}", errors=[Fault(detail, parameter=parameter)])

@@ -1,0 +1,1 @@
+"""The way of a packet from end to end: what each node tells of its part, and what routers were told."""

@@ -1,0 +1,96 @@
+"""`polder trace`, `polder node diff` and `polder endpoint stats`: what they ask, print and exit with."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.canned import Reply, problem, serving
+from tests.unit.cli.conftest import Polder
+
+STEP = {
+    "at": "classify",
+    "node": "node-1",
+    "verdict": "stops",
+    "what": "drop",
+    "evidence": "priority=50 in_port=7",
+    "purpose": "SPOOFED",
+    "reason": "web-1 has other addresses",
+}
+WHY = "stops at classify of node node-1: drop: web-1 has other addresses"
+STOPPED = {"packet": {}, "arrives": False, "verdict": "stops", "why": WHY, "steps": [STEP]}
+ARRIVED = {**STOPPED, "arrives": True, "verdict": "arrives", "why": "arrives"}
+
+
+def test_a_trace_that_stops_says_where_and_fails(polder: Polder) -> None:
+    with serving(Reply(200, STOPPED)) as canned:
+        ran = polder("trace", "web-1", "web-2", "--proto", "tcp", "--port", "80", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/trace?source=web-1&destination=web-2&protocol=tcp&port=80"
+    assert ran.code == 1
+    assert ran.out.splitlines()[1].split() == [
+        "node-1",
+        "classify",
+        "stops",
+        "drop",
+        "SPOOFED",
+        *["web-1", "has", "other", "addresses"],
+    ]
+    assert ran.out.splitlines()[-1] == WHY
+    assert "priority=50" not in ran.out
+
+
+def test_a_trace_that_arrives_succeeds_and_shows_evidence_when_asked(polder: Polder) -> None:
+    with serving(Reply(200, ARRIVED)) as canned:
+        ran = polder("trace", "web-1", "10.64.0.9", "-o", "wide", "--server", canned.url)
+    assert (ran.code, "priority=50 in_port=7" in ran.out) == (0, True)
+    assert canned.asked[0].target == "/v1/trace?source=web-1&destination=10.64.0.9&protocol=icmp"
+
+
+@pytest.mark.parametrize("words", [("--proto", "tcp"), ("--port", "80")])
+def test_a_port_goes_with_what_has_ports(polder: Polder, words: tuple[str, str]) -> None:
+    ran = polder("trace", "web-1", "web-2", *words)
+    assert ran.code == 2
+    assert "--port goes with --proto tcp or udp" in ran.err
+
+
+COUNTS = [{"held": "flows", "wanted": 3, "found": 2}]
+UNLIKE = {
+    "held": "flows",
+    "kind": "missing",
+    "key": "classify priority=100",
+    "wanted": "goto forward (ACCEPT)",
+    "found": "",
+    "reason": "web-1 from 10.64.0.7",
+}
+
+
+@pytest.mark.parametrize(("unlike", "code"), [([], 0), ([UNLIKE], 1)])
+def test_a_difference_is_shown_with_its_reason_and_fails(
+    polder: Polder, unlike: list[dict[str, str]], code: int
+) -> None:
+    with serving(Reply(200, {"kind": "diff", "counts": COUNTS, "unlike": unlike, "more": 0})) as canned:
+        ran = polder("node", "diff", "node-1", "--server", canned.url)
+    assert ran.code == code
+    assert ("web-1 from 10.64.0.7" in ran.out) is bool(unlike)
+    assert ran.out.splitlines()[-1] == f"node node-1 holds 2 of 3 flows: {len(unlike)} differences"
+
+
+def test_an_agent_that_is_away_is_unavailable(polder: Polder) -> None:
+    with serving(problem(503, "The node does not answer", "the agent of node node-1 does not run")) as canned:
+        ran = polder("node", "diff", "node-1", "--server", canned.url)
+    assert ran.code == 5
+    assert "does not run" in ran.err
+
+
+def test_what_an_endpoint_sent_got_and_lost(polder: Polder) -> None:
+    both = {"packets": 5, "bytes": 490}
+    lost = {"purpose": "SPOOFED", "reason": "has other addresses", "packets": 3, "bytes": 294}
+    port = {"sent": {"packets": 8, "bytes": 784}, "received": both, "sent_dropped": 0, "received_dropped": 1}
+    said = {"kind": "stats", "sent": both, "received": both, "dropped": [lost], "port": port}
+    with serving(Reply(200, said)) as canned:
+        ran = polder("endpoint", "stats", "web-1", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/endpoints/web-1/stats"
+    assert [line.split()[:3] for line in ran.out.splitlines()[1:4]] == [
+        ["sent", "5", "490"],
+        ["received", "5", "490"],
+        ["dropped", "3", "294"],
+    ]
