@@ -40,6 +40,12 @@ SETTINGS = (
         "ADDRESS",
         "How routers reach it, for prefixes that are not of their session's family; one of each family",
     ),
+    Setting(
+        "direct",
+        "SEGMENT",
+        "A segment it shares with other nodes: those that say the same send to each other's next hops.",
+        default="none: by the routers",
+    ),
     Several(
         "uplinks",
         "--uplink",
@@ -80,6 +86,7 @@ NODE = Noun(
         field("reclaim_after_s", "RECLAIM AFTER S", wide=True),
         field("next_hops", "NEXT HOPS", wide=True),
         field("edge", wide=True),
+        field("direct", wide=True),
         field("uplinks", wide=True),
         field("labels"),
     ),
@@ -117,6 +124,7 @@ add_set(
     opens the node's sessions anew.""",
     "polder node set node-1 --label rack=8 --no-label old",
     "polder node set edge-1 --edge --next-hop 192.0.2.11",
+    "polder node set node-1 --direct rack-7 --next-hop 192.0.2.11",
     "polder node set node-1 --uplink eth0=10G --uplink eth1=10G",
     'polder node set node-1 --mtu-bytes 9000 --router-id ""',
 )

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from controller import draining, moves, tidying
+from controller import direct, draining, moves, tidying
 from controller.compiling import Compiling
+from controller.direct import Segments
 from controller.draining import Draining
 from controller.election import Duty, Election
 from controller.ipam.committer import Committer
@@ -47,6 +48,7 @@ TIDY = "tidy"
 RESTORE = "restore"
 DRAIN = "drain"
 MOVE = "move"
+SEGMENT = "segment"
 SESSIONS = "sessions"
 POLICIES = "policies"
 RELIST_S = 60.0
@@ -68,6 +70,7 @@ class Duties:
                 DRAIN, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
             MOVE: lambda: Periodic(MOVE, Moves(store, parts.clock, parts.events).look, moves.PERIOD_S),
+            SEGMENT: lambda: Periodic(SEGMENT, Segments(store).look, direct.PERIOD_S),
             SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
             POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),

@@ -27,6 +27,9 @@ PERIOD_S = 0.2
 SETTLE_S = {Stage.ANNOUNCED: 0.5, Stage.PRESUMED: 3.0}
 """How long it has been so before the old node goes: routers need a moment to act on it."""
 
+DIRECT_SETTLE_S = 3.0
+"""Likewise where others on the old node's segment send to it directly: they are told by another duty."""
+
 LATE = "the time is over"
 
 
@@ -54,13 +57,13 @@ class Moves:
             self._arrived = {}
             return
         now = self._monotonic()
-        far = dict(zip(map(_mark, found), stages(self._store, [each.value for each in found]), strict=True))
+        records = Sheet(self._store, [key for each in found for key in _keys(each.value)])
+        far = zip(found, stages(self._store, [each.value for each in found]), strict=True)
         self._arrived = {
-            mark: self._arrived.get(mark, now + SETTLE_S[stage])
-            for mark, stage in far.items()
+            _mark(each): self._arrived.get(_mark(each), now + _settle_s(each.value, stage, records))
+            for each, stage in far
             if stage in SETTLE_S
         }
-        records = Sheet(self._store, [key for each in found for key in _keys(each.value)])
         for each in found:
             if (why := self._why_over(each, records, now)) is not None:
                 self._end(each, why)
@@ -110,7 +113,17 @@ def _is_meant(move: Move, record: Found[Endpoint] | None) -> bool:
 
 def _keys(move: Move) -> Sequence[str]:
     name = move.endpoint.id
-    return keys.ENDPOINTS.key(name), keys.ATTACHMENTS.key(move.source, name)
+    return (
+        keys.ENDPOINTS.key(name),
+        keys.ATTACHMENTS.key(move.source, name),
+        keys.NODES.key(move.source),
+    )
+
+
+def _settle_s(move: Move, stage: Stage, records: Sheet) -> float:
+    source = records.find(keys.NODES, move.source)
+    direct = source is not None and source.value.direct is not None
+    return max(SETTLE_S[stage], DIRECT_SETTLE_S if direct else 0)
 
 
 def _mark(found: Found[Move]) -> str:

@@ -187,6 +187,7 @@ def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> U
         Delete(keys.DRAINS.key(Drained.NODE.value, name)),
         DeletePrefix(keys.node_prefix(name)),
         DeletePrefix(keys.compiled_prefix(name)),
+        DeletePrefix(keys.ON_LINK.prefix(name)),
         DeletePrefix(keys.SESSIONS.prefix(name)),
     )
     return Unit(compares, (Delete(node.key), *leavings))

@@ -33,6 +33,7 @@ from store.model import (
     Move,
     Node,
     NodePolicy,
+    OnLink,
     Peer,
     Pool,
     Ready,
@@ -63,6 +64,8 @@ class Snapshot:
     displaced: Mapping[IPAddress, Displaced] = field(default_factory=dict)
     moves: Mapping[str, Move] = field(default_factory=dict)
     """Those that begin or end at this node, by endpoint."""
+    on_link: Mapping[str, OnLink] = field(default_factory=dict)
+    """What other nodes on its segment have, by node."""
     attachments: Mapping[str, Attachment] = field(default_factory=dict)
     ready: Mapping[IPNetwork, Ready] = field(default_factory=dict)
     expected: frozenset[IPNetwork] = frozenset()
@@ -105,7 +108,7 @@ class Snapshot:
 
 def watched(node: str) -> tuple[str, ...]:
     """The prefixes that this node's agent watches, and all that a program of this node may."""
-    return (*watched_by_speaker(node), keys.compiled_prefix(node))
+    return (*watched_by_speaker(node), keys.ON_LINK.prefix(node), keys.compiled_prefix(node))
 
 
 def watched_by_speaker(node: str) -> tuple[str, ...]:
@@ -181,6 +184,7 @@ class View:
             "blocks": lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             "displaced": lambda: ((d.address, d) for d in self._of(Displaced)),
             "moves": lambda: ((m.endpoint.id, m) for m in self._of(Move)),
+            "on_link": lambda: ((o.node, o) for o in self._of(OnLink)),
             "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
             "advertised": lambda: ((a.prefix, a) for a in self._of(Advertised)),
@@ -218,6 +222,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "blocks": (Block,),
     "displaced": (Displaced,),
     "moves": (Move,),
+    "on_link": (OnLink,),
     "attachments": (Attachment,),
     "ready": (Ready,),
     "advertised": (Advertised,),

@@ -25,6 +25,7 @@
     node/<node>/advertised/<prefix>     Advertised, written by the node's speaker
     node/<node>/imported/<prefix>       Imported, likewise
     node/<node>/health/<service>        Health, written by the node's agent
+    direct/<node>/<other>               OnLink, what another node on its segment has
     compiled/<node>/rules/<policy>      NodePolicy, written by the controller that has the duty of policies
     compiled/<node>/groups/<tenant>     Group, likewise; the tenant is `-` for endpoints without tenant
     compiled/<node>/sets/<set>/<shard>  AddressSet, likewise
@@ -75,6 +76,7 @@ from store.model import (
     Move,
     Node,
     NodePolicy,
+    OnLink,
     Peer,
     Pending,
     Policy,
@@ -169,6 +171,7 @@ READY = Kind(Ready, "node/{}/ready/{}")
 ADVERTISED = Kind(Advertised, "node/{}/advertised/{}")
 IMPORTED = Kind(Imported, "node/{}/imported/{}")
 HEALTH = Kind(Health, "node/{}/health/{}")
+ON_LINK = Kind(OnLink, "direct/{}/{}")
 RULES = Kind(NodePolicy, "compiled/{}/rules/{}")
 GROUPS = Kind(Group, "compiled/{}/groups/{}")
 SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
@@ -208,6 +211,7 @@ KINDS: Sequence[Kind[Value]] = (
     ADVERTISED,
     IMPORTED,
     HEALTH,
+    ON_LINK,
     RULES,
     GROUPS,
     SETS,

@@ -20,7 +20,13 @@ from store.model import IPAddress
 
 _LINK_LOCAL_PREFIXLEN = 64
 
-_FORWARDING = (("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1"))
+_FORWARDING = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv6/conf/all/forwarding", "1"),
+    # A next hop behind an interface without carrier is none: traffic takes the others at once.
+    ("net/ipv4/conf/all/ignore_routes_with_linkdown", "1"),
+    ("net/ipv6/conf/all/ignore_routes_with_linkdown", "1"),
+)
 
 _PORT_PARAMETERS = (
     # Endpoints' sources are checked by the flows; a reply may leave by another uplink than it came in by.

@@ -360,7 +360,8 @@ def _inputs(
     wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
-    return (*around, wanted, plugged)
+    segment = (snapshot.node and (snapshot.node.direct, snapshot.node.next_hops), snapshot.on_link)
+    return (*around, *segment, wanted, plugged)
 
 
 def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:

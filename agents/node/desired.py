@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.node.plan import Plan
 from agents.parts import Parts
+from intent.direct import direct_routes
 from intent.flows import flow_parts
 from intent.held import Held
 from intent.neighbours import neighbours
@@ -39,6 +40,7 @@ def desired_of(
         made |= service_neighbours(each)
         ways |= service_routes(each)
         matched.append(service_flows_of(each))
+    ways |= direct_routes(snapshot, ways)
     ways |= range_routes(snapshot, ranges, ways)
     return rules(), made, ways, Parts(matched)
 

@@ -28,7 +28,17 @@ nodes = Noun("nodes")
 Alives = Mapping[tuple[str, ...], Alive]
 
 FILTERS = (LABEL,)
-MUTABLE = ("asn", "router_id", "mtu_bytes", "labels", "reclaim_after_s", "next_hops", "edge", "uplinks")
+MUTABLE = (
+    "asn",
+    "router_id",
+    "mtu_bytes",
+    "labels",
+    "reclaim_after_s",
+    "next_hops",
+    "edge",
+    "direct",
+    "uplinks",
+)
 
 
 class ProgramView(BaseModel):

@@ -14,7 +14,7 @@ ANSWER_S = 10.0
 
 
 def a_container_moves(cast: Cast, report: Report) -> None:
-    """web-1 goes from node-1 to node-2: the address stays, a /32 says where it is now."""
+    """web-1 goes from node-1 to node-2: the address stays, a /32 says where it is now, node-1 goes last."""
     report.title("web-1 moves from node-1 to node-2")
     web, neighbour = cast.containers["web-1"], cast.containers["web-2"]
     ping = cast.metal.ping_background(web.address)
@@ -29,6 +29,9 @@ def a_container_moves(cast: Cast, report: Report) -> None:
             measured.append(f"gap {ping.stop().longest_gap_s * 1000:.0f} ms")
     finally:
         ping.stop()
+    with report.check("node-1 lets go once node-2 announces it"):
+        where = "/v1/endpoints/web-1/move"
+        wait_until(lambda: cast.lab.api.get(where).status == 404, ANSWER_S, "the move to be over")
     for name, tor in cast.lab.tors.items():
         expected = cast.uplink("node-2", name)
         with report.check(f"{name} has {web.host_prefix} from node-2, next hop {expected}"):

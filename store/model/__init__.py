@@ -2,6 +2,7 @@
 
 from store.model.access import Join, Role, Secret, Tenant, Token, Usage
 from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, SetId
+from store.model.direct import OnLink
 from store.model.drain import Drain, Drained, DrainStage
 from store.model.endpoint import (
     Address,
@@ -101,6 +102,7 @@ __all__ = [
     "Node",
     "NodePolicy",
     "NodeRule",
+    "OnLink",
     "Peer",
     "PeerMatch",
     "Pending",

@@ -43,6 +43,16 @@ class Node(Value):
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16)] = ()
     """Those whose bandwidth is shared out among the endpoints that are guaranteed some or have a priority."""
 
+    direct: Name | None = None
+    """The segment that it shares with the nodes which say the same: these send to each other by their next
+    hops, without a router."""
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Node:
+        if self.direct is not None and not self.next_hops:
+            raise ValueError("direct needs next_hops, by which the others on the segment reach the node")
+        return self
+
     @model_validator(mode="after")
     def _patient(self) -> Node:
         if 0 < self.reclaim_after_s < MIN_RECLAIM_S:

@@ -47,6 +47,7 @@ from store.model import (
     Node,
     NodePolicy,
     NodeRule,
+    OnLink,
     Peer,
     PeerMatch,
     Pending,
@@ -308,6 +309,16 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
             st.builds(Uplink, ifname=st.sampled_from(["eth0", "up1"]), rate_mbps=st.integers(1, 800_000)),
             max_size=2,
             unique_by=lambda uplink: uplink.ifname,
+        ).map(tuple),
+    )
+    | st.builds(Node, name=names, asn=asns, next_hops=next_hops().filter(bool), direct=names),
+    OnLink: st.builds(
+        OnLink,
+        node=names,
+        next_hops=next_hops().filter(bool),
+        blocks=st.lists(networks, max_size=2).map(tuple),
+        displaced=st.lists(
+            st.builds(Displaced, address=addresses, endpoint=identifiers, node=names), max_size=2
         ).map(tuple),
     ),
     Service: st.builds(

@@ -85,6 +85,7 @@ BODIES = [
         "/qos/guaranteed_kbps",
         "at most egress_rate_kbps, which is 1000",
     ),
+    ("/v1/nodes", {**NODE, "direct": "rack-7"}, "/direct", "direct needs next_hops"),
     ("/v1/nodes", {**NODE, "next_hops": ["10.0.0.1", "10.0.0.2"]}, "/next_hops", "at most one address"),
     ("/v1/peers", {**PEER, "address": "224.0.0.1"}, "/address", "unicast"),
     ("/v1/peers", {**PEER, "local_address": "2001:db8::1"}, "/local_address", "families"),

@@ -10,7 +10,7 @@ import pytest
 
 from controller.app import create_app
 from controller.ipam.arrival import Stage
-from controller.moves import SETTLE_S, Moves
+from controller.moves import DIRECT_SETTLE_S, SETTLE_S, Moves
 from controller.reading import put, read
 from controller.services import Services
 from store import keys
@@ -169,6 +169,17 @@ def test_where_it_is_not_known_what_is_announced_it_takes_longer(site: Site, how
     assert site.look() == Stage.PRESUMED
     assert site.look(SETTLE_S[Stage.ANNOUNCED]) == Stage.PRESUMED
     assert site.look(SETTLE_S[Stage.PRESUMED]) == "over"
+
+
+def test_where_others_send_to_it_directly_it_takes_longer(site: Site) -> None:
+    site.send("PATCH", "/v1/nodes/node-1", {"direct": "rack", "next_hops": ["192.0.2.1"]})
+    site.move("node-2")
+    site.attach("node-2")
+    site.ready("node-2")
+    site.announce("node-2")
+    assert site.look() == Stage.ANNOUNCED
+    assert site.look(SETTLE_S[Stage.ANNOUNCED]) == Stage.ANNOUNCED
+    assert site.look(DIRECT_SETTLE_S) == "over"
 
 
 def test_it_does_not_wait_for_ever(site: Site) -> None:

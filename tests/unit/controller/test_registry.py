@@ -63,6 +63,7 @@ def test_defaults_are_shown(api: Api) -> None:
         "reclaim_after_s": 86400,
         "next_hops": [],
         "edge": False,
+        "direct": None,
         "uplinks": [],
         "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
     }
