@@ -1,4 +1,4 @@
-"""`polder attach` and `polder detach`: put an endpoint into a namespace of this host, and take it out.
+"""`polder attach` and `polder detach`: put an endpoint where it is on this host, and take it out.
 
 They speak to this host's agent over its unix socket, not to a controller: attaching works with every
 controller down.
@@ -32,28 +32,48 @@ socket_option = click.option(
 
 @click.command(
     epilog=examples(
-        "polder attach web-1 --netns web-1", "polder attach web-1 --netns /proc/4711/ns/net --ifname eth1"
+        "polder attach web-1 --netns web-1",
+        "polder attach web-1 --netns /proc/4711/ns/net --ifname eth1",
+        "polder attach vm-1 --port tap0",
+        "polder attach db-1 --via 192.0.2.7",
     )
 )
 @click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
 @click.option(
     "--netns",
-    required=True,
     metavar="NAME|PATH",
-    help=f"The namespace: a name below {NETNS_DIR}, or a path such as /proc/PID/ns/net.",
+    help=f"A container's namespace: a name below {NETNS_DIR}, or a path such as /proc/PID/ns/net.",
 )
+@click.option("--ifname", metavar="NAME", help="The interface's name in there.  [default: eth0]")
+@click.option("--port", metavar="NAME", help="A virtual machine's tap, or a host's physical port.")
 @click.option(
-    "--ifname", metavar="NAME", default="eth0", show_default=True, help="The interface's name in there."
+    "--via",
+    metavar="ADDRESS",
+    multiple=True,
+    help="The neighbour that a host is behind, at most one of each family.",
 )
 @socket_option
 @output_option
 @click.pass_context
 def attach(
-    context: click.Context, endpoint: str, netns: str, ifname: str, socket: Path, output: str | None
+    context: click.Context,
+    endpoint: str,
+    netns: str | None,
+    ifname: str | None,
+    port: str | None,
+    via: tuple[str, ...],
+    socket: Path,
+    output: str | None,
 ) -> None:
-    """Put an endpoint of this node into a network namespace."""
+    """Put an endpoint of this node where it is: into a namespace, on a port, or behind a neighbour."""
+    if [netns is not None, port is not None, bool(via)].count(True) != 1:
+        raise click.UsageError("give one of --netns, --port and --via")
+    if ifname is not None and netns is None:
+        raise click.UsageError("--ifname is a name in a namespace; give --netns as well")
     session = Session(chosen_output(context, output), SocketLink(socket))
-    body: Json = {"endpoint": endpoint, "netns": netns_path(netns), "ifname": ifname}
+    inside: Json = {"netns": netns_path(netns), "ifname": ifname or "eth0"} if netns is not None else {}
+    place_of: Json = {**inside, "port": port, "via": list(via)}
+    body: Json = {"endpoint": endpoint, **{key: value for key, value in place_of.items() if value}}
     advice = {404: "see which endpoints there are, and on which node: polder endpoint list"}
     session.print_item(session.item("POST", place("attachments"), body, advice=advice))
 
@@ -64,7 +84,7 @@ def attach(
 @output_option
 @click.pass_context
 def detach(context: click.Context, endpoint: str, socket: Path, output: str | None) -> None:
-    """Take an endpoint out of its namespace. It keeps its address."""
+    """Take an endpoint out of its place. It keeps its address."""
     session = Session(chosen_output(context, output), SocketLink(socket))
     session.request("DELETE", place("attachments", endpoint), advice={404: "see polder endpoint list"})
     session.print_done("detached", endpoint=endpoint)

@@ -47,19 +47,21 @@ ENDPOINT = Noun(
         field("attached"),
         field("ready"),
         field("tenant", wide=True),
+        field("kind", wide=True),
         field("mac", "MAC", wide=True),
         field("mtu_bytes", "MTU", wide=True),
         field("qos", "QOS", wide=True),
         field("labels"),
     ),
-    document=("id", "node", "tenant", "families", "pools", "addresses", "labels", "qos"),
-    fixed=("tenant", "pools", "addresses"),
+    document=("id", "node", "tenant", "families", "pools", "addresses", "kind", "mac", "labels", "qos"),
+    fixed=("tenant", "pools", "addresses", "kind", "mac"),
     replaceable=False,
     labelled=True,
     used_by="",
     example="web-1",
 )
 
+KINDS = ("container", "vm", "host")
 FAMILIES = {"ipv4": ["ipv4"], "ipv6": ["ipv6"], "dual": ["ipv4", "ipv6"]}
 
 
@@ -84,6 +86,7 @@ def command() -> None:
         "polder endpoint create web-3 --node node-1 --pool default --address 10.64.0.77",
         "polder endpoint create web-4 --node node-1 --family dual --pool default --pool default6",
         "polder endpoint create web-5 --node node-1 --egress-rate 100M --ingress-rate 1G --dscp 46",
+        "polder endpoint create vm-1 --node node-1 --kind vm --mac 52:54:00:12:34:56",
     ),
 )
 @click.argument("name", metavar="[ID]", required=False, callback=not_empty)
@@ -111,6 +114,8 @@ def command() -> None:
     help="The very address it is to have, at most one of each family.  [default: a free one]",
 )
 @click.option("--tenant", metavar="NAME", help="Whose it is.", shell_complete=names_of("tenants"))
+@click.option("--kind", type=click.Choice(KINDS), help="What it is.  [default: container]")
+@click.option("--mac", metavar="MAC", help="The MAC address that it has.  [default: the server's choice]")
 @Labelling().to_create()
 @limited
 @takes_session
@@ -123,6 +128,8 @@ def create(
     pools: tuple[str, ...],
     addresses: tuple[str, ...],
     tenant: str | None,
+    kind: str | None,
+    mac: str | None,
     labels: dict[str, str] | None,
     **limits: int | None,
 ) -> None:
@@ -137,6 +144,8 @@ def create(
         **one_or_several("pool", "pools", pools),
         **one_or_several("address", "addresses", addresses),
         "tenant": tenant,
+        "kind": kind,
+        "mac": mac,
         "labels": labels,
         **nested({each: value for each, value in limits.items() if value is not None}),
     }

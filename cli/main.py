@@ -25,8 +25,11 @@ COMMANDS = {
     ),
     "apply": ("cli.apply:apply", "Make it so as documents say."),
     "delete": ("cli.apply:delete", "Delete what documents name."),
-    "attach": ("cli.attachment:attach", "Put an endpoint of this node into a network namespace."),
-    "detach": ("cli.attachment:detach", "Take an endpoint out of its namespace."),
+    "attach": (
+        "cli.attachment:attach",
+        "Put an endpoint of this node where it is: into a namespace, on a port, or behind a neighbour.",
+    ),
+    "detach": ("cli.attachment:detach", "Take an endpoint out of its place."),
     "trace": ("cli.trace:trace", "Say which way a packet takes, and where and why it stops."),
     "bgp": ("cli.bgp:command", "The BGP sessions and announced prefixes of all nodes."),
     "drain": ("cli.drain:command", "Nodes and peers that traffic is led away from."),

@@ -30,7 +30,9 @@ def flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
 
 @lru_cache(maxsize=KEPT)
 def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
-    """The flows of one endpoint."""
+    """The flows of one endpoint; none of one that has no port."""
+    if held.via:
+        return {}
     endpoint = held.endpoint
     port = EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
     return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from store.model import Endpoint
+from store.model import Endpoint, IPAddress
 
 KEPT = 4096
 """Of how many of them decisions are kept: more than a node has."""
@@ -14,9 +14,12 @@ KEPT = 4096
 class Held:
     """An endpoint with its OpenFlow port number (`ofport`, 1 to 0xfeff) on this node's bridge.
 
+    One that is behind neighbours of the node has no port: `via` names one of each family that it has.
+
     Equal to itself only, so that what follows from it can be kept by it. Whoever asks for decisions again
     and again asks with the same object while nothing of the endpoint has changed.
     """
 
     endpoint: Endpoint
     ofport: int
+    via: tuple[IPAddress, ...] = ()

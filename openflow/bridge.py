@@ -87,6 +87,7 @@ class Bridge:
         self._idl: Any = None
         self._rows: Rows
         self._ports_read: Mapping[str, PortRow] | None = None
+        self._notes_read: Mapping[str, Mapping[str, str]] | None = None
 
     def start(self) -> None:
         """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
@@ -135,18 +136,32 @@ class Bridge:
         """
         return self._ports_read if self._ports_read is not None else self._call(self._ports())
 
-    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
+    def notes(self) -> Mapping[str, Mapping[str, str]]:
+        """What is noted with the bridge, by name. Cheap, as `ports` is."""
+        return self._notes_read if self._notes_read is not None else self._call(self._notes())
+
+    def note(self, name: str, external_ids: Mapping[str, str] | None) -> None:
+        """Note with the bridge what has no port of its own; None forgets it."""
+        self._call(self._transact(lambda _: self._rows.note(name, external_ids)))
+
+    def holds(self, name: str) -> bool:
+        """Whether the bridge has a port of this name, whoever has added it."""
+        return self._call(self._holds(name))
+
+    def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int:
         """Add the link `name` as a port, or update its `external_ids`; returns its OpenFlow number.
 
         Args:
             name: of a link that exists.
             external_ids: what to keep with the port; `polder` is set to `port` when it is not among them.
+            given: the port may be one that somebody else has added to this bridge. It becomes ours as far
+                as its `external_ids` say so, which `remove_port` takes back.
 
         Raises:
             BridgeRejected: there is no bridge, the port is not ours, or Open vSwitch cannot open the
                 link. In the last case the port stays, without a number, and this may be called again.
         """
-        return self._call(self._add_port(name, {MARK: "port", **external_ids}))
+        return self._call(self._add_port(name, {MARK: "port", **external_ids}, given))
 
     def remove_port(self, name: str) -> None:
         """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
@@ -166,8 +181,16 @@ class Bridge:
             self._ports_read = ports
         return self._ports_read
 
-    def _add_port(self, name: str, external_ids: Mapping[str, str]) -> Steps[int]:
-        yield from self._transact(lambda txn: self._rows.put(txn, name, external_ids))
+    def _notes(self) -> Steps[Mapping[str, Mapping[str, str]]]:
+        yield from self._filled()
+        return self._rows.notes()
+
+    def _holds(self, name: str) -> Steps[bool]:
+        yield from self._filled()
+        return self._rows.holds(name)
+
+    def _add_port(self, name: str, external_ids: Mapping[str, str], given: bool) -> Steps[int]:
+        yield from self._transact(lambda txn: self._rows.put(txn, name, external_ids, given=given))
         return (yield from self._ofport(name))
 
     def _ofport(self, name: str) -> Steps[int]:
@@ -215,6 +238,7 @@ class Bridge:
                 if self._idl.change_seqno != seen:
                     seen = self._idl.change_seqno
                     self._read_ports()
+                    self._notes_read = self._rows.notes()
                     self._on_change()
                 self._step()
                 self._wait()

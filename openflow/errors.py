@@ -29,3 +29,7 @@ class BridgeUnavailable(BridgeError):
 
 class BridgeRejected(BridgeError):
     """Open vSwitch refuses what was asked for, such as a port whose link does not exist. It stays refused."""
+
+
+class PortTaken(BridgeRejected):
+    """A port of this name is somebody else's."""

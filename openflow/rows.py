@@ -6,13 +6,20 @@ run inside a transaction of `openflow.bridge`, on the replica of the database th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from openflow.errors import BridgeRejected
+from openflow.errors import BridgeRejected, PortTaken
 
 MARK = "polder"
+ADOPTED = "polder-adopted"
+"""Marks a port that somebody else has added and has given us: it is not ours to remove."""
+NEEDS_LINK = "polder-needs-link"
+"""Marks a port whose link is made by others: it counts only while that is `there`, or while it is `up`."""
+NOTE = "polder-note:"
+"""What the keys of notes begin with among the bridge's `external_ids`."""
 DATABASE = "Open_vSwitch"
 PROTOCOLS = ["OpenFlow13", "OpenFlow14"]
 """1.4 for the agent (bundles), 1.3 for people with ovs-ofctl."""
@@ -51,7 +58,14 @@ SCHEMA: dict[str, object] = {
             other_config=_MAP,
         ),
         "Port": _columns(name="string", interfaces=_refs("Interface"), external_ids=_MAP),
-        "Interface": _columns(name="string", type="string", ofport=_MAYBE_NUMBER, error=_MAYBE_TEXT),
+        "Interface": _columns(
+            name="string",
+            type="string",
+            ofport=_MAYBE_NUMBER,
+            error=_MAYBE_TEXT,
+            ifindex=_MAYBE_NUMBER,
+            link_state=_MAYBE_TEXT,
+        ),
         "Controller": _columns(
             target="string",
             max_backoff=_MAYBE_NUMBER,
@@ -68,7 +82,8 @@ NAMED = ("Bridge", "Port", "Interface")
 
 @dataclass(frozen=True, slots=True)
 class PortRow:
-    """A port of ours. `ofport` is None while Open vSwitch has given it none, or cannot."""
+    """A port of ours. `ofport` is None while Open vSwitch has given it none, or cannot, or while it lacks the
+    link that it `NEEDS_LINK`."""
 
     name: str
     ofport: int | None
@@ -120,6 +135,26 @@ class Rows:
             return next(iter(interface.ofport), None)
         return None
 
+    def notes(self) -> dict[str, dict[str, str]]:
+        """What is noted with the bridge, by name; none without a bridge."""
+        bridge = self._bridge()
+        found = bridge.external_ids.items() if bridge else ()
+        return {key.removeprefix(NOTE): _noted(text) for key, text in found if key.startswith(NOTE)}
+
+    def note(self, name: str, external_ids: Mapping[str, str] | None) -> None:
+        """Note something with the bridge, or forget it. Raises `BridgeRejected` without a bridge."""
+        bridge = self._bridge()
+        if bridge is None:
+            raise BridgeRejected(f"there is no bridge {self.name}")
+        others = {key: text for key, text in bridge.external_ids.items() if key != NOTE + name}
+        noted = {NOTE + name: json.dumps(dict(external_ids))} if external_ids is not None else {}
+        _set(bridge, "external_ids", {**others, **noted})
+
+    def holds(self, name: str) -> bool:
+        """Whether the bridge has a port of this name, whoever added it."""
+        port, bridge = next(self._named("Port", name), None), self._bridge()
+        return port is not None and bridge is not None and port in bridge.ports
+
     def configure(self, txn: Any, wanted: BridgeSpec) -> None:
         """Write the bridge. Raises `BridgeRejected` when one of this name is not ours."""
         bridge = self._bridge()
@@ -135,11 +170,19 @@ class Rows:
         )
         self._control(txn, bridge, wanted)
 
-    def put(self, txn: Any, name: str, external_ids: Mapping[str, str]) -> None:
-        """Write a port. Raises `BridgeRejected` without a bridge, or when the port is not ours."""
+    def put(self, txn: Any, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> None:
+        """Write a port; with `given` also one that somebody else has added to the bridge.
+
+        Raises `BridgeRejected` without a bridge, or when the port is not ours.
+        """
         bridge = self._bridge()
         if bridge is None:
             raise BridgeRejected(f"there is no bridge {self.name}")
+        if given and self.holds(name):
+            port = next(self._named("Port", name))
+            if MARK not in port.external_ids or ADOPTED in port.external_ids:
+                _set(port, "external_ids", {**_foreign(port), ADOPTED: "true", **external_ids})
+                return
         port = self._own_port(name)
         if port is not None and port.interfaces[0].ofport != [NO_OFPORT]:
             _set(port, "external_ids", dict(external_ids))
@@ -150,9 +193,14 @@ class Rows:
         bridge.addvalue("ports", self._insert_port(txn, name, "", external_ids))
 
     def take(self, name: str) -> None:
-        """Remove a port if it is there. Raises `BridgeRejected` when it is not ours."""
+        """Remove a port if it is there; one that was adopted stays, without our mark.
+
+        Raises `BridgeRejected` when it is not ours.
+        """
         port = self._own_port(name)
-        if port is not None:
+        if port is not None and ADOPTED in port.external_ids:
+            _set(port, "external_ids", _foreign(port))
+        elif port is not None:
             self._bridge().delvalue("ports", port)
 
     def _make(self, txn: Any, datapath_type: str) -> Any:
@@ -203,7 +251,7 @@ class Rows:
         port, bridge = next(self._named("Port", name), None), self._bridge()
         if port is None or (MARK in port.external_ids and bridge is not None and port in bridge.ports):
             return port
-        raise BridgeRejected(f"port {name} exists and is not Polder's")
+        raise PortTaken(f"port {name} exists and is not Polder's")
 
     def _named(self, table: str, name: str) -> Iterator[Any]:
         rows = self.tables[table].rows
@@ -224,7 +272,26 @@ def _spellings(target: str) -> tuple[str, str]:
 
 
 def _ofport(port: Any) -> int | None:
-    return next((number for number in port.interfaces[0].ofport if number != NO_OFPORT), None)
+    interface, needs = port.interfaces[0], port.external_ids.get(NEEDS_LINK)
+    gone = interface.ifindex == [0] and ADOPTED not in port.external_ids  # a vhost-user port never has one
+    if (needs and gone) or (needs == "up" and interface.link_state == ["down"]):
+        return None
+    return next((number for number in interface.ofport if number != NO_OFPORT), None)
+
+
+def _noted(text: str) -> dict[str, str]:
+    """A note as it was written; empty when somebody else has written there."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _foreign(port: Any) -> dict[str, str]:
+    """What others have written of a port."""
+    written = port.external_ids.items()
+    return {key: text for key, text in written if key != MARK and not key.startswith(f"{MARK}-")}
 
 
 def _get(row: Any, column: str, default: Any) -> Any:

@@ -33,6 +33,7 @@ _IFADDR = struct.Struct("=BBBBI")
 _U32 = struct.Struct("=I")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 1, 3, 4, 5, 18, 37
+_IFLA_MASTER = 10
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
@@ -53,6 +54,8 @@ class Interface:
     """The other end of a veth pair, 0 when there is none."""
     peer_nsid: int | None
     """Which namespace the other end is in, in the numbers of this one; None when it is the same one."""
+    master: int = 0
+    """The index of the bridge or bond that it is part of, 0 when it is part of none."""
 
     @property
     def is_up(self) -> bool:
@@ -75,6 +78,7 @@ def parse_interface(body: bytes) -> Interface:
         flags=flags,
         peer_index=_number(found.get(_IFLA_LINK)),
         peer_nsid=None if nsid is None else _number(nsid),
+        master=_number(found.get(_IFLA_MASTER)),
     )
 
 
@@ -124,6 +128,11 @@ def missing_addresses(
     for family in sorted({_family(one) for one in wanted}):
         held |= _addresses(netlink, family, interface.index)
     return [_new_address(interface.index, one, scope) for one in wanted if one not in held]
+
+
+def addresses_of(netlink: Netlink, interface: Interface) -> set[IPInterface]:
+    """The addresses of an interface, both families."""
+    return _addresses(netlink, AF_INET, interface.index) | _addresses(netlink, AF_INET6, interface.index)
 
 
 def remove_address(netlink: Netlink, interface: Interface, address: IPInterface) -> bool:

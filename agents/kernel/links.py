@@ -19,7 +19,7 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETNSID, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
-from agents.kernel import gateway, loopback, own, sysctl
+from agents.kernel import gateway, given, loopback, own
 from agents.kernel.container import Inside, configure
 from agents.kernel.interface import Interface, all_interfaces, find_interface, set_up
 from agents.kernel.message import attributes, encode, encode_get
@@ -98,6 +98,14 @@ class Links:
         if changed:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
 
+    def take_link(self, ifname: str) -> int:
+        """See `agents.kernel.given.take`."""
+        return given.take(self._netlink, ifname)
+
+    def give_back_link(self, ifname: str) -> None:
+        """See `agents.kernel.given.give_back`."""
+        given.give_back(self._netlink, ifname)
+
     def hold_addresses(
         self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
     ) -> None:
@@ -134,7 +142,7 @@ class Links:
 
     def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
         """Bring both ends to what they should be; returns whether anything had to be changed."""
-        changed = _keep_host_out(host)
+        changed = given.keep_host_out(host)
         if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
             self._netlink.request(*requests)
         inside = Inside(host.peer_index, spec.ifname, spec.mac, spec.mtu_bytes, spec.addresses, spec.gateways)
@@ -201,15 +209,6 @@ def _pair(spec: LinkSpec, netns: Netns) -> bytes:
         ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", KIND), ("IFLA_INFO_DATA", data)]}),
     ]
     return encode(message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
-
-
-def _keep_host_out(host: Interface) -> bool:
-    """Before it is up: the host itself answers and forwards nothing here, where no flow checks it yet."""
-    parameters = [("net/ipv4/conf/{}/forwarding", "0"), ("net/ipv4/conf/{}/arp_ignore", "8")]
-    if sysctl.has_ipv6():
-        parameters.append(("net/ipv6/conf/{}/disable_ipv6", "1"))
-    changed = [sysctl.ensure(name.format(host.name), value) for name, value in parameters]
-    return any(changed)
 
 
 def _name_of(index: int) -> str:

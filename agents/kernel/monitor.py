@@ -62,11 +62,18 @@ class Monitor:
     Args:
         on_change: called from this thread; several changes that came together are one call for each kind.
         protocol: the number that marks ours.
+        awaited: whether somebody waits for a link of this name to be made.
     """
 
-    def __init__(self, on_change: Callable[[Changed], None], protocol: int = PROTOCOL) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Changed], None],
+        protocol: int = PROTOCOL,
+        awaited: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._on_change = on_change
         self._protocol = protocol
+        self._awaited = awaited
         self._socket = open_socket(_GROUPS, receive_bytes=_RECEIVE_BYTES)
         self._socket.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -145,6 +152,8 @@ class Monitor:
             own.left(interface.index)
             return Changed.LINK if before is not None and not leaving else None
         after = self._states[interface.index] = _State.of(interface)
+        if before is None and self._awaited(after.name):
+            return Changed.LINK
         return Changed.LINK if _matters(before, after) and not leaving else None
 
 

@@ -18,6 +18,14 @@ def has_ipv6() -> bool:
     return (_ROOT / "net/ipv6/conf/all").exists()
 
 
+def read(name: str) -> str:
+    """The value of a parameter. Raises `KernelError`."""
+    try:
+        return (_ROOT / name).read_text().strip()
+    except OSError as fault:
+        raise KernelError(fault.errno or errno.EIO, f"sysctl {name}: {fault.strerror}") from fault
+
+
 def ensure(name: str, value: str) -> bool:
     """Give a parameter a value; returns whether it had another one before.
 

@@ -33,6 +33,7 @@ from agents.node.explain.questions import Questions
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
+from agents.node.places import Places
 from agents.node.plug import Busy, Plug
 from agents.node.serving import Services
 from agents.node.wants import Refused, Wants
@@ -82,7 +83,7 @@ class Agent:
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
-        self._monitor = Monitor(lambda _what: self._loop.mark_resync())
+        self._monitor = Monitor(lambda _what: self._loop.mark_resync(), awaited=self._wants.has_port)
         self._checker = Checker(self._loop.mark)
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
@@ -105,7 +106,7 @@ class Agent:
             wants=self._wants,
             wake=self._loop.mark,
             recheck=partial(self._publisher.recheck, "attachments"),
-            netns_id=inode,
+            places=Places(inode, self._bridge.holds),
         )
         self._api = ApiServer(self._settings.run_dir / "agent.sock", attachments, self.not_ready)
         try:
@@ -204,7 +205,7 @@ class Agent:
         for plugged in self._plug.read().values():
             try:
                 if self._wants.add(plugged.want):
-                    log.info("found attached endpoint=%s netns=%s", plugged.want.endpoint, plugged.want.netns)
+                    log.info("found attached endpoint=%s to=%s", plugged.want.endpoint, plugged.want.where)
             except Refused as fault:
                 log.warning("port of another attachment endpoint=%s why=%s", plugged.want.endpoint, fault)
 
@@ -243,7 +244,7 @@ class Agent:
             devices,
             self._publisher,
             Services(self._checker, self._boot_id),
-            netns_alive=lambda want: is_still(want.netns, want.netns_id),
+            netns_alive=lambda want: not want.netns or is_still(want.netns, want.netns_id),
             boot_id=self._boot_id,
         )
 

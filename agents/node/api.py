@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from agents.command import Refusal
-from agents.node.attachments import Attachments, AttachRequest
+from agents.node.attachments import Attachments
+from agents.node.places import AttachRequest
 from agents.node.wants import Refused
 
 log = logging.getLogger(__name__)

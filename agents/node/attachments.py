@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agents.kernel.netns import NetnsGone
 from agents.knowledge import Knowledge
+from agents.node.places import AttachRequest, Places
 from agents.node.plug import host_ifname
 from agents.node.wants import Refused, Stage, Want, Wants
 from intent.names import gateway
@@ -19,9 +19,7 @@ from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
 from store.errors import PermissionDenied, Unavailable
-from store.model import Attachment, Endpoint, EndpointState, Value, host_prefix
-from store.model.endpoint import Ifname, NetnsPath
-from store.model.value import Identifier
+from store.model import Endpoint, EndpointState, host_prefix
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +28,6 @@ KNOWN_WAIT_S = 3.0
 ATTACH_WAIT_S = 10.0
 DETACH_WAIT_S = 10.0
 RESTORING = "a backup of etcd was restored, and lacks what nodes hold until it is completed; ask again"
-
-
-class AttachRequest(Value):
-    """The body of `POST /v1/attachments`."""
-
-    endpoint: Identifier
-    netns: NetnsPath
-    ifname: Ifname = "eth0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +42,7 @@ class Attachments:
     wake: Callable[[], None]
     recheck: Callable[[], None]
     """Told when an attachment that was written is not wanted any more, and perhaps never was reported."""
-    netns_id: Callable[[str], str]
+    places: Places
 
     def attach(self, request: AttachRequest) -> tuple[dict[str, object], bool]:
         """Attach an endpoint; returns what it got, and whether it is new.
@@ -64,11 +54,8 @@ class Attachments:
                 where the work goes on and the same request may be repeated.
         """
         endpoint = self._endpoint(request.endpoint)
-        try:
-            netns_id = self.netns_id(request.netns)
-        except NetnsGone as fault:
-            raise Refused(422, f"netns {request.netns} is not a network namespace on this node") from fault
-        want = Want(endpoint.id, request.netns, netns_id, request.ifname, Stage.HOLDING)
+        want = self.places.want(request, endpoint)
+        self._refuse_mac_of_another(endpoint)
         new = self.wants.add(want)
         if new:
             self._hold(want, endpoint)
@@ -122,6 +109,17 @@ class Attachments:
             raise Refused(409, f"endpoint {name} is being released")
         return endpoint
 
+    def _refuse_mac_of_another(self, endpoint: Endpoint) -> None:
+        """On one bridge a MAC is one endpoint's: the switch finds an endpoint by it."""
+        snapshot = self.knowledge.snapshot()
+        for name in self.wants.all():
+            other = snapshot.endpoints.get(name) if snapshot else None
+            if other is not None and other.id != endpoint.id and other.mac == endpoint.mac:
+                raise Refused(
+                    409,
+                    f"MAC {endpoint.mac} is endpoint {name}'s on this node; create it with another",
+                )
+
     def _as_it_is(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint as it is known now: it may have been deleted and made anew since the caller asked."""
         snapshot = self.knowledge.snapshot()
@@ -132,14 +130,7 @@ class Attachments:
 
         With the store away the attach goes on: the endpoint is known, and the report follows.
         """
-        held = Attachment(
-            endpoint=endpoint.id,
-            node=self.node,
-            addresses=endpoint.addresses,
-            netns=want.netns,
-            ifname=want.ifname,
-            boot_id=self.boot_id,
-        )
+        held = want.attachment(self.node, endpoint.addresses, self.boot_id)
         put = Put(keys.ATTACHMENTS.key(self.node, endpoint.id), encode(held))
         try:
             result = self.store.txn((Exists(keys.NODE_ENDPOINTS.key(self.node, endpoint.id)),), (put,))
@@ -154,15 +145,22 @@ class Attachments:
 
 
 def _render(node: str, endpoint: Endpoint, want: Want) -> dict[str, object]:
+    """What a caller has to know: of a machine that configures itself, what it is to configure."""
     return {
         "endpoint": endpoint.id,
         "node": node,
-        "netns": want.netns,
-        "ifname": want.ifname,
-        "host_ifname": host_ifname(endpoint.id),
+        **_place(endpoint, want),
         "addresses": [str(address) for address in endpoint.addresses],
         "prefixes": [str(host_prefix(address)) for address in endpoint.addresses],
-        "gateways": [str(gateway(address.version)) for address in endpoint.addresses],
+        "gateways": [] if want.via else [str(gateway(address.version)) for address in endpoint.addresses],
         "mac": endpoint.mac,
         "mtu_bytes": endpoint.mtu_bytes,
     }
+
+
+def _place(endpoint: Endpoint, want: Want) -> dict[str, object]:
+    if want.port:
+        return {"port": want.port}
+    if want.via:
+        return {"via": [str(address) for address in want.via]}
+    return {"netns": want.netns, "ifname": want.ifname, "host_ifname": host_ifname(endpoint.id)}

@@ -113,6 +113,7 @@ class Dataplane:
         self._alive.clear()
         self._sure.clear()
         self._done = None
+        self._devices.plug.forget()
         for reconciler in self._devices.reconcilers:
             reconciler.forget()
 
@@ -187,7 +188,7 @@ class Dataplane:
             if name in self._busy:
                 held.update(self._as_it_was(endpoint))
             elif there is not None and there.ofport is not None:
-                held[name] = self._hold(endpoint, there.ofport)
+                held[name] = self._hold(endpoint, there.ofport, there.want.via)
         self._held = held
         return held
 
@@ -197,7 +198,7 @@ class Dataplane:
         """Have the endpoints hold the addresses of their services; with `only`, and no others of services."""
         for name, one in up.items():
             there = plugged.get(name)
-            if there is None or name in self._busy:
+            if there is None or there.want.via or name in self._busy:
                 continue
             wanted = self._services.addresses(snapshot, one.endpoint)
             services = wanted if only else wanted | there.services
@@ -222,12 +223,12 @@ class Dataplane:
         same = before is not None and identity(before.endpoint) == identity(endpoint)
         return {endpoint.id: before} if before is not None and same else {}
 
-    def _hold(self, endpoint: Endpoint, ofport: int) -> Held:
+    def _hold(self, endpoint: Endpoint, ofport: int, via: tuple[IPAddress, ...]) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
         before = self._held.get(endpoint.id)
-        if before is not None and (before.endpoint, before.ofport) == (endpoint, ofport):
+        if before is not None and (before.endpoint, before.ofport, before.via) == (endpoint, ofport, via):
             return before
-        return Held(endpoint, ofport)
+        return Held(endpoint, ofport, via)
 
     def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         there, want = plugged.get(endpoint.id), wants[endpoint.id]
@@ -342,15 +343,7 @@ def _attachment(
     node: str, want: Want, addresses: tuple[IPAddress, ...], boot_id: str
 ) -> tuple[str, Attachment]:
     """The report that an endpoint is held, with its key."""
-    made = Attachment(
-        endpoint=want.endpoint,
-        node=node,
-        addresses=addresses,
-        netns=want.netns,
-        ifname=want.ifname,
-        boot_id=boot_id,
-    )
-    return keys.ATTACHMENTS.key(node, want.endpoint), made
+    return keys.ATTACHMENTS.key(node, want.endpoint), want.attachment(node, addresses, boot_id)
 
 
 def _inputs(

@@ -90,9 +90,10 @@ def _held(plugged: Plugged) -> HeldEndpoint | None:
         tenant=endpoint.tenant,
         mac=endpoint.mac,
         addresses=endpoint.addresses,
-        netns=want.netns,
-        ifname=want.ifname,
+        netns=want.netns or None,
+        ifname=want.ifname or None,
         mtu_bytes=endpoint.mtu_bytes,
+        kind=endpoint.kind,
         labels=endpoint.labels,
         qos=endpoint.qos,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
-from agents.node.wants import Stage, Want
+from agents.node.wants import Stage, Want, fits
 from intent.advertisements import host_reason
 from intent.snapshot import Snapshot
 from store.model import Endpoint, EndpointState, IPNetwork, host_prefix
@@ -96,6 +96,8 @@ def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want
         return "the endpoint is not on this node"
     if endpoint.state is not EndpointState.ASSIGNED:
         return "the endpoint is being released"
+    if not fits(want, endpoint.kind):
+        return f"the endpoint is another one, of kind {endpoint.kind}"
     return None if netns_alive(want) else f"its network namespace {want.netns} is gone"
 
 

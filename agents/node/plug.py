@@ -1,8 +1,9 @@
-"""An endpoint's plug: its veth pair into the namespace, and the port of the bridge at the host's end.
+"""An endpoint's plug: what its node makes for it, and the port of the bridge that is the endpoint's.
 
-The port's `external_ids` are the node's own record of what is attached where, the whole endpoint with it;
-they outlive this program, the store and the machine's reboot. A link without a port is what a crash left
-in between: swept.
+A container gets a veth pair into its namespace, and a port at the host's end. For a virtual machine, or a
+machine behind a physical port, the port's link is the caller's: it is added and given back, never made. What
+is behind a neighbour has no port. Everything is recorded (`agents.node.record`). A link of ours without a
+port is what a crash left in between: swept.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Protocol
 
 from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
+from agents.node.record import NO_PORT, Plugged, external_ids, identity, plugged
 from agents.node.wants import Refused, Want
 from intent.names import gateway
-from openflow.errors import BridgeError
+from openflow.errors import BridgeError, PortTaken
 from openflow.rows import PortRow
-from store.codec import decode, encode
-from store.errors import Corrupt
 from store.model import Endpoint, IPAddress
-from store.model.value import parse_address
+
+__all__ = ["Busy", "Plug", "Plugged", "host_ifname", "identity"]
 
 log = logging.getLogger(__name__)
 
 LINK_PREFIX = "pl"
-RECORDS_KEPT = 1 << 13
+IFINDEX = "polder-ifindex"
+"""Says which link a port was added with: another one of the same name is not the same."""
 _OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
 """What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
 
@@ -43,52 +44,23 @@ class Ports(Protocol):
     """The part of the bridge that a plug needs (`openflow.bridge.Bridge`)."""
 
     def ports(self) -> Mapping[str, PortRow]: ...
-    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int: ...
+    def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int: ...
     def remove_port(self, name: str) -> None: ...
+    def notes(self) -> Mapping[str, Mapping[str, str]]: ...
+    def note(self, name: str, external_ids: Mapping[str, str] | None) -> None: ...
 
 
 class Links(Protocol):
     """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
 
     def ensure_endpoint_link(self, spec: LinkSpec) -> None: ...
+    def take_link(self, ifname: str) -> int: ...
+    def give_back_link(self, ifname: str) -> None: ...
     def hold_addresses(
         self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
     ) -> None: ...
     def remove_link(self, host_ifname: str) -> None: ...
     def owned_links(self) -> frozenset[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plugged:
-    """A port of the bridge that is an endpoint's; `ofport` is None while the switch has not given one."""
-
-    want: Want
-    port: str
-    ofport: int | None
-    endpoint: Endpoint | None
-    """As it was recorded last; None when it cannot be read: somebody may have written anything there."""
-    services: frozenset[IPAddress] = frozenset()
-    """The addresses of services that its namespace may hold beside the endpoint's own."""
-
-    @property
-    def identity(self) -> str:
-        """Whose addresses the link carries: see the function `identity`."""
-        return identity(self.endpoint) if self.endpoint is not None else ""
-
-    def serves(self, want: Want, endpoint: Endpoint) -> bool:
-        """Whether it is what this want needs: an endpoint may come back with the same id and be another."""
-        there = self.endpoint
-        if there is None or self.ofport is None or self.want != want:
-            return False
-        return there == endpoint or (self.identity, there.mtu_bytes) == (
-            identity(endpoint),
-            endpoint.mtu_bytes,
-        )
-
-
-def identity(endpoint: Endpoint) -> str:
-    """What a link must be made anew for when it changes: MAC and addresses."""
-    return " ".join([endpoint.mac, *map(str, endpoint.addresses)])
 
 
 def host_ifname(endpoint: str) -> str:
@@ -102,18 +74,26 @@ class Plug:
     def __init__(self, links: Links, bridge: Ports) -> None:
         self._links = links
         self._bridge = bridge
+        self._taken: set[str] = set()
+        """Links of others that were made ready since they are there."""
+
+    def forget(self) -> None:
+        """Look at the links of others again."""
+        self._taken.clear()
 
     def read(self) -> dict[str, Plugged]:
         """What is plugged in now, by endpoint, as the bridge tells. Raises `Busy`."""
         try:
-            rows = self._bridge.ports()
+            rows, notes = self._bridge.ports(), self._bridge.notes()
         except BridgeError as fault:
             raise Busy(str(fault)) from fault
-        found = (_plugged(row) for row in rows.values())
+        found = [plugged(row.name, row.ofport, row.external_ids) for row in rows.values()]
+        found = [each and self._as_taken(each) for each in found]
+        found += [_noted(ids) for ids in notes.values()]
         return {one.want.endpoint: one for one in found if one is not None}
 
     def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
-        """Make link and port; returns the port, which has its OpenFlow number.
+        """Make what the want needs; returns what is there, without a number where the caller's link is gone.
 
         Ordering: the port comes last, so that a port always has its link. `services` are what the port says
         that is there already.
@@ -122,6 +102,26 @@ class Plug:
             Refused: it cannot be done as asked for.
             Busy: not now.
         """
+        ids = external_ids(want, endpoint, services)
+        try:
+            if want.port:
+                return Plugged(want, want.port, self._insert_given(want, ids), endpoint, services)
+            if want.via:
+                self._bridge.note(endpoint.id, ids)
+                return Plugged(want, "", NO_PORT, endpoint, services)
+            return Plugged(want, *self._insert_pair(want, endpoint, ids), endpoint, services)
+        except NetnsGone as fault:
+            raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
+        except IfnameTaken as fault:
+            detail = f"ifname {want.ifname} is taken in {want.netns}; choose another, or detach what holds it"
+            raise Refused(409, detail) from fault
+        except PortTaken as fault:
+            raise Refused(409, f"{fault}; name another") from fault
+        except (KernelError, BridgeError) as fault:
+            raise Busy(str(fault)) from fault
+
+    def _insert_pair(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
+        """Link and port of a container: the port's name and number."""
         name = host_ifname(endpoint.id)
         spec = LinkSpec(
             host_ifname=name,
@@ -132,17 +132,37 @@ class Plug:
             gateways=tuple(gateway(address.version) for address in endpoint.addresses),
             mtu_bytes=endpoint.mtu_bytes,
         )
-        try:
-            self._links.ensure_endpoint_link(spec)
-            ofport = self._bridge.add_port(name, _external_ids(want, endpoint, services))
-            return Plugged(want, name, ofport, endpoint, services)
-        except NetnsGone as fault:
-            raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
-        except IfnameTaken as fault:
-            detail = f"ifname {want.ifname} is taken in {want.netns}; choose another, or detach what holds it"
-            raise Refused(409, detail) from fault
-        except (KernelError, BridgeError) as fault:
-            raise Busy(str(fault)) from fault
+        self._links.ensure_endpoint_link(spec)
+        return name, self._bridge.add_port(name, ids)
+
+    def _as_taken(self, there: Plugged) -> Plugged:
+        """A link that came back counts when it was made ready, as a new one does."""
+        if not there.want.port:
+            return there
+        if there.ofport is None:
+            self._taken.discard(there.port)
+        return there if there.port in self._taken else replace(there, taken=False)
+
+    def _insert_given(self, want: Want, ids: dict[str, str]) -> int | None:
+        """The port of a link that is the caller's; its number, None while it does not work.
+
+        A link that is gone is not for us to make. One that came back is another, which Open vSwitch does not
+        read from before the port was taken out; what it was is noted meanwhile.
+        """
+        name = want.port
+        there, index = self._bridge.ports().get(name), self._links.take_link(name)
+        if not index and (there is None or there.ofport is None):
+            log.warning("port is gone, or not made yet port=%s", name)
+            return None
+        if there is not None and there.external_ids.get(IFINDEX) not in {None, str(index)}:
+            self._bridge.note(want.endpoint, ids)
+            self._bridge.remove_port(name)
+        self._bridge.add_port(name, {**ids, IFINDEX: str(index)} if index else ids, given=True)
+        if want.endpoint in self._bridge.notes():
+            self._bridge.note(want.endpoint, None)
+        self._taken.add(name)
+        made = self._bridge.ports().get(name)
+        return None if made is None else made.ofport
 
     def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
         """Write down what has changed of an endpoint that is plugged in. Raises `Busy`."""
@@ -156,6 +176,8 @@ class Plug:
         Raises:
             Busy: not now.
         """
+        if not there.want.netns:  # whoever made the machine gives it these addresses
+            return self._record(replace(there, services=services)) if services != there.services else there
         unwanted = there.services - services
         if not services <= there.services:
             there = self._record(replace(there, services=there.services | services))
@@ -172,20 +194,35 @@ class Plug:
         """Write down all of it. A port whose record of its endpoint cannot be read is left as it is."""
         if wanted.endpoint is None:
             return wanted
-        ids = _external_ids(wanted.want, wanted.endpoint, wanted.services)
+        ids = external_ids(wanted.want, wanted.endpoint, wanted.services)
         try:
+            if wanted.want.via:
+                self._bridge.note(wanted.endpoint.id, ids)
+                return wanted
+            if wanted.want.port:
+                return replace(wanted, ofport=self._insert_given(wanted.want, ids))
             return replace(wanted, ofport=self._bridge.add_port(wanted.port, ids))
-        except BridgeError as fault:
+        except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
 
     def remove(self, endpoint: str) -> None:
-        """Take out port and link. Raises `Busy`."""
+        """Take out port and link, or give back the caller's. Raises `Busy`."""
         name = host_ifname(endpoint)
         try:
+            if name not in self._bridge.ports():
+                self._remove_given(endpoint)
             self._bridge.remove_port(name)
             self._links.remove_link(name)
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
+
+    def _remove_given(self, endpoint: str) -> None:
+        if endpoint in self._bridge.notes():
+            self._bridge.note(endpoint, None)
+        for row in self._bridge.ports().values():
+            if row.external_ids.get("polder") == endpoint and "polder-port" in row.external_ids:
+                self._bridge.remove_port(row.name)
+                self._links.give_back_link(row.name)
 
     def sweep(self, wanted: Mapping[str, Want]) -> None:
         """Remove links that nobody wants and that have no port. Raises `Busy`."""
@@ -199,42 +236,7 @@ class Plug:
             raise Busy(str(fault)) from fault
 
 
-def _external_ids(want: Want, endpoint: Endpoint, services: Iterable[IPAddress]) -> dict[str, str]:
-    return {
-        "polder": want.endpoint,
-        "polder-netns": want.netns,
-        "polder-netns-id": want.netns_id,
-        "polder-ifname": want.ifname,
-        "polder-endpoint": encode(endpoint).decode(),
-        "polder-services": " ".join(sorted(map(str, services))),
-    }
-
-
-def _plugged(row: PortRow) -> Plugged | None:
-    ids = row.external_ids
-    try:
-        want = Want(ids["polder"], ids["polder-netns"], ids["polder-netns-id"], ids["polder-ifname"])
-    except KeyError as fault:
-        log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", row.name, fault)
-        return None
-    endpoint, services = _recorded(ids.get("polder-endpoint", "")), _services(ids.get("polder-services", ""))
-    return Plugged(want, row.name, row.ofport, endpoint, services)
-
-
-@lru_cache(maxsize=RECORDS_KEPT)
-def _services(text: str) -> frozenset[IPAddress]:
-    try:
-        return frozenset(map(parse_address, text.split()))
-    except ValueError as fault:
-        log.warning("a port's record of its services cannot be read why=%s", fault)
-        return frozenset()
-
-
-@lru_cache(maxsize=RECORDS_KEPT)
-def _recorded(text: str) -> Endpoint | None:
-    """The endpoint of a port's record. Read once: every pass asks for all of them."""
-    try:
-        return decode(Endpoint, text.encode())
-    except Corrupt as fault:
-        log.warning("a port's record of its endpoint cannot be read why=%s", fault)
-        return None
+def _noted(ids: Mapping[str, str]) -> Plugged | None:
+    """What has no port: because it needs none, or has none just now."""
+    found = plugged("", NO_PORT, ids)
+    return found and (replace(found, port=found.want.port, ofport=None) if found.want.port else found)

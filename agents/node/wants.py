@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+
+from store.model import Attachment, EndpointKind, IPAddress
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +28,53 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """An endpoint to be attached to an interface inside a network namespace.
+    """An endpoint to be attached: to an interface in a namespace, to a port, or behind neighbours.
 
-    `netns_id` tells a namespace from a later one at the same path.
+    `netns_id` tells a namespace from a later one at the same path. `port` is a link or a port of the bridge
+    that the caller has made, `via` one neighbour for each family: what is not meant is empty.
     """
 
     endpoint: str
-    netns: str
-    netns_id: str
-    ifname: str
+    netns: str = ""
+    netns_id: str = ""
+    ifname: str = ""
     stage: Stage = field(default=Stage.WANTED, compare=False)
+    port: str = ""
+    via: tuple[IPAddress, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """Where it is, in words."""
+        if self.port:
+            return f"port {self.port}"
+        return (
+            f"what is behind {', '.join(map(str, self.via))}"
+            if self.via
+            else f"{self.ifname} in {self.netns}"
+        )
+
+    def attachment(self, node: str, addresses: tuple[IPAddress, ...], boot_id: str) -> Attachment:
+        """What is said of it in the store."""
+        return Attachment(
+            endpoint=self.endpoint,
+            node=node,
+            addresses=addresses,
+            netns=self.netns or None,
+            ifname=self.ifname or None,
+            port=self.port or None,
+            via=self.via,
+            boot_id=boot_id,
+        )
+
+
+def fits(want: Want, kind: EndpointKind) -> bool:
+    """Whether an endpoint of this kind is attached in this way."""
+    places = {
+        EndpointKind.CONTAINER: bool(want.netns),
+        EndpointKind.VM: bool(want.port),
+        EndpointKind.HOST: bool(want.port or want.via),
+    }
+    return places[kind]
 
 
 class Refused(Exception):
@@ -59,18 +98,26 @@ class Wants:
         """Take a want. Returns false when the same is there already.
 
         Raises:
-            Refused: 409, the endpoint is wanted somewhere else or is being detached.
+            Refused: 409, the endpoint is wanted somewhere else or is being detached, or its port is taken.
         """
         with self._changed:
             present = self._wants.get(want.endpoint)
             if present is not None and (present != want or present.stage is Stage.DETACHING):
-                where = f"{present.ifname} in {present.netns}"
                 doing = "being detached from" if present.stage is Stage.DETACHING else "attached to"
-                raise Refused(409, f"endpoint {want.endpoint} is {doing} {where}; detach it first")
+                raise Refused(409, f"endpoint {want.endpoint} is {doing} {present.where}; detach it first")
+            if present is None and want.port:
+                self._refuse_port_of_another(want)
             if present is None:
                 self._wants[want.endpoint] = want
                 self._refused.pop(want.endpoint, None)
             return present is None
+
+    def _refuse_port_of_another(self, want: Want) -> None:
+        for other in self._wants.values():
+            if other.port == want.port:
+                raise Refused(
+                    409, f"port {want.port} is endpoint {other.endpoint}'s; name another, or detach it"
+                )
 
     def advance(self, endpoint: str, stage: Stage) -> bool:
         """Move a want to another stage; there is no way back from DETACHING. Returns false without a want."""
@@ -80,7 +127,7 @@ class Wants:
                 return False
             if want.stage is Stage.DETACHING:
                 return True
-            self._wants[endpoint] = Want(want.endpoint, want.netns, want.netns_id, want.ifname, stage)
+            self._wants[endpoint] = replace(want, stage=stage)
             if stage is not Stage.WANTED:
                 self._attached.discard(endpoint)
             return True
@@ -100,13 +147,18 @@ class Wants:
             if want is None or want.stage is not Stage.WANTED or endpoint in self._attached:
                 return
             self._attached.add(endpoint)
-            log.info("attached endpoint=%s netns=%s ifname=%s", endpoint, want.netns, want.ifname)
+            log.info("attached endpoint=%s to=%s", endpoint, want.where)
             self._changed.notify_all()
 
     def all(self) -> Mapping[str, Want]:
         """The wants as they are now."""
         with self._changed:
             return dict(self._wants)
+
+    def has_port(self, name: str) -> bool:
+        """Whether a want is on the port of this name."""
+        with self._changed:
+            return any(want.port == name for want in self._wants.values())
 
     def wait_attached(self, endpoint: str, timeout_s: float) -> bool:
         """Wait until the want is true; false when that takes longer than `timeout_s` seconds.

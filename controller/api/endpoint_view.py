@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from controller.ipam.request import Request
 from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
-from store.model import AddressFamily, Endpoint, EndpointState, Program, Qos
+from store.model import AddressFamily, Endpoint, EndpointKind, EndpointState, Program, Qos
 from store.model.qos import OptionalQos
-from store.model.value import Address_, Identifier, Labels, Name, Network, UnicastAddress
+from store.model.value import Address_, Identifier, Labels, Mac, Name, Network, UnicastAddress
 from store.series import Series
 
 GATEWAYS = ("169.254.1.1", "fe80::1")
 """The next hop of an endpoint's default route, IPv4 and IPv6: its node's bridge, the same everywhere."""
+
+
+NODES_MAC_PREFIX = "02:70:6f:6c:64:"
+"""What the MAC addresses of a node's gateway and of services begin with."""
+
+
+def _not_the_nodes(mac: str) -> str:
+    if mac.startswith(NODES_MAC_PREFIX):
+        raise ValueError(f"{mac} is of the nodes' own; give that of the workload, or leave mac out")
+    return mac
 
 
 OneOfEach = Field(default=(), max_length=2)
@@ -43,6 +61,9 @@ class NewEndpoint(BaseModel):
     addresses: tuple[UnicastAddress, ...] = OneOfEach
     labels: Labels = Field(default_factory=dict)
     qos: OptionalQos = None
+    kind: EndpointKind = EndpointKind.CONTAINER
+    mac: Annotated[Mac, AfterValidator(_not_the_nodes)] | None = None
+    """The only one that may speak there: that of the machine, where it cannot be given one."""
 
     @model_validator(mode="after")
     def _said_once(self) -> NewEndpoint:
@@ -74,6 +95,8 @@ class NewEndpoint(BaseModel):
             tenant=tenant,
             labels=self.labels,
             qos=self.qos,
+            endpoint_kind=self.kind,
+            mac=self.mac,
             by=by,
             request=request,
             scope=scope,
@@ -106,6 +129,7 @@ class EndpointView(BaseModel):
     labels: Labels
     qos: Qos | None
     state: EndpointState
+    kind: EndpointKind
     attached: bool
     """Its node's agent holds it: link, port, routes or flows of it may exist."""
     ready: bool
@@ -207,6 +231,7 @@ def _row(
         "labels": endpoint.labels,
         "qos": endpoint.qos,
         "state": endpoint.state,
+        "kind": endpoint.kind,
         "attached": attached,
         "ready": ready,
     }

@@ -196,6 +196,7 @@ def _record(
         mtu_bytes=one.mtu_bytes,
         labels=dict(said.labels),
         qos=said.qos,
+        kind=one.kind,
     )
 
 

@@ -250,9 +250,10 @@ def _endpoint(wanted: Wanted, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
         tenant=request.tenant,
         pools=tuple([each.pool.value.name for each in picked]),
         addresses=addresses,
-        mac=blocks.mac_of(addresses[0]),
+        mac=request.mac or blocks.mac_of(addresses[0]),
         mtu_bytes=plan.node.value.mtu_bytes,
         labels=dict(request.labels),
         state=EndpointState.ASSIGNED,
         qos=request.qos,
+        kind=request.endpoint_kind,
     )

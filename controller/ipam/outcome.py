@@ -15,6 +15,8 @@ def is_answer(endpoint: Endpoint, request: Request) -> bool:
         and endpoint.tenant == request.tenant
         and endpoint.labels == dict(request.labels)
         and endpoint.qos == request.qos
+        and endpoint.kind is request.endpoint_kind
+        and request.mac in {None, endpoint.mac}
         and set(request.pools) <= set(endpoint.pools)
         and set(request.addresses) <= set(endpoint.addresses)
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.scope import EVERYTHING, Scope
-from store.model import IPAddress, Qos
+from store.model import EndpointKind, IPAddress, Qos
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Request:
     tenant: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     qos: Qos | None = None
+    endpoint_kind: EndpointKind = EndpointKind.CONTAINER
+    mac: str | None = None
+    """Made from the first address when not given."""
     by: str = ""
     """The name of the caller's token."""
     request: str = ""

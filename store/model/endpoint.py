@@ -40,6 +40,17 @@ class EndpointState(StrEnum):
     """Deletion was asked for; the node withdraws and cleans up, then the address cools down."""
 
 
+class EndpointKind(StrEnum):
+    """What an endpoint is, and so what its node makes for it."""
+
+    CONTAINER = "container"
+    """A network namespace of the node: the agent makes the link and configures it."""
+    VM = "vm"
+    """A port that is made by the caller, a tap or a vhost-user port: the guest configures itself."""
+    HOST = "host"
+    """A machine behind a physical port that is given to the bridge, or behind a routed neighbour."""
+
+
 class Endpoint(Value):
     """A workload's interface on one node: one address of its own, or one of each family."""
 
@@ -56,6 +67,7 @@ class Endpoint(Value):
     labels: Labels = {}
     state: EndpointState = EndpointState.ASSIGNED
     qos: OptionalQos = None
+    kind: EndpointKind = EndpointKind.CONTAINER
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Endpoint:
@@ -129,14 +141,17 @@ class Attachment(Value):
     """An endpoint that a node's agent holds: its link, port, routes and flows may exist.
 
     Written before the first of them is made and removed after the last is gone, so that its absence
-    proves that the address can be released.
+    proves that the address can be released. It is on an interface in a namespace, or on a port that its
+    caller has made, or behind neighbours of the node.
     """
 
     endpoint: Identifier
     node: Name
     addresses: tuple[Address_, ...]
-    netns: NetnsPath
-    ifname: Ifname
+    netns: NetnsPath | None = None
+    ifname: Ifname | None = None
+    port: Ifname | None = None
+    via: Annotated[tuple[UnicastAddress, ...], Field(max_length=2)] = ()
     boot_id: str
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from store.model.endpoint import EndpointKind
 from store.model.qos import OptionalQos
 from store.model.value import Address_, Identifier, Labels, Mac, MtuBytes, Name, Uid, Value
 
@@ -34,9 +35,10 @@ class HeldEndpoint(Value):
     tenant: Name | None = None
     mac: Mac
     addresses: Annotated[tuple[Address_, ...], Field(min_length=1, max_length=2)]
-    netns: str
-    ifname: str
+    netns: str | None = None
+    ifname: str | None = None
     mtu_bytes: MtuBytes = 1500
+    kind: EndpointKind = EndpointKind.CONTAINER
     labels: Labels = {}
     qos: OptionalQos = None
     """Like the labels said only while a restored backup is completed: nobody else asks."""

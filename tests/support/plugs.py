@@ -23,6 +23,9 @@ class MemoryPlug:
     reads: int = 0
     made: int = 0
 
+    def forget(self) -> None:
+        """There is nothing to look at."""
+
     def read(self) -> dict[str, Plugged]:
         self.reads += 1
         if self.busy:

@@ -31,6 +31,7 @@ from store.model import (
     Drained,
     DrainStage,
     Endpoint,
+    EndpointKind,
     EndpointState,
     Event,
     Group,
@@ -150,6 +151,7 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
         labels=draw(labels),
         state=draw(st.sampled_from(EndpointState)),
         qos=draw(st.none() | qos),
+        kind=draw(st.sampled_from(EndpointKind)),
     )
 
 

@@ -13,6 +13,7 @@ from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.attachments import Attachments
 from agents.node.dataplane import Dataplane, Devices
+from agents.node.places import Places
 from agents.node.plug import Busy, Plugged
 from agents.node.serving import Services
 from agents.node.wants import Refused, Stage, Want, Wants
@@ -250,7 +251,7 @@ class SimNode:
             wants=self.wants,
             wake=lambda: None,
             recheck=lambda: None,
-            netns_id=str,
+            places=Places(str, lambda _: False),
         )
 
         def hold() -> None:

@@ -17,6 +17,7 @@ from agents.kernel.netns import NetnsGone
 from agents.knowledge import Knowledge
 from agents.node.api import ApiServer, SocketInUse
 from agents.node.attachments import Attachments
+from agents.node.places import Places
 from agents.node.wants import Refused, Stage, Wants
 from intent.snapshot import watched
 from lab.wait import wait_until
@@ -24,7 +25,7 @@ from store import keys
 from store.client import Delete, Put
 from store.codec import encode
 from store.memory import MemoryStore
-from store.model import Cluster, EndpointState, Value
+from store.model import Cluster, Endpoint, EndpointKind, EndpointState, Value
 from tests.support.cluster import BOOT, NODE, endpoint, key_of, pool
 
 BODY = {"endpoint": "web", "netns": "/run/netns/web", "ifname": "eth0"}
@@ -47,7 +48,7 @@ class Agent:
             wants=self.wants,
             wake=self.wake,
             recheck=self.recheck,
-            netns_id=self.netns_id,
+            places=Places(self.netns_id, lambda name: name == "vhu0"),
         )
         self.refuse: Refused | None = None
         self.meanwhile: Callable[[], None] = lambda: None
@@ -142,6 +143,11 @@ def test_detach_is_done_once_and_may_be_asked_for_again(agent: Agent) -> None:
         ({"endpoint": "a/b"}, 422, "/endpoint"),
         ({"netns": "relative"}, 422, "/netns"),
         ({"ifname": "a-name-that-is-too-long"}, 422, "/ifname"),
+        ({"port": "eth0/1"}, 422, "/port"),
+        ({"port": "tap0"}, 422, ""),
+        ({"netns": None}, 422, ""),
+        ({"netns": None, "via": ["10.0.0.1", "10.0.0.2"]}, 422, ""),
+        ({"netns": None, "via": ["fe80::7"]}, 422, ""),
     ],
 )
 def test_a_bad_body_names_the_field(
@@ -151,6 +157,46 @@ def test_a_bad_body_names_the_field(
     assert found == status
     assert [one["pointer"] for one in problem["errors"]] == [pointer]
     assert agent.wants.all() == {}
+
+
+def of_kind(kind: EndpointKind, name: str = "web", address: str = "10.64.0.1", **more: object) -> Endpoint:
+    return endpoint(name, address).model_copy(update={"kind": kind, **more})
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "status", "words"),
+    [
+        (EndpointKind.CONTAINER, {"port": "vhu0"}, 422, "name its netns"),
+        (EndpointKind.VM, {"netns": "/run/netns/web"}, 422, "name its port"),
+        (EndpointKind.VM, {"via": ["192.0.2.7"]}, 422, "name its port"),
+        (EndpointKind.VM, {"port": "no-such-link"}, 422, "make it first"),
+        (EndpointKind.HOST, {"port": "lo"}, 409, "addresses of this host"),
+        (EndpointKind.HOST, {"via": ["fd00::7"]}, 422, "IPv4 as well"),
+        (EndpointKind.HOST, {"via": ["203.0.113.77"]}, 422, "no neighbour"),
+    ],
+)
+def test_an_endpoint_is_attached_as_its_kind_says(
+    agent: Agent, kind: EndpointKind, place: dict[str, object], status: int, words: str
+) -> None:
+    agent.know(pool(), of_kind(kind))
+    found, problem = agent.ask("POST", "/v1/attachments", {"endpoint": "web", **place})
+    assert (found, words in problem["detail"]) == (status, True), problem
+    assert agent.wants.all() == {}
+
+
+def test_a_port_and_a_mac_are_one_endpoints(agent: Agent) -> None:
+    other = of_kind(EndpointKind.VM, "db", "10.64.0.2")
+    twin = of_kind(EndpointKind.CONTAINER, "twin", "10.64.0.3", mac=endpoint().mac)
+    agent.know(pool(), of_kind(EndpointKind.VM), other, twin)
+    status, made = agent.ask("POST", "/v1/attachments", {"endpoint": "web", "port": "vhu0"})
+    assert (status, made["port"], "netns" in made) == (201, "vhu0", False)
+    for body, words in (
+        ({"endpoint": "db", "port": "vhu0"}, "endpoint web's"),
+        ({**BODY, "endpoint": "twin"}, "create it with another"),
+    ):
+        status, problem = agent.ask("POST", "/v1/attachments", body)
+        assert (status, words in problem["detail"]) == (409, True), problem
+    assert list(agent.wants.all()) == ["web"]
 
 
 def test_bad_requests_are_told_so(agent: Agent) -> None:

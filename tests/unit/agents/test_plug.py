@@ -28,6 +28,8 @@ class MemoryLinks:
     links: dict[str, LinkSpec | None] = field(default_factory=dict)
     fault: KernelError | None = None
     held: dict[tuple[str, str], set[IPAddress]] = field(default_factory=dict)
+    theirs: dict[str, int] = field(default_factory=dict)
+    given_back: list[str] = field(default_factory=list)
 
     def ensure_endpoint_link(self, spec: LinkSpec) -> None:
         if self.fault is not None:
@@ -45,6 +47,12 @@ class MemoryLinks:
     def remove_link(self, host_ifname: str) -> None:
         self.links.pop(host_ifname, None)
 
+    def take_link(self, ifname: str) -> int:
+        return self.theirs.get(ifname, 0)
+
+    def give_back_link(self, ifname: str) -> None:
+        self.given_back.append(ifname)
+
     def owned_links(self) -> frozenset[str]:
         return frozenset(name for name in self.links if name.startswith("pl"))
 
@@ -54,6 +62,8 @@ class MemoryBridge:
     """Ports by name, as the switch's database keeps them."""
 
     rows: dict[str, PortRow] = field(default_factory=dict)
+    noted: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     fault: BridgeError | None = None
 
     def ports(self) -> Mapping[str, PortRow]:
@@ -61,14 +71,23 @@ class MemoryBridge:
             raise self.fault
         return dict(self.rows)
 
-    def add_port(self, name: str, external_ids: Mapping[str, str]) -> int:
+    def notes(self) -> Mapping[str, Mapping[str, str]]:
+        return dict(self.noted)
+
+    def note(self, name: str, external_ids: Mapping[str, str] | None) -> None:
+        self.noted.pop(name, None)
+        if external_ids is not None:
+            self.noted[name] = dict(external_ids)
+
+    def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int:
         numbers = {row.name: number for number, row in enumerate(self.rows.values(), 1)}
         number = numbers.get(name, len(self.rows) + 1)
         self.rows[name] = PortRow(name, number, dict(external_ids))
         return number
 
     def remove_port(self, name: str) -> None:
-        self.rows.pop(name, None)
+        if self.rows.pop(name, None) is not None:
+            self.removed.append(name)
 
 
 def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
@@ -192,3 +211,54 @@ def test_names_fit_the_kernel_and_differ() -> None:
     names = {host_ifname(f"endpoint-{number}" * 8) for number in range(2000)}
     assert len(names) == 2000
     assert all(len(name) <= 15 for name in names)
+
+
+TAP = Want("web", port="tap0")
+BEHIND = Want("web", via=(ip_address("192.0.2.7"),))
+
+
+def test_a_port_of_the_callers_is_added_and_given_back_and_its_link_stays() -> None:
+    links, bridge = MemoryLinks(theirs={"tap0": 5}), MemoryBridge()
+    made = Plug(links, bridge).insert(TAP, endpoint())
+    again = Plug(links, bridge)
+    assert not again.read()["web"].serves(TAP, endpoint()), "a new program makes sure of the link first"
+    assert again.insert(TAP, endpoint()) == made == again.read()["web"]
+    assert (made.port, made.ofport, links.links) == ("tap0", 1, {})
+    again.remove("web")
+    assert (bridge.rows, links.given_back, again.read()) == ({}, ["tap0"], {})
+
+
+def test_a_link_that_is_gone_is_waited_for_and_one_that_came_back_is_a_new_one() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug = Plug(links, bridge)
+    assert plug.insert(TAP, endpoint()).ofport is None, "nothing is made for it"
+    assert bridge.rows == {}
+    links.theirs["tap0"] = 5
+    plug.insert(TAP, endpoint())
+    links.theirs["tap0"] = 9
+    plug.forget()
+    bridge.removed.clear()
+    made = plug.insert(TAP, endpoint())
+    assert (bridge.removed, made.ofport, bridge.noted) == (["tap0"], 1, {})
+
+
+def test_a_crash_while_a_port_is_taken_out_loses_no_record() -> None:
+    links, bridge = MemoryLinks(theirs={"tap0": 5}), MemoryBridge()
+    Plug(links, bridge).insert(TAP, endpoint())
+    bridge.note("web", bridge.rows.pop("tap0").external_ids)
+    (found,) = Plug(links, bridge).read().values()
+    assert (found.want, found.endpoint, found.ofport) == (TAP, endpoint(), None)
+    Plug(links, bridge).remove("web")
+    assert (Plug(links, bridge).read(), bridge.noted) == ({}, {})
+
+
+def test_what_is_behind_a_neighbour_has_no_port_and_is_recorded_all_the_same() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    made = Plug(links, bridge).insert(BEHIND, endpoint())
+    assert Plug(links, bridge).read() == {"web": made}
+    assert (bridge.rows, made.serves(BEHIND, endpoint())) == ({}, True)
+    labelled = endpoint().model_copy(update={"labels": {"app": "web"}})
+    Plug(links, bridge).record(made, BEHIND, labelled)
+    assert Plug(links, bridge).read()["web"].endpoint == labelled
+    Plug(links, bridge).remove("web")
+    assert Plug(links, bridge).read() == {}

@@ -56,6 +56,7 @@ def test_the_answer_is_what_a_workload_needs(plant: Api) -> None:
         "labels": {"app": "web"},
         "qos": None,
         "state": "assigned",
+        "kind": "container",
         "attached": False,
         "ready": False,
     }
@@ -69,6 +70,21 @@ def test_ipv6_goes_through_the_link_local_gateway(plant: Api) -> None:
     assert made["prefixes"] == ["2001:db8::1/128"]
     assert made["gateways"] == ["fe80::1"]
     assert made["mac"].startswith("02:70:")
+
+
+def test_a_machine_may_have_a_mac_of_its_own(plant: Api) -> None:
+    body = {"id": "vm", "node": "node-1", "kind": "vm", "mac": "52:54:00:AB:CD:EF"}
+    made = plant.made("/v1/endpoints", body)
+    assert (made["kind"], made["mac"]) == ("vm", "52:54:00:ab:cd:ef")
+    assert plant.send("POST", "/v1/endpoints", body).status_code == 200, "the same request again"
+    for change in ({"kind": "host"}, {"mac": "52:54:00:00:00:01"}):
+        assert plant.send("POST", "/v1/endpoints", {**body, **change}).status_code == 409
+    for wrong in ({"kind": "ship"}, {"mac": "01:00:5e:00:00:01"}, {"mac": "02:70:6f:6c:64:01"}):
+        answer = plant.send("POST", "/v1/endpoints", {"node": "node-1", **wrong})
+        assert (answer.status_code, [one["pointer"] for one in answer.json["errors"]]) == (
+            422,
+            [f"/{next(iter(wrong))}"],
+        )
 
 
 def test_a_list_shows_each_as_it_is_shown_alone(plant: Api) -> None:

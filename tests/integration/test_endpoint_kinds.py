@@ -1,0 +1,166 @@
+"""Endpoints that are no containers: a virtual machine on a tap, a machine behind a port or a neighbour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab import netns
+from lab.lab import Lab
+from lab.wait import wait_until
+from tests.support.containers import delete
+from tests.support.guest import Guest, configure
+
+pytestmark = pytest.mark.needs("root", "ip", "ping", "bgpd", "vtysh", "ovs-vswitchd", "etcd")
+
+SOON_S = 20.0
+MAC = "52:54:00:12:34:56"
+
+
+@pytest.fixture
+def six(lab: Lab) -> Iterator[None]:
+    lab.api.do("POST", "/v1/pools", {"name": "kinds6", "cidr": "fd00:65::/64", "advertise": "host"})
+    yield
+    lab.api.do("PATCH", "/v1/pools/kinds6", {"cooldown_s": 0})
+    wait_until(lambda: lab.api.request("DELETE", "/v1/pools/kinds6").ok, 90.0, "the pool to go")
+
+
+def create(lab: Lab, name: str, kind: str, **fields: Any) -> Any:
+    return lab.api.do("POST", "/v1/endpoints", {"id": name, "node": lab.nodes[0], "kind": kind, **fields})
+
+
+def attach(lab: Lab, name: str, **place: Any) -> Any:
+    agent = lab.polder.agent_api(lab.nodes[0])
+    return wait_until(
+        lambda: agent.request("POST", "/v1/attachments", {"endpoint": name, **place}),
+        SOON_S,
+        f"{name} to be attached",
+        good=lambda answer: answer.ok or answer.status in {409, 422},
+    )
+
+
+def routed(lab: Lab, address: str) -> bool:
+    """Whether the first ToR has the address from the node."""
+    return f"{address}/32" in lab.tors["tor-a"].kernel_routes()
+
+
+def test_a_virtual_machine_is_reached_by_its_own_address(lab: Lab) -> None:
+    node, metal = lab.hosts[lab.nodes[0]], lab.hosts["metal"]
+    with Guest(node, lab.container("vm-1"), "tap-vm1") as guest:
+        made = create(lab, "vm-1", "vm", mac=MAC, pool="default")
+        assert (made["kind"], made["mac"]) == ("vm", MAC)
+        refused = attach(lab, "vm-1", netns=str(guest.kernel.netns_path))
+        assert (refused.status, "name its port" in refused.body["detail"]) == (422, True)
+        refused = attach(lab, "vm-1", port="tap-none")
+        assert (refused.status, "make it first" in refused.body["detail"]) == (422, True)
+        refused = attach(lab, "vm-1", port="up-a")
+        assert (refused.status, "addresses of this host" in refused.body["detail"]) == (409, True)
+
+        told = attach(lab, "vm-1", port="tap-vm1").body
+        guest.configure(told["mac"], told["prefixes"], told["mtu_bytes"])
+        address = told["addresses"][0]
+        wait_until(lambda: metal.ping(address).ok, SOON_S, "the guest to answer")
+        create(lab, "vm-2", "vm", pool="default")
+        refused = attach(lab, "vm-2", port="tap-vm1")
+        assert (refused.status, "endpoint vm-1's" in refused.body["detail"]) == (409, True)
+
+        # Programs come and go; the machine does not notice.
+        ping = metal.ping_background(address)
+        lab.polder.agents[lab.nodes[0]].restart()
+        wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
+        report = ping.stop()
+        assert report.ok, report
+
+        guest.stop()
+        shown = wait_until(
+            lambda: lab.api.do("GET", "/v1/endpoints/vm-1"),
+            SOON_S,
+            "the endpoint not to be ready without its tap",
+            good=lambda shown: not shown["ready"],
+        )
+        assert shown["attached"], "it is attached all the same"
+        assert not [route for route in node.routes() if route.dst == f"{address}/32"]
+        guest.start()
+        guest.configure(told["mac"], told["prefixes"], told["mtu_bytes"])
+        wait_until(lambda: metal.ping(address).ok, SOON_S, "the guest to answer again")
+
+        lab.detach("vm-1", lab.nodes[0])
+        assert "tap-vm1" in node.links(), "the tap is the caller's"
+        assert node.run("cat", "/proc/sys/net/ipv6/conf/tap-vm1/disable_ipv6").stdout.strip() == "0"
+    for name in ("vm-1", "vm-2"):
+        delete(lab, name)
+
+
+def test_a_port_that_somebody_else_has_added_is_used_and_left(lab: Lab) -> None:
+    node, switch = lab.hosts[lab.nodes[0]], lab.fabric.switches[lab.nodes[0]]
+    switch.vsctl(
+        "add-port", "polder0", "vnet0", "--", "set", "interface", "vnet0", "type=internal",
+        "--", "set", "port", "vnet0", "external_ids:iface-id=libvirt",
+    )  # fmt: skip
+    guest = lab.container("vm-3")
+    create(lab, "vm-3", "vm", pool="default")
+    told = attach(lab, "vm-3", port="vnet0").body
+    node.run("ip", "link", "set", "vnet0", "netns", guest.netns)
+    configure(guest, "vnet0", told["mac"], told["prefixes"], told["mtu_bytes"])
+    wait_until(lambda: lab.hosts["metal"].ping(told["addresses"][0]).ok, SOON_S, "the guest to answer")
+    delete(lab, "vm-3")
+    assert switch.vsctl("get", "port", "vnet0", "external_ids").strip() == "{iface-id=libvirt}"
+    switch.vsctl("del-port", "polder0", "vnet0")
+
+
+def test_a_machine_behind_a_physical_port(lab: Lab, six: None) -> None:
+    node, machine, metal = lab.hosts[lab.nodes[0]], lab.container("bare-1"), lab.hosts["metal"]
+    netns.batch([f"link add name eth7 netns {node.netns} type veth peer name eno1 netns {machine.netns}"])
+    made = create(lab, "bare-1", "host", mac="0c:c4:7a:00:00:07", pools=["default", "kinds6"])
+    machine.set_link("eno1", up=True)
+    told = attach(lab, "bare-1", port="eth7").body
+    configure(machine, "eno1", made["mac"], told["prefixes"], told["mtu_bytes"])
+    four, other = told["addresses"]
+    wait_until(lambda: metal.ping(four).ok, SOON_S, "the machine to answer")
+    assert node.ping(other).ok, "by IPv6 as well"
+    # What is not its own stays where it is.
+    machine.run("ip", "address", "add", "10.64.200.200/32", "dev", "eno1")
+    assert not machine.ping("10.3.0.10", source="10.64.200.200").ok
+
+    machine.set_link("eno1", up=False)
+    shown = lambda: lab.api.do("GET", "/v1/endpoints/bare-1")  # noqa: E731
+    wait_until(shown, SOON_S, "no carrier, not ready", good=lambda found: not found["ready"])
+    machine.set_link("eno1", up=True)
+    configure(machine, "eno1", None, [], told["mtu_bytes"])
+    wait_until(shown, SOON_S, "to be ready again", good=lambda found: found["ready"])
+    delete(lab, "bare-1")
+    assert "eth7" in node.links()
+    node.run("ip", "link", "delete", "eth7")
+
+
+def test_a_machine_behind_a_neighbour(lab: Lab) -> None:
+    node, machine, metal = lab.hosts[lab.nodes[0]], lab.container("bare-2"), lab.hosts["metal"]
+    netns.batch([f"link add name eth8 netns {node.netns} type veth peer name eno1 netns {machine.netns}"])
+    netns.batch(["address add 192.0.2.1/24 dev eth8", "link set eth8 up"], inside=node.netns)
+    netns.batch(
+        ["address add 192.0.2.7/24 dev eno1", "link set eno1 up", "route add default via 192.0.2.1"],
+        inside=machine.netns,
+    )
+    create(lab, "bare-2", "host", pool="default")
+    refused = attach(lab, "bare-2", via=["203.0.113.9"])
+    assert (refused.status, "no neighbour" in refused.body["detail"]) == (422, True)
+    told = attach(lab, "bare-2", via=["192.0.2.7"]).body
+    address = told["addresses"][0]
+    machine.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+    wait_until(lambda: metal.ping(address).ok, SOON_S, "the machine to answer")
+    ping = metal.ping_background(address)
+    lab.polder.agents[lab.nodes[0]].restart()
+    wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
+    report = ping.stop()
+    assert report.ok, report
+
+    shown = lambda: lab.api.do("GET", "/v1/endpoints/bare-2")  # noqa: E731
+    node.set_link("eth8", up=False)
+    wait_until(shown, SOON_S, "no link, not ready", good=lambda found: not found["ready"])
+    node.set_link("eth8", up=True)
+    wait_until(shown, SOON_S, "to be ready again", good=lambda found: found["ready"])
+    delete(lab, "bare-2")
+    assert not [route for route in node.routes() if route.dst == f"{address}/32"]
+    node.run("ip", "link", "delete", "eth8")
