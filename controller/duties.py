@@ -1,8 +1,9 @@
 """The duties of the controllers, each done by one replica. Here: ending endpoints that nodes have taken down.
 
 An endpoint that is being released ends when its node's agent removes the attachment key. The elected
-replica lists the releasing ones, then watches: a record that becomes releasing, an attachment that goes.
-It lists again every minute, so that a lost event delays and never leaks.
+replica lists the releasing ones, then watches attachments go; whoever marks an endpoint looks himself whether
+one is left. It lists again every minute, so that a lost event delays and never leaks. No record is watched:
+an assignment would be told to somebody who has nothing to do with it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from controller.services import Services
 from controller.session_events import SessionEvents
 from controller.tidying import Tidying
 from store import keys
-from store.client import Change, Changed, Store, Watch
+from store.client import Change, Removed, Store, Watch
 from store.errors import Corrupt, StoreError
 from store.model import EndpointState
 
@@ -171,7 +172,7 @@ class Finaliser:
         with self._lock:
             # The attachments of all nodes have only the prefix of everything nodes own in common.
             watch = self._watch = self._store.watch(
-                (keys.ENDPOINTS.prefix(),), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),)
+                (), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),)
             )
         if self._stopping.is_set():
             watch.close()
@@ -184,10 +185,6 @@ class Finaliser:
 
 
 def _meant(change: Change) -> str | None:
-    """The endpoint that may end because of a change: its record was written, or an attachment went."""
-    if isinstance(change, Changed):
-        # Most writes are of endpoints that nobody deletes: each is passed by without a read of the store.
-        record = keys.ENDPOINTS.parts(change.item.key) if RELEASING in change.item.value else None
-        return record[0] if record else None
-    attachment = keys.ATTACHMENTS.parts(change.key)
+    """The endpoint that may end because of a change: an attachment of it went."""
+    attachment = keys.ATTACHMENTS.parts(change.key) if isinstance(change, Removed) else None
     return attachment[1] if attachment else None

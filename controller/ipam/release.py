@@ -3,8 +3,9 @@
 "The node" is every node that holds it: one that it moved away from takes it down in its own time.
 
 An endpoint that a node holds is only marked here; its node's agent withdraws, cleans up and removes the
-attachment key. Where no attachment exists the endpoint ends at once: the transaction compares that this
-is still so, and an attach compares that the endpoint is not being released, so the two exclude each other.
+attachment key, which a duty waits for. Where no attachment exists the endpoint ends at once: the transaction
+compares that this is still so, and an attach compares that the endpoint is not being released, so the two
+exclude each other. That is tried again when the endpoint is marked, as the key may have gone just before.
 """
 
 from __future__ import annotations
@@ -150,18 +151,22 @@ class Releaser:
     def _end_or_mark(self, records: Sequence[Found[Endpoint]], cooldown: bool) -> dict[str, Endpoint | None]:
         """By id: None for those that ended, the record of those that are to; the others have changed."""
         settled: dict[str, Endpoint | None] = dict.fromkeys(self._end(records, cooldown=cooldown))
-        marked = []
+        asked = []
         for found in records:
             if found.value.id in settled:
                 continue
             if found.value.state is EndpointState.RELEASING:
                 settled[found.value.id] = found.value
             else:
-                marked.append((found, self._committer.submit(units.mark_releasing(found))))
-        for found, future in marked:
-            if wait(future):
-                settled[found.value.id] = found.value.model_copy(update={"state": EndpointState.RELEASING})
-        return settled
+                asked.append((found, self._committer.submit(units.mark_releasing(found))))
+        marked = [
+            Found(found.value.model_copy(update={"state": EndpointState.RELEASING}), found.key, revision)
+            for found, future in asked
+            if (revision := wait(future))
+        ]
+        settled |= {found.value.id: found.value for found in marked}
+        # A node that let go of it before it was marked has nothing to say any more.
+        return settled | dict.fromkeys(self._end(marked, cooldown=cooldown) if marked else ())
 
     def _end(self, records: Sequence[Found[Endpoint]], *, cooldown: bool) -> list[str]:
         """End those of which no node holds anything; returns their ids."""

@@ -19,6 +19,7 @@ from controller.ipam.space import Space, Spot
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
+from store.client import Delete
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
@@ -87,6 +88,15 @@ def test_what_a_hung_member_of_etcd_holds_back_is_not_done_after_all_was_answere
     assert not pair.first.allocator.assign(Request("n1", "a"))[1]
     pair.second.releaser.release("a")
     pair.store.arrive()
+    assert read(pair.memory, keys.ENDPOINTS, "a") is None
+
+
+def test_a_node_that_lets_go_just_before_the_endpoint_is_marked_is_not_waited_for(pair: Pair) -> None:
+    """It removes the key for another reason, and nothing more of it is heard."""
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.attach("a")
+    pair.store.meets.append(lambda: pair.memory.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))]))
+    assert pair.first.releaser.release("a") is None
     assert read(pair.memory, keys.ENDPOINTS, "a") is None
 
 
