@@ -28,7 +28,7 @@ from store.client import (
 
 Fields = dict[str, Any]
 
-EQUAL, GREATER, LESS = 0, 1, 2
+GREATER, LESS = 1, 2  # of a compare, which else asks whether both are equal
 CREATE, MOD = 1, 2
 EVENT_DELETE = 1
 NO_PUT = 0
@@ -61,7 +61,7 @@ def fill_txn(request: Any, compares: Iterable[Compare], ops: Iterable[Op]) -> No
     """Fill an empty TxnRequest: half the cost of one that is made of dictionaries."""
     add = request.compare.add
     for compare in compares:
-        add(**_compare(compare))
+        _fill(add(), compare)
     add = request.success.add
     for op in ops:
         if isinstance(op, Put):
@@ -121,16 +121,22 @@ def _change(event: Any) -> Change:
     return Changed(key_value(event.kv), before)
 
 
-def _compare(compare: Compare) -> Fields:
-    # A compare over a range holds when it holds for each key in it; over an empty one, the revisions are 0.
+def _fill(message: Any, compare: Compare) -> None:
+    """Fill a Compare."""
+    # Over a range it holds when it holds for each key in it; over an empty one, the revisions are 0.
     match compare:
         case Absent(key):
-            return {"key": key.encode(), "target": CREATE, "result": EQUAL, "create_revision": 0}
+            message.key, message.target, message.create_revision = key.encode(), CREATE, 0
         case Exists(key):
-            return {"key": key.encode(), "target": CREATE, "result": GREATER, "create_revision": 0}
+            message.key, message.target, message.create_revision = key.encode(), CREATE, 0
+            message.result = GREATER
         case Unchanged(key, revision):
-            return {"key": key.encode(), "target": MOD, "result": EQUAL, "mod_revision": revision}
+            message.key, message.target, message.mod_revision = key.encode(), MOD, revision
         case PrefixEmpty(prefix):
-            return {**span(prefix), "target": CREATE, "result": EQUAL, "create_revision": 0}
+            fields = span(prefix)
+            message.key, message.range_end = fields["key"], fields["range_end"]
+            message.target, message.create_revision = CREATE, 0
         case PrefixUnwritten(prefix, revision):
-            return {**span(prefix), "target": MOD, "result": LESS, "mod_revision": revision + 1}
+            fields = span(prefix)
+            message.key, message.range_end = fields["key"], fields["range_end"]
+            message.target, message.result, message.mod_revision = MOD, LESS, revision + 1

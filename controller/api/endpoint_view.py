@@ -209,7 +209,7 @@ def _boot_id(item: KeyValue) -> str | None:
 
 
 def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
-    return tuple(f"{address}/{address.max_prefixlen}" for address in endpoint.addresses)
+    return tuple([f"{each!s}/{each.max_prefixlen}" for each in endpoint.addresses])
 
 
 def _row(

@@ -41,6 +41,8 @@ class Batch:
         self._touched: set[str] = set()
         self._prefixes: set[str] = set()
         self._compares: set[Compare] = set()
+        self._more: list[Compare] = []
+        """Compares that are not looked through yet for those that are shared."""
         self._tenants: set[str] = set()
         self._ops = 0
 
@@ -53,8 +55,12 @@ class Batch:
         room = MAX_TXN_OPS - sums
         if self._ops + len(unit.ops) > room:
             return False
-        if len(self._compares) + len(unit.compares) < room:  # however few of them are shared
+        if (
+            len(self._compares) + len(self._more) + len(unit.compares) < room
+        ):  # however few of them are shared
             return True
+        self._compares.update(self._more)
+        self._more.clear()
         return len(self._compares.union(unit.compares)) < room
 
     def add(self, unit: Unit) -> bool:
@@ -66,7 +72,7 @@ class Batch:
         self._written |= written
         self._touched |= touched
         self._prefixes |= prefixes
-        self._compares.update(unit.compares)
+        self._more += unit.compares
         self._ops += len(unit.ops)
         if unit.charge is not None:
             self._tenants.add(unit.charge.tenant)
@@ -105,6 +111,8 @@ def _covers(prefixes: set[str], keys: Iterable[str]) -> bool:
 
 def merged(units: list[Unit]) -> Unit:
     """One unit that does what all of these do. A compare that several share is made once."""
+    if len(units) == 1:
+        return units[0]
     compares = dict.fromkeys(compare for unit in units for compare in unit.compares)
     return Unit(tuple(compares), tuple(op for unit in units for op in unit.ops))
 

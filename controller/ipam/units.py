@@ -98,7 +98,8 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
     copies, held = _copies_of(node), _held(node, asked)
     records, addresses = Series(), Series()
     ops: list[Op] = []
-    checks: list[Compare] = [*asked.compares, *(block.unchanged() for _, blocks in new for block in blocks)]
+    claims = dict.fromkeys([block.unchanged() for _, blocks in new for block in blocks])
+    checks: list[Compare] = [*asked.compares, *claims]
     for endpoint, blocks in new:
         id_, texts = endpoint.id, [str(each) for each in endpoint.addresses]
         shared = {**vars(endpoint), **RECORD}
@@ -115,9 +116,9 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
             if block.value.node != node:
                 ops.extend(_displace(block.value, endpoint, address))
     if tenant is None:
-        return Unit(tuple(dict.fromkeys(checks)), tuple(ops))
+        return Unit(tuple(checks), tuple(ops))
     charge = _charge([endpoint for endpoint, _ in new], tenant.value)
-    return Unit((*dict.fromkeys(checks), tenant.unchanged()), tuple(ops), charge)
+    return Unit((*checks, tenant.unchanged()), tuple(ops), charge)
 
 
 def _held(node: str, asked: Asked) -> Mapping[str, Any]:
