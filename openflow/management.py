@@ -28,6 +28,9 @@ _MULTIPART_REQUEST, _PORT_STATS, _ANY_PORT = 18, 4, 0xFFFFFFFF
 _PORT = struct.Struct("!H2xI8xQQQQQQ")
 """Length, port, [duration]; packets, bytes and drops, each received and sent."""
 
+OVS_RUN_DIR = Path("/var/run/openvswitch")
+"""Where it is when the database is reached otherwise."""
+
 TIMEOUT_S = 3.0
 XID = 1
 
@@ -41,6 +44,12 @@ class PortCounted(NamedTuple):
     sent_bytes: int
     received_dropped: int
     sent_dropped: int
+
+
+def ovs_run_dir(ovsdb: str) -> Path:
+    """The run directory of Open vSwitch: where the socket of its database is."""
+    kind, _, where = ovsdb.partition(":")
+    return Path(where).parent if kind == "unix" else OVS_RUN_DIR
 
 
 def socket_path(run_dir: Path, bridge: str) -> Path:

@@ -12,6 +12,7 @@ import sys
 
 from agents import command, options_file
 from agents.node.agent import Agent, Settings
+from agents.node.explain.exposition import loopback
 from store.client import Store
 
 DEFAULT_OVSDB = "unix:/var/run/openvswitch/db.sock"
@@ -29,6 +30,11 @@ def parser() -> argparse.ArgumentParser:
         default=DEFAULT_OPENFLOW_PORT,
         help="TCP port on 127.0.0.1 that the bridge connects to (%(default)s)",
     )
+    made.add_argument(
+        "--metrics-listen",
+        metavar="127.0.0.1:PORT",
+        help="serve /metrics there too, beside agent.sock; on loopback only",
+    )
     return made
 
 
@@ -43,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     args = options_file.parse(parser(), argv)
 
     def make(store: Store) -> Agent:
-        settings = Settings(command.node_name(args), args.run_dir, args.ovsdb, args.openflow_port)
+        listen = loopback(args.metrics_listen) if args.metrics_listen else None
+        settings = Settings(command.node_name(args), args.run_dir, args.ovsdb, args.openflow_port, listen)
         return Agent(settings, store)
 
     return command.run("agent", args, make)

@@ -29,6 +29,8 @@ from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.explain.answers import Sources, make_questions
+from agents.node.explain.exposition import MetricsServer
+from agents.node.explain.metrics import NodeMetrics
 from agents.node.explain.questions import Questions
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
@@ -44,6 +46,7 @@ from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
 from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError, SwitchError
+from openflow.management import Management, ovs_run_dir, socket_path
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store
@@ -66,6 +69,8 @@ class Settings:
     run_dir: Path
     ovsdb: str
     openflow_port: int
+    metrics_listen: tuple[str, int] | None = None
+    """Where metrics are served beside the socket: host, which is loopback, and port."""
 
 
 class Agent:
@@ -75,7 +80,11 @@ class Agent:
         self._settings = settings
         self._store = store
         self._boot_id = boot_id()
-        self._loop = Loop(self._step, self._resync)
+        self._management = Management(socket_path(ovs_run_dir(settings.ovsdb), BRIDGE))
+        self._metrics = NodeMetrics(
+            self._management, lambda: self._plug.read(), lambda: self._dataplane.reconcilers
+        )
+        self._loop = Loop(self._metrics.timed(self._step), self._resync)
         self._wants = Wants()
         belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief, watched(settings.node))
@@ -92,6 +101,7 @@ class Agent:
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
         self._api: ApiServer | None = None
+        self._exposition: MetricsServer | None = None
         self._claim: socket.socket | None = None
 
     def start(self) -> None:
@@ -108,7 +118,11 @@ class Agent:
             recheck=partial(self._publisher.recheck, "attachments"),
             places=Places(inode, self._bridge.holds),
         )
-        self._api = ApiServer(self._settings.run_dir / "agent.sock", attachments, self.not_ready)
+        self._api = ApiServer(
+            self._settings.run_dir / "agent.sock", attachments, self.not_ready, self._metrics.render
+        )
+        if self._settings.metrics_listen is not None:
+            self._exposition = MetricsServer(self._settings.metrics_listen, self._metrics.render)
         try:
             self._switch.start()
         except SwitchError as fault:
@@ -121,13 +135,16 @@ class Agent:
         self._checker.start()
         self._questions.start()
         self._api.start()
+        if self._exposition is not None:
+            self._exposition.start()
 
     def run(self) -> None:
         """Work until `stop`; then stop every part. Blocking."""
         log.info("agent started node=%s", self._settings.node)
         self._loop.run()
-        if self._api is not None:
-            self._api.stop()
+        for server in (self._api, self._exposition):
+            if server is not None:
+                server.stop()
         self._questions.stop()
         self._monitor.close()
         self._checker.stop()
@@ -249,11 +266,11 @@ class Agent:
         )
 
     def _make_questions(self) -> Questions:
-        run_dir = Path(self._settings.ovsdb.partition(":")[2]).parent
         return make_questions(
             self._settings.node,
             self._store,
-            run_dir,
+            ovs_run_dir(self._settings.ovsdb),
+            self._management,
             Sources(
                 plug=self._plug,
                 wanted=lambda: self._dataplane.wanted,

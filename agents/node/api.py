@@ -1,4 +1,4 @@
-"""The agent's HTTP API on a unix socket: attach, detach, and what is ready.
+"""The agent's HTTP API on a unix socket: attach, detach, what is ready, and metrics.
 
 Whoever may open the socket (mode 0600) may attach. Errors are application/problem+json (RFC 9457).
 """
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from agents.command import Refusal
 from agents.node.attachments import Attachments
+from agents.node.explain.exposition import MEDIA_TYPE
 from agents.node.places import AttachRequest
 from agents.node.wants import Refused
 
@@ -39,9 +40,16 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, path: Path, attachments: Attachments, not_ready: Readiness) -> None:
+    def __init__(
+        self,
+        path: Path,
+        attachments: Attachments,
+        not_ready: Readiness,
+        metrics: Callable[[], bytes] = bytes,
+    ) -> None:
         self.attachments = attachments
         self.not_ready = not_ready
+        self.metrics = metrics
         self._path = path
         _clear_stale(path)
         super().__init__(str(path), _Handler)
@@ -94,8 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
             waiting = self.server.not_ready()
             items = [{"what": what, "why": why} for what, why in waiting.items()]
             self._answer(503 if waiting else 200, {"ready": not waiting, "not_ready": items})
+        elif self.path == "/metrics":
+            self._send(200, self.server.metrics(), MEDIA_TYPE)
         else:
-            self._problem(404, f"{self.path[:128]} is not here; there are {PREFIX} and /readyz")
+            self._problem(404, f"{self.path[:128]} is not here; there are {PREFIX}, /readyz and /metrics")
 
     def do_POST(self) -> None:
         body = self._body()
@@ -145,7 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, {**body, "errors": errors} if errors else body, "application/problem+json")
 
     def _answer(self, status: int, body: Any, media_type: str = "application/json") -> None:
-        data = b"" if body is None else json.dumps(body).encode()
+        self._send(status, b"" if body is None else json.dumps(body).encode(), media_type)
+
+    def _send(self, status: int, data: bytes, media_type: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(data)))

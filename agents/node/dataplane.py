@@ -104,6 +104,11 @@ class Dataplane:
         """Endpoints that could not be plugged in or out in this pass. The others do not wait for them."""
 
     @property
+    def reconcilers(self) -> tuple[Reconciler[Any, Any], ...]:
+        """All that hold a believed state; their counters may be read by any thread."""
+        return self._devices.reconcilers
+
+    @property
     def reported(self) -> bool:
         """Whether it was said what can be delivered, of the snapshot of the last step."""
         return self._reported

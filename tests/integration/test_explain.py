@@ -161,6 +161,29 @@ def test_a_router_that_is_told_nothing_is_where_it_stops(web: Fixed, far: Fixed)
     wait_until(lambda: web.host.ping(far.address).ok, SOON_S, "the far container to answer again")
 
 
+def metrics(lab: Lab, node: str) -> dict[str, float]:
+    """As the agent's socket tells them, by name with labels."""
+    socket = str(lab.polder.agent_socket(node))
+    text = lab.hosts[node].run("curl", "-s", "--unix-socket", socket, "http://agent/metrics").stdout
+    lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_the_agent_tells_its_metrics(web: Fixed) -> None:
+    sent = f'polder_endpoint_packets_total{{direction="sent",endpoint="{web.name}"}}'
+    before = metrics(web.lab, NODE)
+    assert web.host.ping(METAL_ADDRESS, count=5).ok
+    told = wait_until(
+        lambda: metrics(web.lab, NODE),
+        SOON_S,
+        "the packets to be told",
+        good=lambda told: told[sent] >= before[sent] + 5,
+    )
+    assert told['polder_agent_held{kind="rules"}'] == 4
+    assert told["polder_agent_pass_seconds_count"] > 0
+    assert told['polder_dropped_packets_total{purpose="TAGGED"}'] == 0
+
+
 def stats(lab: Lab, name: str) -> Any:
     return json.loads(lab.cli("endpoint", "stats", name, "-o", "json").stdout)
 

@@ -14,9 +14,8 @@ from agents.node.explain.stats import Stats
 from agents.node.explain.trace import Trace
 from agents.node.plug import Plug
 from agents.node.wants import Want
-from intent.names import BRIDGE
 from intent.snapshot import Snapshot
-from openflow.management import Management, socket_path
+from openflow.management import Management
 from store.client import Store
 from store.model import DiffAsked
 from store.model.question import StatsAsked
@@ -33,16 +32,18 @@ class Sources:
     snapshot: Callable[[], Snapshot | None]
 
 
-def make_questions(node: str, store: Store, run_dir: Path, sources: Sources) -> Questions:
+def make_questions(
+    node: str, store: Store, run_dir: Path, management: Management, sources: Sources
+) -> Questions:
     """The agent's ear for questions. To be made in the node's namespace.
 
     Args:
         node: this one's name.
         store: where questions come from.
         run_dir: that of Open vSwitch, where its sockets are.
+        management: the switch.
         sources: what the agent itself knows.
     """
-    management = Management(socket_path(run_dir, BRIDGE))
     plugged = sources.plug.read
     diff = Diff(Reader(sources.plug, management), sources.wanted, sources.wants, sources.snapshot)
     stats = Stats(management, plugged, sources.wanted)

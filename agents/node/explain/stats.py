@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from agents.node.explain.devices import Passed
+from agents.node.explain.diff import IN_PASS
 from agents.node.explain.questions import NoAnswer
 from agents.node.plug import Plugged
 from openflow.counting import Way, counts
@@ -13,9 +14,10 @@ from openflow.errors import SwitchError
 from openflow.flow import FlowKey
 from openflow.management import Management, PortCounted
 from openflow.words import purpose_words
+from store.model import HeldKind
 from store.model.question import MOST_UNLIKE, Counted, Dropped, PortStats, StatsAsked, StatsSaid
 
-FLOWS = 3
+FLOWS = IN_PASS.index(HeldKind.FLOWS)
 """Where they are in what a pass wants."""
 
 

@@ -14,6 +14,7 @@ from agents.kernel.lookup import Lookup, Taken
 from agents.kernel.netlink import KernelError
 from agents.node.explain.bridge_steps import bridge_steps
 from agents.node.explain.devices import Passed
+from agents.node.explain.diff import IN_PASS
 from agents.node.explain.questions import NoAnswer
 from agents.node.plug import Busy, Plugged
 from intent.names import BRIDGE, GATEWAY_MAC
@@ -24,10 +25,10 @@ from openflow.errors import SwitchError
 from openflow.flow import LOCAL
 from openflow.tracing import traced
 from openflow.unixctl import command
-from store.model import IPAddress
+from store.model import HeldKind, IPAddress
 from store.model.trace import MOST_STEPS, Outcome, Packet, TraceAsked, TraceSaid, TraceStep, Verdict
 
-NEIGHBOURS, ROUTES, FLOWS = 1, 2, 3
+NEIGHBOURS, ROUTES, FLOWS = map(IN_PASS.index, (HeldKind.NEIGHBOURS, HeldKind.ROUTES, HeldKind.FLOWS))
 """Where they are in what a pass wants."""
 
 
@@ -60,7 +61,11 @@ class Trace:
         """The way on this node. Blocking, some seconds at most. Raises `NoAnswer`."""
         try:
             walk = _Walk(
-                self._node, self._run_dir, self._lookup, self._plugged(), self._wanted() or ({},) * 4
+                self._node,
+                self._run_dir,
+                self._lookup,
+                self._plugged(),
+                self._wanted() or ({},) * len(IN_PASS),
             )
             said = walk.from_endpoint(asked) if asked.endpoint else walk.from_uplink(asked.packet)
         except (Busy, SwitchError, KernelError) as fault:
