@@ -11,6 +11,7 @@ from lab.lab import Lab
 from lab.wait import wait_until
 from tests.support.cluster import NODE
 from tests.support.containers import BACK_S, Fixed, delete, make, undisturbed
+from tests.support.uplinks import fails_under_traffic
 
 pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra")
 
@@ -91,4 +92,9 @@ def test_one_tor_dies_and_the_other_carries_all(web: Fixed, importing: dict[str,
     finally:
         dying.start()
     originate(lab, "tor-b")
+    via(web, *importing.values())
+
+
+def test_an_uplink_loses_its_link(web: Fixed, importing: dict[str, str]) -> None:
+    fails_under_traffic(web, "tor-a", "router's")
     via(web, *importing.values())
