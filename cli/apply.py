@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from cli.colour import styled
-from cli.document import echo_read_nothing, read_documents
+from cli.document import Document, echo_read_nothing, read_documents
 from cli.endpoint import ENDPOINT, release
 from cli.example import examples
 from cli.failure import Exit, Failure
@@ -106,14 +106,13 @@ def apply(
     """
     documents = read_documents(files)
     echo_read_nothing(documents)
-    steps = [_step(session, each) for each in wanted(documents)]
-    _check(session, steps)
+    steps = _steps(session, documents)
     writes = [write for step in steps if (write := step.write)]
     if not dry_run:
         # What is only made takes nothing away.
         if not yes and any(step.write and step.there is not None for step in steps):
             weigh(session, writes, max_withdraw)
-        _report(session, ((step.wanted.title, word) for step, word in _apply(session, steps)))
+        _apply(session, steps)
         return
     _show_dry_run(session, steps, foretold_if_shown(session, writes) if writes else None)
     if exit_code and any(step.word != "unchanged" for step in steps):
@@ -207,11 +206,20 @@ def _refusals(each: Wanted, answer: Answer) -> Iterator[Fault]:
         yield each.document.place(*path), f"{'.'.join(path)}: {detail}" if path else detail
 
 
-def _apply(session: Session, steps: Sequence[Step]) -> Iterator[tuple[Step, str]]:
-    def do(step: Step) -> tuple[Step, str]:
-        return step, _done(session, step)
+def _steps(session: Session, documents: Sequence[Document]) -> list[Step]:
+    """What documents want, compared with what is there, and checked. Raises `Failure`."""
+    steps = [_step(session, each) for each in wanted(documents)]
+    _check(session, steps)
+    return steps
 
-    yield from _each(steps, do, "applied")
+
+def _apply(session: Session, steps: Sequence[Step]) -> None:
+    _report(session, _each(steps, lambda step: (step.wanted.title, _done(session, step)), "applied"))
+
+
+def apply_documents(session: Session, documents: Sequence[Document]) -> None:
+    """Make it so as documents say, of things of which nothing is announced. Raises `Failure`."""
+    _apply(session, _steps(session, documents))
 
 
 def _each(steps: Sequence[Any], do: Callable[[Any], Any], word: str) -> Iterator[Any]:

@@ -68,7 +68,8 @@ def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text
             session.print_item(answer, noun)
 
     options = [each.to_set() for each in settings if not each.fixed]
-    more = [dry_run_option, bound_options] if noun.foreseen else []
+    more = [dry_run_option] if noun.foreseen else []
+    more += [bound_options] if noun.foreseen and noun.bounded else []
     _add(group, "set", noun, set_, [*options, *more], text, shown)
 
 

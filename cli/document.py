@@ -127,6 +127,16 @@ def _files(name: str) -> list[str]:
 
 
 def _read(name: str) -> list[Document]:
+    shown, text = read_text(name)
+    return parse(text, shown)
+
+
+def read_text(name: str) -> tuple[str, str]:
+    """A file as it is called in messages, and its text; `-` is standard input.
+
+    Raises:
+        Failure: usage; it cannot be read.
+    """
     shown = "standard input" if name == STANDARD_INPUT else name
     try:
         if name == STANDARD_INPUT:
@@ -143,7 +153,7 @@ def _read(name: str) -> list[Document]:
         ) from None
     except UnicodeDecodeError as fault:
         raise Failure(f"{shown}: byte {fault.start} is not UTF-8", code=Exit.USAGE, advice=ADVICE) from None
-    return parse(text, shown)
+    return shown, text
 
 
 def _bounded(document: Document) -> None:

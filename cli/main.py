@@ -17,6 +17,7 @@ COMMANDS = {
     "peer": ("cli.peer:command", "Routers that nodes open BGP sessions with."),
     "endpoint": ("cli.endpoint:command", "Workloads' interfaces, each with an address of its own."),
     "service": ("cli.service:command", "Addresses that several endpoints hold."),
+    "policy": ("cli.policy:command", "What endpoints may receive and send, and from and to whom."),
     "block": ("cli.address:block", "Parts of pools that nodes have claimed."),
     "address": ("cli.address:command", "Addresses of pools, and who has them."),
     "restore": (

@@ -28,7 +28,9 @@ class Noun(Form):
         example: the name of one, in the examples of the help.
         fixed: the fields of a document that stay as they were created.
         replaceable: whether the API has PUT for it.
-        foreseen: whether the API tells what a change of it would do at the routers.
+        foreseen: whether the API tells what a change of it would do.
+        bounded: of those, whether a change of it can withdraw what is announced.
+        ordered: the fields that are lists in which the order counts.
     """
 
     used_by: str = ""
@@ -36,6 +38,8 @@ class Noun(Form):
     fixed: tuple[str, ...] = ()
     replaceable: bool = True
     foreseen: bool = False
+    bounded: bool = True
+    ordered: tuple[str, ...] = ()
 
     def specified(self, item: Json) -> Json:
         """Of an answer, what a document can say: without what the server works out."""
@@ -137,6 +141,7 @@ def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
         session.request("DELETE", noun.path(name), advice=advice, query=bound(max_withdraw, yes))
         session.print_done("deleted", **{noun.singular: name})
 
-    function = dry_run_option(bound_options(delete)) if noun.foreseen else delete
+    function = bound_options(delete) if noun.foreseen and noun.bounded else delete
+    function = dry_run_option(function) if noun.foreseen else function
     help_text = text or f"Delete a {noun.singular} that nothing uses."
     group.command("delete", help=help_text, epilog=examples(*shown))(name_argument(noun)(function))

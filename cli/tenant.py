@@ -12,6 +12,13 @@ from cli.setting import Labelling, Setting
 SETTINGS = (
     Setting("max_ipv4", "NUMBER", "How many IPv4 addresses it may hold.", click.INT, default="no limit"),
     Setting("max_ipv6", "NUMBER", "How many IPv6 addresses it may hold.", click.INT, default="no limit"),
+    Setting(
+        "default",
+        "",
+        "What becomes of connections that no rule of a policy is for.",
+        click.Choice(["allow", "deny"]),
+        default="allow",
+    ),
     Labelling(),
 )
 
@@ -25,11 +32,13 @@ TENANT = Noun(
         field("max_ipv4", "MAX IPV4"),
         field("used_ipv6", "USED IPV6"),
         field("max_ipv6", "MAX IPV6"),
+        field("default", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
     labelled=True,
-    used_by="polder endpoint list --tenant NAME; polder pool list --tenant NAME; polder token list",
+    used_by="polder endpoint list --tenant NAME; polder pool list --tenant NAME; "
+    "polder policy list --tenant NAME; polder token list",
     example="shop",
 )
 
@@ -51,12 +60,13 @@ add_set(
     command,
     TENANT,
     SETTINGS,
-    """Change a tenant's quotas or labels.
+    """Change a tenant's quotas, default or labels.
 
     What is not given stays; an empty value ("") takes a quota out. A quota is never less than what the tenant
     holds.""",
     "polder tenant set shop --max-ipv4 2000",
     'polder tenant set shop --max-ipv4 ""',
+    "polder tenant set shop --default deny",
 )
 add_get(command, TENANT)
 add_list(command, TENANT)

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "node": "cli.node:NODE",
     "peer": "cli.peer:PEER",
     "service": "cli.service:SERVICE",
+    "policy": "cli.policy:POLICY",
     "endpoint": "cli.endpoint:ENDPOINT",
 }
 """The nouns that a document can be of, each after those it may name."""
@@ -54,8 +55,11 @@ class Wanted:
         return {
             field: value
             for field, value in self.fields.items()
-            if field in there and canonical(value) != canonical(there[field])
+            if field in there and self._form(field, value) != self._form(field, there[field])
         }
+
+    def _form(self, field: str, value: object) -> object:
+        return in_order(value) if field in self.noun.ordered else canonical(value)
 
 
 def wanted(documents: Iterable[Document]) -> list[Wanted]:
@@ -90,6 +94,13 @@ def canonical(value: object) -> object:
     if isinstance(value, dict):
         return {key: canonical(each) for key, each in value.items()}
     return value
+
+
+def in_order(value: object) -> object:
+    """One form for what means the same where the order counts: what is off or empty may be left out."""
+    if isinstance(value, dict):
+        return {key: in_order(each) for key, each in value.items() if each not in (None, False, [])}
+    return [in_order(each) for each in value] if isinstance(value, list) else canonical(value)
 
 
 def _read(document: Document, faults: list[Fault]) -> Wanted | None:

@@ -51,6 +51,11 @@ FORESEEN = {"pool", "node", "peer", "service"}
             "/v1/services/s",
             {"check": None, "communities": None},
         ),
+        (
+            ["policy", "set", "p", "--mode", "", "--ingress", "allow", "--egress", ""],
+            "/v1/policies/p",
+            {"mode": None, "ingress": [{"action": "allow"}], "egress": None},
+        ),
         (["endpoint", "set", "web-1", "--label", "a=b"], "/v1/endpoints/web-1", {"labels": {"a": "b"}}),
         (["endpoint", "set", "web-1", "--no-label", "a"], "/v1/endpoints/web-1", {"labels": {"a": None}}),
         (

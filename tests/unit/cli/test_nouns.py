@@ -74,6 +74,30 @@ ENDPOINT = {
             },
         ),
         (
+            [
+                "policy",
+                "create",
+                "p",
+                "--order",
+                "50",
+                "--ingress",
+                "deny log tcp/23 from app=x@shop fd00::/8",
+            ],
+            "/v1/policies",
+            {
+                "name": "p",
+                "order": 50,
+                "ingress": [
+                    {
+                        "action": "deny",
+                        "log": True,
+                        "ports": [{"protocol": "tcp", "port": 23}],
+                        "peers": [{"selector": {"app": "x"}, "tenant": "shop"}, {"cidr": "fd00::/8"}],
+                    }
+                ],
+            },
+        ),
+        (
             ["endpoint", "create", "web-1", "--node", "n", "--address", "10.0.0.9", "--label", "a=b=c"],
             "/v1/endpoints",
             {"id": "web-1", "node": "n", "address": "10.0.0.9", "labels": {"a": "b=c"}},

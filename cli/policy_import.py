@@ -1,0 +1,126 @@
+"""`polder policy import`: policies of Kubernetes, or lines of rules, as policies of Polder.
+
+Everything is translated and checked before anything is printed or written; what has no translation is an
+error that says where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from cli.document import STANDARD_INPUT, Document, Fields, parse, read_text
+from cli.example import examples
+from cli.failure import Exit, Failure
+from cli.kubernetes import is_network_policy, translated
+from cli.labels import parse_labels
+from cli.noun import not_empty
+from cli.output import print_yaml
+from cli.policy_lines import is_lines, policy_of_lines
+from cli.policy_rule import Json
+from cli.session import Session, takes_session
+
+ADVICE = "correct the file; nothing was changed"
+
+
+def add_import(group: click.Group) -> None:
+    """Add `import` to the group."""
+
+    @group.command(
+        "import",
+        epilog=examples(
+            "polder policy import netpol.yaml",
+            "polder policy import netpol.yaml --tenant shop --apply",
+            "polder policy import allowed.txt --tenant shop --selector app=web",
+        ),
+    )
+    @click.argument("file", metavar="FILE", callback=not_empty, type=click.Path())
+    @click.option(
+        "--tenant",
+        metavar="NAME",
+        help="The tenant of all of them.  [default: the namespace of each; of lines, none]",
+    )
+    @click.option(
+        "--selector",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=parse_labels,
+        help="Of lines: which endpoints they are for; give it again for another label.",
+    )
+    @click.option("--name", metavar="NAME", help="Of lines: the policy's name.  [default: the file's]")
+    @click.option("--apply", "applying", is_flag=True, help="Write them, as polder apply does.")
+    @takes_session
+    def import_(
+        session: Session,
+        file: str,
+        tenant: str | None,
+        selector: dict[str, str] | None,
+        name: str | None,
+        applying: bool,
+    ) -> None:
+        """Translate policies of Kubernetes, or lines of rules.
+
+        FILE holds NetworkPolicy documents (networking.k8s.io/v1), in YAML or JSON, or lines such as "allow
+        ingress tcp/443 from 10.0.0.0/8"; - is standard input. They are printed as YAML, or written (--apply).
+        """
+        source, text = read_text(file)
+        if is_lines(text):
+            made = [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
+        else:
+            if selector or name:
+                raise click.UsageError(
+                    "--selector and --name are for lines of rules; documents have their own"
+                )
+            made = _of_documents(parse(text, source), tenant)
+        if not applying:
+            print_yaml([{"kind": "policy", **each} for each in made])
+            return
+        from cli.apply import apply_documents
+
+        apply_documents(session, [_document(each, source, number) for number, each in enumerate(made, 1)])
+
+
+def _of_documents(documents: Sequence[Document], tenant: str | None) -> list[Json]:
+    if not documents:
+        raise Failure("the file holds no document", code=Exit.USAGE, advice=ADVICE)
+    faults: list[tuple[str, str]] = []
+    made: list[Json] = []
+    for document in _unlisted(documents):
+        if is_network_policy(document):
+            made += translated(document, tenant, faults)
+        else:
+            faults.append((document.place("kind"), "is no NetworkPolicy of networking.k8s.io/v1"))
+    names = [each["name"] for each in made]
+    faults += [
+        (name, "is the name of two policies") for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+    if faults:
+        raise Failure("not all of it can be translated", code=Exit.USAGE, fields=faults, advice=ADVICE)
+    return made
+
+
+def _unlisted(documents: Sequence[Document]) -> Iterator[Document]:
+    """The documents, those of a List (`kubectl get -o yaml`) one by one."""
+    for document in documents:
+        items = document.fields.get("items")
+        if str(document.fields.get("kind", "")).endswith("List") and isinstance(items, list):
+            for item in items:
+                if isinstance(item, Fields):
+                    yield Document(document.source, document.number, document.line, item)
+        else:
+            yield document
+
+
+def _name(file: str) -> str:
+    if file == STANDARD_INPUT:
+        raise click.UsageError("give --name: standard input has none")
+    return re.sub(r"[^a-z0-9.-]+", "-", Path(file).stem.lower()).strip(".-")
+
+
+def _document(policy: Json, source: str, number: int) -> Document:
+    fields = Fields({"kind": "policy", **policy})
+    fields.lines = {}
+    return Document(source, number, 1, fields)
