@@ -1,4 +1,4 @@
-"""What a change would do at the routers, in lines for people."""
+"""What a change would do at the routers, and who reaches whom then, in lines for people."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cli.text import printable
 
 ATTRIBUTES = ("next_hop", "communities", "med", "local_pref", "as_path")
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "red"}
+NAMED = 3
 SHOWN = 20
 """Endpoints; all of them are in `-o json`."""
 
@@ -27,7 +28,39 @@ def lines(impact: Item) -> Iterator[str]:
         yield printable(_of_endpoint(endpoint))
     if len(endpoints) > SHOWN:
         yield f"... and {len(endpoints) - SHOWN} more endpoints: see -o json"
+    if impact.get("policies") is not None:
+        yield from _policies(impact["policies"])
     yield _totals(impact["totals"])
+
+
+def _policies(policies: Item) -> Iterator[str]:
+    """Who reaches whom then, and what nodes are told."""
+    for shift in policies["shifts"]:
+        who, peers = _some(shift["endpoints"]), _peers(shift["peers"])
+        way = "from" if shift["direction"] == "ingress" else "to"
+        for mark, word, traffic in (("+", "gains", shift["gains"]), ("-", "loses", shift["loses"])):
+            if traffic:
+                line = f"{mark} {who} {word} {shift['direction']} {', '.join(traffic)} {way} {peers}"
+                yield styled(printable(line), COLOURS[mark])
+    if policies["more"]:
+        yield "... and more of them"
+    values = sum(each["values"] for each in policies["nodes"])
+    yield (
+        f"policies: {policies['endpoints']['count']} endpoints concerned; {values} values change at "
+        f"{len(policies['nodes'])} nodes"
+    )
+
+
+def _some(endpoints: Item) -> str:
+    named = endpoints["some"][:NAMED]
+    more = ", ..." if endpoints["count"] > len(named) else ""
+    return f"{endpoints['count']} endpoints ({', '.join(named)}{more})"
+
+
+def _peers(peers: Item) -> str:
+    if peers["endpoints"] is not None:
+        return _some(peers["endpoints"])
+    return f"outside, {', '.join(peers['ranges']) or 'anywhere else'}"
 
 
 def _of_peer(peer: Item) -> Iterator[str]:

@@ -21,6 +21,7 @@ from controller.ipam.committer import Commits
 from controller.ipam.tally import OverQuota
 from controller.ipam.unit import Unit
 from controller.joining import Joining
+from controller.policy_impact import policies_foreseen
 from controller.principal import principal
 from controller.problem import Problem
 from controller.registry import Registry
@@ -33,7 +34,7 @@ from store.model import Usage
 
 DRY_RUN = Parameter(
     "dry_run",
-    "with `true` nothing is written; the answer is what would happen at each router",
+    "with `true` nothing is written; the answer is what would happen at each router, and who reaches whom",
     {"type": "string", "enum": ["true", "false"]},
     example="true",
 )
@@ -72,7 +73,8 @@ def _refuse_part() -> None:
 def foretold(do: Do) -> Answer:
     """What `do` would do at each router. Raises what it raises."""
     rehearsal = _rehearse(do)
-    return Answer(view(*foresee(current().services.store, rehearsal)))
+    store = current().services.store
+    return Answer(view(*foresee(store, rehearsal), policies_foreseen(store, rehearsal)))
 
 
 def _rehearse(do: Do) -> Rehearsal:

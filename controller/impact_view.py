@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from bgp.advertisement import Advertisement
+from controller.policy_impact import PolicyImpactView
 from intent.impact import Affected, Fate, Impact, PeerImpact
 from store.model.value import Address_, Network
 
@@ -98,13 +99,16 @@ class ImpactView(BaseModel):
     endpoints: list[AffectedView]
     """Those whose address lies in what vanishes."""
     totals: TotalsView
+    policies: PolicyImpactView | None = None
+    """Where policies or tenants are written: who reaches whom then."""
     revision: int
     """The store's revision that this is of."""
 
 
-def view(found: Impact, revision: int) -> ImpactView:
+def view(found: Impact, revision: int, policies: PolicyImpactView | None = None) -> ImpactView:
     """An impact as it is answered."""
     return ImpactView(
+        policies=policies,
         peers=[_peer(each) for each in found.peers],
         endpoints=[_endpoint(each) for each in found.endpoints],
         totals=totals(found),

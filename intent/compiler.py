@@ -40,7 +40,7 @@ class Need:
 def policy_need(policy: Policy) -> Need:
     """A policy as nodes need it."""
     sets = {
-        _choice(policy, peer)
+        peer_choice(policy, peer)
         for rule in (*policy.ingress, *policy.egress)
         for peer in rule.peers
         if peer.cidr is None
@@ -54,8 +54,7 @@ def policy_need(policy: Policy) -> Need:
         ingress=tuple(_node_rule(policy, rule) for rule in policy.ingress),
         egress=tuple(_node_rule(policy, rule) for rule in policy.egress),
     )
-    subject = Choice.of(policy.tenant or ANY, policy.selector)
-    return Need(keys.RULES, policy.name, subject, frozenset(sets), value)
+    return Need(keys.RULES, policy.name, subject_choice(policy), frozenset(sets), value)
 
 
 def group_need(group: str, default: Action) -> Need:
@@ -67,7 +66,7 @@ def group_need(group: str, default: Action) -> Need:
 
 
 def _node_rule(policy: Policy, rule: Rule) -> NodeRule:
-    sets = dict.fromkeys(_choice(policy, peer).set_id for peer in rule.peers if peer.cidr is None)
+    sets = dict.fromkeys(peer_choice(policy, peer).set_id for peer in rule.peers if peer.cidr is None)
     return NodeRule(
         name=rule.name,
         action=rule.action,
@@ -79,7 +78,13 @@ def _node_rule(policy: Policy, rule: Rule) -> NodeRule:
     )
 
 
-def _choice(policy: Policy, peer: PeerMatch) -> Choice:
+def subject_choice(policy: Policy) -> Choice:
+    """The endpoints that a policy selects."""
+    return Choice.of(policy.tenant or ANY, policy.selector)
+
+
+def peer_choice(policy: Policy, peer: PeerMatch) -> Choice:
+    """The endpoints that a peer of a policy means; it has no cidr."""
     return Choice.of(peer.tenant or policy.tenant or ANY, peer.selector or {})
 
 

@@ -164,10 +164,11 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
     with serving(Reply(200, POOL)) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
     assert (ran.code, ran.out, canned.asked) == (2, "", [])
+    kinds = "tenant, pool, node, peer, service, policy, endpoint"
     assert [line.partition(f"{path}, ")[2] for line in ran.err.splitlines()[1:-1]] == [
         "document 1, line 3: unknown field coldown_s; did you mean cooldown_s?",
-        "document 2, line 5: unknown kind; there are tenant, pool, node, peer, service, policy, endpoint",
-        "document 3, line 7: there is no `kind`; it is one of tenant, pool, node, peer, service, policy, endpoint",
+        "document 2, line 5: unknown kind; there are " + kinds,
+        "document 3, line 7: there is no `kind`; it is one of " + kinds,
         "document 4, line 9: a node needs `name`",
         "document 5, line 12: is no text; write it in quotes",
         "document 6, line 15: pool/a stands in " + f"{path}, document 1, line 1 already",
