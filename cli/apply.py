@@ -26,7 +26,6 @@ from cli.problem import failure
 from cli.rest import Answer, Json, call, place
 from cli.service import SERVICE
 from cli.session import Session, takes_session
-from cli.tenant import TENANT
 from cli.wanted import Fault, Wanted, refuse, wanted
 
 NEVER = '"0"'
@@ -69,7 +68,7 @@ class Step:
     def write(self) -> Json | None:
         """The write, where it can do something at the routers; None where it cannot."""
         noun = self.wanted.noun
-        if self.there is None and (noun.foreseen or noun is TENANT):
+        if self.there is None and noun.foreseen:
             return {"method": "POST", "path": place(noun.plural), "body": dict(self.changes)}
         if self.changes and self.there is not None and noun.foreseen:
             return {"method": "PATCH", "path": noun.path(self.wanted.name), "body": self.patch}

@@ -10,11 +10,9 @@ from cli.change import add_create, add_set
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.policy_import import add_import
-from cli.policy_rule import RuleType, rule_text
+from cli.policy_rule import rule_text, typed_rule
 from cli.selection import OF_TENANT
 from cli.setting import Labelling, Setting, Several
-
-RULE = "allow|deny [log] [tcp/443 ...] [from PEER ...]"
 
 SETTINGS = (
     Setting(
@@ -40,8 +38,8 @@ SETTINGS = (
         click.Choice(["enforced", "staged"]),
         default="enforced",
     ),
-    Several("ingress", "--ingress", "RULE", "A rule for connections to the endpoints", kind=RuleType()),
-    Several("egress", "--egress", "RULE", "A rule for connections that they open", kind=RuleType()),
+    Several("ingress", "--ingress", "RULE", "A rule for connections to the endpoints", typed_rule),
+    Several("egress", "--egress", "RULE", "A rule for connections that they open", typed_rule),
 )
 
 

@@ -29,19 +29,12 @@ _TRAFFIC = re.compile(r"(?P<protocol>[a-z0-9]+)(/(?P<first>\d{1,5}))?([-/](?P<se
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*=[A-Za-z0-9._-]*")
 
 
-class RuleType(click.ParamType[Any]):
-    """A rule as one argument. An empty one stays empty: it takes all rules out."""
-
-    name = "rule"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The fields of the API. Ends the command with a usage error when it is none."""
-        if value == "" or isinstance(value, dict):
-            return value
-        try:
-            return parse_rule(str(value).split())
-        except ValueError as fault:
-            self.fail(f"{value!r}: {fault}", param, ctx)
+def typed_rule(text: str) -> Json:
+    """The fields of the API of one option. Raises `click.BadParameter`."""
+    try:
+        return parse_rule(text.split())
+    except ValueError as fault:
+        raise click.BadParameter(f"{text!r}: {fault}") from None
 
 
 def parse_rule(words: Sequence[str]) -> Json:

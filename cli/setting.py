@@ -127,7 +127,6 @@ class Several:
     parse: Callable[[str], Any] = str
     """Makes a value of what was given, or raises `click.BadParameter`."""
     fixed: bool = False
-    kind: click.ParamType[Any] = click.STRING
 
     def to_create(self) -> Option:
         """The option of `create`."""
@@ -145,13 +144,7 @@ class Several:
     def _option(self, more: str, callback: Callable[..., Any]) -> Option:
         text = f"{self.text}; give it again for another.{more}"
         return click.option(
-            self.option,
-            self.field,
-            metavar=self.metavar,
-            type=self.kind,
-            multiple=True,
-            callback=callback,
-            help=text,
+            self.option, self.field, metavar=self.metavar, multiple=True, callback=callback, help=text
         )
 
 

@@ -40,6 +40,8 @@ TENANT = Noun(
     used_by="polder endpoint list --tenant NAME; polder pool list --tenant NAME; "
     "polder policy list --tenant NAME; polder token list",
     example="shop",
+    foreseen=True,
+    bounded=False,
 )
 
 
@@ -66,7 +68,7 @@ add_set(
     holds.""",
     "polder tenant set shop --max-ipv4 2000",
     'polder tenant set shop --max-ipv4 ""',
-    "polder tenant set shop --default deny",
+    "polder tenant set shop --default deny --dry-run",
 )
 add_get(command, TENANT)
 add_list(command, TENANT)

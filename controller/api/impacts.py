@@ -46,7 +46,7 @@ class Write(BaseModel):
 
     method: Method
     path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
-    """Of pools, peers, nodes, services, policies, or one of them: `/v1/pools/default`; of tenants POST."""
+    """Of pools, peers, nodes, services, policies, tenants, or one of them: `/v1/pools/default`."""
     body: dict[str, Any] | None = None
 
 

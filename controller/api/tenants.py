@@ -88,6 +88,7 @@ def get_tenant(name: str) -> Answer:
         body=Tenant,
         refuses=(409,),
         matches=True,
+        foreseen=True,
     )
 )
 def put_tenant(name: str, tenant: Tenant) -> Answer:
@@ -114,6 +115,7 @@ def put_tenant(name: str, tenant: Tenant) -> Answer:
         body=Patch(Tenant, MUTABLE),
         refuses=(404,),
         matches=True,
+        foreseen=True,
     )
 )
 def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
@@ -127,7 +129,13 @@ def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
 
 @tenants.operation(
     Operation(
-        "DELETE", "/v1/tenants/{name}", "Delete a tenant", {204: None}, refuses=(404, 409), matches=True
+        "DELETE",
+        "/v1/tenants/{name}",
+        "Delete a tenant",
+        {204: None},
+        refuses=(404, 409),
+        matches=True,
+        foreseen=True,
     )
 )
 def delete_tenant(name: str) -> Answer:

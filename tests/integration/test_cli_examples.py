@@ -31,7 +31,7 @@ ELSEWHERE = {
 }
 """Where the examples of these are tried: they need a node or its speaker, or write where they say."""
 
-SITE = Path(__file__).parents[2] / "examples" / "site.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 WORLD = """
 {kind: tenant, name: shop, max_ipv4: null}
@@ -49,6 +49,7 @@ WORLD = """
 {kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501, local_address: null}
 """
 INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
+RULED = WORLD + "---\n{kind: policy, name: web-in, tenant: shop, ingress: [{action: deny}]}\n"
 SERVED = WORLD + "---\n{kind: service, name: web, pool: default, selector: {app: web}}\n"
 CROWDED = INHABITED + "".join(
     f"---\n{{kind: endpoint, id: {name}, node: node-1}}\n" for name in ("web-2", "web-3")
@@ -90,10 +91,12 @@ def place(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }.items():
         monkeypatch.setenv(name, value)
-    shutil.copy(SITE, tmp_path / "site.yaml")
+    for name in ("site.yaml", "netpol.yaml", "allowed.txt"):
+        shutil.copy(EXAMPLES / name, tmp_path / name)
     Path("world.yaml").write_text(WORLD)
     Path("inhabited.yaml").write_text(INHABITED)
     Path("served.yaml").write_text(SERVED)
+    Path("ruled.yaml").write_text(RULED)
     Path("crowded.yaml").write_text(CROWDED)
     Path("token.txt").write_text("s3cret\n")
     for name in ("site", "lab"):
@@ -113,6 +116,8 @@ def test_the_examples_of_a_command_succeed(
         run(["apply", "-f", "world.yaml" if words[1:] == ("delete",) else "inhabited.yaml"])
         if words[0] == "service":
             run(["apply", "-f", "served.yaml"])
+        if words[0] == "policy":
+            run(["apply", "-f", "ruled.yaml"])
         capsys.readouterr()
         if " --watch" in line:
             continue  # it does not end: tests/integration/test_cli_watch.py

@@ -15,7 +15,9 @@ from store import keys
 from store.model import AddressSet, Endpoint, Group, IPAddress, NodePolicy, Policy, Tenant, Value
 
 TENANTS = ["red", "blue"]
-labels = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=2)
+labels = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=2).map(
+    lambda given: dict(sorted(given.items()))
+)
 tenants = st.none() | st.sampled_from(TENANTS)
 endpoints = st.integers(0, 11).flatmap(
     lambda number: st.builds(

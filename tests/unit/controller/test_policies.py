@@ -162,3 +162,61 @@ def test_policies_for_all_are_written_by_the_network_alone(closed: Guarded) -> N
         assert closed.send("platform", method, "/v1/policies/all", body).status_code == 403
         assert closed.send("network", method, "/v1/policies/all", body).status_code in {200, 204}
     assert closed.send("platform", "DELETE", "/v1/policies/of-shop").status_code == 204
+
+
+def foretold(api: Api, method: str, path: str, body: Any = None) -> Any:
+    """What a write would do to who reaches whom; nothing is done."""
+    before = api.stored()
+    answer = api.send(method, f"{path}?dry_run=true", body)
+    assert answer.status_code == 200, answer.text
+    assert api.stored() == before
+    return answer.json["policies"]
+
+
+@pytest.fixture
+def shop(plant: Api) -> Api:
+    """A tenant with two endpoints, and one of nobody's."""
+    plant.made("/v1/tenants", {"name": "red"})
+    for name, tenant in (("web", "red"), ("db", "red"), ("free", None)):
+        asked = {"id": name, "node": "node-1", "tenant": tenant, "labels": {"app": name}}
+        plant.made("/v1/endpoints", asked)
+    return plant
+
+
+def test_a_dry_run_tells_who_reaches_whom(shop: Api) -> None:
+    peers = [{"selector": {"app": "web"}}]
+    allow = {"action": "allow", "peers": peers, "ports": [{"protocol": "tcp", "port": 5432}]}
+    body = {"name": "db", "tenant": "red", "selector": {"app": "db"}, "ingress": [allow, DENY]}
+    told = foretold(shop, "POST", "/v1/policies", body)
+    assert told["endpoints"] == {"count": 1, "some": ["db"]}
+    assert [each["node"] for each in told["nodes"]] == ["node-1"]
+    by_peer = {
+        (each["peers"]["endpoints"] or {"some": ["outside"]})["some"][0]: (each["gains"], each["loses"])
+        for each in told["shifts"]
+        if each["direction"] == "ingress"
+    }
+    rest = ["icmp", "tcp/1-5431", "tcp/5433-65535", "udp", "icmpv6", "other protocols"]
+    assert by_peer == {"web": ([], rest), "db": ([], ["any"]), "outside": ([], ["any"])}
+    shop.made("/v1/policies", body)
+    back = foretold(shop, "DELETE", "/v1/policies/db")
+    assert all(each["loses"] == [] for each in back["shifts"])
+    assert back["nodes"] == told["nodes"]
+
+
+def test_a_staged_policy_changes_nothing_but_what_nodes_are_told(shop: Api) -> None:
+    told = foretold(shop, "POST", "/v1/policies", {**ALL, "mode": "staged"})
+    assert (told["endpoints"]["count"], told["shifts"]) == (3, [])
+    assert told["nodes"] == [{"node": "node-1", "values": 1}]
+
+
+def test_a_dry_run_tells_what_a_default_does(shop: Api) -> None:
+    told = foretold(shop, "PATCH", "/v1/tenants/red", {"default": "deny"})
+    assert told["endpoints"] == {"count": 2, "some": ["db", "web"]}
+    assert {each["direction"] for each in told["shifts"]} == {"ingress", "egress"}
+    assert all((each["gains"], each["loses"]) == ([], ["any"]) for each in told["shifts"])
+    assert "free" not in str([each for each in told["shifts"] if each["direction"] == "ingress"])
+
+
+def test_what_routers_see_is_not_told_of_who_reaches_whom(shop: Api) -> None:
+    answer = shop.send("PATCH", "/v1/pools/default?dry_run=true", {"cooldown_s": 1})
+    assert answer.json["policies"] is None
