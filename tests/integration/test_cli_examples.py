@@ -49,7 +49,7 @@ WORLD = """
 {kind: peer, name: tor-a, address: 192.0.2.1, asn: 64501, local_address: null}
 """
 INHABITED = WORLD + "---\n{kind: endpoint, id: web-1, node: node-1, pools: [default]}\n"
-RULED = WORLD + "---\n{kind: policy, name: web-in, tenant: shop, ingress: [{action: deny}]}\n"
+RULED = WORLD + "---\n{kind: policy, name: web-in, ingress: [{action: deny}]}\n"
 SERVED = WORLD + "---\n{kind: service, name: web, pool: default, selector: {app: web}}\n"
 CROWDED = INHABITED + "".join(
     f"---\n{{kind: endpoint, id: {name}, node: node-1}}\n" for name in ("web-2", "web-3")
