@@ -12,6 +12,8 @@ from cli.change import add_set
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.interfaces import InterfaceType
+from cli.interfaces import create as create_interfaces
 from cli.movement import DEFAULT_S, MAX_OVERLAP_S, follow
 from cli.noun import Noun, add_get, add_list, name_argument, not_empty
 from cli.output import Column, field
@@ -86,6 +88,7 @@ def command() -> None:
         "polder endpoint create web-3 --node node-1 --pool default --address 10.64.0.77",
         "polder endpoint create web-4 --node node-1 --family dual --pool default --pool default6",
         "polder endpoint create web-5 --node node-1 --egress-rate 100M --ingress-rate 1G --dscp 46",
+        "polder endpoint create web-6 --node node-1 --interface eth0=default --interface eth1=default6",
         "polder endpoint create vm-1 --node node-1 --kind vm --mac 52:54:00:12:34:56",
     ),
 )
@@ -113,6 +116,14 @@ def command() -> None:
     multiple=True,
     help="The very address it is to have, at most one of each family.  [default: a free one]",
 )
+@click.option(
+    "--interface",
+    "interfaces",
+    metavar="NAME=POOL",
+    multiple=True,
+    type=InterfaceType(),
+    help="One of several interfaces, with its pool or two: each is an endpoint, ID, ID.NAME and so on.",
+)
 @click.option("--tenant", metavar="NAME", help="Whose it is.", shell_complete=names_of("tenants"))
 @click.option("--kind", type=click.Choice(KINDS), help="What it is.  [default: container]")
 @click.option("--mac", metavar="MAC", help="The MAC address that it has.  [default: the server's choice]")
@@ -127,6 +138,7 @@ def create(
     family: str | None,
     pools: tuple[str, ...],
     addresses: tuple[str, ...],
+    interfaces: tuple[tuple[str, list[str]], ...],
     tenant: str | None,
     kind: str | None,
     mac: str | None,
@@ -136,6 +148,7 @@ def create(
     """Create an endpoint and give it an address, or one of each family.
 
     The command can be repeated with the same ID: it then shows what there is. Without ID one is made up.
+    With several interfaces all of them are created, or none.
     """
     body: Json = {
         "id": name or made_up(),
@@ -149,7 +162,12 @@ def create(
         "labels": labels,
         **nested({each: value for each, value in limits.items() if value is not None}),
     }
-    ENDPOINT.create(session, body)
+    if not interfaces:
+        ENDPOINT.create(session, body)
+        return
+    if family or pools or addresses or mac or len(dict(interfaces)) < len(interfaces):
+        raise click.UsageError("with --interface, each once, its pools say which addresses there are")
+    session.print_list(create_interfaces(session, body, dict(interfaces)), ENDPOINT)
 
 
 def one_or_several(one: str, several: str, given: Sequence[str]) -> Json:

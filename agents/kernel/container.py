@@ -20,7 +20,7 @@ from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 
 from agents.delta import Delta, delta
 from agents.driver import Outcome
-from agents.kernel import sysctl
+from agents.kernel import second, sysctl
 from agents.kernel.interface import Interface, find_interface, missing_addresses, set_up
 from agents.kernel.message import encode
 from agents.kernel.neighbours import NeighbourDriver
@@ -107,15 +107,14 @@ def _routes(netlink: Netlink, wanted: Inside) -> bool:
     for gateway in wanted.gateways:
         family = AF_INET if gateway.version == 4 else AF_INET6
         bodies = netlink.dump(dump(family, protocol=0, oif=wanted.index))
-        held = {
-            (route.destination, hop.gateway)
-            for route in map(decode, bodies)
-            if route.table == MAIN_TABLE
-            for hop in route.hops
-        }
+        routes = [route for route in map(decode, bodies) if route.table == MAIN_TABLE]
+        held = {(route.destination, hop.gateway): route.metric for route in routes for hop in route.hops}
         for destination, via in _wanted_routes(gateway):
             if (destination, via) not in held:
-                changed |= _add_route(netlink, wanted, destination, via)
+                held[destination, via] = _add_route(netlink, wanted, destination, via)
+                changed = True
+        if second.metric(wanted.index) in held.values():
+            changed |= second.lead_out(netlink, wanted.index, wanted.addresses, gateway)
     return changed
 
 
@@ -125,22 +124,30 @@ def _wanted_routes(gateway: IPAddress) -> Sequence[tuple[IPNetwork, IPAddress | 
     return (host_prefix(gateway), None), (everywhere, gateway)
 
 
-def _add_route(netlink: Netlink, wanted: Inside, destination: IPNetwork, via: IPAddress | None) -> bool:
-    """Add a route beside those of other interfaces: theirs is never replaced."""
+def _add_route(netlink: Netlink, wanted: Inside, destination: IPNetwork, via: IPAddress | None) -> int:
+    """Add a route, behind that of another interface if there is one; returns its metric, 0 for the usual one.
+
+    Routes of others are never replaced.
+    """
+    for metric in (0, second.metric(wanted.index)):
+        try:
+            netlink.request(_route(wanted.index, destination, via, metric))
+        except KernelError as fault:
+            if fault.errno != errno.EEXIST or metric:
+                raise
+        else:
+            return metric
+    raise AssertionError
+
+
+def _route(index: int, destination: IPNetwork, via: IPAddress | None, metric: int) -> bytes:
     message: Any = rtmsg()
     message["family"] = AF_INET if destination.version == 4 else AF_INET6
     message["dst_len"], message["table"], message["proto"] = destination.prefixlen, MAIN_TABLE, PROTOCOL
     message["type"], message["scope"] = _RTN_UNICAST, RT_SCOPE_LINK if via is None else RT_SCOPE_UNIVERSE
-    message["attrs"] = [("RTA_DST", str(destination.network_address)), ("RTA_OIF", wanted.index)]
+    message["attrs"] = [("RTA_DST", str(destination.network_address)), ("RTA_OIF", index)]
     if via is not None:
         message["attrs"].append(("RTA_GATEWAY", str(via)))
-    try:
-        netlink.request(encode(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL))
-    except KernelError as fault:
-        if fault.errno != errno.EEXIST:
-            raise
-        log.warning(
-            "another interface has this route already destination=%s ifname=%s", destination, wanted.ifname
-        )
-        return False
-    return True
+    if metric:
+        message["attrs"].append(("RTA_PRIORITY", metric))
+    return encode(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL)

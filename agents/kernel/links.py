@@ -107,7 +107,12 @@ class Links:
         given.give_back(self._netlink, ifname)
 
     def hold_addresses(
-        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+        self,
+        path: str,
+        netns_id: str,
+        ifname: str,
+        wanted: Iterable[IPAddress],
+        unwanted: Iterable[IPAddress],
     ) -> None:
         """Have an endpoint's namespace hold these addresses on its loopback, and not those. Idempotent.
 
@@ -118,7 +123,7 @@ class Links:
         with Netns(path) as netns:
             if netns.inode != netns_id:
                 raise NetnsGone(path, "is another one now")
-            if self._worker.run(netns, lambda: loopback.hold(wanted, unwanted)):
+            if self._worker.run(netns, lambda: loopback.hold(ifname, wanted, unwanted)):
                 log.info("service addresses of namespace netns=%s", path)
 
     def remove_link(self, host_ifname: str) -> None:

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterable
 from ipaddress import ip_interface
 
-from agents.kernel import sysctl
+from agents.kernel import second, sysctl
 from agents.kernel.interface import IPInterface, find_interface, missing_addresses, remove_address, set_up
 from agents.kernel.netlink import KernelError, Netlink
 from store.model import IPAddress
@@ -18,12 +18,13 @@ from store.model import IPAddress
 LOOPBACK = "lo"
 
 
-def hold(wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]) -> bool:
+def hold(ifname: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]) -> bool:
     """Have the calling thread's namespace hold these addresses, and not those; whether it took a change.
 
-    Idempotent. Other addresses are left alone. Raises `KernelError`.
+    What is sent from them leaves by the endpoint's interface, `ifname`. Idempotent.
+    Other addresses are left alone. Raises `KernelError`.
     """
-    wanted = list(wanted)
+    wanted, unwanted = list(wanted), list(unwanted)
     with Netlink() as netlink:
         loopback = find_interface(netlink, LOOPBACK)
         if loopback is None:
@@ -34,7 +35,9 @@ def hold(wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]) -> bool:
         if requests:
             netlink.request(*requests)
         removed = [remove_address(netlink, loopback, _interface(address)) for address in unwanted]
-        return bool(requests) or any(removed)
+        interface = find_interface(netlink, ifname)
+        led = interface is not None and second.lead_more(netlink, interface.index, wanted, unwanted)
+        return bool(requests) or any(removed) or led
 
 
 def _interface(address: IPAddress) -> IPInterface:

@@ -33,7 +33,7 @@ _NEXTHOP = struct.Struct("=HBBi")
 """struct rtnexthop: length, flags, hops, ifindex."""
 _U32 = struct.Struct("=I")
 
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 9, 15
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 6, 9, 15
 
 _DESTINATION_AT = HEADER.size + RTMSG.size + 4
 """Where the destination is in a message: RTA_DST is its first attribute."""
@@ -132,6 +132,7 @@ class Decoded(NamedTuple):
     kind: int
     """RTN_... of rtnetlink(7)."""
     hops: tuple[Hop, ...]
+    metric: int
 
 
 _ADDRESS_BYTES: dict[int, int] = {AF_INET: 4, AF_INET6: 16}
@@ -152,8 +153,8 @@ def decode(body: bytes) -> Decoded:
     end = start + _ADDRESS_BYTES[family]
     if body[_TOLD_DESTINATION_AT:start] != _DESTINATION_HEADERS[family]:
         return _decoded(body)
-    _, table, kind, hops = _rest(body[:start], body[end:], end - start)
-    return Decoded(_NETWORKS[family]((body[start:end], prefixlen)), table, kind, hops)
+    _, table, kind, hops, metric = _rest(body[:start], body[end:], end - start)
+    return Decoded(_NETWORKS[family]((body[start:end], prefixlen)), table, kind, hops, metric)
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +168,7 @@ def _decoded(body: bytes) -> Decoded:
     found = attributes(body, RTMSG.size)
     base = found.get(_RTA_DST) or bytes(_ADDRESS_BYTES[family])
     table = _U32.unpack(found[_RTA_TABLE])[0] if _RTA_TABLE in found else table
-    return Decoded(ip_network((base, prefixlen)), table, kind, tuple(_hops(found)))
+    return Decoded(ip_network((base, prefixlen)), table, kind, tuple(_hops(found)), _metric(found))
 
 
 def as_route(decoded: Decoded, names: Names) -> Route:
@@ -179,6 +180,10 @@ def as_route(decoded: Decoded, names: Names) -> Route:
     named = decoded.hops and all(gateway.is_link_local for gateway in gateways)
     oif = names.name(decoded.hops[0].oif) if named else None
     return Route(decoded.destination, decoded.table, oif=oif, gateways=gateways)
+
+
+def _metric(found: Mapping[int, bytes]) -> int:
+    return _U32.unpack(found[_RTA_PRIORITY])[0] if _RTA_PRIORITY in found else 0
 
 
 def _hops(found: Mapping[int, bytes]) -> Iterator[Hop]:

@@ -57,7 +57,12 @@ class Links(Protocol):
     def take_link(self, ifname: str) -> int: ...
     def give_back_link(self, ifname: str) -> None: ...
     def hold_addresses(
-        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+        self,
+        path: str,
+        netns_id: str,
+        ifname: str,
+        wanted: Iterable[IPAddress],
+        unwanted: Iterable[IPAddress],
     ) -> None: ...
     def remove_link(self, host_ifname: str) -> None: ...
     def owned_links(self) -> frozenset[str]: ...
@@ -182,7 +187,8 @@ class Plug:
         if not services <= there.services:
             there = self._record(replace(there, services=there.services | services))
         try:
-            self._links.hold_addresses(there.want.netns, there.want.netns_id, services, unwanted)
+            want = there.want
+            self._links.hold_addresses(want.netns, want.netns_id, want.ifname, services, unwanted)
         except NetnsGone as fault:
             if services:
                 raise Busy(str(fault)) from fault

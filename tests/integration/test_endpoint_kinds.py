@@ -81,7 +81,7 @@ def test_a_virtual_machine_is_reached_by_its_own_address(lab: Lab) -> None:
             good=lambda shown: not shown["ready"],
         )
         assert shown["attached"], "it is attached all the same"
-        assert not [route for route in node.routes() if route.dst == f"{address}/32"]
+        wait_until(lambda: node.route(f"{address}/32") is None, SOON_S, "its route to go")
         guest.start()
         guest.configure(told["mac"], told["prefixes"], told["mtu_bytes"])
         wait_until(lambda: metal.ping(address).ok, SOON_S, "the guest to answer again")
@@ -164,3 +164,30 @@ def test_a_machine_behind_a_neighbour(lab: Lab) -> None:
     delete(lab, "bare-2")
     assert not [route for route in node.routes() if route.dst == f"{address}/32"]
     node.run("ip", "link", "delete", "eth8")
+
+
+def test_a_container_with_an_interface_in_each_of_two_pools(lab: Lab, six: None) -> None:
+    metal, inside = lab.hosts["metal"], lab.container("multi")
+    lab.api.do("POST", "/v1/pools", {"name": "back", "cidr": "10.65.0.0/24", "cooldown_s": 0})
+    node = {"node": lab.nodes[0]}
+    items = [
+        {"id": "multi", **node, "pools": ["default", "kinds6"]},
+        {"id": "multi.eth1", **node, "pools": ["back", "kinds6"]},
+    ]
+    lab.api.do("POST", "/v1/endpoints:batch", {"items": items, "atomic": True})
+    told = [
+        attach(lab, name, netns=str(inside.netns_path), ifname=ifname).body
+        for name, ifname in (("multi", "eth0"), ("multi.eth1", "eth1"))
+    ]
+    for one in told:
+        four, other = one["addresses"]
+        wait_until(lambda at=four: metal.ping(at).ok, SOON_S, f"{four} to answer")
+        assert lab.hosts[lab.nodes[0]].ping(other).ok, f"{other} answers"
+        with inside.capture(one["ifname"], "icmp and src 10.3.0.10") as captured:
+            assert inside.ping("10.3.0.10", source=four).ok
+            wait_until(lambda seen=captured: seen.packets(), 5.0, "the answer to come in where it was asked")
+    lab.detach("multi", lab.nodes[0])
+    assert inside.ping("10.3.0.10").ok, "the interface that is left has the default route"
+    for name in ("multi", "multi.eth1"):
+        delete(lab, name)
+    wait_until(lambda: lab.api.request("DELETE", "/v1/pools/back").ok, 30.0, "the pool to go")

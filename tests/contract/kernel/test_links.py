@@ -203,13 +203,55 @@ def test_a_name_that_is_taken_on_the_host(host: Place, links: Links, spec: LinkS
 
 
 def test_a_foreign_default_route_is_left_alone(
-    host: Place, endpoint: Place, links: Links, spec: LinkSpec, caplog: pytest.LogCaptureFixture
+    host: Place, endpoint: Place, links: Links, spec: LinkSpec
 ) -> None:
     for command in ("link add net1 type bridge", "link set net1 up", "route add default dev net1"):
         endpoint.run(f"ip {command}")
     links.ensure_endpoint_link(spec)
     assert "default dev net1" in endpoint.run("ip route")
-    assert "another interface has this route" in caplog.text
+    assert "dev net1" in endpoint.run("ip route get 192.0.2.1")
+    assert "dev eth0" in endpoint.run(f"ip route get 192.0.2.1 from {V4}")
+
+
+def test_each_of_several_interfaces_answers_by_itself(
+    host: Place, endpoint: Place, links: Links, spec: LinkSpec
+) -> None:
+    other4, other6, service = ip_address("10.65.0.5"), ip_address("fd65::5"), ip_address("10.64.255.1")
+    second = replace(
+        spec, host_ifname="pl0000000000bb", ifname="eth1", mac="02:00:00:00:00:06", addresses=(other4, other6)
+    )
+
+    def leaves_by(source: object, target: str) -> str:
+        return endpoint.run(f"ip route get {target} from {source}").split(" dev ")[1].split()[0]
+
+    links.ensure_endpoint_link(spec)
+    links.ensure_endpoint_link(second)
+    quiet(host, endpoint)
+    with silence(host, endpoint):
+        links.ensure_endpoint_link(second)
+        links.ensure_endpoint_link(spec)
+    for target, sources in (("192.0.2.1", (V4, other4)), ("2001:db8::1", (V6, other6))):
+        assert [leaves_by(source, target) for source in sources] == ["eth0", "eth1"]
+        assert "dev eth0" in endpoint.run(f"ip route get {target}")
+    with Netns(endpoint.path) as netns:
+        inode = netns.inode
+    links.hold_addresses(endpoint.path, inode, "eth1", [service], [])
+    assert leaves_by(service, "192.0.2.1") == "eth1"
+    links.hold_addresses(endpoint.path, inode, "eth1", [], [service])
+    assert str(service) not in endpoint.run("ip rule")
+
+    # The first goes, and what is left takes its place; a third sweeps what the kernel keeps of the second.
+    links.remove_link(spec.host_ifname)
+    poll(lambda: "dev eth1" in endpoint.run("ip route get 192.0.2.1"), "eth1 to take over")
+    assert "dev eth1" in endpoint.run("ip -6 route get 2001:db8::1")
+    links.ensure_endpoint_link(spec)
+    links.remove_link(second.host_ifname)
+    poll(lambda: "eth1" not in endpoint.run("ip link"), "eth1 to be gone")
+    assert str(other4) in endpoint.run("ip rule")
+    third = replace(second, ifname="eth2", addresses=(ip_address("10.66.0.5"), ip_address("fd66::5")))
+    links.ensure_endpoint_link(third)
+    assert str(other4) not in endpoint.run("ip rule")
+    assert leaves_by("10.66.0.5", "192.0.2.1") == "eth2"
 
 
 def test_only_one_family(host: Place, endpoint: Place, links: Links, spec: LinkSpec) -> None:
@@ -300,18 +342,18 @@ def test_an_endpoint_holds_the_addresses_of_services_on_its_loopback(
         number = netns.inode
     own = endpoint.run("ip -o addr show dev lo")
     wanted = [ip_address("10.64.255.1"), ip_address("fd64::ffff")]
-    links.hold_addresses(spec.netns, number, wanted, [])
+    links.hold_addresses(spec.netns, number, "eth0", wanted, [])
     for address, length in zip(wanted, (32, 128), strict=True):
         assert f"{address}/{length}" in endpoint.run("ip -o addr show dev lo")
     with silence(endpoint):
-        links.hold_addresses(spec.netns, number, wanted, [ip_address("10.64.255.9")])
+        links.hold_addresses(spec.netns, number, "eth0", wanted, [ip_address("10.64.255.9")])
     assert "src 10.64.0.5" in endpoint.run("ip -4 route get 192.0.2.9"), "it is no source by itself"
     assert "src fd64::5" in endpoint.run("ip -6 route get 2001:db8::9")
-    links.hold_addresses(spec.netns, number, [], wanted)
+    links.hold_addresses(spec.netns, number, "eth0", [], wanted)
     assert endpoint.run("ip -o addr show dev lo") == own
 
 
 def test_another_namespace_at_the_path_is_left_alone(endpoint: Place, links: Links, spec: LinkSpec) -> None:
     with pytest.raises(NetnsGone, match="another one"):
-        links.hold_addresses(spec.netns, "7", [ip_address("10.64.255.1")], [])
+        links.hold_addresses(spec.netns, "7", "eth0", [ip_address("10.64.255.1")], [])
     assert "10.64.255.1" not in endpoint.run("ip addr")

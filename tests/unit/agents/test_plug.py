@@ -37,7 +37,12 @@ class MemoryLinks:
         self.links[spec.host_ifname] = spec
 
     def hold_addresses(
-        self, path: str, netns_id: str, wanted: Iterable[IPAddress], unwanted: Iterable[IPAddress]
+        self,
+        path: str,
+        netns_id: str,
+        ifname: str,
+        wanted: Iterable[IPAddress],
+        unwanted: Iterable[IPAddress],
     ) -> None:
         if self.fault is not None:
             raise self.fault
