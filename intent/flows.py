@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from intent.held import KEPT, Held
+from intent.limits import port_qos
 from intent.names import GATEWAY_MAC
 from openflow.flow import Flow, FlowKey
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
@@ -34,7 +35,7 @@ def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
     if held.via:
         return {}
     endpoint = held.endpoint
-    port = EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
+    port = EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses, qos=port_qos(held))
     return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}
 
 

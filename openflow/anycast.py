@@ -50,7 +50,7 @@ def service_flows(ports: ServicePorts, gateway_mac: str) -> tuple[Flow, ...]:
 def _holder(ports: ServicePorts, port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
     sent = {"in_port": port.ofport, "eth_src": port.mac, **from_address(ports.address)}
     why = f"{port.endpoint} from {ports.address} of service {ports.service}"
-    yield CLASSIFY.flow(100, Purpose.ACCEPT, (port.enter,), why, sent)
+    yield CLASSIFY.flow(100, Purpose.ACCEPT, port.enter, why, sent)
     back = {"in_port": port.ofport, "eth_dst": gateway_mac, **to_address(ports.address)}
     yield FORWARD.drop(250, Purpose.HAIRPIN, f"{port.endpoint} to itself", back)
 

@@ -50,6 +50,8 @@ class Purpose(IntEnum):
     """A staged rule would allow it."""
     STAGED_DENY = 13
     """A staged rule would deny it."""
+    METER = 14
+    """A packet goes through a meter, which counts what it drops."""
     SPOOFED = 0x100
     """An endpoint sent what it may not: a MAC or address that is not its own."""
     UNKNOWN_PORT = 0x101

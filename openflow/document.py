@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
-from openflow import anycast, pipeline
+from openflow import anycast, pipeline, qos
 from openflow.cookie import Purpose, decode
 from openflow.flow import (
     LOCAL,
@@ -20,24 +21,31 @@ from openflow.flow import (
     Flow,
     GotoTable,
     MatchValue,
+    Measure,
     Output,
     SetField,
     Track,
+    Visit,
 )
-from openflow.tables import GENERATION, TABLES, Table
+from openflow.meter import Meter, Unit
+from openflow.qos import PortQos
+from openflow.tables import GENERATION, NAMED_TABLES, TABLES, Table
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 EXAMPLE = pipeline.EndpointPort(
     "web-1", 7, "02:00:00:00:00:07", (IPv4Address("10.64.0.7"), IPv6Address("fd00:64::7"))
 )
+RATE = Meter(42, Unit.KBPS, 100_000, 25_000, "web-1 sends 100000 kbps at most")
+NEW = Meter(44, Unit.PACKETS, 50, 50, "web-1 opens 50 connections in a second at most")
+LIMITED = replace(EXAMPLE, qos=PortQos(sent=(RATE,), opened=NEW, dscp=46))
 SERVICE = anycast.ServicePorts("www", IPv4Address("10.64.255.53"), (EXAMPLE,), (EXAMPLE,), (7, 9, 7, 9))
-NAMES = {table.table_id: table.name for table in TABLES}
+NAMES = {table.table_id: table.name for table in NAMED_TABLES}
 COLUMNS = "| priority | match | actions | purpose | why |\n|---|---|---|---|---|\n"
 
 
 def markdown() -> str:
     """The whole page."""
-    return "\n".join((_introduction(), _tables(), _flows(), _purposes()))
+    return "\n".join((_introduction(), _tables(), _flows(), _limits(), _purposes()))
 
 
 def _introduction() -> str:
@@ -49,7 +57,7 @@ def _tables() -> str:
     rows = (
         f"| {table.table_id} | `{table.name}` | {table.decides} | {_code(sorted(table.fields))} "
         f"| `{table.miss.name}` |"
-        for table in TABLES
+        for table in NAMED_TABLES
     )
     head = "| id | table | decides | match fields | a miss counts as |\n|---|---|---|---|---|\n"
     return "## Tables\n\n" + head + "\n".join(rows) + "\n"
@@ -70,6 +78,22 @@ def _flows() -> str:
     )
     parts = (_table(table, base, frozenset(own)) for table in TABLES)
     return f"## Flows\n\n{about}\n" + "\n".join(parts)
+
+
+def _limits() -> str:
+    """What a limited endpoint has more, or has otherwise."""
+    plain = {flow.key: flow for flow in pipeline.endpoint_flows(EXAMPLE, GATEWAY_MAC)}
+    limited = (*pipeline.endpoint_flows(LIMITED, GATEWAY_MAC), *qos.meter_flows(LIMITED.qos.meters))
+    own = frozenset(flow for flow in limited if plain.get(flow.key) != flow)
+    text = (qos.__doc__ or "").partition("\n")[2].strip("\n")
+    about = (
+        "The same endpoint, which may send 100 Mbit/s (meter 42) and open 50 connections in a second\n"
+        "(meter 44), and whose packets get DSCP 46: what it has more, or has otherwise.\n"
+    )
+    parts = (
+        _table(table, (), own) for table in NAMED_TABLES if any(f.table_id == table.table_id for f in own)
+    )
+    return f"## Limits\n\n{text}\n\n{about}\n" + "\n".join(parts)
 
 
 def _table(table: Table, base: Iterable[Flow], own: frozenset[Flow]) -> str:
@@ -110,6 +134,10 @@ def _action(action: Action) -> str:
             return f"look up the connection, then {NAMES[table_id]}"
         case Commit():
             return "remember the connection"
+        case Measure(meter_id):
+            return f"meter {meter_id}"
+        case Visit(table_id):
+            return f"visit {NAMES[table_id]}"
         case GotoTable(table_id):
             return f"goto {NAMES[table_id]}"
         case _:

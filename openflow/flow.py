@@ -97,13 +97,42 @@ class Conjunction:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """Apply the actions of the flow that the packet matches in a later table, then go on with the next here.
+
+    Where a meter there drops the packet it ends.
+    """
+
+    table_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Send the packet through a meter, before all other actions of the flow; it may end there."""
+
+    meter_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """An action that was read from a switch and that we never make, as text: it differs from all we want."""
 
     text: str
 
 
-Action = Output | SetField | DecTtl | GotoTable | ChoosePort | Track | Commit | Conjunction | Unknown
+Action = (
+    Output
+    | SetField
+    | DecTtl
+    | GotoTable
+    | ChoosePort
+    | Track
+    | Commit
+    | Conjunction
+    | Unknown
+    | Visit
+    | Measure
+)
 
 
 @dataclass(frozen=True, slots=True)

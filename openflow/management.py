@@ -17,6 +17,8 @@ from openflow.channel import ERROR, HEADER, MULTIPART_FLAGS, MULTIPART_MORE, MUL
 from openflow.cookie import OWNER, OWNER_MASK
 from openflow.decoding import BODY_AT, Counted, Decoder
 from openflow.errors import Disconnected, SwitchError
+from openflow.meter import Meter, MeterCount
+from openflow.meter_messages import ask_counts, ask_meters, read_counts, read_meters
 from openflow.render import flow_stats_request
 
 VERSION = 5
@@ -79,6 +81,14 @@ class Management:
         body = _PORTS_REQUEST.pack(_PORT_STATS, 0, _ANY_PORT)
         request = HEADER.pack(VERSION, _MULTIPART_REQUEST, HEADER.size + len(body), XID) + body
         return dict(one for reply in self._ask(request) for one in _ports(reply))
+
+    def meters(self) -> dict[int, Meter]:
+        """The meters, by number."""
+        return read_meters(self._ask(ask_meters(XID)))
+
+    def meter_counts(self) -> dict[int, MeterCount]:
+        """What each meter has let through and dropped, by number."""
+        return read_counts(self._ask(ask_counts(XID)))
 
     def _ask(self, request: bytes) -> list[bytes]:
         with _opened(self._path) as stream:

@@ -26,6 +26,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from openflow.connections import NEW, ZONE, connection_flows
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL, Action, Commit, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
+from openflow.qos import NO_QOS, PortQos, opening_flows
 from openflow.tables import (
     ADVERTISEMENT,
     ARP,
@@ -72,6 +73,7 @@ class EndpointPort:
         mac: a unicast MAC address.
         addresses: IPv4 and IPv6; no other endpoint of the bridge has them.
         judged: rules decide what it may send and get.
+        qos: what limits and marks its packets.
     """
 
     endpoint: str
@@ -79,16 +81,21 @@ class EndpointPort:
     mac: str
     addresses: tuple[IPAddress, ...]
     judged: bool = False
+    qos: PortQos = NO_QOS
 
     @property
-    def enter(self) -> GotoTable:
-        """Where what it sends goes on once it is known to be its own."""
-        return TRACK.goto() if self.judged else FORWARD.goto()
+    def enter(self) -> tuple[Action, ...]:
+        """What becomes of an IP packet that it sends once it is known to be its own."""
+        return (*self.qos.on_sending, TRACK.goto() if self._tracked else FORWARD.goto())
 
     @property
     def reach(self) -> GotoTable:
         """Where what is for it goes on."""
-        return ARRIVE.goto() if self.judged else SEND.goto()
+        return ARRIVE.goto() if self._tracked else SEND.goto()
+
+    @property
+    def _tracked(self) -> bool:
+        return self.judged or self.qos.tracked
 
     @property
     def ipv4(self) -> bool:
@@ -114,8 +121,9 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
     Flows of different endpoints have different keys as long as they share no port, MAC or address.
     """
     families = (IPV4,) * port.ipv4 + (IPV6,) * port.ipv6
-    sent = _send(port.ofport, families, f"to {port.endpoint}")
-    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent)
+    sent = _send(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
+    limited = opening_flows(port.qos, port.ofport, families, port.endpoint, judged=port.judged)
+    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent, *limited)
 
 
 def _miss(table: Table) -> Flow:
@@ -148,7 +156,7 @@ def _classify(port: EndpointPort) -> Iterator[Flow]:
         yield CLASSIFY.flow(
             100,
             Purpose.ACCEPT,
-            (port.enter,),
+            port.enter,
             f"{port.endpoint} from {address}",
             {**own, **from_address(address)},
         )
@@ -227,14 +235,16 @@ def _deliver(port: EndpointPort) -> Iterator[Flow]:
         )
 
 
-def _send(ofport: int, families: Iterable[Fields], reason: str) -> Iterator[Flow]:
-    """What leaves by a port. A connection is remembered here: nothing can drop its packet any more."""
+def _send(
+    ofport: int, families: Iterable[Fields], reason: str, first: tuple[Action, ...] = ()
+) -> Iterator[Flow]:
+    """What leaves by a port. A connection is remembered after `first`: nothing can drop its packet then."""
     leaving: Fields = {OUT: ofport}
-    out: tuple[Action, ...] = (Output(ofport),)
+    out = Output(ofport)
     for family in families:
         new: Fields = {**leaving, **family, **NEW}
-        yield SEND.flow(200, Purpose.SEND, (Commit(ZONE), *out), f"{reason}, remembered", new)
-    yield SEND.flow(100, Purpose.SEND, out, reason, leaving)
+        yield SEND.flow(200, Purpose.SEND, (*first, Commit(ZONE), out), f"{reason}, remembered", new)
+    yield SEND.flow(100, Purpose.SEND, (*first, out), reason, leaving)
 
 
 def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:

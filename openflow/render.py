@@ -27,10 +27,12 @@ from openflow.flow import (
     GotoTable,
     Match,
     MatchValue,
+    Measure,
     Output,
     SetField,
     Track,
     Unknown,
+    Visit,
     match_of,
 )
 from openflow.ordering import Change, Put
@@ -162,11 +164,15 @@ def _masked(name: str, value: Any, mask: Any) -> MatchValue:
 
 
 def _instructions(actions: tuple[Action, ...]) -> list[Any]:
-    apply = [_action(action) for action in actions if not isinstance(action, GotoTable)]
+    apply = [_action(action) for action in actions if not isinstance(action, GotoTable | Measure)]
+    meters = [
+        parser.OFPInstructionMeter(action.meter_id) for action in actions if isinstance(action, Measure)
+    ]
     goto = [
         parser.OFPInstructionGotoTable(action.table_id) for action in actions if isinstance(action, GotoTable)
     ]
-    return ([parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, apply)] if apply else []) + goto
+    applied = [parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, apply)] if apply else []
+    return meters + applied + goto
 
 
 def _action(action: Action) -> Any:
@@ -183,6 +189,8 @@ def _action(action: Action) -> Any:
             return _conntrack(zone, flags=0, table_id=table_id)
         case Commit(zone):
             return _conntrack(zone, flags=nicira_ext.NX_CT_F_COMMIT, table_id=_NO_TABLE)
+        case Visit(table_id):
+            return parser.NXActionResubmitTable(ofp.OFPP_IN_PORT & 0xFFFF, table_id)
         case Conjunction(conj_id, clause, clauses):
             # the wire counts clauses from zero, and so does os-ken; people and ovs-ofctl from one
             return parser.NXActionConjunction(clause - 1, clauses, conj_id)
@@ -200,6 +208,8 @@ def _actions(instructions: list[Any]) -> Iterator[Action]:
     for instruction in instructions:
         if isinstance(instruction, parser.OFPInstructionGotoTable):
             yield GotoTable(instruction.table_id)
+        elif isinstance(instruction, parser.OFPInstructionMeter):
+            yield Measure(instruction.meter_id)
         elif getattr(instruction, "type", None) == ofp.OFPIT_APPLY_ACTIONS:
             yield from map(_action_of, instruction.actions)
         else:
@@ -217,6 +227,8 @@ def _action_of(action: Any) -> Action:
         getattr(action, name) == value for name, value in _BUNDLE.items()
     ):
         return ChoosePort(tuple(action.slaves))
+    if isinstance(action, parser.NXActionResubmitTable) and action.in_port == ofp.OFPP_IN_PORT & 0xFFFF:
+        return Visit(action.table_id)
     if isinstance(action, parser.NXActionConjunction):
         return Conjunction(action.id, action.clause + 1, action.n_clauses)
     if isinstance(action, parser.NXActionCT):

@@ -124,10 +124,10 @@ class Switch:
     def counters(self) -> list[Counted]:
         """Every flow of ours with its counters. Blocking; raises as `dump`."""
         request = flow_stats_request(OWNER, OWNER_MASK)
-        replies = self._connection().exchange(lambda xid: [_encoded(request, xid)], timeout_s=REPLY_TIMEOUT_S)
+        replies = self.exchange(lambda xid: [_encoded(request, xid)])
         for message in replies:
             if message.type == ofp.OFPT_ERROR:
-                raise SwitchError(_reason(message))
+                raise SwitchError(reason(message))
         with self._reading:
             return self._decoder.read(message.data for message in replies)
 
@@ -145,6 +145,10 @@ class Switch:
         with self._applying:
             for start in range(0, len(changes), BUNDLE_CHANGES):
                 self._commit(self._connection(), changes[start : start + BUNDLE_CHANGES])
+
+    def exchange(self, build: Callable[[int], Sequence[bytes]]) -> list[Message]:
+        """Send requests made elsewhere and wait for the answers, refusals among them; see `Channel`."""
+        return self._connection().exchange(build, timeout_s=REPLY_TIMEOUT_S)
 
     def _commit(self, channel: Channel, changes: Sequence[Change]) -> None:
         """Fill a bundle, then commit it.
@@ -236,7 +240,7 @@ def _await(channel: Channel, kind: int) -> Message:
         if message.type == kind:
             return message
         if message.type == ofp.OFPT_ERROR:
-            raise SwitchError(_reason(message))
+            raise SwitchError(reason(message))
     raise Disconnected("no handshake")
 
 
@@ -245,7 +249,7 @@ def _ask(channel: Channel, build: Callable[[int], Sequence[bytes]]) -> list[Mess
     replies = channel.exchange(build, timeout_s=REPLY_TIMEOUT_S)
     for message in replies:
         if message.type == ofp.OFPT_ERROR:
-            raise Refused(_reason(message))
+            raise Refused(reason(message))
     return replies
 
 
@@ -272,7 +276,7 @@ def _decoded(message: Message) -> Any:
     return decoded
 
 
-def _reason(message: Message) -> str:
+def reason(message: Message) -> str:
     """An error of the switch in words."""
     error = _decoded(message)
     return f"{ofp.ofp_error_type_to_str(error.type)} {ofp.ofp_error_code_to_str(error.type, error.code)}"

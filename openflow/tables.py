@@ -40,6 +40,8 @@ GROUPS: tuple[Fields, ...] = (
 """Every multicast and broadcast destination of IP."""
 OUT = "reg0"
 """The register that has the port by which the packet is to leave, from `forward`, `deliver` or `serve` on."""
+METER_ID = "reg7"
+"""The register that has the meter through which a packet is to go, when `meter` is visited."""
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 
@@ -83,7 +85,7 @@ TRACK = Table(
     "track",
     1,
     "What is known of the connection that an endpoint with rules sends for?",
-    frozenset({"eth_type", "ip_proto", "ct_state"}),
+    frozenset({"in_port", "eth_type", "ip_proto", "ct_state"}),
     Purpose.INVALID,
 )
 EGRESS_STAGED = Table(
@@ -127,7 +129,7 @@ ARRIVE = Table(
     "arrive",
     7,
     "What is known of the connection of a packet for an endpoint with rules?",
-    frozenset({"eth_type", "ip_proto", "ct_state"}),
+    frozenset({OUT, "eth_type", "ip_proto", "ct_state"}),
     Purpose.INVALID,
 )
 INGRESS_STAGED = Table(
@@ -165,3 +167,13 @@ TABLES = (
     SEND,
 )
 """In the order of the packet; each one's place is its id."""
+
+METER = Table(
+    "meter",
+    20,
+    "Visited on the way: through which meter does the packet go? Where there is none it goes on.",
+    frozenset({METER_ID}),
+    Purpose.METER,
+)
+NAMED_TABLES = (*TABLES, METER)
+"""All of them."""

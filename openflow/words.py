@@ -17,13 +17,15 @@ from openflow.flow import (
     GotoTable,
     Match,
     MatchValue,
+    Measure,
     Output,
     SetField,
     Track,
+    Visit,
 )
-from openflow.tables import TABLES
+from openflow.tables import NAMED_TABLES
 
-_NAMES = {table.table_id: table.name for table in TABLES}
+_NAMES = {table.table_id: table.name for table in NAMED_TABLES}
 
 
 def table_words(table_id: int) -> str:
@@ -80,6 +82,17 @@ def _action(action: Action) -> str:
             return f"reg0 = one of {', '.join(map(str, dict.fromkeys(ports)))} by hash"
         case GotoTable(table_id):
             return f"goto {table_words(table_id)}"
+        case _:
+            return _seldom(action)
+
+
+def _seldom(action: Action) -> str:
+    """What only endpoints with rules or limits have."""
+    match action:
+        case Measure(meter_id):
+            return f"meter {meter_id}"
+        case Visit(table_id):
+            return f"visit {table_words(table_id)}"
         case Track(zone, table_id):
             return f"look its connection up in zone {zone}, goto {table_words(table_id)}"
         case Commit(zone):

@@ -22,6 +22,7 @@ from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import inode, is_still
 from agents.kernel.routes import RouteDriver, RuleDriver
+from agents.kernel.shares import ShareDriver
 from agents.knowledge import Knowledge
 from agents.loop import Loop
 from agents.node import only
@@ -35,6 +36,7 @@ from agents.node.explain.questions import Questions
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
+from agents.node.meter_driver import MeterDriver
 from agents.node.places import Places
 from agents.node.plug import Busy, Plug
 from agents.node.serving import Services
@@ -47,6 +49,7 @@ from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError, SwitchError
 from openflow.management import Management, ovs_run_dir, socket_path
+from openflow.metering import Metering
 from openflow.switch import Switch
 from store import keys
 from store.client import Exists, Put, Store
@@ -253,6 +256,8 @@ class Agent:
             rules=Reconciler("rules", RuleDriver()),
             neighbours=Reconciler("neighbours", NeighbourDriver()),
             routes=Reconciler("routes", RouteDriver()),
+            shares=Reconciler("shares", ShareDriver()),
+            meters=Reconciler("meters", MeterDriver(Metering(self._switch))),
             flows=Reconciler("flows", FlowDriver(self._switch)),
         )
         return Dataplane(

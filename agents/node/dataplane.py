@@ -1,22 +1,22 @@
 """The pass of the node agent: makes kernel, switch and reports equal to what should be, in order.
 
-Up: link and port, neighbour, route, flow, readiness. Down: readiness, the wait for the withdrawal, flow,
-route, neighbour, port and link, attachment; and of a block readiness, the wait, blackhole. A service goes the
-same ways, with its address in the endpoints' namespaces in the place of the link. The same pass serves an
-event, a restart and a resync.
+Up: link and port, neighbour, route, share of the uplinks, meter, flow, readiness. Down: readiness, the wait
+for the withdrawal, flow, meter, share, route, neighbour, port and link, attachment; and of a block readiness,
+the wait, blackhole. A service goes the same ways, with its address in the endpoints' namespaces in the place
+of the link. The same pass serves an event, a restart and a resync.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 from agents.delta import puts
-from agents.node.desired import desired_of, with_last_takers
+from agents.node.desired import desired_of, takeable, with_last_takers
 from agents.node.leaving import Leaving
 from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged, identity
@@ -29,9 +29,11 @@ from intent.held import Held
 from intent.neighbours import Neighbour, NeighbourKey
 from intent.routes import Route, RouteKey, Rule, routes_of
 from intent.services import Serving, service_flows_of, service_routes
+from intent.shares import Share, ShareKey
 from intent.snapshot import Snapshot
 from intent.summaries import summaries
 from openflow.flow import Flow, FlowKey
+from openflow.meter import Meter
 from store import keys
 from store.model import Attachment, Block, Endpoint, IPAddress, IPNetwork, Pool, Ready, host_prefix
 
@@ -50,12 +52,14 @@ class Devices:
     rules: Reconciler[Rule, Rule]
     neighbours: Reconciler[NeighbourKey, Neighbour]
     routes: Reconciler[RouteKey, Route]
+    shares: Reconciler[ShareKey, Share]
+    meters: Reconciler[int, Meter]
     flows: Reconciler[FlowKey, Flow]
 
     @property
     def reconcilers(self) -> tuple[Reconciler[Any, Any], ...]:
         """All that hold a believed state, in the order of going up."""
-        return (self.rules, self.neighbours, self.routes, self.flows)
+        return (self.rules, self.neighbours, self.routes, self.shares, self.meters, self.flows)
 
 
 class Dataplane:
@@ -98,6 +102,8 @@ class Dataplane:
         self._done: tuple[object, ...] | None = None
         self.wanted: tuple[Mapping[Any, Any], ...] | None = None
         """What the last pass wanted of each reconciler; None before there was one. For any thread."""
+        self._missing_meters: Set[int] = frozenset()
+        """Those that the switch did not take in this pass."""
         self._confirmed: set[IPNetwork] = set()
         self._reported = False
         self._busy: set[str] = set()
@@ -271,7 +277,12 @@ class Dataplane:
 
     def _put(self, reconciler: Reconciler[Any, Any], wanted: Mapping[Any, Any]) -> bool:
         reconciler.wants_retry = False
-        return reconciler.put(wanted)
+        if reconciler is self._devices.flows:
+            wanted = takeable(wanted, self._missing_meters)
+        done = reconciler.put(wanted)
+        if reconciler is self._devices.meters:
+            self._missing_meters = wanted.keys() - reconciler.actual.keys()
+        return done
 
     def _confirm(
         self,
@@ -358,8 +369,8 @@ def _inputs(
     wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
-    segment = (snapshot.node and (snapshot.node.direct, snapshot.node.next_hops), snapshot.on_link)
-    return (*around, *segment, wanted, plugged)
+    own = snapshot.node and (snapshot.node.direct, snapshot.node.next_hops, snapshot.node.uplinks)
+    return (*around, own, snapshot.on_link, wanted, plugged)
 
 
 def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:

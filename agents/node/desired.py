@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from typing import Any
 
 from agents.node.plan import Plan
@@ -10,10 +10,13 @@ from agents.parts import Parts
 from intent.direct import direct_routes
 from intent.flows import flow_parts
 from intent.held import Held
+from intent.limits import meter_flow_parts, meters
 from intent.neighbours import neighbours
 from intent.routes import range_routes, routes, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
+from intent.shares import shares
 from intent.snapshot import Snapshot
+from openflow.flow import Flow, FlowKey, Measure
 from store.model import IPNetwork
 
 
@@ -24,7 +27,7 @@ def desired_of(
     leaving: Collection[Serving],
     ranges: Collection[IPNetwork],
 ) -> tuple[Mapping[Any, Any], ...]:
-    """Rules, neighbours, routes and flows, in the order of going up.
+    """Rules, neighbours, routes, shares, meters and flows, in the order of going up.
 
     Args:
         snapshot: what should be.
@@ -42,7 +45,19 @@ def desired_of(
         matched.append(service_flows_of(each))
     ways |= direct_routes(snapshot, ways)
     ways |= range_routes(snapshot, ranges, ways)
-    return rules(), made, ways, Parts(matched)
+    matched += meter_flow_parts(held)
+    return rules(), made, ways, shares(snapshot.node, held), meters(held), Parts(matched)
+
+
+def takeable(wanted: Mapping[FlowKey, Flow], missing: Set[int]) -> Mapping[FlowKey, Flow]:
+    """The flows without those of meters that the switch has not: it would refuse all of them together."""
+    if not missing:
+        return wanted
+    return {key: flow for key, flow in wanted.items() if missing.isdisjoint(_measured(flow))}
+
+
+def _measured(flow: Flow) -> Iterator[int]:
+    return (each.meter_id for each in flow.actions if isinstance(each, Measure))
 
 
 def with_last_takers(

@@ -52,6 +52,8 @@ class HeldKind(StrEnum):
     RULES = "rules"
     NEIGHBOURS = "neighbours"
     ROUTES = "routes"
+    SHARES = "shares"
+    METERS = "meters"
     FLOWS = "flows"
 
 

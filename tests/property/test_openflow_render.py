@@ -19,9 +19,11 @@ from openflow.flow import (
     Flow,
     GotoTable,
     MatchValue,
+    Measure,
     Output,
     SetField,
     Track,
+    Visit,
 )
 from openflow.ordering import Delete, Put
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
@@ -86,6 +88,8 @@ def flows(draw: st.DrawFn) -> Flow:
         st.builds(Output, PORTS),
         st.builds(SetField, st.just("eth_src"), MACS),
         st.builds(SetField, st.just("reg0"), st.integers(0, 2**32 - 1)),
+        st.builds(SetField, st.just("ip_dscp"), st.integers(0, 63)),
+        st.builds(Visit, st.integers(table_id + 1, 253)),
         st.builds(Commit, st.integers(0, 65535)),
         st.builds(Conjunction, st.integers(1, 2**32 - 1), st.integers(1, 3), st.just(3)),
         st.just(DecTtl()),
@@ -96,7 +100,8 @@ def flows(draw: st.DrawFn) -> Flow:
         st.builds(Track, st.integers(0, 65535), st.integers(table_id, 253)),
     )
     goto = draw(st.lists(onward, max_size=1))
-    actions = (*draw(st.lists(action, max_size=4)), *goto)
+    measure = draw(st.lists(st.builds(Measure, st.integers(1, 0xFFFF0000)), max_size=1))
+    actions = (*measure, *draw(st.lists(action, max_size=4)), *goto)
     return Flow(
         table_id,
         draw(st.integers(0, 65535)),

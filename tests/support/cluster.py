@@ -31,6 +31,7 @@ from store.model import (
     OnLink,
     Peer,
     Pool,
+    Qos,
     Ready,
     Service,
     Value,
@@ -55,6 +56,7 @@ def endpoint(
     node: str = NODE,
     state: EndpointState = EndpointState.ASSIGNED,
     labels: dict[str, str] | None = None,
+    qos: Qos | None = None,
 ) -> Endpoint:
     mac = "02:70:" + ":".join(f"{octet:02x}" for octet in ip_address(address).packed[-4:])
     return Endpoint(
@@ -66,6 +68,7 @@ def endpoint(
         mac=mac,
         state=state,
         labels=labels or {},
+        qos=qos,
     )
 
 

@@ -11,6 +11,9 @@ from agents.driver import Outcome, Unreadable
 K = TypeVar("K")
 V = TypeVar("V")
 
+DEVICES = ("rules", "neighbours", "routes", "shares", "meters", "flows")
+"""What the pass of a node agent has a driver for, beside the plug, in the order of going up."""
+
 
 class DictDriver(Generic[K, V]):
     """Holds what was applied. `refuse` are keys it never takes; `journal` is every change in order.

@@ -22,17 +22,24 @@ from openflow.flow import (
     Flow,
     GotoTable,
     MatchValue,
+    Measure,
     Output,
     SetField,
     Track,
+    Visit,
 )
+from openflow.tables import METER
 from tests.support.conntrack import Tracker
 
 Packet = Mapping[str, MatchValue]
 
 
-METADATA: Packet = {"ct_state": 0, "reg0": 0, "conj_id": 0}
+METADATA: Packet = {"ct_state": 0, "reg0": 0, "reg7": 0, "conj_id": 0}
 """What a packet has only inside of the switch."""
+
+
+class _Dropped(Exception):
+    """A meter has ended the packet."""
 
 
 @dataclass
@@ -44,6 +51,10 @@ class MemorySwitch:
     hits: Counter[Flow] = field(default_factory=Counter)
     trackers: dict[int, Tracker] = field(default_factory=lambda: defaultdict(Tracker))
     """The zones of the connection tracker."""
+    measured: Counter[int] = field(default_factory=Counter)
+    """What has gone through each meter."""
+    exhausted: set[int] = field(default_factory=set)
+    """The meters that let nothing through now."""
 
     def put(self, flows: Iterable[Flow]) -> None:
         """Add flows; one of equal key replaces."""
@@ -53,15 +64,23 @@ class MemorySwitch:
     def receive(self, packet: Packet) -> list[tuple[int, Packet]]:
         """Send a packet through the tables; where it came out, and as what."""
         out: list[tuple[int, Packet]] = []
-        current: dict[str, MatchValue] = {**packet, **METADATA}
-        table_id: int | None = 0
+        self._run(0, {**packet, **METADATA}, out)
+        return out
+
+    def _run(
+        self, table_id: int | None, current: dict[str, MatchValue], out: list[tuple[int, Packet]]
+    ) -> None:
         while table_id is not None and (flow := self._lookup(table_id, current)) is not None:
             cookie = decode(flow.cookie)
             assert cookie is not None
             self.counted[Purpose(cookie.purpose)] += 1
             self.hits[flow] += 1
-            table_id = self._apply(flow, current, out)
-        return out
+            try:
+                table_id = self._apply(flow, current, out)
+            except _Dropped:
+                if table_id == METER.table_id:
+                    raise
+                return
 
     def _lookup(self, table_id: int, packet: Packet) -> Flow | None:
         """The flow of the highest priority, be it one alone or a conjunction of several."""
@@ -98,9 +117,21 @@ class MemorySwitch:
                     self.trackers[zone].commit(packet)
                 case GotoTable(table_id):
                     return table_id
+                case Visit() | Measure():
+                    self._measure(action, packet, out)
                 case _:
                     packet.update(_written(action, packet))
         return None
+
+    def _measure(
+        self, action: Visit | Measure, packet: dict[str, MatchValue], out: list[tuple[int, Packet]]
+    ) -> None:
+        if isinstance(action, Visit):
+            self._run(action.table_id, packet, out)
+            return
+        self.measured[action.meter_id] += 1
+        if action.meter_id in self.exhausted:
+            raise _Dropped
 
 
 def _written(action: Action, packet: Packet) -> Packet:

@@ -31,7 +31,7 @@ from store.memory import MemoryStore
 from store.model import Advertised, Attachment, Endpoint, IPAddress, Peer, Value
 from tests.support.checks import MemoryChecks
 from tests.support.cluster import BOOT
-from tests.support.drivers import DictDriver
+from tests.support.drivers import DEVICES, DictDriver
 from tests.support.ipam import FlakyStore
 from tests.support.plugs import MemoryPlug
 
@@ -135,9 +135,7 @@ class SimNode:
         self.store = NodeStore(world.memory, self.fuse)
         self.plug = FusedPlug()
         self.plug.fuse = self.fuse
-        self.drivers = {
-            each: FusedDriver(each, self.fuse) for each in ("rules", "neighbours", "routes", "flows")
-        }
+        self.drivers = {each: FusedDriver(each, self.fuse) for each in DEVICES}
         self.netns: dict[str, int] = {}
         """The number of each endpoint's living namespace; the next at the same path has another."""
         self.births = 0

@@ -8,6 +8,7 @@ from typing import Any
 from agents.driver import Unreadable
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.routes import RouteDriver, RuleDriver
+from agents.kernel.shares import ShareDriver
 from agents.node.explain.differences import Port
 from agents.node.explain.questions import NoAnswer
 from agents.node.plug import Busy, Plug, host_ifname
@@ -16,6 +17,7 @@ from intent.snapshot import Snapshot
 from openflow.errors import SwitchError
 from openflow.flow import Flow, FlowKey
 from openflow.management import Management
+from openflow.meter import Meter
 from store.model import HeldKind
 
 Held = Mapping[HeldKind, Mapping[Any, Any]]
@@ -36,6 +38,7 @@ class Reader:
             HeldKind.RULES: RuleDriver(),
             HeldKind.NEIGHBOURS: NeighbourDriver(),
             HeldKind.ROUTES: RouteDriver(),
+            HeldKind.SHARES: ShareDriver(),
         }
 
     def read(self) -> Held:
@@ -44,6 +47,7 @@ class Reader:
             return {
                 HeldKind.PORTS: self._ports(),
                 **{held: driver.read() for held, driver in self._drivers.items()},
+                HeldKind.METERS: self.meters(),
                 HeldKind.FLOWS: self.flows(),
             }
         except (Unreadable, Busy) as fault:
@@ -53,6 +57,13 @@ class Reader:
         """Our flows. Raises `NoAnswer`."""
         try:
             return {counted.flow.key: counted.flow for counted in self._management.counters()}
+        except SwitchError as fault:
+            raise NoAnswer(str(fault)) from fault
+
+    def meters(self) -> dict[int, Meter]:
+        """The bridge's meters. Raises `NoAnswer`."""
+        try:
+            return self._management.meters()
         except SwitchError as fault:
             raise NoAnswer(str(fault)) from fault
 
@@ -73,4 +84,4 @@ def wanted_ports(wants: Mapping[str, Want], snapshot: Snapshot) -> dict[str, Por
 
 
 Passed = Callable[[], tuple[Mapping[Any, Any], ...] | None]
-"""What the last pass wanted: rules, neighbours, routes, flows. None before there was one."""
+"""What the last pass wanted: rules, neighbours, routes, shares, meters, flows. None before there was one."""

@@ -17,7 +17,14 @@ from store.model.question import MOST_UNLIKE
 
 AGAIN_S = 0.5
 """A difference counts when it is there this long: a pass may be at work."""
-IN_PASS = (HeldKind.RULES, HeldKind.NEIGHBOURS, HeldKind.ROUTES, HeldKind.FLOWS)
+IN_PASS = (
+    HeldKind.RULES,
+    HeldKind.NEIGHBOURS,
+    HeldKind.ROUTES,
+    HeldKind.SHARES,
+    HeldKind.METERS,
+    HeldKind.FLOWS,
+)
 
 
 class Diff:

@@ -13,7 +13,19 @@ from typing import Any
 from agents.delta import deletes, puts
 from intent.neighbours import Neighbour, NeighbourKey
 from intent.routes import Route, RouteKey, Rule
+from intent.shares import (
+    HANDLE,
+    OTHERS,
+    Class,
+    ClassKey,
+    Discipline,
+    Filter,
+    FilterKey,
+    Share,
+    ShareKey,
+)
 from openflow.flow import Flow, FlowKey
+from openflow.meter import Meter
 from openflow.words import flow_words, key_words
 from store.model import HeldKind, Unlike, UnlikeKind
 from store.model.question import TEXT_CHARACTERS
@@ -31,8 +43,8 @@ class Port:
     reason: str = field(default="", compare=False)
 
 
-Key = str | Rule | NeighbourKey | RouteKey | FlowKey
-Item = Port | Rule | Neighbour | Route | Flow
+Key = str | int | Rule | NeighbourKey | RouteKey | ShareKey | FlowKey
+Item = Port | Rule | Neighbour | Route | Share | Meter | Flow
 
 
 def unlike(held: HeldKind, wanted: Mapping[Any, Any], found: Mapping[Any, Any]) -> Iterator[Unlike]:
@@ -71,6 +83,14 @@ def key_of(key: Key) -> str:
             return f"{address} dev {oif}"
         case Rule():
             return f"{key.priority}: iif {key.iif} lookup {key.table} (IPv{key.version})"
+        case Discipline():
+            return f"htb dev {key.ifname}"
+        case ClassKey(ifname, minor):
+            return f"class {HANDLE:x}:{minor:x} dev {ifname}"
+        case FilterKey(ifname, source):
+            return f"from {source} dev {ifname}"
+        case int():
+            return f"meter {key}"
         case FlowKey():
             return key_words(key)
         case _:
@@ -87,6 +107,14 @@ def words_of(item: Item) -> str:
             return f"lladdr {item.mac} permanent"
         case Rule():
             return f"lookup {item.table}"
+        case Discipline():
+            return f"default {HANDLE:x}:{OTHERS:x}"
+        case Class():
+            return f"rate {item.rate_kbps}kbit ceil {item.ceil_kbps}kbit prio {item.priority}"
+        case Filter():
+            return f"class {HANDLE:x}:{item.minor:x}"
+        case Meter():
+            return f"{item.rate} {item.unit.value} burst {item.burst}"
         case Flow():
             return flow_words(item)
         case Port():

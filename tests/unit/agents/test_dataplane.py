@@ -19,11 +19,14 @@ from agents.node.wants import Refused, Stage, Want, Wants
 from agents.reconciler import Reconciler
 from intent.names import MAIN_TABLE
 from intent.routes import Route, RouteKind
+from intent.shares import Discipline
 from intent.snapshot import Snapshot, View
-from store.model import Attachment, EndpointState, Value
+from openflow.tables import METER
+from store.model import Attachment, EndpointState, Qos, Uplink, Value
+from store.model import Node as NodeRecord
 from tests.support.checks import MemoryChecks
 from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
-from tests.support.drivers import DictDriver
+from tests.support.drivers import DEVICES, DictDriver
 from tests.support.plugs import MemoryPlug
 
 WANT = Want("web", "/run/netns/web", "1", "eth0")
@@ -56,10 +59,7 @@ class Node:
     def __init__(self) -> None:
         self.journal: list[tuple[str, str, Any]] = []
         self.plug = MemoryPlug(journal=self.journal)
-        self.drivers = {
-            name: DictDriver[Any, Any](name=name, journal=self.journal)
-            for name in ("rules", "neighbours", "routes", "flows")
-        }
+        self.drivers = {name: DictDriver[Any, Any](name=name, journal=self.journal) for name in DEVICES}
         self.now = 100.0
         self.snapshot: Snapshot | None = snapshot(pool(), block())
         self.alive = True
@@ -447,3 +447,43 @@ def test_a_want_that_is_still_being_written_is_left_alone() -> None:
 
 def test_driver_outcomes_are_what_the_tests_assume() -> None:
     assert DictDriver[str, int]().apply(Delta({"a": 1}, {})) is Outcome.DONE
+
+
+LIMITED = Qos(egress_rate_kbps=1000, guaranteed_kbps=500)
+
+
+def test_a_limit_changes_nothing_but_meters_and_flows_and_a_meter_is_there_while_flows_lead_into_it() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.know(endpoint(qos=LIMITED))
+    node.dataplane.step()
+    assert node.touched() == ["put meters", "put flows"]
+    node.know(endpoint())
+    node.dataplane.step()
+    assert node.touched() == ["put flows", "delete flows", "delete meters"]
+
+
+def test_a_switch_without_meters_delivers_all_the_same() -> None:
+    node = Node()
+    node.drivers["meters"].refuse = set(range(1000))
+    node.know(endpoint(qos=LIMITED))
+    node.wants.add(WANT)
+    node.dataplane.step()
+    assert {ADDRESS} <= node.said.says["ready"]
+    assert not [key for key in node.drivers["flows"].held if key.table_id == METER.table_id]
+
+
+def test_what_is_guaranteed_is_shared_out_when_the_rate_of_an_uplink_is_known() -> None:
+    node = Node()
+    node.know(endpoint(qos=LIMITED))
+    node.wants.add(WANT)
+    node.dataplane.step()
+    assert not node.drivers["shares"].held
+    record = NodeRecord(name=NODE, asn=64511, uplinks=(Uplink(ifname="eth0", rate_mbps=10),))
+    node.know(endpoint(qos=LIMITED), record)
+    node.dataplane.step()
+    assert Discipline("eth0") in node.drivers["shares"].held
+    node.know(endpoint(state=EndpointState.RELEASING, qos=LIMITED), record)
+    node.dataplane.step()
+    assert not node.drivers["shares"].held

@@ -12,7 +12,8 @@ from openflow.anycast import SERVICE_MAC, ServicePorts, service_flows
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
-from openflow.tables import TABLES
+from openflow.qos import meter_flows
+from openflow.tables import NAMED_TABLES, TABLES
 from tests.support import packets
 from tests.support.packets import BROADCAST, NOBODY4, NOBODY6, Packet
 from tests.support.switch import MemorySwitch
@@ -143,8 +144,9 @@ def test_flows_match_only_fields_that_their_table_declares() -> None:
 
 
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
-    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS)
-    for table in TABLES:
+    limited = (*endpoint_flows(document.LIMITED, GATEWAY_MAC), *meter_flows(document.LIMITED.qos.meters))
+    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS, *limited)
+    for table in NAMED_TABLES:
         used = {name for flow in flows if flow.table_id == table.table_id for name, _ in flow.match}
         assert table.fields == used, table.name
 
