@@ -1,8 +1,8 @@
-"""A workload moves under traffic, there and home again: the node that it leaves goes last."""
+"""A workload moves under traffic, there and home again: the node that it leaves goes last, whoever dies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -36,7 +36,21 @@ def next_hops(host: Host, prefix: str) -> list[str]:
     return list(route.gateways) if route is not None else []
 
 
-def move(mover: Fixed, node: str, ifnames: tuple[str, str]) -> tuple[PingReport, StreamReport]:
+def everybody_dies(lab: Lab) -> None:
+    """kill -9 of every program that has to do with the move, and all of them begin anew."""
+    of_nodes = [kind[node] for node in (HOME, AWAY) for kind in (lab.polder.agents, lab.polder.speakers)]
+    programs = [*of_nodes, *lab.polder.controllers]
+    for program in programs:
+        program.kill()
+    for program in programs:
+        program.launch()
+    for program in programs:
+        program.wait_ready()
+
+
+def move(
+    mover: Fixed, node: str, ifnames: tuple[str, str], middle: Callable[[Lab], None]
+) -> tuple[PingReport, StreamReport]:
     """Move the workload to another node: there it gets the second interface, and then uses that.
 
     It is in one network namespace all the time, as a virtual machine is that migrates with its connections.
@@ -49,6 +63,7 @@ def move(mover: Fixed, node: str, ifnames: tuple[str, str]) -> tuple[PingReport,
         assert mover.attached() == [NAME], f"{before} goes on"
         with migrated(mover.host, ifnames[0]):
             lab.attach(NAME, mover.host, node, ifname=ifnames[1])
+        middle(lab)
         wait_until(mover.attached, BACK_S, f"{before} to let go", good=lambda held: not held)
         mover.on = node
         ping.wait_answers(50, BACK_S)
@@ -60,9 +75,13 @@ def move(mover: Fixed, node: str, ifnames: tuple[str, str]) -> tuple[PingReport,
 def test_an_established_connection_survives_a_move_and_the_way_home(mover: Fixed) -> None:
     lab = mover.lab
     away, home = {"tor-a": ["10.1.2.1"], "tor-b": ["10.2.2.1"]}, {"tor-a": [], "tor-b": []}
-    for node, ifnames, via in ((AWAY, ("eth0", "eth1"), away), (HOME, ("eth1", "eth0"), home)):
+    ways = (
+        (AWAY, ("eth0", "eth1"), away, lambda _lab: None),
+        (HOME, ("eth1", "eth0"), home, everybody_dies),
+    )
+    for node, ifnames, via, middle in ways:
         left = mover.on
-        ping, stream = move(mover, node, ifnames)
+        ping, stream = move(mover, node, ifnames, middle)
         assert not stream.broken
         assert stream.longest_gap_s < MOST_S
         assert ping.longest_gap_s < MOST_S
