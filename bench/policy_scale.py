@@ -14,19 +14,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from ipaddress import ip_network
 from pathlib import Path
 
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
-from controller.reading import put
+from controller.reading import put, read
 from intent.compiler import Compiler
+from lab.errors import LabError
 from lab.wait import wait_until
 from store import keys
 from store.client import Put, Store
 from store.etcd import EtcdStore
 from store.feed import Delete, Feed, InSync
 from store.feed import Put as Told
-from store.model import Endpoint, Node, Policy, Tenant
+from store.model import Endpoint, Node, Policy, Pool, Tenant
 
 ENDPOINTS = 10_000
 POLICIES = 1_000
@@ -58,6 +60,8 @@ def measure() -> Row:
             before_s = _cpu_s(service.process.pid)
             samples = [_sample(service, world, listeners, number) for number in range(SAMPLES)]
             cpu_ms = (_cpu_s(service.process.pid) - before_s) / SAMPLES * 1000
+            new = [_arrival(service, store, world, listeners, number) for number in range(SAMPLES)]
+    progress(f"policy.scale: a new endpoint is told to all nodes after {median(new):.0f} ms (median)")
     progress(f"policy.scale: {cpu_ms:.1f} ms of the controller's CPU for each change")
     p50, p99 = median(samples), percentile(samples, 99)
     return Row(
@@ -79,6 +83,20 @@ def _sample(service: Service, world: World, listeners: Listeners, number: int) -
     endpoint, wanted = world.relabel(number)
     began = time.perf_counter()
     service.send("PATCH", f"/v1/endpoints/{endpoint.id}", {"labels": endpoint.labels})
+    wait_until(lambda: listeners.have(wanted, began), SAMPLE_S, f"{len(wanted)} values", poll_s=0.002)
+    return (listeners.last(wanted) - began) * 1000
+
+
+def _arrival(service: Service, store: Store, world: World, listeners: Listeners, number: int) -> float:
+    """Milliseconds from the request for an endpoint until the last node has its address in its sets."""
+    asked = {"id": f"new-{number}", "node": f"node-{number % NODES}", "tenant": "tenant-0"}
+    began = time.perf_counter()
+    service.send("POST", "/v1/endpoints", {**asked, "labels": {"app": f"app-{number % APPS}"}})
+    found = read(store, keys.ENDPOINTS, asked["id"])
+    if found is None:
+        raise LabError(f"endpoint {asked['id']} is not stored")
+    world.compiler.put_endpoint(found.value)
+    wanted = frozenset(world.compiler.changes())
     wait_until(lambda: listeners.have(wanted, began), SAMPLE_S, f"{len(wanted)} values", poll_s=0.002)
     return (listeners.last(wanted) - began) * 1000
 
@@ -134,6 +152,7 @@ class World:
             store.txn((), ops[start : start + OPS])
 
     def _ops(self) -> Iterator[Put]:
+        yield put(keys.POOLS, Pool(name="new", cidr=ip_network("10.128.0.0/16")), "new")
         for number in range(NODES):
             yield put(keys.NODES, Node(name=f"node-{number}", asn=64512), f"node-{number}")
         for tenant in self.tenants:
