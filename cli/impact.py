@@ -37,24 +37,24 @@ def _policies(policies: Item) -> Iterator[str]:
     """Who reaches whom then, and what nodes are told."""
     for shift in policies["shifts"]:
         who, peers = _some(shift["endpoints"]), _peers(shift["peers"])
-        way = "from" if shift["direction"] == "ingress" else "to"
-        for mark, word, traffic in (("+", "gains", shift["gains"]), ("-", "loses", shift["loses"])):
+        what, way = ("ingress to", "from") if shift["direction"] == "ingress" else ("egress of", "to")
+        for mark, word, traffic in (("+", "now", shift["gains"]), ("-", "no more", shift["loses"])):
             if traffic:
-                line = f"{mark} {who} {word} {shift['direction']} {', '.join(traffic)} {way} {peers}"
-                yield styled(printable(line), COLOURS[mark])
+                named = "anything" if traffic == ["any"] else ", ".join(traffic)
+                yield styled(printable(f"{mark} {what} {who}: {word} {named} {way} {peers}"), COLOURS[mark])
     if policies["more"]:
         yield "... and more of them"
     values = sum(each["values"] for each in policies["nodes"])
     yield (
-        f"policies: {policies['endpoints']['count']} endpoints concerned; {values} values change at "
-        f"{len(policies['nodes'])} nodes"
+        f"endpoints concerned: {policies['endpoints']['count']}; nodes told: {len(policies['nodes'])}, "
+        f"values: {values}"
     )
 
 
 def _some(endpoints: Item) -> str:
     named = endpoints["some"][:NAMED]
-    more = ", ..." if endpoints["count"] > len(named) else ""
-    return f"{endpoints['count']} endpoints ({', '.join(named)}{more})"
+    more = endpoints["count"] - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def _peers(peers: Item) -> str:

@@ -30,7 +30,6 @@ class Noun(Form):
         replaceable: whether the API has PUT for it.
         foreseen: whether the API tells what a change of it would do.
         bounded: of those, whether a change of it can withdraw what is announced.
-        ordered: the fields that are lists in which the order counts.
     """
 
     used_by: str = ""
@@ -39,7 +38,6 @@ class Noun(Form):
     replaceable: bool = True
     foreseen: bool = False
     bounded: bool = True
-    ordered: tuple[str, ...] = ()
 
     def specified(self, item: Json) -> Json:
         """Of an answer, what a document can say: without what the server works out."""

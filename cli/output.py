@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as field_
 from typing import Any
 
 import click
@@ -41,6 +42,8 @@ class Form:
         document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
         labelled: whether one has labels.
         watched: whether the API tells of changes to them.
+        words: how fields are said to people, other than as they are.
+        ordered: the fields that are lists in which the order counts, of parts with many fields.
     """
 
     singular: str
@@ -50,6 +53,8 @@ class Form:
     document: tuple[str, ...] = ()
     labelled: bool = False
     watched: bool = True
+    ordered: tuple[str, ...] = ()
+    words: Mapping[str, Callable[[Item], str]] = field_(default_factory=dict)
 
     def name(self, item: Item) -> str:
         """`pool/default`: what it is, and which."""
@@ -60,14 +65,29 @@ class Form:
         columns = [column for column in self.columns if output == "wide" or not column.wide]
         return columns + [label(key) for key in label_columns]
 
+    def worded(self, item: Item) -> Item:
+        """As it is shown to people."""
+        return {**item, **{name: say(item) for name, say in self.words.items() if name in item}}
+
     def documented(self, item: Item) -> Item:
         """As `-o yaml` prints it: the document that `apply` takes, where there is one."""
         if not self.document:
             return item
         return {
             "kind": self.singular,
-            **{field: item[field] for field in self.document if item.get(field) not in (None, {}, [])},
+            **{
+                field: pruned(item[field]) if field in self.ordered else item[field]
+                for field in self.document
+                if item.get(field) not in (None, {}, [])
+            },
         }
+
+
+def pruned(value: object) -> object:
+    """The value without what is off, empty or not given in it."""
+    if isinstance(value, dict):
+        return {key: pruned(each) for key, each in value.items() if each not in (None, False, [])}
+    return [pruned(each) for each in value] if isinstance(value, list) else value
 
 
 def field(name: str, heading: str = "", *, wide: bool = False) -> Column:

@@ -43,11 +43,12 @@ SETTINGS = (
 )
 
 
-def _rules(direction: str, towards: str) -> Column:
-    def text(item: dict[str, Any]) -> str:
-        return "; ".join(rule_text(rule, towards) for rule in item.get(direction) or ())
+def _ingress(item: dict[str, Any]) -> str:
+    return "; ".join(rule_text(rule, "from") for rule in item.get("ingress") or ())
 
-    return Column(direction.upper(), text)
+
+def _egress(item: dict[str, Any]) -> str:
+    return "; ".join(rule_text(rule, "to") for rule in item.get("egress") or ())
 
 
 POLICY = Noun(
@@ -60,8 +61,8 @@ POLICY = Noun(
         field("order"),
         field("mode"),
         field("selector"),
-        _rules("ingress", "from"),
-        _rules("egress", "to"),
+        Column("INGRESS", _ingress),
+        Column("EGRESS", _egress),
     ),
     document=("name", *(each.field for each in SETTINGS)),
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
@@ -70,6 +71,7 @@ POLICY = Noun(
     foreseen=True,
     bounded=False,
     ordered=("ingress", "egress"),
+    words={"ingress": _ingress, "egress": _egress},
 )
 
 

@@ -35,7 +35,7 @@ class Printer:
         elif self.output == "name" and form:
             click.echo(form.name(item))
         else:
-            print_record(item)
+            print_record(form.worded(item) if form else item)
 
     def print_list(self, listing: Item, form: Form, label_columns: Sequence[str] = ()) -> None:
         """Print a list as `-o` says: a table, JSON with everything, YAML documents, or names.

@@ -19,6 +19,7 @@ from typing import Any
 from cli.document import ADVICE, Document, plain
 from cli.failure import Exit, Failure
 from cli.noun import Noun
+from cli.output import pruned
 
 KINDS: Mapping[str, str] = {
     "tenant": "cli.tenant:TENANT",
@@ -59,7 +60,7 @@ class Wanted:
         }
 
     def _form(self, field: str, value: object) -> object:
-        return in_order(value) if field in self.noun.ordered else canonical(value)
+        return pruned(value) if field in self.noun.ordered else canonical(value)
 
 
 def wanted(documents: Iterable[Document]) -> list[Wanted]:
@@ -94,13 +95,6 @@ def canonical(value: object) -> object:
     if isinstance(value, dict):
         return {key: canonical(each) for key, each in value.items()}
     return value
-
-
-def in_order(value: object) -> object:
-    """One form for what means the same where the order counts: what is off or empty may be left out."""
-    if isinstance(value, dict):
-        return {key: in_order(each) for key, each in value.items() if each not in (None, False, [])}
-    return [in_order(each) for each in value] if isinstance(value, list) else canonical(value)
 
 
 def _read(document: Document, faults: list[Fault]) -> Wanted | None:

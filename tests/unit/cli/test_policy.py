@@ -1,0 +1,88 @@
+"""`polder policy` as people see it: rules in words, order that counts, and what a dry run tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.impact import lines
+from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.conftest import Polder
+
+ALLOW = {"name": None, "action": "allow", "log": False, "peers": [], "ports": []}
+DENY = {**ALLOW, "action": "deny", "log": True}
+TOTALS = {
+    **dict.fromkeys(("advertised", "appear", "change", "vanish", "withdrawn_percent"), 0),
+    **dict.fromkeys(("opens", "closes", "resets", "refused", "endpoints", "unreachable"), 0),
+}
+POLICY = {
+    "name": "web",
+    "tenant": None,
+    "selector": {},
+    "order": 500,
+    "mode": "enforced",
+    "ingress": [ALLOW, DENY],
+    "egress": [],
+}
+
+
+def test_rules_are_shown_in_words(polder: Polder) -> None:
+    with serving(Reply(200, POLICY)) as canned:
+        ran = polder("policy", "get", "web", "--server", canned.url)
+    assert "ingress   allow; deny log\n" in ran.out
+
+
+def test_a_document_says_what_is_not_so_by_itself(polder: Polder) -> None:
+    with serving(Reply(200, POLICY)) as canned:
+        ran = polder("policy", "get", "web", "-o", "yaml", "--server", canned.url)
+    assert yaml.safe_load(ran.out)["ingress"] == [{"action": "allow"}, {"action": "deny", "log": True}]
+
+
+@pytest.mark.parametrize(
+    ("rules", "word"),
+    [
+        ([{"action": "allow"}, {"action": "deny", "log": True}], "unchanged"),
+        ([{"action": "deny", "log": True}, {"action": "allow"}], "changed (dry run)"),
+    ],
+)
+def test_the_order_of_rules_counts(
+    polder: Polder, tmp_path: Path, rules: list[dict[str, object]], word: str
+) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump({"kind": "policy", "name": "web", "ingress": rules}))
+    stale = Reply(412, {"type": "/problems/stale", "title": "", "status": 412, "detail": ""})
+    impact = {"peers": [], "endpoints": [], "totals": TOTALS, "policies": None}
+    with serving(Reply(200, POLICY), stale, Reply(200, impact)) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+    assert f"policy/web {word}" in ran.out, ran.err
+
+
+def test_what_a_dry_run_tells_of_policies() -> None:
+    shift = {
+        "endpoints": {"count": 5, "some": ["a", "b", "c", "d", "e"]},
+        "direction": "ingress",
+        "peers": {"endpoints": None, "outside": "192.0.2.0", "ranges": ["192.0.2.0/24"]},
+        "gains": ["tcp/80"],
+        "loses": [],
+    }
+    lost = {
+        "endpoints": {"count": 1, "some": ["a"]},
+        "direction": "egress",
+        "peers": {"endpoints": {"count": 1, "some": ["z"]}, "outside": None, "ranges": []},
+        "gains": [],
+        "loses": ["any"],
+    }
+    policies = {
+        "endpoints": {"count": 6, "some": ["a"]},
+        "shifts": [shift, lost],
+        "more": False,
+        "nodes": [{"node": "n", "values": 2}, {"node": "m", "values": 1}],
+    }
+    impact = {"peers": [], "endpoints": [], "totals": TOTALS, "policies": policies}
+    assert list(lines(impact))[:3] == [
+        "+ ingress to a, b, c and 2 more: now tcp/80 from outside, 192.0.2.0/24",
+        "- egress of a: no more anything to z",
+        "endpoints concerned: 6; nodes told: 2, values: 3",
+    ]
