@@ -88,7 +88,7 @@ def test_set_sends_only_what_was_given(
         ("pool", "--cidr, --advertise, --cooldown-s, "),
         (
             "node",
-            "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s, --next-hop, --uplink",
+            "--asn, --router-id, --mtu-bytes, --label, --no-label, --reclaim-after-s, --next-hop, ",
         ),
         ("endpoint", "--label, --no-label, --egress-rate, "),
     ],
