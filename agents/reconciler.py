@@ -12,7 +12,8 @@ import logging
 from collections.abc import Callable, Mapping, Set
 from typing import Generic, TypeVar
 
-from agents.delta import Delta, deletes, delta, puts
+from agents.delta import Delta, deletes, puts
+from agents.drift import drift
 from agents.driver import Driver, Outcome, Unreadable
 from agents.parts import Parts
 
@@ -52,6 +53,11 @@ class Reconciler(Generic[K, V]):
         """Whether the actual state is known."""
         return self._actual is not None
 
+    @property
+    def settled(self) -> bool:
+        """Whether all of what was desired last is actual, and nothing else."""
+        return self._settled is not None
+
     def forget(self) -> None:
         """Read the device again before the next change."""
         if self._actual is not None:
@@ -70,7 +76,9 @@ class Reconciler(Generic[K, V]):
                 log.warning("cannot read driver=%s why=%s", self.name, fault)
             self.wants_retry = True
             return False
-        self._report_drift(self._actual)
+        if self._believed is not None:
+            self.repairs += drift(self.name, self._believed, self._actual)
+            self._believed = None
         return True
 
     def put(self, desired: Mapping[K, V]) -> bool:
@@ -137,17 +145,6 @@ class Reconciler(Generic[K, V]):
         for key in change.delete:
             actual.pop(key, None)
         self._actual = actual
-
-    def _report_drift(self, found: Mapping[K, V]) -> None:
-        if self._believed is None:
-            return
-        drift = delta(self._believed, found)
-        self._believed = None
-        self.repairs += len(drift.put) + len(drift.delete)
-        for key in drift.put:
-            log.warning("drift driver=%s missing_or_changed=%s found=%s", self.name, key, found.get(key))
-        for key in drift.delete:
-            log.warning("drift driver=%s unexpected=%s", self.name, key)
 
 
 def _whole(state: Mapping[K, V]) -> Mapping[K, V]:

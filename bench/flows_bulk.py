@@ -39,7 +39,7 @@ Flows = Reconciler[FlowKey, Flow]
 def measure() -> Row:
     """Measure. Its value is milliseconds for all flows."""
     ours, theirs = list[float](), list[float]()
-    with lone_node() as (host, ovs), connected(host, ovs) as switch:
+    with lone_node() as (host, ovs), connected(ovs) as switch:
         for number in range(ROUNDS):
             held = _enough(FIRST + number * 0x10000)
             file = host.directory / f"flows-{number}"

@@ -10,7 +10,6 @@ from uuid import NAMESPACE_OID, uuid5
 
 from intent.held import Held
 from intent.names import BRIDGE, GATEWAY_MAC
-from lab import netns
 from lab.errors import LabError
 from lab.host import Host
 from lab.lab import Lab
@@ -32,13 +31,13 @@ def lone_node() -> Iterator[tuple[Host, OpenVSwitch]]:
 
 
 @contextmanager
-def connected(host: Host, ovs: OpenVSwitch) -> Iterator[Switch]:
+def connected(ovs: OpenVSwitch) -> Iterator[Switch]:
     """The agent's connection with the node's bridge, which it makes."""
-    switch, bridge = Switch(port=0), Bridge(ovs.db, BRIDGE)
-    port = netns.within(host.netns, switch.start)
+    switch, bridge = Switch(ovs.directory / f"{BRIDGE}.mgmt"), Bridge(ovs.db, BRIDGE)
     bridge.start()
     try:
-        bridge.ensure(controller=f"tcp:127.0.0.1:{port}", mac=GATEWAY_MAC, redial=True)
+        bridge.ensure(mac=GATEWAY_MAC)
+        switch.start()
         if not switch.wait_connected(CONNECT_S):
             raise LabError(f"Open vSwitch did not connect within {CONNECT_S:g} s")
         yield switch

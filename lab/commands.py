@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-OPENFLOW_PORT = 6653
-"""On 127.0.0.1 of each node's namespace."""
-
 
 @dataclass(frozen=True, slots=True)
 class EtcdAccess:
@@ -42,7 +39,6 @@ def node_agent(config: Path, *, run_dir: Path, ovsdb: str) -> list[str]:
         f"--config={config}",
         f"--run-dir={run_dir}",
         f"--ovsdb={ovsdb}",
-        f"--openflow-port={OPENFLOW_PORT}",
     ]
 
 

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from openflow import datapath
 from openflow.errors import BridgeError, BridgeRejected, BridgeUnavailable
-from openflow.rows import MARK, SCHEMA, BridgeSpec, PortRow, Rows
+from openflow.rows import MARK, SCHEMA, BridgeSpec, PortRow, Restart, Rows
 
 with warnings.catch_warnings():
     # It looks for eventlet, which os-ken brings along and which warns of itself when imported.
@@ -88,6 +88,7 @@ class Bridge:
         self._rows: Rows
         self._ports_read: Mapping[str, PortRow] | None = None
         self._notes_read: Mapping[str, Mapping[str, str]] | None = None
+        self._restart = Restart(awaits_flows=False, keeps_flows=False)
 
     def start(self) -> None:
         """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
@@ -110,23 +111,18 @@ class Bridge:
         thread.join()
         os.close(self._wakeup)
 
-    def ensure(
-        self, *, controller: str, mac: str, datapath_type: str | None = None, redial: bool = False
-    ) -> None:
-        """Make the bridge, or repair it: fail_mode secure, OpenFlow 1.3 and 1.4, one controller, a fixed MAC.
+    def ensure(self, *, mac: str, datapath_type: str | None = None) -> None:
+        """Make the bridge, or repair it: fail_mode secure, OpenFlow 1.3 and 1.4, no controller, a fixed MAC.
 
         Args:
-            controller: such as `tcp:127.0.0.1:6653`; any other controller of the bridge goes.
             mac: of the bridge's own interface; the datapath id is the same number.
             datapath_type: `system` or `netdev` for a bridge that has to be made; None takes what the
                 kernel has. A bridge that exists keeps its own: a change would cost packets.
-            redial: have Open vSwitch dial the controller at once, where it would wait for some seconds
-                because it has failed before. Say so when `Switch` listens and is not connected.
 
         Raises:
             BridgeRejected: a bridge of this name is not ours, or Open vSwitch cannot make it.
         """
-        wanted = BridgeSpec(controller, mac, datapath_type or datapath.available(), redial)
+        wanted = BridgeSpec(mac, datapath_type or datapath.available())
         self._call(self._ensure(wanted))
 
     def ports(self) -> Mapping[str, PortRow]:
@@ -167,6 +163,20 @@ class Bridge:
         """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
         self._call(self._transact(lambda _: self._rows.take(name)))
 
+    @property
+    def restart(self) -> Restart:
+        """What a restart of ovs-vswitchd would do, as last heard of the database. Cheap."""
+        return self._restart
+
+    def await_flows(self, wanted: bool) -> None:
+        """Have the next ovs-vswitchd wait for its flows; or one that waits go on, and return when it does."""
+        self._call(self._await_flows(wanted))
+
+    def _await_flows(self, wanted: bool) -> Steps[None]:
+        yield from self._transact(lambda _: self._rows.await_flows(wanted))
+        while not wanted and not self._rows.configured:
+            yield
+
     def _ensure(self, wanted: BridgeSpec) -> Steps[None]:
         yield from self._transact(lambda txn: self._rows.configure(txn, wanted))
         yield from self._ofport(self._name)
@@ -176,6 +186,7 @@ class Bridge:
         return self._read_ports()
 
     def _read_ports(self) -> Mapping[str, PortRow]:
+        self._restart = self._rows.restart()
         ports = self._rows.ports()
         if self._ports_read is None or self._ports_read != ports:
             self._ports_read = ports

@@ -54,7 +54,6 @@ class Channel:
         self._expected: range = range(0)
         self._replies: list[Message] = []
         self._closed = False
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A send must not wait for ever for a peer that stopped; reading has poll for that.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT_S, 0))
 

@@ -150,6 +150,14 @@ class FlowKey:
     def __hash__(self) -> int:
         return self._hash
 
+    def __str__(self) -> str:
+        return ",".join(
+            [
+                f"table={self.table_id},priority={self.priority}",
+                *(f"{name}={value}" for name, value in self.match),
+            ]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from openflow.datapath import SYSTEM
 from openflow.errors import BridgeRejected, PortTaken
 
 MARK = "polder"
@@ -24,8 +25,9 @@ DATABASE = "Open_vSwitch"
 PROTOCOLS = ["OpenFlow13", "OpenFlow14"]
 """1.4 for the agent (bundles), 1.3 for people with ovs-ofctl."""
 
-MAX_BACKOFF_MS = 1000
-INACTIVITY_PROBE_MS = 5000
+AWAIT_FLOWS = "flow-restore-wait"
+"""Of `other_config`: an ovs-vswitchd that finds it at its start keeps what the kernel's datapath holds,
+and handles no packet until it is taken away. One that runs already does not look at it."""
 NO_OFPORT = -1
 """What Open vSwitch writes when it cannot open a port's link."""
 
@@ -46,7 +48,12 @@ SCHEMA: dict[str, object] = {
     "name": DATABASE,
     "version": "8.0.0",
     "tables": {
-        DATABASE: _columns(bridges=_refs("Bridge")),
+        DATABASE: _columns(
+            bridges=_refs("Bridge"),
+            other_config=_MAP,
+            next_cfg={"key": "integer"},
+            cur_cfg={"key": "integer"},
+        ),
         "Bridge": _columns(
             name="string",
             ports=_refs("Port"),
@@ -66,12 +73,7 @@ SCHEMA: dict[str, object] = {
             ifindex=_MAYBE_NUMBER,
             link_state=_MAYBE_TEXT,
         ),
-        "Controller": _columns(
-            target="string",
-            max_backoff=_MAYBE_NUMBER,
-            inactivity_probe=_MAYBE_NUMBER,
-            connection_mode=_MAYBE_TEXT,
-        ),
+        "Controller": _columns(target="string"),
     },
 }
 """The part of the database's schema that we use; it has been the same in every Open vSwitch since 2.0."""
@@ -94,10 +96,22 @@ class PortRow:
 class BridgeSpec:
     """What a bridge should be; see `openflow.bridge.Bridge.ensure`."""
 
-    controller: str
     mac: str
     datapath_type: str
-    redial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What an ovs-vswitchd that starts would do.
+
+    Args:
+        awaits_flows: wait until it is told that its flows are there (`AWAIT_FLOWS`).
+        keeps_flows: whether that saves packets, and makes nobody else wait: the datapath is the kernel's,
+            which goes on meanwhile, and there is no other bridge.
+    """
+
+    awaits_flows: bool
+    keeps_flows: bool
 
 
 class Rows:
@@ -168,7 +182,30 @@ class Rows:
         _set_keys(
             bridge, "other_config", {"hwaddr": wanted.mac, "datapath-id": dpid, "disable-in-band": "true"}
         )
-        self._control(txn, bridge, wanted)
+        _set(bridge, "controller", [])
+
+    def restart(self) -> Restart:
+        """What a restart of ovs-vswitchd would do now."""
+        roots, bridge = self.tables[DATABASE].rows.values(), self._bridge()
+        alone = bridge is not None and len(self.tables["Bridge"].rows) == 1
+        return Restart(
+            awaits_flows=any(root.other_config.get(AWAIT_FLOWS) == "true" for root in roots),
+            keeps_flows=alone and bridge.datapath_type == SYSTEM,
+        )
+
+    def await_flows(self, wanted: bool) -> None:
+        """Write or take away what an ovs-vswitchd that starts looks for."""
+        if self.restart().awaits_flows is wanted:
+            return
+        for root in self.tables[DATABASE].rows.values():
+            others = {key: text for key, text in root.other_config.items() if key != AWAIT_FLOWS}
+            _set(root, "other_config", {**others, **({AWAIT_FLOWS: "true"} if wanted else {})})
+            root.increment("next_cfg")
+
+    @property
+    def configured(self) -> bool:
+        """Whether ovs-vswitchd has done all that it was asked for."""
+        return all(root.cur_cfg >= root.next_cfg for root in self.tables[DATABASE].rows.values())
 
     def put(self, txn: Any, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> None:
         """Write a port; with `given` also one that somebody else has added to the bridge.
@@ -213,20 +250,6 @@ class Rows:
         root.addvalue("bridges", bridge)
         return bridge
 
-    def _control(self, txn: Any, bridge: Any, wanted: BridgeSpec) -> None:
-        rows, spellings = _get(bridge, "controller", []), _spellings(wanted.controller)
-        row = next((row for row in rows if row.target in spellings), None)
-        if row is None:
-            row = txn.insert(self.tables["Controller"])
-            row.target = wanted.controller
-        elif wanted.redial:
-            row.target = spellings[1 - spellings.index(row.target)]
-        _set(row, "max_backoff", [MAX_BACKOFF_MS])
-        _set(row, "inactivity_probe", [INACTIVITY_PROBE_MS])
-        _set(row, "connection_mode", ["out-of-band"])
-        if rows != [row]:
-            bridge.controller = [row]
-
     def _insert_port(self, txn: Any, name: str, kind: str, external_ids: Mapping[str, str]) -> Any:
         interface = txn.insert(self.tables["Interface"])
         interface.name = name
@@ -258,17 +281,6 @@ class Rows:
         wanted = rows.IndexEntry(name=name)
         found: Iterator[Any] = rows.indexes["name"].irange(wanted, wanted)
         return found
-
-
-def _spellings(target: str) -> tuple[str, str]:
-    """Two texts for one target.
-
-    Open vSwitch waits up to 8 s before it dials a target again; `max_backoff` has no effect while it is not
-    connected (seen with 3.1). A target that is spelt otherwise is new to it and dialled at once. To remove
-    the controller and add it again is no way: without any, Open vSwitch flushes the flows.
-    """
-    head, colon, port = target.rpartition(":")
-    return target, f"{head}{colon}0{port}"
 
 
 def _ofport(port: Any) -> int | None:

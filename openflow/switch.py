@@ -1,8 +1,12 @@
-"""The connection with Open vSwitch: a server on loopback that dumps and changes our flows.
+"""The connection with Open vSwitch: dumps and changes our flows.
 
-Open vSwitch dials in, again after its own restart or ours; `on_connect` says when. os-ken encodes and decodes
-the messages. Its application framework is not used: it keeps process-wide singletons, listens on two
-ports, leaves threads behind at every reconnect and cannot be stopped; one thread and `Channel` do here.
+We dial the bridge's own socket, again after a restart of Open vSwitch or ours; `on_connect` says when. The
+bridge has no controller: one that gets its first, or loses its last, flushes its flows, and one that waits
+for its flows after a restart (`openflow.rows.AWAIT_FLOWS`) dials nobody. And only root can open the socket.
+
+os-ken encodes and decodes the messages. Its application framework is not used: it keeps process-wide
+singletons, listens on two ports, leaves threads behind at every reconnect and cannot be stopped; one thread
+and `Channel` do here.
 
 The change of a flow table is a bundle (OpenFlow 1.4.1 §6.9): all of it at once or nothing, confirmed.
 Flows whose cookie is not ours are neither shown nor touched.
@@ -14,6 +18,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from os_ken.exception import OSKenException
@@ -32,12 +37,10 @@ from openflow.render import PROTOCOL, flow_stats_request
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
-PORT = 6653
-"""OpenFlow's own port (IANA)."""
-
 HANDSHAKE_TIMEOUT_S = 5.0
-ACCEPT_PAUSE_S = 1.0
+REDIAL_S = 0.02
+"""How often we look for a switch that is away: a few system calls each time."""
+REFUSED_PAUSE_S = 0.5
 REPLY_TIMEOUT_S = 10.0
 BUNDLE_CHANGES = 50_000
 """Changes in one bundle: more than a node has flows. More are made in several, in the order of `ordering`."""
@@ -46,61 +49,48 @@ BUNDLE_FLAGS = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
 
 
 class Switch:
-    """The one bridge that connects to us. Safe to call from many threads.
+    """The bridge behind a socket. Safe to call from many threads.
 
     Args:
-        port: TCP port on 127.0.0.1 to listen at; 0 takes a free one.
-        dpid: the datapath id to accept; None accepts any. It keeps a misconfigured bridge away, it is
-            no authentication: who can connect to loopback can pretend.
+        path: of the unix socket `<bridge>.mgmt` in Open vSwitch's run directory.
+        dpid: the datapath id to accept; None accepts any.
         on_connect: called after each connect, in the connection's thread. It must return at once and not
             call this object: mark something dirty.
     """
 
     def __init__(
-        self, *, port: int = PORT, dpid: int | None = None, on_connect: Callable[[], None] = lambda: None
+        self, path: Path, *, dpid: int | None = None, on_connect: Callable[[], None] = lambda: None
     ) -> None:
-        self._wanted_port = port
+        self._path = path
         self._dpid = dpid
         self._on_connect = on_connect
         self._state = threading.Condition()
         self._channel: Channel | None = None
         self._pending: Channel | None = None
-        self._listener: socket.socket | None = None
+        self._stopping = False
         self._thread: threading.Thread | None = None
         self._applying = threading.Lock()
         self._reading = threading.Lock()
         self._decoder = Decoder()
         self._bundle_id = 0
+        self.connects = 0
+        """How many connections there have been: another number is another connection."""
 
-    def start(self) -> int:
-        """Listen; returns the port. Raises `SwitchError` when the port is taken."""
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, self._wanted_port))
-            listener.listen()
-        except OSError as fault:
-            listener.close()
-            raise SwitchError(f"cannot listen at {HOST}:{self._wanted_port}: {fault.strerror}") from fault
-        self._listener = listener
-        self._thread = threading.Thread(target=self._accept, args=(listener,), name="openflow", daemon=True)
+    def start(self) -> None:
+        """Start the thread that connects, and does so again whenever the connection was lost."""
+        self._thread = threading.Thread(target=self._run, name="openflow", daemon=True)
         self._thread.start()
-        return int(listener.getsockname()[1])
 
     def stop(self) -> None:
         """End the connection and the thread; the switch keeps its flows. Blocking, briefly. Idempotent."""
         with self._state:
-            listener, self._listener = self._listener, None
+            self._stopping = True
             self._state.notify_all()
             channels = [channel for channel in (self._channel, self._pending) if channel]
-        if listener is None:
-            return
-        listener.shutdown(socket.SHUT_RDWR)
         for channel in channels:
             channel.close()
         if self._thread is not None:
             self._thread.join()
-        listener.close()
 
     @property
     def connected(self) -> bool:
@@ -178,36 +168,42 @@ class Switch:
             raise Disconnected("the switch is not connected")
         return channel
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _run(self) -> None:
         """The thread: one connection after the other, until `stop`."""
-        while True:
+        told = ""
+        while not self._stopped(wait_s=0):
+            connection = socket.socket(socket.AF_UNIX)
             try:
-                connection, _ = listener.accept()
+                connection.connect(str(self._path))
             except OSError as fault:
-                if self._stopped(wait_s=0):
-                    return
-                log.warning("connection not accepted reason=%s", fault)
-                self._stopped(wait_s=ACCEPT_PAUSE_S)
+                connection.close()
+                if told != str(fault):
+                    log.info("switch is away socket=%s reason=%s", self._path, fault)
+                told = str(fault)
+                self._stopped(wait_s=REDIAL_S)
                 continue
-            channel = Channel(connection, ofp.OFP_VERSION)
+            channel, told = Channel(connection, ofp.OFP_VERSION), ""
             with self._state:
                 self._pending = channel
-                if self._listener is None:
+                if self._stopping:
                     channel.close()
-            self._serve(channel)
+            if not self._serve(channel):
+                self._stopped(wait_s=REFUSED_PAUSE_S)
             channel.release()
 
     def _stopped(self, *, wait_s: float) -> bool:
         with self._state:
-            return self._state.wait_for(lambda: self._listener is None, wait_s)
+            return self._state.wait_for(lambda: self._stopping, wait_s)
 
-    def _serve(self, channel: Channel) -> None:
+    def _serve(self, channel: Channel) -> bool:
+        """Use a connection until it ends. Returns false when it was not what we look for."""
         try:
             dpid = self._handshake(channel)
         except SwitchError as fault:
             log.warning("switch refused reason=%s", fault)
-            return
+            return False
         log.info("switch connected dpid=%016x", dpid)
+        self.connects += 1
         self._set(channel)
         try:
             self._on_connect()
@@ -215,6 +211,7 @@ class Switch:
         finally:
             self._set(None)
         log.info("switch disconnected dpid=%016x", dpid)
+        return True
 
     def _set(self, channel: Channel | None) -> None:
         with self._state:

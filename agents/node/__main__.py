@@ -16,20 +16,13 @@ from agents.node.explain.exposition import loopback
 from store.client import Store
 
 DEFAULT_OVSDB = "unix:/var/run/openvswitch/db.sock"
-DEFAULT_OPENFLOW_PORT = 6653
 
 
 def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     made = command.arguments("agent", "Program this node's routes and flows.", "where agent.sock is")
     made.epilog = "polder agent join TOKEN makes this host a node, polder agent renew renews its certificate."
-    made.add_argument("--ovsdb", default=DEFAULT_OVSDB, help="the OVSDB socket (%(default)s)")
-    made.add_argument(
-        "--openflow-port",
-        type=_port,
-        default=DEFAULT_OPENFLOW_PORT,
-        help="TCP port on 127.0.0.1 that the bridge connects to (%(default)s)",
-    )
+    made.add_argument("--ovsdb", type=_unix, default=DEFAULT_OVSDB, help="the OVSDB socket (%(default)s)")
     made.add_argument(
         "--metrics-listen",
         metavar="127.0.0.1:PORT",
@@ -38,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a TCP port, 1 to 65535")
-    return int(text)
+def _unix(text: str) -> str:
+    if not text.startswith("unix:/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not unix:/PATH, the socket of this host's OVSDB")
+    return text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def make(store: Store) -> Agent:
         listen = loopback(args.metrics_listen) if args.metrics_listen else None
-        settings = Settings(command.node_name(args), args.run_dir, args.ovsdb, args.openflow_port, listen)
+        settings = Settings(command.node_name(args), args.run_dir, args.ovsdb, listen)
         return Agent(settings, store)
 
     return command.run("agent", args, make)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from agents.belief import Belief, was_heard
 from agents.boot import boot_id
-from agents.command import Refusal
 from agents.kernel.links import Links
 from agents.kernel.monitor import Monitor
 from agents.kernel.neighbours import NeighbourDriver
@@ -40,6 +39,7 @@ from agents.node.meter_driver import MeterDriver
 from agents.node.places import Places
 from agents.node.plug import Busy, Plug
 from agents.node.serving import Services
+from agents.node.switch_restart import SwitchRestart
 from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
@@ -47,7 +47,7 @@ from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
 from intent.snapshot import watched
 from openflow.bridge import Bridge
-from openflow.errors import BridgeError, SwitchError
+from openflow.errors import BridgeError
 from openflow.management import Management, ovs_run_dir, socket_path
 from openflow.metering import Metering
 from openflow.switch import Switch
@@ -71,7 +71,6 @@ class Settings:
     node: str
     run_dir: Path
     ovsdb: str
-    openflow_port: int
     metrics_listen: tuple[str, int] | None = None
     """Where metrics are served beside the socket: host, which is loopback, and port."""
 
@@ -83,7 +82,8 @@ class Agent:
         self._settings = settings
         self._store = store
         self._boot_id = boot_id()
-        self._management = Management(socket_path(ovs_run_dir(settings.ovsdb), BRIDGE))
+        management = socket_path(ovs_run_dir(settings.ovsdb), BRIDGE)
+        self._management = Management(management)
         self._metrics = NodeMetrics(
             self._management, lambda: self._plug.read(), lambda: self._dataplane.reconcilers
         )
@@ -91,8 +91,10 @@ class Agent:
         self._wants = Wants()
         belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief, watched(settings.node))
-        self._switch = Switch(port=settings.openflow_port, on_connect=self._loop.mark_resync)
+        self._switch = Switch(management, on_connect=self._loop.mark_resync)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
+        self._flows = FlowDriver(self._switch)
+        self._restart = SwitchRestart(self._bridge, self._switch)
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
         self._monitor = Monitor(lambda _what: self._loop.mark_resync(), awaited=self._wants.has_port)
@@ -108,7 +110,7 @@ class Agent:
         self._claim: socket.socket | None = None
 
     def start(self) -> None:
-        """Start every part. Raises `Refusal` or `PermissionError` before anything was touched."""
+        """Start every part. Raises `agents.command.Refusal` or `PermissionError` before anything was touched."""
         self._claim = only.claim()
         self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         attachments = Attachments(
@@ -126,10 +128,7 @@ class Agent:
         )
         if self._settings.metrics_listen is not None:
             self._exposition = MetricsServer(self._settings.metrics_listen, self._metrics.render)
-        try:
-            self._switch.start()
-        except SwitchError as fault:
-            raise Refusal(f"{fault}; choose another --openflow-port") from fault
+        self._switch.start()
         self._bridge.start()
         self._knowledge.start()
         self._publisher.start()
@@ -154,6 +153,7 @@ class Agent:
         self._knowledge.stop()
         self._publisher.stop()
         self._heartbeat.stop(revoke=True)
+        self._restart.end()
         self._switch.stop()
         self._bridge.close()
         self._store.close()
@@ -179,7 +179,7 @@ class Agent:
         if self._ground_why is not None:
             waiting["bridge"] = self._ground_why
         if not self._switch.connected:
-            waiting["switch"] = f"bridge {BRIDGE} is not connected to port {self._settings.openflow_port}"
+            waiting["switch"] = f"bridge {BRIDGE} does not answer; does ovs-vswitchd run?"
         return waiting
 
     def _step(self) -> float | None:
@@ -188,7 +188,16 @@ class Agent:
         believes = self._knowledge.believes  # before the step, which is then of this store or a later one
         pause_s = self._dataplane.step()
         told_s = self._tell_holding(believes if self._dataplane.reported else "")
-        return min((each for each in (pause_s, told_s) if each is not None), default=None)
+        mark_s = self._settle_restart()
+        return min((each for each in (pause_s, told_s, mark_s) if each is not None), default=None)
+
+    def _settle_restart(self) -> float | None:
+        try:
+            self._restart.settle(self._flows.connection if self._dataplane.flows_settled else None)
+        except BridgeError as fault:
+            log.warning("switch is not told whether to wait why=%s", fault)
+            return RETRY_S
+        return None
 
     def _tell_holding(self, believes: str) -> float | None:
         """Also while the store is not believed: it is what a restored backup is completed with."""
@@ -206,10 +215,8 @@ class Agent:
 
     def _lay_ground(self) -> bool:
         """The bridge with its gateway, what is plugged into it, and no link that nobody wants."""
-        controller = f"tcp:127.0.0.1:{self._settings.openflow_port}"
         try:
-            # A switch that lost us dials again after seconds only; told anew, it does so at once.
-            self._bridge.ensure(controller=controller, mac=GATEWAY_MAC, redial=not self._switch.connected)
+            self._bridge.ensure(mac=GATEWAY_MAC)
             self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
             self._adopt()
             self._plug.sweep(self._wants.all())
@@ -258,7 +265,7 @@ class Agent:
             routes=Reconciler("routes", RouteDriver()),
             shares=Reconciler("shares", ShareDriver()),
             meters=Reconciler("meters", MeterDriver(Metering(self._switch))),
-            flows=Reconciler("flows", FlowDriver(self._switch)),
+            flows=Reconciler("flows", self._flows),
         )
         return Dataplane(
             self._knowledge.snapshot,

@@ -119,6 +119,11 @@ class Dataplane:
         """Whether it was said what can be delivered, of the snapshot of the last step."""
         return self._reported
 
+    @property
+    def flows_settled(self) -> bool:
+        """Whether the last pass left the switch with the flows that it should have."""
+        return self._devices.flows.settled
+
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
         self._alive.clear()

@@ -33,8 +33,8 @@ def test_agent_and_speaker_take_the_same_file(config: Path) -> None:
 
 
 def test_the_command_line_wins(config: Path) -> None:
-    given = options_file.parse(agent(), ["--node", "other", "--config", str(config), "--openflow-port=7000"])
-    assert (given.node, given.openflow_port) == ("other", 7000)
+    given = options_file.parse(agent(), ["--node", "other", "--config", str(config), "--ovsdb=unix:/db.sock"])
+    assert (given.node, given.ovsdb) == ("other", "unix:/db.sock")
 
 
 def test_without_a_file_all_is_as_before() -> None:
@@ -48,7 +48,7 @@ def test_without_a_file_all_is_as_before() -> None:
         ("node = n\n--etcd = x", "line 2: expected"),
         ("node =", "expected 'name = value'"),
         ("node = n\nnod-e = x", "unrecognized arguments: --nod-e=x"),
-        ("node = n\nopenflow-port = x", "not a TCP port"),
+        ("node = n\novsdb = tcp:192.0.2.1:6640", "is not unix:/PATH"),
         ("etcd = http://127.0.0.1:1", "--node"),
     ],
 )
