@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 5.0
 REDIAL_S = 0.02
 """How often we look for a switch that is away: a few system calls each time."""
-REFUSED_PAUSE_S = 0.5
+REFUSED_PAUSE_S = 0.1
 REPLY_TIMEOUT_S = 10.0
 BUNDLE_CHANGES = 50_000
 """Changes in one bundle: more than a node has flows. More are made in several, in the order of `ordering`."""

@@ -110,7 +110,7 @@ class Agent:
         self._claim: socket.socket | None = None
 
     def start(self) -> None:
-        """Start every part. Raises `agents.command.Refusal` or `PermissionError` before anything was touched."""
+        """Start every part. Raises `only.claim`'s refusals before anything was touched."""
         self._claim = only.claim()
         self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         attachments = Attachments(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
-from lab.netns import within
 from openflow.bridge import Bridge
-from openflow.errors import Disconnected, Refused, SwitchError
+from openflow.errors import Disconnected, Refused
 from openflow.flow import Flow, FlowKey, Output, Unknown
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.switch import Switch
@@ -27,8 +25,6 @@ pytestmark = pytest.mark.needs("root", "ip", "ovs-vswitchd", "ovsdb-server", "ov
 NETNS = "openflow-switch"
 MAC = "02:50:4c:44:52:01"
 DPID = 0x02504C445201
-PORT = 6653
-CONTROLLER = f"tcp:127.0.0.1:{PORT}"
 CONNECT_S = 10.0
 
 WEB = EndpointPort("web", 1, "02:00:00:00:00:01", (IPv4Address("10.64.0.1"), IPv6Address("fd00::1")))
@@ -45,7 +41,7 @@ def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
 def bridge(ovs: OpenVSwitch) -> Iterator[Bridge]:
     made = Bridge(ovs.remote)
     made.start()
-    made.ensure(controller=CONTROLLER, mac=MAC, datapath_type="netdev")
+    made.ensure(mac=MAC, datapath_type="netdev")
     yield made
     made.close()
 
@@ -53,18 +49,22 @@ def bridge(ovs: OpenVSwitch) -> Iterator[Bridge]:
 @pytest.fixture
 def switch(ovs: OpenVSwitch, bridge: Bridge) -> Iterator[Switch]:
     """A connected switch without flows."""
-    made = Switch(port=PORT)
-    connect(made, bridge)
+    made = connect(ovs)
     ovs.ofctl("del-flows", "polder0")
     yield made
     made.stop()
 
 
-def connect(switch: Switch, bridge: Bridge) -> None:
-    """Start it inside the namespace, and have Open vSwitch dial."""
-    within(NETNS, switch.start)
-    bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
+def socket_of(ovs: OpenVSwitch) -> Path:
+    return ovs.directory / "polder0.mgmt"
+
+
+def connect(ovs: OpenVSwitch, on_connect: Callable[[], object] = lambda: None) -> Switch:
+    """Start a connection and wait until it is there."""
+    switch = Switch(socket_of(ovs), dpid=DPID, on_connect=on_connect)
+    switch.start()
     assert switch.wait_connected(CONNECT_S)
+    return switch
 
 
 def as_set(flows: list[Flow]) -> set[Flow]:
@@ -151,9 +151,8 @@ def test_after_a_restart_of_the_switch_it_connects_again_and_says_so(
     ovs: OpenVSwitch, bridge: Bridge
 ) -> None:
     connects = threading.Semaphore(0)
-    switch = Switch(port=PORT, dpid=DPID, on_connect=connects.release)
     before = threading.active_count()
-    connect(switch, bridge)
+    switch = connect(ovs, connects.release)
     try:
         for _ in range(3):
             assert connects.acquire(timeout=CONNECT_S)
@@ -167,6 +166,7 @@ def test_after_a_restart_of_the_switch_it_connects_again_and_says_so(
         assert connects.acquire(timeout=CONNECT_S)
         assert switch.dump() == [], "flows went with the switch's process"
         assert threading.active_count() == before + 1, "one thread, whatever happened"
+        assert switch.connects >= 4
     finally:
         switch.stop()
     assert threading.active_count() == before
@@ -182,10 +182,11 @@ def test_a_silent_switch_is_given_up_and_taken_back(switch: Switch, ovs: OpenVSw
 
 
 OUR_PROGRAM = """
-import sys, time
+import sys
+from pathlib import Path
 from openflow.switch import Switch
-from tests.contract.test_openflow_switch import CONNECT_S, FLOWS, PORT
-switch = Switch(port=PORT)
+from tests.contract.test_openflow_switch import CONNECT_S, FLOWS
+switch = Switch(Path(sys.argv[1]))
 switch.start()
 assert switch.wait_connected(CONNECT_S)
 switch.apply(FLOWS, [])
@@ -199,21 +200,19 @@ def test_flows_stand_when_our_program_is_killed_and_the_next_finds_nothing_to_do
 ) -> None:
     ovs.ofctl("del-flows", "polder0")
     first = subprocess.Popen(
-        ["ip", "netns", "exec", NETNS, sys.executable, "-c", OUR_PROGRAM],
+        [sys.executable, "-c", OUR_PROGRAM, str(socket_of(ovs))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
     with first:
         assert first.stdout
-        bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
         assert first.stdout.readline() == b"applied\n"
         first.kill()
     before = ovs.ofctl("dump-flows", "polder0").count("cookie=0x504c4452")
     assert before == len(FLOWS)
-    second = Switch(port=PORT, dpid=DPID)
+    second = connect(ovs)
     try:
-        connect(second, bridge)
         assert as_set(second.dump()) == set(FLOWS)
     finally:
         second.stop()
@@ -222,32 +221,31 @@ def test_flows_stand_when_our_program_is_killed_and_the_next_finds_nothing_to_do
 def test_another_datapath_is_refused(
     ovs: OpenVSwitch, bridge: Bridge, caplog: pytest.LogCaptureFixture
 ) -> None:
-    switch = Switch(port=PORT, dpid=DPID + 1)
-    within(NETNS, switch.start)
+    switch = Switch(socket_of(ovs), dpid=DPID + 1)
+    switch.start()
     try:
-        bridge.ensure(controller=CONTROLLER, mac=MAC, redial=True)
         until(lambda: "is not ours" in caplog.text, "the refusal")
         assert not switch.connected
     finally:
         switch.stop()
 
 
-def test_a_port_in_use_is_one_clear_error(ovs: OpenVSwitch, switch: Switch) -> None:
-    with pytest.raises(SwitchError, match=rf"cannot listen at 127.0.0.1:{PORT}: Address already in use"):
-        within(NETNS, Switch(port=PORT).start)
-
-
-def test_a_stranger_that_says_nothing_or_nonsense_does_no_harm() -> None:
-    stranger = Switch(port=0, on_connect=pytest.fail)
-    port = stranger.start()
-    for words in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\x05\x00\x00\x02\x00\x00\x00\x00", os.urandom(64)):
-        with socket.create_connection(("127.0.0.1", port)) as connection:
+@pytest.mark.parametrize("words", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x05\x00\x00\x02\x00\x00\x00\x00"])
+def test_a_stranger_that_says_nothing_or_nonsense_does_no_harm(tmp_path: Path, words: bytes) -> None:
+    path = tmp_path / "polder0.mgmt"
+    switch = Switch(path, on_connect=pytest.fail)
+    switch.start()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        connection, _ = listener.accept()
+        with connection:
             connection.sendall(words)
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):
                 pass
-    assert not stranger.connected
-    stranger.stop()
-    stranger.stop()
+        assert not switch.connected
+    switch.stop()
+    switch.stop()
     with pytest.raises(Disconnected):
-        stranger.dump()
+        switch.dump()

@@ -25,7 +25,6 @@ pytestmark = pytest.mark.needs("root", "ip", "ping", "ovs-vswitchd", "ovsdb-serv
 
 NODE, WORLD = "openflow-node", "openflow-world"
 GATEWAY_MAC = "02:50:4c:44:52:01"
-CONTROLLER = "tcp:127.0.0.1:6653"
 WORLD4, WORLD6 = "192.0.2.1", "2001:db8::1"
 SERVICES = ("10.64.255.1", "fd00:64::ffff")
 SERVICE_PORT = 5353
@@ -83,11 +82,11 @@ def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
 
 @pytest.fixture(scope="module")
 def node(ovs: OpenVSwitch) -> Iterator[Node]:
-    switch, bridge = Switch(), Bridge(ovs.remote)
-    within(NODE, switch.start)
+    switch, bridge = Switch(ovs.directory / "polder0.mgmt"), Bridge(ovs.remote)
+    switch.start()
     bridge.start()
     try:
-        bridge.ensure(controller=CONTROLLER, mac=GATEWAY_MAC, datapath_type="netdev")
+        bridge.ensure(mac=GATEWAY_MAC, datapath_type="netdev")
         assert switch.wait_connected(10)
         _gateway(ovs)
         _world(ovs)
