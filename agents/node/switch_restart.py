@@ -13,18 +13,32 @@ no others could: the bridge has none. An agent that is told to stop takes it awa
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
-from openflow.bridge import Bridge
 from openflow.errors import BridgeError
-from openflow.switch import Switch
+from openflow.rows import Restart
 
 log = logging.getLogger(__name__)
+
+
+class Mark(Protocol):
+    """Where the mark is kept (`openflow.bridge.Bridge`)."""
+
+    @property
+    def restart(self) -> Restart: ...
+    def await_flows(self, wanted: bool) -> None: ...
+
+
+class Connections(Protocol):
+    """Who counts the connections with the switch (`openflow.switch.Switch`)."""
+
+    connects: int
 
 
 class SwitchRestart:
     """Looks after the mark. One thread at a time."""
 
-    def __init__(self, bridge: Bridge, switch: Switch) -> None:
+    def __init__(self, bridge: Mark, switch: Connections) -> None:
         self._bridge = bridge
         self._switch = switch
         self._told = 0

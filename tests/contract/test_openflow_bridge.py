@@ -221,3 +221,29 @@ def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert threading.active_count() == before
     with pytest.raises(BridgeUnavailable, match="closed"):
         lonely.ports()
+
+
+def test_a_switch_is_told_to_wait_for_its_flows_and_to_go_on(bridge: Bridge, ovs: OpenVSwitch) -> None:
+    bridge.await_flows(True)
+    until(lambda: bridge.restart.awaits_flows, "the mark")
+    ovs.kill("ovs-vswitchd")
+    ovs.start_vswitchd()
+    bridge.await_flows(False)
+    assert "flow-restore-wait" not in ovs.vsctl("get", "Open_vSwitch", ".", "other_config")
+    until(lambda: not bridge.restart.awaits_flows, "the mark to go")
+
+
+def test_flows_are_kept_by_the_kernel_and_only_when_nobody_else_waits(
+    bridge: Bridge, ovs: OpenVSwitch
+) -> None:
+    assert not bridge.restart.keeps_flows, "netdev"
+    ovs.kill("ovs-vswitchd")  # it has no kernel datapath here, and could not follow
+    try:
+        ovs.vsctl("--no-wait", "set", "Bridge", "polder0", "datapath_type=system")
+        until(lambda: bridge.restart.keeps_flows, "the datapath that stays")
+        ovs.vsctl("--no-wait", "add-br", "theirs")
+        until(lambda: not bridge.restart.keeps_flows, "the other bridge")
+        ovs.vsctl("--no-wait", "del-br", "theirs")
+        ovs.vsctl("--no-wait", "set", "Bridge", "polder0", "datapath_type=netdev")
+    finally:
+        ovs.start_vswitchd()

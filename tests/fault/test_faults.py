@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from lab.lab import Lab
 from lab.rest import Unanswered
 from lab.wait import wait_until
+from openflow.cookie import Purpose, encode
+from openflow.flow import Action, Flow, GotoTable, Track
+from openflow.switch import Switch
+from openflow.tables import GENERATION
 from tests.support.cluster import NODE
 from tests.support.containers import BACK_S, POOL, Fixed, delete, make, undisturbed
+from tests.support.echo import echo
+
+WAITS = "other_config:flow-restore-wait=true"
+GAP_S = 2.0
+"""Of a restart of the switch: 0.2 s on a machine that does nothing else."""
 
 pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra")
 
@@ -169,13 +179,84 @@ def test_a_port_that_is_removed_by_hand_comes_back(web: Fixed) -> None:
     wait_until(lambda: web.metal.ping(web.address).ok, BACK_S, "the container to answer again")
 
 
-def test_the_switch_is_restarted(web: Fixed) -> None:
-    """With the netdev datapath the switch is that process: forwarding is back when it is."""
+@pytest.mark.parametrize("told_to_wait", [False, True])
+def test_the_switch_is_restarted(web: Fixed, told_to_wait: bool) -> None:
+    """With the netdev datapath the switch is that process: forwarding is back when it is, and TCP goes on."""
     switch = web.lab.fabric.switches[NODE]
-    switch.vswitchd.kill()
-    switch.vswitchd.start()
+    with echo(web.metal, web.host, web.address) as connection:
+        assert connection.ask(b"before")
+        ping = web.metal.ping_background(web.address)
+        ping.wait_answers(5)
+        if told_to_wait:
+            switch.vsctl("set", "Open_vSwitch", ".", WAITS)
+        switch.vswitchd.kill()
+        switch.vswitchd.start()
+        ping.wait_answers(10, BACK_S)
+        report = ping.stop()
+        assert connection.ask(b"after")
+    assert 0 < report.longest_gap_s < GAP_S, report
+    assert "flow-restore-wait" not in switch.vsctl("get", "Open_vSwitch", ".", "other_config")
+
+
+def test_a_switch_that_waits_is_told_to_go_on_by_the_agent_that_comes_back(web: Fixed) -> None:
+    """ovs-vswitchd is restarted while the agent is dead: it gets its flows before it goes on."""
+    switch, agent = web.lab.fabric.switches[NODE], web.lab.polder.agents[NODE]
+    switch.vsctl("set", "Open_vSwitch", ".", WAITS)
+    agent.kill()
+    try:
+        switch.vswitchd.kill()
+        switch.vswitchd.start()
+        wait_until(lambda: switch.ofctl("show", "polder0", check=False), BACK_S, "the switch to answer")
+        assert not web.flows()
+        assert not web.metal.ping(web.address).ok
+    finally:
+        agent.start()
     wait_until(lambda: web.metal.ping(web.address).ok, BACK_S, "the container to answer again")
     assert web.flows()
+    wait_until(
+        lambda: "flow-restore-wait" not in switch.vsctl("get", "Open_vSwitch", ".", "other_config"),
+        BACK_S,
+        "the mark to go",
+    )
+
+
+def test_another_layout_of_the_pipeline_is_replaced_without_a_lost_packet(web: Fixed) -> None:
+    """An agent that starts finds flows of another generation, and what would harm among its own."""
+    agent = web.lab.polder.agents[NODE]
+    agent.kill()
+    switch = Switch(web.lab.fabric.switches[NODE].directory / "polder0.mgmt")
+    switch.start()
+    assert switch.wait_connected(BACK_S)
+    ours = switch.dump()
+    with undisturbed(web):
+        switch.apply(other_layout(ours), ours)
+        assert {flow.cookie for flow in switch.dump()}.isdisjoint({flow.cookie for flow in ours})
+        flood = web.metal.ping_background(web.address, interval_s=0.002)
+        flood.wait_answers(50, BACK_S)
+        agent.start()
+        wait_until(lambda: {*switch.dump()} == {*ours}, BACK_S, "the flows of this layout, and no others")
+        flood.wait_answers(50, BACK_S)
+        report = flood.stop()
+    switch.stop()
+    assert report.ok, report
+
+
+def other_layout(flows: list[Flow]) -> list[Flow]:
+    """The same pipeline in tables 100 and up. A packet that meets flows of both layouts is lost."""
+    cookie = encode(Purpose.ACCEPT, GENERATION - 1)
+
+    def moved(action: Action) -> Action:
+        has_table = isinstance(action, GotoTable | Track)
+        return replace(action, table_id=action.table_id + 100) if has_table else action
+
+    return [
+        Flow(0, 1, actions=(GotoTable(100),), cookie=cookie),
+        *(Flow(table, 60000, cookie=cookie) for table in {flow.table_id for flow in flows} - {0}),
+        *(
+            Flow(flow.table_id + 100, flow.priority, flow.match, tuple(map(moved, flow.actions)), cookie)
+            for flow in flows
+        ),
+    ]
 
 
 def test_deleting_while_the_agent_is_down_waits_for_it(web: Fixed) -> None:
