@@ -10,7 +10,6 @@ import pytest
 from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.meter_driver import MeterDriver
-from lab.netns import within
 from openflow.bridge import Bridge
 from openflow.meter import Meter, MeterCount, Unit
 from openflow.metering import Metering
@@ -34,10 +33,10 @@ def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
 
 @pytest.fixture(scope="module")
 def metering(ovs: OpenVSwitch) -> Iterator[Metering]:
-    switch, bridge = Switch(port=0), Bridge(ovs.remote)
-    port = within(NETNS, switch.start)
+    switch, bridge = Switch(ovs.directory / "polder0.mgmt"), Bridge(ovs.remote)
+    switch.start()
     bridge.start()
-    bridge.ensure(controller=f"tcp:127.0.0.1:{port}", mac=MAC, datapath_type="netdev")
+    bridge.ensure(mac=MAC, datapath_type="netdev")
     assert switch.wait_connected(CONNECT_S)
     yield Metering(switch)
     bridge.close()
