@@ -75,6 +75,7 @@ class Compiling:
             try:
                 if not self._is_ours():
                     return
+                self._guard()
                 if self._follow(RULED):
                     self._follow(ALL)
             except _Lost:
