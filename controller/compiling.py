@@ -4,7 +4,8 @@ What is told follows from policies, tenants and endpoints alone (`intent.compile
 write the same. While there is neither a policy nor a tenant no endpoint is looked at. A node gets sets
 before the rules that speak of them, and loses them after; an address that goes from one shard to another is
 written to its new place first. Nobody else's writes come between: each transaction compares that the duty is
-still ours. With no controller at all nodes go on with what they were told.
+still ours, and one whose answer was lost is recalled before anything else is written. With no controller at
+all nodes go on with what they were told.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from queue import SimpleQueue
 from zlib import crc32
 
 from controller.reading import read_at_once
+from controller.recall import Recalling
 from intent.compiler import Compiler
 from store import keys
 from store.client import Compare, Delete, Op, Put, Store, Unchanged
@@ -61,6 +63,7 @@ class Compiling:
         guard: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._writers = [Recalling(store) for _ in range(AT_ONCE)]
         self._duty = duty
         self._identity = identity
         self._guard = guard
@@ -76,6 +79,8 @@ class Compiling:
                 if not self._is_ours():
                     return
                 self._guard()
+                for writer in self._writers:
+                    writer.settle()
                 if self._follow(RULED):
                     self._follow(ALL)
             except _Lost:
@@ -146,17 +151,18 @@ class Compiling:
         self._guard()
         began = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE, "policies") as pool:
-            for done in [pool.submit(self._write_in_order, share) for share in _shares(changes)]:
+            shares = zip(self._writers, _shares(changes), strict=False)
+            for done in [pool.submit(self._write_in_order, *each) for each in shares]:
                 done.result()
         took_s = time.monotonic() - began
         log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
         self._stopping.wait(min(took_s, REST_S))
 
-    def _write_in_order(self, changes: Mapping[str, bytes | None]) -> None:
+    def _write_in_order(self, writer: Recalling, changes: Mapping[str, bytes | None]) -> None:
         for ops in _parts(_ordered(changes)):
             if self._stopping.is_set():
                 return
-            if not self._store.txn(self._fence, ops).succeeded:
+            if not writer.txn(self._fence, ops).succeeded:
                 raise _Lost
 
 

@@ -33,13 +33,17 @@ class Recalling:
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         """See `Store.txn`."""
-        if self._lost:
-            self._recall()
+        self.settle()
         try:
             return self._store.txn((*compares, self._ticket), ops)
         except Unavailable as fault:
             self._lost = fault.outcome_unknown
             raise
+
+    def settle(self) -> None:
+        """Recall the last transaction if its answer was lost. Raises what the store does."""
+        if self._lost:
+            self._recall()
 
     def _recall(self) -> None:
         try:

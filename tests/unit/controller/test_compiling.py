@@ -16,6 +16,7 @@ from store import keys
 from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import Endpoint, Policy, Tenant
+from tests.support.ipam import FAULTS, FlakyStore
 from tests.unit.controller.conftest import Api
 
 DUTY = "policies"
@@ -95,6 +96,27 @@ def test_what_is_wrong_at_first_is_put_right(store: MemoryStore) -> None:
     with doing(Compiling(store, DUTY)):
         wait_until(lambda: told(store) == right, 5, "the values of before")
         assert store.get(stray) is None
+
+
+def test_what_is_lost_or_comes_late_does_no_harm(store: MemoryStore) -> None:
+    store.txn([], [policy("web", **WEB)])
+    flaky = FlakyStore(store)
+    db = keys.ENDPOINTS.key("db")
+    with doing(Compiling(flaky, DUTY)):
+        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        for number, fault in enumerate(FAULTS, 3):
+            flaky.meets.append(fault)
+            address = f"10.0.0.{number}".encode()
+            store.txn([], [endpoint("db", address.decode(), "node-2", labels={"app": "db"})])
+            wait_until(
+                lambda address=address: any(b'["%s"]' % address in value for value in told(store).values()),
+                10,
+                f"{address!r} to be told after {fault}",
+            )
+        flaky.arrive()
+        assert any(b'["%s"]' % address in value for value in told(store).values()), "nothing late counts"
+        store.txn([], [Delete(db)])
+        wait_until(lambda: names(store) == {"node-1/rules/web"}, 5, "the set to be empty")
 
 
 def test_who_has_lost_the_duty_writes_nothing_more(store: MemoryStore) -> None:
