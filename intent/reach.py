@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
-from intent.compiler import peer_choice, subject_choice
+from intent.needs import peer_choice, subject_choice
 from intent.population import NONE, Choice, Member, Population
 from intent.traffic import Traffic, joined, samples
 from store.model import (
