@@ -1,4 +1,4 @@
-"""What nodes need of one policy or of one tenant: a value, where it is needed, and the sets that it speaks of."""
+"""What nodes need of one policy or tenant: a value, where it is needed, and the sets that it speaks of."""
 
 from __future__ import annotations
 
