@@ -11,8 +11,11 @@ from agents.delta import Delta
 from agents.driver import Outcome
 from agents.node.meter_driver import MeterDriver
 from openflow.bridge import Bridge
+from openflow.document import LIMITED
 from openflow.meter import Meter, MeterCount, Unit
 from openflow.metering import Metering
+from openflow.pipeline import base_flows, endpoint_flows
+from openflow.qos import meter_flows
 from openflow.switch import Switch
 from tests.support.ovs import OpenVSwitch, open_vswitch
 
@@ -32,15 +35,20 @@ def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
 
 
 @pytest.fixture(scope="module")
-def metering(ovs: OpenVSwitch) -> Iterator[Metering]:
-    switch, bridge = Switch(ovs.directory / "polder0.mgmt"), Bridge(ovs.remote)
-    switch.start()
+def switch(ovs: OpenVSwitch) -> Iterator[Switch]:
+    made, bridge = Switch(ovs.directory / "polder0.mgmt"), Bridge(ovs.remote)
+    made.start()
     bridge.start()
     bridge.ensure(mac=MAC, datapath_type="netdev")
-    assert switch.wait_connected(CONNECT_S)
-    yield Metering(switch)
+    assert made.wait_connected(CONNECT_S)
+    yield made
     bridge.close()
-    switch.stop()
+    made.stop()
+
+
+@pytest.fixture
+def metering(switch: Switch) -> Metering:
+    return Metering(switch)
 
 
 @pytest.fixture
@@ -93,3 +101,18 @@ def test_a_meter_that_somebody_else_made_is_seen(driver: MeterDriver, ovs: OpenV
 def test_nothing_has_passed_a_new_meter(driver: MeterDriver, metering: Metering) -> None:
     driver.apply(put(RATE))
     assert metering.counts() == {6: MeterCount(0, 0, 0, 0)}
+
+
+def test_the_flows_of_a_limited_endpoint_are_taken_as_they_are(
+    driver: MeterDriver, switch: Switch, ovs: OpenVSwitch
+) -> None:
+    qos = replace(LIMITED.qos, received=(RATE,), accepted=PACKETS)
+    flows = [
+        *base_flows(MAC),
+        *endpoint_flows(replace(LIMITED, qos=qos), MAC),
+        *meter_flows(qos.meters),
+    ]
+    driver.apply(put(*qos.meters))
+    switch.apply(flows, [])
+    assert set(switch.dump()) == set(flows)
+    ovs.ofctl("del-flows", "polder0")
