@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from intent.held import KEPT, Held
 from openflow.flow import Flow, FlowKey
-from openflow.meter import Meter, MeterCount, Unit
+from openflow.meter import Meter, Unit
 from openflow.qos import NO_QOS, PortQos, meter_flows
 from store.model import Qos
 from store.model.qos import MIN_BURST_KBIT
@@ -57,10 +57,9 @@ def _meter_flows_of(held: Held) -> Mapping[FlowKey, Flow]:
     return {flow.key: flow for flow in meter_flows(port_qos(held).meters)}
 
 
-def dropped(one: Held, counts: Mapping[int, MeterCount]) -> dict[Limit, MeterCount]:
-    """What each limit of an endpoint has let through and dropped, of what the switch says of its meters."""
-    ids = {limit: _meter_id(one.ofport, limit) for limit in Limit}
-    return {limit: counts[number] for limit, number in ids.items() if number in counts}
+def port_of(meter_id: int) -> int:
+    """The port whose packets go through a meter."""
+    return meter_id // len(Limit)
 
 
 @lru_cache(maxsize=KEPT)

@@ -131,7 +131,8 @@ class StatsSaid(Value):
     """What it sent and may send."""
     received: Counted
     dropped: Annotated[tuple[Dropped, ...], Field(max_length=MOST_UNLIKE)] = ()
-    """By the flows that name the endpoint and drop; those that drop for all endpoints count for none."""
+    """By its limits, which count as sent or received all the same, and by the flows that name the endpoint
+    and drop; those that drop for all endpoints count for none."""
     port: PortStats | None = None
 
 

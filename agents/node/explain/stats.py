@@ -8,16 +8,19 @@ from agents.node.explain.devices import Passed
 from agents.node.explain.diff import IN_PASS
 from agents.node.explain.questions import NoAnswer
 from agents.node.plug import Plugged
+from intent.limits import port_of
+from openflow.cookie import Purpose
 from openflow.counting import Way, counts
 from openflow.decoding import Counted as FlowCounted
 from openflow.errors import SwitchError
 from openflow.flow import FlowKey
 from openflow.management import Management, PortCounted
+from openflow.meter import MeterCount
 from openflow.words import purpose_words
 from store.model import HeldKind
 from store.model.question import MOST_UNLIKE, Counted, Dropped, PortStats, StatsAsked, StatsSaid
 
-FLOWS = IN_PASS.index(HeldKind.FLOWS)
+METERS, FLOWS = IN_PASS.index(HeldKind.METERS), IN_PASS.index(HeldKind.FLOWS)
 """Where they are in what a pass wants."""
 
 
@@ -38,13 +41,16 @@ class Stats:
             raise NoAnswer(f"endpoint {asked.endpoint} is not attached here")
         try:
             flows, ports = self._management.counters(), self._management.ports()
+            meters = self._management.meter_counts()
         except SwitchError as fault:
             raise NoAnswer(str(fault)) from fault
         passed = self._wanted()
-        reasons = passed[FLOWS] if passed is not None else {}
+        reasons, limits = (passed[FLOWS], passed[METERS]) if passed is not None else ({}, {})
         port = ports.get(there.ofport)
-        return counted(there.ofport, flows, reasons).model_copy(
-            update={"port": None if port is None else _port(port)}
+        said = counted(there.ofport, flows, reasons)
+        dropped = (*limited(there.ofport, meters, limits), *said.dropped)
+        return said.model_copy(
+            update={"port": None if port is None else _port(port), "dropped": dropped[:MOST_UNLIKE]}
         )
 
 
@@ -69,6 +75,20 @@ def counted(ofport: int, flows: Iterable[FlowCounted], wanted: Mapping[FlowKey, 
     return StatsSaid(
         sent=_sum(ways[Way.SENT]), received=_sum(ways[Way.RECEIVED]), dropped=tuple(dropped[:MOST_UNLIKE])
     )
+
+
+def limited(ofport: int, meters: Mapping[int, MeterCount], wanted: Mapping[int, object]) -> list[Dropped]:
+    """What the limits of the endpoint at a port have dropped. Pure."""
+    return [
+        Dropped(
+            purpose=Purpose.METER.name,
+            reason=getattr(wanted.get(number), "reason", ""),
+            packets=count.dropped_packets,
+            bytes=count.dropped_bytes,
+        )
+        for number, count in sorted(meters.items())
+        if port_of(number) == ofport and count.dropped_packets
+    ]
 
 
 def _sum(flows: Iterable[FlowCounted]) -> Counted:

@@ -9,9 +9,9 @@ import pytest
 
 from intent.flows import flows_of
 from intent.held import Held
-from intent.limits import Limit, dropped, meter_flow_parts, meters, port_qos
+from intent.limits import Limit, meter_flow_parts, meters, port_of
 from openflow.flow import SetField
-from openflow.meter import Meter, MeterCount, Unit
+from openflow.meter import Unit
 from store.model import Qos
 from tests.support.cluster import endpoint
 
@@ -65,12 +65,8 @@ def test_each_meter_has_the_flow_that_leads_into_it() -> None:
     assert measured == set(meters([one])), "and each is visited"
 
 
-def test_what_was_dropped_is_told_by_limit() -> None:
-    one = held(egress_rate_kbps=1000, ingress_connections_per_s=5)
-    count = MeterCount(9, 900, 2, 200)
-    accepted = port_qos(one).accepted
-    assert isinstance(accepted, Meter)
-    assert dropped(one, {accepted.meter_id: count}) == {Limit.INGRESS_CONNECTIONS: count}
+def test_a_meter_tells_whose_it_is() -> None:
+    assert {port_of(number) for number in meters([held(7, **ALL)])} == {7}
 
 
 def test_what_has_no_port_has_no_meters() -> None:
