@@ -79,7 +79,7 @@ def wanted_ports(wants: Mapping[str, Want], snapshot: Snapshot) -> dict[str, Por
     return {
         host_ifname(name): Port(host_ifname(name), name, reason=f"endpoint {name} in {want.netns}")
         for name, want in wants.items()
-        if name in snapshot.endpoints
+        if name in snapshot.endpoints or name in snapshot.departing
     }
 
 
