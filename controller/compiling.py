@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from zlib import crc32
 
-from controller.reading import read_at_once
+from controller.reading import read, read_at_once
 from controller.recall import Recalling
 from intent.compiler import Compiler
 from store import keys
@@ -27,12 +27,12 @@ from store.codec import encode
 from store.errors import StoreError
 from store.feed import DecodedItem, Feed, InSync, decoded_batches
 from store.feed import Put as Told
-from store.model import Endpoint, Policy, Tenant, Value
+from store.model import Endpoint, Move, Policy, Tenant, Value
 
 log = logging.getLogger(__name__)
 
 RULED = (keys.POLICIES.prefix(), keys.TENANTS.prefix())
-ALL = (*RULED, keys.ENDPOINTS.prefix())
+ALL = (*RULED, keys.ENDPOINTS.prefix(), keys.MOVES.prefix())
 
 MAX_OPS = 120
 """Of one transaction: etcd takes 128."""
@@ -112,6 +112,7 @@ class Compiling:
         for items in _gathered(self._open(prefixes)):
             for item in items:
                 take(compiler, item)
+            self._look_after(compiler.moved(), compiler)
             listed = any(isinstance(item, InSync) for item in items)
             in_sync = in_sync or listed
             if not in_sync:
@@ -122,6 +123,12 @@ class Compiling:
             changes = compiler.changes()
             self._write(self._differences(compiler.wanted) if listed else _encoded(changes))
         return False
+
+    def _look_after(self, moved: Iterable[str], compiler: Compiler) -> None:
+        """Find out whether their former nodes deliver them still: a feed may tell of that a moment later."""
+        for endpoint in moved:
+            if (found := read(self._store, keys.MOVES, endpoint)) is not None:
+                compiler.put_move(endpoint, found.value.source)
 
     def _open(self, prefixes: Sequence[str]) -> Feed:
         with self._lock:
@@ -203,6 +210,8 @@ def take(compiler: Compiler, item: DecodedItem) -> None:
         match item.value:
             case Endpoint():
                 compiler.put_endpoint(item.value)
+            case Move():
+                compiler.put_move(item.value.endpoint.id, item.value.source)
             case Policy():
                 compiler.put_policy(item.value)
             case Tenant():
@@ -210,6 +219,7 @@ def take(compiler: Compiler, item: DecodedItem) -> None:
     elif not isinstance(item, InSync):
         for kind, drop in (
             (keys.ENDPOINTS, compiler.drop_endpoint),
+            (keys.MOVES, compiler.drop_move),
             (keys.POLICIES, compiler.drop_policy),
             (keys.TENANTS, compiler.drop_tenant),
         ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from intent.needs import Need, NeedId, group_need, policy_need
 from intent.population import NONE, Choice, Member, Population
@@ -44,6 +44,9 @@ class Compiler:
         self._picked: dict[Choice, _Picked] = {}
         self._needs: dict[NeedId, Need] = {}
         self._tenants: dict[str, Action] = {}
+        self._left: dict[str, str] = {}
+        """By endpoint, the node that it leaves and that delivers it still."""
+        self._moved: set[str] = set()
         self._laid: dict[tuple[str, Choice], int] = {}
         """How many shards of a set a node was told of."""
         self._values: set[tuple[NeedId, str]] = set()
@@ -55,7 +58,34 @@ class Compiler:
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
         """An endpoint is there, or has changed. Idempotent."""
-        before, after = self._population.get(endpoint.id), Member.of(endpoint)
+        before = self._population.get(endpoint.id)
+        after = Member.of(endpoint, self._left.get(endpoint.id))
+        if before is not None and before.nodes[0] != endpoint.node:
+            self._moved.add(endpoint.id)
+        self._replace(before, after)
+
+    def put_move(self, endpoint: str, source: str) -> None:
+        """The node that an endpoint leaves delivers it still. Idempotent."""
+        self._left[endpoint] = source
+        self._count(endpoint)
+
+    def drop_move(self, endpoint: str) -> None:
+        """It does not any more. Idempotent."""
+        self._left.pop(endpoint, None)
+        self._count(endpoint)
+
+    def moved(self) -> set[str]:
+        """The endpoints that went to another node since this was asked last."""
+        moved, self._moved = self._moved, set()
+        return moved
+
+    def _count(self, endpoint: str) -> None:
+        before = self._population.get(endpoint)
+        if before is not None:
+            nodes = dict.fromkeys((before.nodes[0], self._left.get(endpoint, before.nodes[0])))
+            self._replace(before, replace(before, nodes=tuple(nodes)))
+
+    def _replace(self, before: Member | None, after: Member) -> None:
         if before != after:
             self._population.put(after)
             self._move(before, after)
@@ -140,7 +170,7 @@ class Compiler:
         was = self._population.choices_of(before) if before is not None else set()
         becomes = self._population.choices_of(after) if after is not None else set()
         stays = before is not None and after is not None
-        if stays and (before.node, before.addresses) == (after.node, after.addresses):  # type: ignore[union-attr]
+        if stays and (before.nodes, before.addresses) == (after.nodes, after.addresses):  # type: ignore[union-attr]
             was, becomes = was - becomes, becomes - was
         for choice in becomes:
             self._join(choice, after)  # type: ignore[arg-type]
@@ -149,18 +179,20 @@ class Compiler:
 
     def _join(self, choice: Choice, member: Member) -> None:
         picked = self._picked[choice]
-        picked.nodes[member.node] += 1
-        if picked.nodes[member.node] == 1:
-            for need in picked.needs.values():
-                self._begin(need, member.node)
+        for node in member.nodes:
+            picked.nodes[node] += 1
+            if picked.nodes[node] == 1:
+                for need in picked.needs.values():
+                    self._begin(need, node)
         if picked.shards is not None:
             self._touch(choice, picked, picked.shards.add(member.addresses))
 
     def _leave(self, choice: Choice, member: Member) -> None:
         picked = self._picked[choice]
-        if _less(picked.nodes, member.node):
-            for need in picked.needs.values():
-                self._end(need, member.node)
+        for node in member.nodes:
+            if _less(picked.nodes, node):
+                for need in picked.needs.values():
+                    self._end(need, node)
         if picked.shards is not None:
             self._touch(choice, picked, picked.shards.remove(member.addresses))
 
@@ -224,7 +256,7 @@ class Compiler:
         picked = self._picked.get(choice)
         if picked is None:
             self._population.ask(choice)
-            nodes = Counter(member.node for member in self._population.members_of(choice))
+            nodes = Counter(node for each in self._population.members_of(choice) for node in each.nodes)
             picked = self._picked[choice] = _Picked(nodes)
         picked.uses += 1
 

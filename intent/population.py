@@ -52,18 +52,20 @@ class Member:
     """What of an endpoint decides where its policies and its addresses are needed."""
 
     id: str
-    node: str
+    nodes: tuple[str, ...]
+    """Its own, and the one that it leaves while that delivers it still."""
     group: str
     """Its tenant, or `NONE`."""
     labels: frozenset[Pair]
     addresses: tuple[IPAddress, ...]
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> Member:
-        """The endpoint as it counts here."""
+    def of(cls, endpoint: Endpoint, leaves: str | None = None) -> Member:
+        """The endpoint as it counts here; `leaves` is a node that delivers it still."""
+        also = () if leaves in {None, endpoint.node} else (leaves,)
         return cls(
             endpoint.id,
-            endpoint.node,
+            (endpoint.node, *also),
             endpoint.tenant or NONE,
             frozenset(endpoint.labels.items()),
             endpoint.addresses,

@@ -61,6 +61,7 @@ class Told(RuleBasedStateMachine):
         self.endpoints: dict[str, Endpoint] = {}
         self.policies: dict[str, Policy] = {}
         self.tenants: dict[str, Tenant] = {}
+        self.left: dict[str, str] = {}
         self.stored: dict[str, Value] = {}
 
     @rule(endpoint=endpoints)
@@ -72,6 +73,16 @@ class Told(RuleBasedStateMachine):
     def drop_endpoint(self, number: int) -> None:
         self.endpoints.pop(f"e{number}", None)
         self.compiler.drop_endpoint(f"e{number}")
+
+    @rule(number=st.integers(0, 11), source=st.sampled_from(["n1", "n2", "n3"]))
+    def put_move(self, number: int, source: str) -> None:
+        self.left[f"e{number}"] = source
+        self.compiler.put_move(f"e{number}", source)
+
+    @rule(number=st.integers(0, 11))
+    def drop_move(self, number: int) -> None:
+        self.left.pop(f"e{number}", None)
+        self.compiler.drop_move(f"e{number}")
 
     @rule(policy=policies)
     def put_policy(self, policy: Policy) -> None:
@@ -110,7 +121,9 @@ class Told(RuleBasedStateMachine):
             self.check_node(node)
 
     def check_node(self, node: str) -> None:
-        here = [each for each in self.endpoints.values() if each.node == node]
+        here = [
+            each for each in self.endpoints.values() if node in {each.node, self.left.get(each.id, each.node)}
+        ]
         mine = [value for key, value in self.stored.items() if key.startswith(keys.compiled_prefix(node))]
         told = {each.policy: each for each in mine if isinstance(each, NodePolicy)}
         groups = {each.tenant: each for each in mine if isinstance(each, Group)}

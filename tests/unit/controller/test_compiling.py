@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from controller.compiling import Compiling
-from controller.reading import put
+from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put
 from store.memory import MemoryStore
-from store.model import Endpoint, Policy, Tenant
+from store.model import Endpoint, Move, Policy, Tenant
 from tests.support.ipam import FAULTS, FlakyStore
-from tests.unit.controller.conftest import Api
+from tests.unit.controller.conftest import NOW, Api
 
 DUTY = "policies"
 
@@ -74,6 +74,25 @@ def test_a_node_is_told_of_the_policies_of_its_endpoints_alone(store: MemoryStor
         wait_until(lambda: names(store) == {"node-2/rules/web", "node-2/sets"}, 5, "the policy to follow")
         store.txn([], [Delete(keys.POLICIES.key("web"))])
         wait_until(lambda: not told(store), 5, "nothing to be left")
+
+
+def test_the_node_that_an_endpoint_leaves_keeps_its_policies_while_it_delivers_it(store: MemoryStore) -> None:
+    store.txn([], [policy("web", **WEB)])
+    here, there = {"node-1/rules/web", "node-1/sets"}, {"node-2/rules/web", "node-2/sets"}
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: names(store) == here, 5, "the policy at its node")
+        begun = store.range("").revision
+        found = read(store, keys.ENDPOINTS, "web")
+        assert found is not None
+        move = Move(endpoint=found.value, target="node-2", since=NOW, overlap_s=30)
+        gone = endpoint("web", "10.0.0.1", "node-2", labels={"app": "web"})
+        store.txn([], [gone, put(keys.MOVES, move, "web")])
+        wait_until(lambda: names(store) == here | there, 5, "the policy at both nodes")
+        kept = store.get(keys.RULES.key("node-1", "web"))
+        assert kept is not None
+        assert kept.mod_revision <= begun, "never without it between"
+        store.txn([], [Delete(keys.MOVES.key("web"))])
+        wait_until(lambda: names(store) == there, 5, "the policy to go from the first")
 
 
 def test_nothing_is_watched_before_there_is_a_policy_and_then_all_is(store: MemoryStore) -> None:
