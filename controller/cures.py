@@ -34,6 +34,7 @@ CURES: Mapping[str, str] = {
     "rate-limited": "Come back after the seconds of Retry-After; many endpoints fit into one batch.",
     "corrupt": "A value in the store cannot be read and was left alone. The log of the controller names it.",
     "internal": "A fault of the controller. Its log says where; please report it.",
+    "no-answer": "Nobody looks there now. See that the node has its agent (`polder node get`), then repeat.",
     "unavailable": "etcd does not answer. What was asked may be repeated after Retry-After.",
     "restoring": "A backup was restored: wait until it is completed, or finish it with /v1/restore:finish.",
     "busy": "Too many want the same at once. Repeat after Retry-After.",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,7 +42,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 def reaches(place):
     try:
-        socket.create_connection(tuple(place), timeout=0.7).close()
+        socket.create_connection(tuple(place), timeout=0.5).close()
     except OSError:
         return False
     return True
@@ -68,13 +70,14 @@ class Town:
 
     def reached(self, port: int) -> Pairs:
         """Who reaches whom at a port, asked of everybody."""
-        found: Pairs = set()
-        for name, (host, _) in self.everybody.items():
-            others = [other for other in self.everybody if other != name]
-            places = json.dumps([(self.everybody[other][1], port) for other in others])
-            said = json.loads(host.run(sys.executable, "-c", CLIENT, places).stdout)
-            found |= {(name, other) for other, there in zip(others, said, strict=True) if there}
-        return found
+        with ThreadPoolExecutor(len(self.everybody)) as pool:
+            return set().union(*pool.map(partial(self._reached_by, port), self.everybody))
+
+    def _reached_by(self, port: int, name: str) -> Pairs:
+        others = [other for other in self.everybody if other != name]
+        places = json.dumps([(self.everybody[other][1], port) for other in others])
+        said = json.loads(self.everybody[name][0].run(sys.executable, "-c", CLIENT, places).stdout)
+        return {(name, other) for other, there in zip(others, said, strict=True) if there}
 
     def comes_to(self, port: int, expected: Pairs) -> None:
         wait_until(
