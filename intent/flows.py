@@ -35,7 +35,8 @@ def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
     if held.via:
         return {}
     endpoint = held.endpoint
-    port = EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses, qos=port_qos(held))
+    named = (endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
+    port = EndpointPort(*named, judged=held.judged, qos=port_qos(held))
     return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}
 
 

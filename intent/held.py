@@ -23,3 +23,10 @@ class Held:
     endpoint: Endpoint
     ofport: int
     via: tuple[IPAddress, ...] = ()
+    judged: bool = False
+    """Rules decide what it may send and get."""
+
+    def same(self, other: Held) -> bool:
+        """Whether the two say the same."""
+        mine = (self.endpoint, self.ofport, self.via, self.judged)
+        return mine == (other.endpoint, other.ofport, other.via, other.judged)

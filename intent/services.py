@@ -152,4 +152,5 @@ def _weight(slot: int, endpoint: str) -> bytes:
 
 
 def _port(held: Held) -> EndpointPort:
-    return EndpointPort(held.endpoint.id, held.ofport, held.endpoint.mac, held.endpoint.addresses)
+    endpoint = held.endpoint
+    return EndpointPort(endpoint.id, held.ofport, endpoint.mac, endpoint.addresses, held.judged)

@@ -8,28 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
-from openflow import anycast, pipeline, qos
+from openflow import anycast, pipeline, policy, qos
 from openflow.cookie import Purpose, decode
-from openflow.flow import (
-    LOCAL,
-    Action,
-    ChoosePort,
-    Commit,
-    DecTtl,
-    Flow,
-    GotoTable,
-    MatchValue,
-    Measure,
-    Output,
-    SetField,
-    Track,
-    Visit,
-)
+from openflow.flow import Flow
 from openflow.meter import Meter, Unit
 from openflow.qos import PortQos
 from openflow.tables import GENERATION, NAMED_TABLES, TABLES, Table
+from openflow.words import actions_words, match_words
 
 GATEWAY_MAC = "02:00:00:00:00:01"
 EXAMPLE = pipeline.EndpointPort(
@@ -39,7 +26,17 @@ RATE = Meter(42, Unit.KBPS, 100_000, 25_000, "web-1 sends 100000 kbps at most")
 NEW = Meter(44, Unit.PACKETS, 50, 50, "web-1 opens 50 connections in a second at most")
 LIMITED = replace(EXAMPLE, qos=PortQos(sent=(RATE,), opened=NEW, dscp=46))
 SERVICE = anycast.ServicePorts("www", IPv4Address("10.64.255.53"), (EXAMPLE,), (EXAMPLE,), (7, 9, 7, 9))
-NAMES = {table.table_id: table.name for table in NAMED_TABLES}
+RULES = (
+    policy.Rule(
+        "web 1",
+        Purpose.ALLOWED,
+        (IPv4Network("10.64.0.9/32"), IPv4Network("192.0.2.0/24")),
+        (policy.Traffic(6, (80, 80)), policy.Traffic(1, icmp_type=8)),
+        reason="policy web, ingress rule 1: allow",
+    ),
+    policy.Rule("web 2", Purpose.POLICY_INGRESS, reason="policy web, ingress rule 2: deny"),
+)
+"""What decides about packets to the example, as if it were judged."""
 COLUMNS = "| priority | match | actions | purpose | why |\n|---|---|---|---|---|\n"
 
 
@@ -68,13 +65,16 @@ def _flows() -> str:
     own = (
         *pipeline.endpoint_flows(EXAMPLE, GATEWAY_MAC),
         *anycast.service_flows(SERVICE, GATEWAY_MAC),
+        *_rules(),
     )
     addresses = " and ".join(str(address) for address in EXAMPLE.addresses)
     about = (
         f"The gateway's MAC is {GATEWAY_MAC}. The flows with a **bold** priority are those of an\n"
         f"endpoint, here `{EXAMPLE.endpoint}` at port {EXAMPLE.ofport} with {EXAMPLE.mac}, {addresses}.\n"
         "Every endpoint has the same, with its own values. It is one of two of this node that hold\n"
-        f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9.\n"
+        f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9. It is shown as if it had\n"
+        "no rules, but for `ingress`, which has two: 10.64.0.9 and 192.0.2.0/24 reach its port 80\n"
+        "and may ping it, others do not reach it.\n"
     )
     parts = (_table(table, base, frozenset(own)) for table in TABLES)
     return f"## Flows\n\n{about}\n" + "\n".join(parts)
@@ -96,6 +96,11 @@ def _limits() -> str:
     return f"## Limits\n\n{text}\n\n{about}\n" + "\n".join(parts)
 
 
+def _rules() -> tuple[Flow, ...]:
+    made = policy.compiled(policy.ENFORCED_IN, RULES)
+    return (*made.flows, *made.of(EXAMPLE.ofport, [True] * len(RULES), EXAMPLE.endpoint))
+
+
 def _table(table: Table, base: Iterable[Flow], own: frozenset[Flow]) -> str:
     flows = [flow for flow in (*base, *own) if flow.table_id == table.table_id]
     flows.sort(key=lambda flow: (-flow.priority, flow in own, str(flow.match)))
@@ -106,42 +111,12 @@ def _row(flow: Flow, own: bool) -> str:
     cookie = decode(flow.cookie)
     purpose = Purpose(cookie.purpose).name if cookie else ""
     priority = f"**{flow.priority}**" if own else str(flow.priority)
-    actions = ", ".join(map(_action, flow.actions)) or "drop"
+    actions = actions_words(flow.actions)
     return f"| {priority} | {_code(_match(flow))} | {actions} | `{purpose}` | {flow.reason} |\n"
 
 
 def _match(flow: Flow) -> Iterator[str]:
-    return (f"{name}={_value(name, value)}" for name, value in flow.match)
-
-
-def _value(name: str, value: MatchValue) -> str:
-    if value == LOCAL:
-        return "LOCAL"
-    return f"{value:#06x}" if name == "eth_type" and isinstance(value, int) else str(value)
-
-
-def _action(action: Action) -> str:
-    match action:
-        case Output(port):
-            return "output LOCAL" if port == LOCAL else f"output {port}"
-        case SetField(name, value):
-            return f"set {name} {_value(name, value)}"
-        case DecTtl():
-            return "decrement TTL"
-        case ChoosePort(ports):
-            return f"reg0 = one of {', '.join(str(port) for port in dict.fromkeys(ports))} by hash"
-        case Track(_, table_id):
-            return f"look up the connection, then {NAMES[table_id]}"
-        case Commit():
-            return "remember the connection"
-        case Measure(meter_id):
-            return f"meter {meter_id}"
-        case Visit(table_id):
-            return f"visit {NAMES[table_id]}"
-        case GotoTable(table_id):
-            return f"goto {NAMES[table_id]}"
-        case _:
-            raise ValueError(f"{action} is not of the pipeline")
+    return (match_words((field,)) for field in flow.match)
 
 
 def _purposes() -> str:

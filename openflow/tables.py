@@ -81,6 +81,11 @@ CLASSIFY = Table(
     ),
     Purpose.UNKNOWN_PORT,
 )
+_TRAFFIC = {"conj_id", "eth_type", "ip_proto", "tcp_dst", "udp_dst", "sctp_dst"} | {
+    f"icmpv{version}_{part}" for version in (4, 6) for part in ("type", "code")
+}
+_TO_PEER = frozenset(_TRAFFIC | {"in_port", "ipv4_dst", "ipv6_dst"})
+_FROM_PEER = frozenset(_TRAFFIC | {OUT, "ipv4_src", "ipv6_src"})
 TRACK = Table(
     "track",
     1,
@@ -92,14 +97,14 @@ EGRESS_STAGED = Table(
     "egress_staged",
     2,
     "Which staged rule would decide whether its endpoint may send it? It is counted, and goes on.",
-    frozenset(),
+    _TO_PEER,
     Purpose.JUDGE,
 )
 EGRESS = Table(
     "egress",
     3,
     "May its endpoint send it?",
-    frozenset(),
+    _TO_PEER,
     Purpose.POLICY_EGRESS,
 )
 FORWARD = Table(
@@ -136,14 +141,14 @@ INGRESS_STAGED = Table(
     "ingress_staged",
     8,
     "Which staged rule would decide whether its endpoint may get it? It is counted, and goes on.",
-    frozenset(),
+    _FROM_PEER,
     Purpose.JUDGE,
 )
 INGRESS = Table(
     "ingress",
     9,
     "May its endpoint get it?",
-    frozenset(),
+    _FROM_PEER,
     Purpose.POLICY_INGRESS,
 )
 SEND = Table(

@@ -25,6 +25,8 @@ from openflow.flow import (
 )
 from openflow.tables import NAMED_TABLES
 
+STATES = ("new", "est", "rel", "rpl", "inv", "trk")
+"""The bits of `ct_state`, from the lowest."""
 _NAMES = {table.table_id: table.name for table in NAMED_TABLES}
 
 
@@ -67,7 +69,19 @@ def purpose_words(cookie: int) -> str:
 def _value(name: str, value: MatchValue) -> str:
     if value == LOCAL:
         return "LOCAL"
-    return f"{value:#06x}" if name == "eth_type" and isinstance(value, int) else str(value)
+    if name == "ct_state":
+        return _state(str(value))
+    if name in ("eth_type", "conj_id") and isinstance(value, int):
+        return f"{value:#06x}"
+    return str(value)
+
+
+def _state(text: str) -> str:
+    """The state of a connection as ovs-fields(7) writes it: `+new+trk`."""
+    value, mask = (int(part, 0) for part in text.split("/"))
+    return "".join(
+        f"{'+' if value >> bit & 1 else '-'}{name}" for bit, name in enumerate(STATES) if mask >> bit & 1
+    )
 
 
 def _action(action: Action) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from agents.delta import puts
 from agents.node.desired import desired_of, takeable, with_last_takers
+from agents.node.judging import Judging
 from agents.node.leaving import Leaving
 from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged, identity
@@ -27,6 +28,7 @@ from agents.reconciler import Reconciler
 from intent.flows import flows_of
 from intent.held import Held
 from intent.neighbours import Neighbour, NeighbourKey
+from intent.policy import judged
 from intent.routes import Route, RouteKey, Rule, routes_of
 from intent.services import Serving, service_flows_of, service_routes
 from intent.shares import Share, ShareKey
@@ -92,6 +94,7 @@ class Dataplane:
         self._boot_id = boot_id
         self._clock = clock
         self._memory = Memory()
+        self._judging = Judging()
         self._leaving_blocks = Leaving[Block]()
         self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
@@ -162,7 +165,7 @@ class Dataplane:
         ranges = self._leaving_ranges.look(mine, snapshot, advertised, now)
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
-        held = self._plug_in(todo, wants, plugged)
+        held = self._plug_in(todo, snapshot, wants, plugged)
         up = {name: one for name, one in held.items() if name in todo.up}
         self._hold_services(snapshot, up, plugged, only=False)
         serving = self._services.look(snapshot, up, plugged)
@@ -170,7 +173,8 @@ class Dataplane:
         leaving = self._leaving_services.look(served, snapshot, advertised, now)
         todo = with_last_takers(todo, leaving.values(), before, held)
         standing = replace(snapshot, blocks={**blocks, **snapshot.blocks})
-        desired = desired_of(standing, held.values(), serving, leaving.values(), {*ranges, *mine})
+        judging = self._judging.rules(snapshot)
+        desired = desired_of(standing, held.values(), serving, leaving.values(), {*ranges, *mine}, judging)
         self.wanted = desired
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
         self._confirm(snapshot, up, served, all(done))
@@ -195,7 +199,9 @@ class Dataplane:
             self._alive.add(want)
         return want in self._alive
 
-    def _plug_in(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> dict[str, Held]:
+    def _plug_in(
+        self, todo: Plan, snapshot: Snapshot, wants: dict[str, Want], plugged: dict[str, Plugged]
+    ) -> dict[str, Held]:
         held = {}
         for name, endpoint in {**todo.draining, **todo.up}.items():
             if name in todo.up:
@@ -204,7 +210,7 @@ class Dataplane:
             if name in self._busy:
                 held.update(self._as_it_was(endpoint))
             elif there is not None and there.ofport is not None:
-                held[name] = self._hold(endpoint, there.ofport, there.want.via)
+                held[name] = self._hold(endpoint, there, judged(snapshot, endpoint))
         self._held = held
         return held
 
@@ -239,12 +245,11 @@ class Dataplane:
         same = before is not None and identity(before.endpoint) == identity(endpoint)
         return {endpoint.id: before} if before is not None and same else {}
 
-    def _hold(self, endpoint: Endpoint, ofport: int, via: tuple[IPAddress, ...]) -> Held:
+    def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
+        made = Held(endpoint, there.ofport or 0, there.want.via, ruled and not there.want.via)
         before = self._held.get(endpoint.id)
-        if before is not None and (before.endpoint, before.ofport, before.via) == (endpoint, ofport, via):
-            return before
-        return Held(endpoint, ofport, via)
+        return before if before is not None and before.same(made) else made
 
     def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
         there, want = plugged.get(endpoint.id), wants[endpoint.id]
@@ -375,7 +380,8 @@ def _inputs(
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
     own = snapshot.node and (snapshot.node.direct, snapshot.node.next_hops, snapshot.node.uplinks)
-    return (*around, own, snapshot.on_link, wanted, plugged)
+    policies = (snapshot.pools, snapshot.rules, snapshot.groups, snapshot.sets)
+    return (*around, own, snapshot.on_link, *policies, wanted, plugged)
 
 
 def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:

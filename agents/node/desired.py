@@ -12,6 +12,7 @@ from intent.flows import flow_parts
 from intent.held import Held
 from intent.limits import meter_flow_parts, meters
 from intent.neighbours import neighbours
+from intent.policy import Policies, policy_parts
 from intent.routes import range_routes, routes, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
 from intent.shares import shares
@@ -26,6 +27,7 @@ def desired_of(
     serving: Mapping[str, Serving],
     leaving: Collection[Serving],
     ranges: Collection[IPNetwork],
+    judging: Policies,
 ) -> tuple[Mapping[Any, Any], ...]:
     """Rules, neighbours, routes, shares, meters and flows, in the order of going up.
 
@@ -35,10 +37,11 @@ def desired_of(
         serving: the services that they hold, by name.
         leaving: those that are not served any more, and are delivered for now.
         ranges: the prefixes that are announced as one, or were until a moment ago.
+        judging: the rules of policies, compiled.
     """
     made = neighbours(held)
     ways = routes(snapshot, held) | elsewhere(snapshot, serving)
-    matched = flow_parts(held)
+    matched = [*flow_parts(held), *policy_parts(judging, held)]
     for each in (*serving.values(), *leaving):  # last what leaves, so that it counts
         made |= service_neighbours(each)
         ways |= service_routes(each)

@@ -107,7 +107,9 @@ FLOWS = [*base_flows(GATEWAY_MAC), *(f for port in ENDPOINTS for f in endpoint_f
 
 
 def switch() -> MemorySwitch:
-    return MemorySwitch({flow.key: flow for flow in FLOWS})
+    made = MemorySwitch()
+    made.put(FLOWS)
+    return made
 
 
 def check(packet: Packet) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-NEW, ESTABLISHED, RELATED, REPLY, TRACKED = 0x01, 0x02, 0x04, 0x08, 0x20
+NEW, ESTABLISHED, RELATED, REPLY, INVALID, TRACKED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 TRANSPORT = {6: "tcp", 17: "udp"}
 ICMP_ERRORS = {1: (3, 11, 12), 58: (1, 2, 3, 4)}
-QUERIES = {1: {8: 8, 0: 8}, 58: {128: 128, 129: 128}}
-"""By protocol, of each type that asks or answers the type that asks."""
+ANSWERS = {1: {8: 0, 0: 8}, 58: {128: 129, 129: 128}}
+"""By protocol, of each type that asks or answers its counterpart."""
+ASKS = {1: 8, 58: 128}
 
 Ends = tuple[Any, ...]
 
@@ -27,10 +28,12 @@ class Tracker:
         if kind in ICMP_ERRORS.get(packet["ip_proto"], ()):
             about = packet.get("about")
             known = about is not None and self._known(about)
-            return TRACKED | (RELATED if known else 0x10)
+            return TRACKED | (RELATED if known else INVALID)
         if self._ends(packet) in self.openers:
             return TRACKED | ESTABLISHED
-        return TRACKED | (ESTABLISHED | REPLY if self._back(packet) in self.openers else NEW)
+        if self._back(packet) in self.openers:
+            return TRACKED | ESTABLISHED | REPLY
+        return TRACKED | (INVALID if kind not in (None, ASKS.get(packet["ip_proto"])) else NEW)
 
     def commit(self, packet: Mapping[str, Any]) -> None:
         """Remember the packet's connection, and its sender as who opened it."""
@@ -40,19 +43,17 @@ class Tracker:
         return bool({self._ends(packet), self._back(packet)} & self.openers)
 
     def _ends(self, packet: Mapping[str, Any]) -> Ends:
-        ports = self._ports(packet)
-        return (packet["ip_proto"], *addresses(packet), ports)
-
-    def _back(self, packet: Mapping[str, Any]) -> Ends:
-        ports = self._ports(packet)
-        return (packet["ip_proto"], *addresses(packet)[::-1], ports[::-1])
-
-    def _ports(self, packet: Mapping[str, Any]) -> Ends:
         name = TRANSPORT.get(packet["ip_proto"])
         if name is not None:
-            return (packet.get(f"{name}_src"), packet.get(f"{name}_dst"))
+            return (packet["ip_proto"], *addresses(packet), packet[f"{name}_src"], packet[f"{name}_dst"])
         kind = packet.get("icmpv4_type", packet.get("icmpv6_type"))
-        return (QUERIES.get(packet["ip_proto"], {}).get(kind, kind),)
+        return (packet["ip_proto"], *addresses(packet), kind)
+
+    def _back(self, packet: Mapping[str, Any]) -> Ends:
+        protocol, source, destination, *rest = self._ends(packet)
+        if protocol in TRANSPORT:
+            return (protocol, destination, source, *rest[::-1])
+        return (protocol, destination, source, ANSWERS.get(protocol, {}).get(rest[0], rest[0]))
 
 
 def addresses(packet: Mapping[str, Any]) -> Ends:

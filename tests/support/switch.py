@@ -20,6 +20,7 @@ from openflow.flow import (
     Conjunction,
     DecTtl,
     Flow,
+    FlowKey,
     GotoTable,
     MatchValue,
     Measure,
@@ -46,7 +47,7 @@ class _Dropped(Exception):
 class MemorySwitch:
     """Flows, and what each purpose has counted."""
 
-    flows: dict[object, Flow] = field(default_factory=dict)
+    tables: dict[int, dict[FlowKey, Flow]] = field(default_factory=lambda: defaultdict(dict))
     counted: Counter[Purpose] = field(default_factory=Counter)
     hits: Counter[Flow] = field(default_factory=Counter)
     trackers: dict[int, Tracker] = field(default_factory=lambda: defaultdict(Tracker))
@@ -59,7 +60,11 @@ class MemorySwitch:
     def put(self, flows: Iterable[Flow]) -> None:
         """Add flows; one of equal key replaces."""
         for flow in flows:
-            self.flows[flow.key] = flow
+            self.tables[flow.table_id][flow.key] = flow
+
+    def delete(self, flow: Flow) -> None:
+        """Remove the flow of equal key, which is there."""
+        del self.tables[flow.table_id][flow.key]
 
     def receive(self, packet: Packet) -> list[tuple[int, Packet]]:
         """Send a packet through the tables; where it came out, and as what."""
@@ -84,7 +89,7 @@ class MemorySwitch:
 
     def _lookup(self, table_id: int, packet: Packet) -> Flow | None:
         """The flow of the highest priority, be it one alone or a conjunction of several."""
-        found = [flow for flow in self._table(table_id) if _matches(flow, packet)]
+        found = [flow for flow in self.tables[table_id].values() if _matches(flow, packet)]
         for priority in sorted({flow.priority for flow in found}, reverse=True):
             here = [flow for flow in found if flow.priority == priority]
             winners = [flow for flow in here if not _clauses(flow)]
@@ -94,9 +99,6 @@ class MemorySwitch:
             if (fulfilled := _fulfilled(here)) and not packet["conj_id"]:
                 return self._lookup(table_id, {**packet, "conj_id": min(fulfilled)})
         return None
-
-    def _table(self, table_id: int) -> list[Flow]:
-        return [flow for flow in self.flows.values() if flow.table_id == table_id]
 
     def _apply(self, flow: Flow, packet: dict[str, MatchValue], out: list[tuple[int, Packet]]) -> int | None:
         for action in flow.actions:

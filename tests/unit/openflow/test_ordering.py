@@ -30,7 +30,7 @@ def arrivals(start: list[Flow], puts: list[Flow], deletes: list[Flow], packet: P
         if isinstance(change, Put):
             switch.put([change.flow])
         else:
-            del switch.flows[change.flow.key]
+            switch.delete(change.flow)
         seen.append([port for port, _ in switch.receive(packet)])
     return seen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from openflow.anycast import SERVICE_MAC, ServicePorts, service_flows
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
+from openflow.policy import ENFORCED_IN, ENFORCED_OUT, STAGED_IN, STAGED_OUT, Rule, Traffic, compiled
 from openflow.qos import meter_flows
 from openflow.tables import NAMED_TABLES, TABLES
 from tests.support import packets
@@ -26,6 +27,26 @@ FAR = IPv4Address("192.0.2.1")
 
 ANYCAST = IPv4Address("10.64.255.1")
 SERVICE_FLOWS = service_flows(ServicePorts("www", ANYCAST, (WEB, DB), (DB,), (2, 2)), GATEWAY_MAC)
+
+KINDS = (
+    *(Traffic(number, ports=(80, 80)) for number in (6, 17, 132)),
+    *(Traffic(number, icmp_type=8, icmp_code=0) for number in (1, 58)),
+)
+EITHER = (IPv4Network("10.64.0.0/24"), IPv6Network("fd00::/64"))
+RULES = [
+    Rule("some", Purpose.ALLOWED, EITHER, KINDS, reason="some may"),
+    Rule("none", Purpose.POLICY_INGRESS, reason="others may not"),
+]
+JUDGES = [compiled(judge, RULES) for judge in (STAGED_OUT, ENFORCED_OUT, STAGED_IN, ENFORCED_IN)]
+POLICY_FLOWS = [
+    flow for table in JUDGES for flow in (*table.flows, *table.of(WEB.ofport, [True, True], "web"))
+]
+ALL_FLOWS = (
+    *base_flows(GATEWAY_MAC),
+    *endpoint_flows(WEB, GATEWAY_MAC),
+    *SERVICE_FLOWS,
+    *POLICY_FLOWS,
+)
 
 FROM_WEB = packets.frame(1, WEB.mac, GATEWAY_MAC, 0)
 TO_ALL = packets.frame(1, WEB.mac, BROADCAST, 0)
@@ -139,30 +160,25 @@ def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
 
 
 def test_flows_match_only_fields_that_their_table_declares() -> None:
-    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS):
+    for flow in ALL_FLOWS:
         assert {name for name, _ in flow.match} <= TABLES[flow.table_id].fields, flow
 
 
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
     limited = (*endpoint_flows(document.LIMITED, GATEWAY_MAC), *meter_flows(document.LIMITED.qos.meters))
-    flows = (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS, *limited)
     for table in NAMED_TABLES:
-        used = {name for flow in flows if flow.table_id == table.table_id for name, _ in flow.match}
+        flows = (flow for flow in (*ALL_FLOWS, *limited) if flow.table_id == table.table_id)
+        used = {name for flow in flows for name, _ in flow.match}
         assert table.fields == used, table.name
 
 
 def test_no_two_flows_have_the_same_key() -> None:
-    flows = (
-        *base_flows(GATEWAY_MAC),
-        *endpoint_flows(WEB, GATEWAY_MAC),
-        *endpoint_flows(DB, GATEWAY_MAC),
-        *SERVICE_FLOWS,
-    )
+    flows = (*ALL_FLOWS, *endpoint_flows(DB, GATEWAY_MAC))
     assert len({flow.key for flow in flows}) == len(flows)
 
 
 def test_every_flow_that_drops_says_why_and_no_other_claims_to() -> None:
-    for flow in (*base_flows(GATEWAY_MAC), *endpoint_flows(WEB, GATEWAY_MAC), *SERVICE_FLOWS):
+    for flow in ALL_FLOWS:
         assert Purpose(flow.cookie >> 16 & 0xFFFF).drops == (not flow.actions), flow
         assert flow.reason
 

@@ -1,0 +1,208 @@
+"""Which rules decide about the packets of a node's endpoints, in which sequence, and their flows.
+
+The policies that select an endpoint are asked first, by order and name. Where none of their rules matches,
+the endpoint's group decides: with the default `deny` nothing passes; with `allow` the endpoint sends to all,
+and is reached from its own group and from outside all pools. The gateway, which is the node itself, always
+reaches its endpoints. An endpoint without policy and group is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from intent.held import KEPT, Held
+from intent.names import GATEWAYS
+from intent.snapshot import Snapshot
+from openflow.cookie import Purpose
+from openflow.flow import Flow, FlowKey
+from openflow.policy import (
+    ENFORCED_IN,
+    ENFORCED_OUT,
+    STAGED_IN,
+    STAGED_OUT,
+    Compiled,
+    Judge,
+    Rule,
+    Traffic,
+    compiled,
+)
+from store.model import (
+    Action,
+    Direction,
+    Endpoint,
+    Group,
+    IPAddress,
+    IPNetwork,
+    Mode,
+    NodePolicy,
+    NodeRule,
+    PortMatch,
+    host_prefix,
+)
+
+JUDGES: Mapping[tuple[Direction, Mode], Judge] = {
+    (Direction.EGRESS, Mode.STAGED): STAGED_OUT,
+    (Direction.EGRESS, Mode.ENFORCED): ENFORCED_OUT,
+    (Direction.INGRESS, Mode.STAGED): STAGED_IN,
+    (Direction.INGRESS, Mode.ENFORCED): ENFORCED_IN,
+}
+DENIES = {Direction.EGRESS: Purpose.POLICY_EGRESS, Direction.INGRESS: Purpose.POLICY_INGRESS}
+STAGED = {Action.ALLOW: Purpose.STAGED_ALLOW, Action.DENY: Purpose.STAGED_DENY}
+
+
+Scope = Callable[[Endpoint, Group | None], bool]
+"""Whether a rule is for an endpoint, which is of this group."""
+Scoped = tuple[Rule, Scope]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policies:
+    """The rules of a node, compiled. Equal to itself only, as `Held` is."""
+
+    groups: Mapping[str | None, Group]
+    tables: tuple[tuple[Compiled, tuple[Scope, ...]], ...]
+    """Of each table the rules, and the endpoints that each of them is for."""
+
+
+def group_of(groups: Mapping[str | None, Group], tenant: str | None) -> Group | None:
+    """The group of a tenant's endpoints, or of those without tenant; None when they are open to all.
+
+    A tenant that this node was not told of yet, although it knows others, is closed until it is.
+    """
+    if tenant is None or tenant in groups or not groups:
+        return groups.get(tenant)
+    return Group(tenant=tenant, default=Action.DENY, members=NOBODY)
+
+
+NOBODY = "0" * 16
+"""The id of a set that is empty."""
+
+
+def judged(snapshot: Snapshot, endpoint: Endpoint) -> bool:
+    """Whether there are rules for an endpoint."""
+    return group_of(snapshot.groups, endpoint.tenant) is not None or any(
+        policy.selects(endpoint.tenant, endpoint.labels) for policy in snapshot.rules.values()
+    )
+
+
+def policies(snapshot: Snapshot) -> Policies:
+    """The rules of this node in their sequences, compiled for whichever endpoints it holds."""
+    tables = []
+    for (direction, mode), judge in JUDGES.items():
+        scoped = tuple(_rules(snapshot, direction, mode))
+        tables.append((compiled(judge, [rule for rule, _ in scoped]), tuple(scope for _, scope in scoped)))
+    return Policies(snapshot.groups, tuple(tables))
+
+
+def policy_flows(rules: Policies, held: Iterable[Held]) -> dict[FlowKey, Flow]:
+    """The flows of the rules, for the endpoints of this node that are judged. None of them: no flows."""
+    made: dict[FlowKey, Flow] = {}
+    for part in policy_parts(rules, held):
+        made.update(part)
+    return made
+
+
+def policy_parts(rules: Policies, held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
+    """The same in parts that are kept: one of the rules themselves, then one for each endpoint."""
+    mine = [one for one in held if one.judged]
+    return [_flows(rules), *(_flows_of(rules, one) for one in mine)] if mine else []
+
+
+@lru_cache(maxsize=64)
+def _flows(rules: Policies) -> Mapping[FlowKey, Flow]:
+    return {flow.key: flow for table, _ in rules.tables for flow in table.flows}
+
+
+@lru_cache(maxsize=KEPT)
+def _flows_of(rules: Policies, held: Held) -> Mapping[FlowKey, Flow]:
+    """The flows by which the rules are for one endpoint."""
+    endpoint, group = held.endpoint, group_of(rules.groups, held.endpoint.tenant)
+    made: dict[FlowKey, Flow] = {}
+    for table, scopes in rules.tables:
+        applies = [scope(endpoint, group) for scope in scopes]
+        made.update((flow.key, flow) for flow in table.of(held.ofport, applies, endpoint.id))
+    return made
+
+
+def _rules(snapshot: Snapshot, direction: Direction, mode: Mode) -> Iterator[Scoped]:
+    """The rules of one table, in sequence."""
+    enforced = mode is Mode.ENFORCED
+    if enforced and direction is Direction.INGRESS:
+        itself = tuple(map(host_prefix, GATEWAYS))
+        yield Rule("gateway", Purpose.ALLOWED, itself, reason="the node itself"), _everybody
+    asked = sorted(snapshot.rules.values(), key=lambda policy: policy.rank)
+    for policy in (each for each in asked if each.mode is mode):
+        for place, rule in enumerate(policy.rules(direction), start=1):
+            yield _rule(snapshot, policy, rule, direction, place), partial(_selected, policy)
+    if enforced:
+        yield from _defaults(snapshot, direction)
+
+
+def _rule(snapshot: Snapshot, policy: NodePolicy, rule: NodeRule, direction: Direction, place: int) -> Rule:
+    if policy.mode is Mode.STAGED:
+        purpose = STAGED[rule.action]
+    else:
+        purpose = Purpose.ALLOWED if rule.action is Action.ALLOW else DENIES[direction]
+    named = f"{direction} rule {place}" + (f" ({rule.name})" if rule.name else "")
+    return Rule(
+        f"{policy.policy} {rule.name or place}",
+        purpose,
+        None if rule.anyone else _peers(snapshot, rule),
+        tuple(map(_traffic, rule.ports)) or None,
+        rule.log,
+        f"policy {policy.policy}, {named}: {rule.action}",
+    )
+
+
+def _defaults(snapshot: Snapshot, direction: Direction) -> Iterator[Scoped]:
+    """What decides when no policy does."""
+    deny = Rule("default deny", Purpose.DEFAULT_DENY, reason="the tenant's default is to deny")
+    yield deny, _closed
+    if direction is Direction.INGRESS:
+        for group in sorted(snapshot.groups.values(), key=lambda group: group.tenant or ""):
+            members = _hosts(snapshot.sets.get(group.members, frozenset()))
+            whose = f"of tenant {group.tenant}" if group.tenant else "without tenant"
+            alike = Rule(f"group {group.tenant or ''}", Purpose.ALLOWED, members, reason=f"both are {whose}")
+            yield alike, partial(_member, group)
+        pools = tuple(sorted({pool.cidr for pool in snapshot.pools.values()}, key=str))
+        yield Rule("isolated", Purpose.ISOLATED, pools, reason="an address of another tenant"), _grouped
+    yield Rule("default allow", Purpose.ALLOWED, reason="nothing denies it"), _everybody
+
+
+def _selected(policy: NodePolicy, endpoint: Endpoint, group: Group | None) -> bool:
+    return policy.selects(endpoint.tenant, endpoint.labels)
+
+
+def _member(of: Group, endpoint: Endpoint, group: Group | None) -> bool:
+    return group is not None and group.tenant == of.tenant
+
+
+def _closed(endpoint: Endpoint, group: Group | None) -> bool:
+    return group is not None and group.default is Action.DENY
+
+
+def _grouped(endpoint: Endpoint, group: Group | None) -> bool:
+    return group is not None
+
+
+def _everybody(endpoint: Endpoint, group: Group | None) -> bool:
+    return True
+
+
+def _peers(snapshot: Snapshot, rule: NodeRule) -> Collection[IPNetwork]:
+    made = dict.fromkeys(rule.cidrs)
+    for name in rule.sets:
+        made.update(dict.fromkeys(_hosts(snapshot.sets.get(name, frozenset()))))
+    return tuple(made)
+
+
+@lru_cache(maxsize=1024)
+def _hosts(addresses: frozenset[IPAddress]) -> Sequence[IPNetwork]:
+    return tuple(map(host_prefix, sorted(addresses, key=lambda each: (each.version, each))))
+
+
+def _traffic(port: PortMatch) -> Traffic:
+    ports = None if port.port is None or port.last_port is None else (port.port, port.last_port)
+    return Traffic(port.number, ports, port.icmp_type, port.icmp_code)
