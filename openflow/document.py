@@ -72,9 +72,9 @@ def _flows() -> str:
         f"The gateway's MAC is {GATEWAY_MAC}. The flows with a **bold** priority are those of an\n"
         f"endpoint, here `{EXAMPLE.endpoint}` at port {EXAMPLE.ofport} with {EXAMPLE.mac}, {addresses}.\n"
         "Every endpoint has the same, with its own values. It is one of two of this node that hold\n"
-        f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9. It is shown as if it had\n"
-        "no rules, but for `ingress`, which has two: 10.64.0.9 and 192.0.2.0/24 reach its port 80\n"
-        "and may ping it, others do not reach it.\n"
+        f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9. It is shown without\n"
+        "rules, but `ingress` has two as an example: 10.64.0.9 and 192.0.2.0/24 reach its port 80 and may\n"
+        "ping it, others do not reach it.\n"
     )
     parts = (_table(table, base, frozenset(own)) for table in TABLES)
     return f"## Flows\n\n{about}\n" + "\n".join(parts)

@@ -1,0 +1,319 @@
+"""Who reaches whom through a real switch, for several policies: both families, near and far."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from intent.flows import flows
+from intent.held import Held
+from intent.policy import judged, policies, policy_flows
+from intent.snapshot import Snapshot
+from lab.netns import batch, within
+from openflow.cookie import Purpose
+from store.model import Endpoint, Group, NodePolicy, NodeRule, PeerMatch, Pool, PortMatch
+from tests.support.dataplane import WORLD4, WORLD6, Container, Node, answers, dataplane, ping
+from tests.support.ovs import until
+
+pytestmark = pytest.mark.needs("root", "ip", "ping", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl")
+
+WEB = Container("policy-web", "web", "02:00:00:00:00:01", "10.64.0.1", "fd00:64::1")
+DB = Container("policy-db", "db", "02:00:00:00:00:02", "10.64.0.2", "fd00:64::2")
+RED = Container("policy-red", "red", "02:00:00:00:00:03", "10.64.0.3", "fd00:64::3")
+CONTAINERS = (WEB, DB, RED)
+PORTS = (80, 22)
+TIMEOUT_S = 0.4
+"""What is not answered by then was dropped: an answer takes a few milliseconds."""
+
+BLUE, REDS = "b" * 16, "c" * 16
+FAR: Mapping[str, tuple[str, str]] = {
+    "far-blue": ("10.64.9.1", "fd00:64::9:1"),
+    "far-red": ("10.64.9.2", "fd00:64::9:2"),
+    "outside": (WORLD4, WORLD6),
+}
+"""Addresses of the host beyond: endpoints of another node, and no endpoint at all."""
+ADDRESSES = {**{each.name: (each.four, each.six) for each in CONTAINERS}, **FAR}
+SETS = {
+    BLUE: frozenset(map(ip_address, (*ADDRESSES["web"], *ADDRESSES["db"], *ADDRESSES["far-blue"]))),
+    REDS: frozenset(map(ip_address, (*ADDRESSES["red"], *ADDRESSES["far-red"]))),
+}
+ENDPOINTS = [
+    Endpoint(
+        id=each.name,
+        uid=f"{number:032x}",
+        node="node-a",
+        tenant="red" if each is RED else "blue",
+        pools=("four", "six"),
+        addresses=each.addresses,
+        mac=each.mac,
+        labels={"app": each.name},
+    )
+    for number, each in enumerate(CONTAINERS)
+]
+POOLS = {
+    name: Pool(name=name, cidr=cidr) for name, cidr in (("four", "10.64.0.0/16"), ("six", "fd00:64::/64"))
+}
+
+
+@dataclass
+class Cluster:
+    """The node, and what it is told of policies; `tell` makes it true."""
+
+    node: Node
+    applied: dict[Any, Any] = field(default_factory=dict)
+
+    def tell(self, rules: Sequence[NodePolicy], groups: Mapping[str | None, Group]) -> None:
+        snapshot = Snapshot(
+            "node-a", pools=POOLS, rules={each.policy: each for each in rules}, groups=groups, sets=SETS
+        )
+        ports = self.node.ports
+        held = [Held(one, ports[one.id].ofport, judged(snapshot, one)) for one in ENDPOINTS]
+        wanted = {**flows(held), **policy_flows(policies(snapshot), held)}
+        gone = [flow for key, flow in self.applied.items() if key not in wanted]
+        self.node.switch.apply(list(wanted.values()), gone)
+        self.applied = wanted
+        assert set(self.node.switch.dump()) == set(wanted.values()), "flows read as they were written"
+
+    def reached(self, ports: Sequence[int] = (80,)) -> set[str]:
+        """Who reaches whom: `web > db` or, of another port, `web > db 22`. The families must agree."""
+        pairs = [
+            (sender, receiver, port, family)
+            for sender in ADDRESSES
+            for receiver in ADDRESSES
+            for port in ports
+            for family in (0, 1)
+            if sender != receiver and not (sender in FAR and receiver in FAR)
+        ]
+        with ThreadPoolExecutor(48) as pool:
+            connected = dict(zip(pairs, pool.map(lambda pair: self._connects(*pair), pairs), strict=True))
+        found = set()
+        for sender, receiver, port, family in pairs:
+            four = connected[sender, receiver, port, 0]
+            assert connected[sender, receiver, port, family] == four, (sender, receiver, port)
+            if four:
+                found.add(f"{sender} > {receiver}" + (f" {port}" if port != 80 else ""))
+        return found
+
+    def _connects(self, sender: str, receiver: str, port: int, family: int) -> bool:
+        try:
+            self.connection(sender, receiver, port, family).close()
+        except TimeoutError:
+            return False
+        return True
+
+    def connection(self, sender: str, receiver: str, port: int = 80, family: int = 0) -> socket.socket:
+        source, target = ADDRESSES[sender][family], ADDRESSES[receiver][family]
+        connect = partial(socket.create_connection, (target, port), TIMEOUT_S, (source, 0))
+        return within(self.netns(sender), connect)
+
+    def netns(self, name: str) -> str:
+        return self.node.world if name in FAR else f"policy-{name}"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with (
+        dataplane("policy", CONTAINERS, tmp_path_factory.mktemp("ovs")) as node,
+        ExitStack() as listening,
+    ):
+        far = [each for name in ("far-blue", "far-red") for each in FAR[name]]
+        batch(
+            [f"address add {each} dev lo{' nodad' if ':' in each else ''}" for each in far], inside=node.world
+        )
+        routes = ["route add 10.64.9.0/24 via 192.0.2.1", "route add fd00:64::9:0/112 via 2001:db8::1"]
+        batch(routes, inside=node.netns)
+        for netns in (node.world, *(each.netns for each in CONTAINERS)):
+            for port in PORTS:
+                serve = partial(
+                    socket.create_server,
+                    ("::", port),
+                    family=socket.AF_INET6,
+                    dualstack_ipv6=True,
+                    backlog=4096,
+                )
+                listening.enter_context(closing(within(netns, serve)))
+        made = Cluster(node)
+        made.tell([], {})
+        for each in CONTAINERS:
+            assert answers(each.netns, WORLD4)
+            assert answers(each.netns, WORLD6)
+        yield made
+
+
+def rule(action: str, *cidrs: str, sets: Sequence[str] = (), **ports: Any) -> NodeRule:
+    """A rule; of `ports` the fields of a `PortMatch`."""
+    return NodeRule(
+        action=action,
+        anyone=not (cidrs or sets),
+        cidrs=tuple(PeerMatch(cidr=each).cidr for each in cidrs),
+        sets=tuple(sets),
+        ports=(PortMatch(**ports),) if ports else (),
+    )
+
+
+def policy(name: str, app: str, **given: Any) -> NodePolicy:
+    return NodePolicy(policy=name, selector={"app": app}, **{"order": 500, "mode": "enforced", **given})
+
+
+def groups(blue: str = "allow") -> dict[str | None, Group]:
+    return {
+        "blue": Group(tenant="blue", default=blue, members=BLUE),
+        "red": Group(tenant="red", members=REDS),
+    }
+
+
+EVERYBODY = {
+    f"{sender} > {receiver}"
+    for sender in ADDRESSES
+    for receiver in ADDRESSES
+    if sender != receiver and not (sender in FAR and receiver in FAR)
+}
+FROM_RED = {"red > web", "red > db", "far-red > web", "far-red > db"}
+TO_RED = {"web > red", "db > red", "far-blue > red"}
+ISOLATED = EVERYBODY - FROM_RED - TO_RED
+TO_WEB = {each for each in EVERYBODY if each.endswith("> web")}
+
+HOSTS = (f"{WORLD4}/32", f"{WORLD6}/128")
+SCENARIOS: Mapping[str, tuple[Sequence[NodePolicy], Mapping[str | None, Group], set[str]]] = {
+    "no tenants, no policies": ([], {}, EVERYBODY),
+    "tenants are isolated from each other": ([], groups(), ISOLATED),
+    "a policy lets another tenant in": (
+        [policy("in", "db", ingress=[rule("allow", sets=[REDS])])],
+        groups(),
+        ISOLATED | {"red > db", "far-red > db"},
+    ),
+    "a default of deny, and one port is open": (
+        [
+            policy("web", "web", ingress=[rule("allow", protocol="tcp", port=80)]),
+            policy("out", "db", egress=[rule("allow", sets=[BLUE])]),
+        ],
+        groups("deny"),
+        TO_WEB
+        | {"db > far-blue"}
+        | {"red > outside", "red > far-blue", "red > far-red", "outside > red", "far-red > red"},
+    ),
+    "ranges are denied before others are allowed": (
+        [
+            policy("first", "web", order=1, ingress=[rule("deny", "192.0.2.0/24", "2001:db8::/64")]),
+            policy(
+                "then", "web", ingress=[rule("allow")], egress=[rule("deny", f"{WORLD4}/32", f"{WORLD6}/128")]
+            ),
+        ],
+        {},
+        EVERYBODY - {"outside > web", "web > outside"},
+    ),
+    "a staged policy drops nothing": (
+        [policy("staged", "web", mode="staged", ingress=[rule("deny")], egress=[rule("deny")])],
+        {},
+        EVERYBODY,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_who_reaches_whom(cluster: Cluster, name: str) -> None:
+    rules, told, wanted = SCENARIOS[name]
+    cluster.tell(rules, told)
+    assert cluster.reached() == wanted
+
+
+def test_what_is_dropped_is_counted_for_its_reason(cluster: Cluster) -> None:
+    rules = [policy("out", "web", egress=[rule("deny", protocol="tcp", port=22)])]
+    cluster.tell(
+        [*rules, policy("in", "db", ingress=[rule("deny", protocol="tcp", port=22)])], groups("deny")
+    )
+    for sender, receiver, port, purpose in (
+        ("web", "outside", 22, Purpose.POLICY_EGRESS),
+        ("outside", "db", 22, Purpose.POLICY_INGRESS),
+        ("web", "outside", 80, Purpose.DEFAULT_DENY),
+        ("web", "red", 22, Purpose.POLICY_EGRESS),
+        ("far-blue", "red", 80, Purpose.ISOLATED),
+    ):
+        before = cluster.node.dropped(purpose)
+        with pytest.raises(TimeoutError):
+            cluster.connection(sender, receiver, port)
+        until(lambda: cluster.node.dropped(purpose) > before, f"{purpose.name} to count")  # noqa: B023
+
+
+def test_a_staged_rule_counts_what_it_would_drop(cluster: Cluster) -> None:
+    cluster.tell([policy("staged", "web", mode="staged", ingress=[rule("deny")])], {})
+    before = cluster.node.dropped(Purpose.STAGED_DENY)
+    cluster.connection("db", "web").close()
+    until(lambda: cluster.node.dropped(Purpose.STAGED_DENY) > before, "the staged rule to count")
+
+
+def test_a_change_cuts_a_connection_that_is_open(cluster: Cluster) -> None:
+    cluster.tell([], groups())
+    listener = within(WEB.netns, lambda: socket.create_server((WEB.four, 9000)))
+    with listener, cluster.connection("db", "web", 9000) as connection:
+        listener.settimeout(5)
+        far, _ = listener.accept()
+        with far:
+            assert passes(connection, far, within_s=5)
+            cluster.tell([policy("closed", "web", ingress=[rule("deny")])], groups())
+            # the switch takes some milliseconds until what it has cached follows the flows
+            until(lambda: not passes(connection, far, within_s=TIMEOUT_S), "the connection to be cut")
+            cluster.tell([], groups())
+            assert passes(connection, far, within_s=10), "the same connection goes on once it may again"
+
+
+def passes(sender: socket.socket, receiver: socket.socket, *, within_s: float) -> bool:
+    """Whether a byte arrives."""
+    receiver.settimeout(within_s)
+    sender.sendall(b"x")
+    try:
+        return bool(receiver.recv(100))
+    except TimeoutError:
+        return False
+
+
+def test_answers_pass_where_their_sender_may_open_nothing(cluster: Cluster) -> None:
+    cluster.tell([policy("silent", "web", egress=[rule("deny")])], {})
+    for family in (0, 1):
+        cluster.connection("db", "web", family=family).close()
+        with pytest.raises(TimeoutError):
+            cluster.connection("web", "db", family=family)
+
+
+@contextmanager
+def narrow(node: Node) -> Iterator[None]:
+    batch(["link set uplink mtu 1300"], inside=node.netns)
+    try:
+        yield
+    finally:
+        batch(["link set uplink mtu 1500"], inside=node.netns)
+
+
+@pytest.mark.parametrize(("target", "error"), [(WORLD4, "mtu = 1300"), (WORLD6, "mtu=1300")])
+def test_errors_about_a_connection_come_through(cluster: Cluster, target: str, error: str) -> None:
+    to = rule("allow", f"{target}/{128 if ':' in target else 32}")
+    cluster.tell([policy("out", "web", egress=[to])], groups("deny"))
+    with narrow(cluster.node):
+        assert error in ping(WEB.netns, target, "-M", "do", "-s", "1400").stdout
+    assert "exceeded" in ping(WEB.netns, target, "-t", "1").stdout
+    assert ping(WEB.netns, target).returncode == 0
+
+
+def test_the_node_reaches_its_endpoints_whatever_the_rules(cluster: Cluster) -> None:
+    cluster.tell([policy("closed", "web", order=0, ingress=[rule("deny")])], groups("deny"))
+    assert ping(cluster.node.netns, WEB.four).returncode == 0
+    assert ping(cluster.node.netns, WEB.six, "-I", "fe80::1%polder0").returncode == 0
+
+
+def test_the_trace_names_the_flow_that_decided(cluster: Cluster) -> None:
+    cluster.tell([policy("in", "db", ingress=[rule("deny", protocol="udp", port=53, end_port=60)])], {})
+    ofport = cluster.node.ports["web"].ofport
+    base = (
+        f"in_port={ofport},dl_src={WEB.mac},dl_dst=02:70:6f:6c:64:01,udp,nw_src={WEB.four},nw_dst={DB.four}"
+    )
+    for port, dropped in ((52, False), (53, True), (60, True), (61, False)):
+        found = cluster.node.trace(f"{base},nw_ttl=64,udp_src=4000,udp_dst={port}")
+        assert ("Datapath actions: drop" in found.rpartition("Final flow")[2]) == dropped, found
