@@ -66,6 +66,9 @@ class Policies:
     """Of each table the rules, and the endpoints that each of them is for."""
 
 
+NO_RULES = Policies({}, ())
+
+
 def group_of(groups: Mapping[str | None, Group], tenant: str | None) -> Group | None:
     """The group of a tenant's endpoints, or of those without tenant; None when they are open to all.
 

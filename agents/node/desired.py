@@ -12,7 +12,7 @@ from intent.flows import flow_parts
 from intent.held import Held
 from intent.limits import meter_flow_parts, meters
 from intent.neighbours import neighbours
-from intent.policy import Policies, policy_parts
+from intent.policy import NO_RULES, Policies, policy_parts
 from intent.routes import range_routes, routes, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
 from intent.shares import shares
@@ -27,7 +27,7 @@ def desired_of(
     serving: Mapping[str, Serving],
     leaving: Collection[Serving],
     ranges: Collection[IPNetwork],
-    judging: Policies,
+    judging: Policies = NO_RULES,
 ) -> tuple[Mapping[Any, Any], ...]:
     """Rules, neighbours, routes, shares, meters and flows, in the order of going up.
 

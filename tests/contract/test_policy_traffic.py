@@ -75,7 +75,7 @@ class Cluster:
             "node-a", pools=POOLS, rules={each.policy: each for each in rules}, groups=groups, sets=SETS
         )
         ports = self.node.ports
-        held = [Held(one, ports[one.id].ofport, judged(snapshot, one)) for one in ENDPOINTS]
+        held = [Held(one, ports[one.id].ofport, judged=judged(snapshot, one)) for one in ENDPOINTS]
         wanted = {**flows(held), **policy_flows(policies(snapshot), held)}
         gone = [flow for key, flow in self.applied.items() if key not in wanted]
         self.node.switch.apply(list(wanted.values()), gone)

@@ -175,7 +175,9 @@ def switch_of(world: World) -> MemorySwitch:
         groups=world.groups,
         sets=world.sets,
     )
-    held = [Held(one, ofport, judged(snapshot, one)) for ofport, one in enumerate(world.endpoints, start=1)]
+    held = [
+        Held(one, ofport, judged=judged(snapshot, one)) for ofport, one in enumerate(world.endpoints, start=1)
+    ]
     switch = MemorySwitch()
     switch.put(flows(held).values())
     switch.put(policy_flows(policies(snapshot), held).values())
