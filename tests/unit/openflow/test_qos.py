@@ -78,7 +78,7 @@ def test_a_meter_that_is_over_the_limit_ends_the_packet(meter: Meter) -> None:
 
 def test_a_meter_that_the_switch_has_not_limits_nothing() -> None:
     device = switch(BOTH_WAYS)
-    device.flows = {key: flow for key, flow in device.flows.items() if flow.table_id != METER.table_id}
+    device.tables[METER.table_id].clear()
     assert [port for port, _ in device.receive(to_far(1))] == [LOCAL]
 
 
