@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from bench import (
+    agent_start,
     auth_revoke,
     bgp_aggregate,
     bgp_burst,
@@ -55,6 +56,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "dataplane.ready": _in_lab(dataplane_ready.measure),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
     "move.gap": _in_lab(move_gap.measure),
+    "agent.start": agent_start.measure,
     "flows.bulk": flows_bulk.measure,
     "routes.bulk": routes_bulk.measure,
     "bgp.burst": bgp_burst.measure,

@@ -105,6 +105,7 @@ class Agent:
         self._questions = self._make_questions()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
+        self._looked = False
         self._api: ApiServer | None = None
         self._exposition: MetricsServer | None = None
         self._claim: socket.socket | None = None
@@ -180,6 +181,8 @@ class Agent:
             waiting["bridge"] = self._ground_why
         if not self._switch.connected:
             waiting["switch"] = f"bridge {BRIDGE} does not answer; does ovs-vswitchd run?"
+        if not waiting and not self._looked:
+            waiting["dataplane"] = "routes and flows have not been compared with what should be yet"
         return waiting
 
     def _step(self) -> float | None:
@@ -187,6 +190,7 @@ class Agent:
             return RETRY_S
         believes = self._knowledge.believes  # before the step, which is then of this store or a later one
         pause_s = self._dataplane.step()
+        self._looked = self._looked or self._dataplane.reported
         told_s = self._tell_holding(believes if self._dataplane.reported else "")
         mark_s = self._settle_restart()
         return min((each for each in (pause_s, told_s, mark_s) if each is not None), default=None)

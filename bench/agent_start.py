@@ -1,0 +1,72 @@
+"""`agent.start`: the agent of a node with 500 endpoints is killed and started, under pings to one of them.
+
+The time is from the start of the process until it says that routes and flows are what they should be
+(`/readyz` of its socket). Part of the goal: no ping is lost, and how much memory it takes then.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.row import Row, median, percentile, progress
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.topology import dual_tor
+from lab.wait import wait_until
+
+ENDPOINTS = 500
+HOSTS_AT_A_TIME = 8
+ROUNDS = 5
+GOAL_S, MEMORY_GOAL_MB = 2.0, 120.0
+READY_S = 60.0
+NODE = "node-1"
+
+
+def measure() -> Row:
+    """Measure. Its value is seconds until in sync."""
+    progress(f"agent.start: building a lab with {ENDPOINTS} endpoints on one node")
+    with Lab("bench", topology=dual_tor(1)) as lab:
+        address = _populate(lab)
+        agent, metal = lab.polder.agents[NODE], lab.hosts["metal"]
+        wait_until(lambda: metal.ping(address).ok, READY_S, f"{address} to answer")
+        ping = metal.ping_background(address, interval_s=0.01)
+        samples, memory_mb = list[float](), list[float]()
+        for number in range(ROUNDS):
+            agent.kill()
+            began = time.monotonic()
+            agent.launch()
+            agent.wait_ready(READY_S)
+            samples.append(time.monotonic() - began)
+            ping.wait_answers(20)
+            memory_mb.append(_memory_mb(agent.pid))
+            progress(f"agent.start: round {number + 1}: {samples[-1]:.2f} s, {memory_mb[-1]:.0f} MB")
+        report = ping.stop()
+    value = median(samples)
+    progress(f"agent.start: {len(report.lost)} of {report.sent} pings lost")
+    goal = f"p50 <= {GOAL_S:g} s, no packet lost, memory <= {MEMORY_GOAL_MB:g} MB"
+    good = value <= GOAL_S and report.ok and max(memory_mb) <= MEMORY_GOAL_MB
+    return Row("agent.start", value, "s", value, percentile(samples, 99), None, None, None, goal, good)
+
+
+def _populate(lab: Lab) -> str:
+    """Create and attach the endpoints; returns the address of one of them."""
+    names = [f"e{number}" for number in range(ENDPOINTS)]
+    made = [lab.api.do("POST", "/v1/endpoints", {"id": name, "node": NODE}) for name in names]
+    containers = [lab.container(name) for name in names]
+    with ThreadPoolExecutor(HOSTS_AT_A_TIME) as pool:
+        attached = pool.map(
+            lambda each: lab.attach(each[0], each[1], NODE), zip(names, containers, strict=True)
+        )
+        if len(list(attached)) != ENDPOINTS:
+            raise LabError("not all endpoints are attached")
+    return str(made[-1]["addresses"][0])
+
+
+def _memory_mb(pid: int) -> float:
+    """The resident memory of a process, in megabytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise LabError(f"the kernel does not tell the memory of process {pid}")
