@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.collector import Collector
 from cli.difference import add_diff
 from cli.drain import add_drain
 from cli.example import examples
@@ -53,6 +54,13 @@ SETTINGS = (
         "An interface by which its traffic leaves, and how much the way behind it takes: eth0=10G",
         parse_uplink,
     ),
+    Setting(
+        "export",
+        "PROTOCOL,COLLECTOR",
+        "Where its switch tells of sampled packets: ipfix or sflow, an address, a port, and one in how many.",
+        Collector(),
+        default="nowhere",
+    ),
     Switch(
         "edge", "--edge/--no-edge", "Whether it may announce for all nodes, to peers that are told of all."
     ),
@@ -88,6 +96,7 @@ NODE = Noun(
         field("edge", wide=True),
         field("direct", wide=True),
         field("uplinks", wide=True),
+        field("export", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
@@ -125,6 +134,7 @@ add_set(
     "polder node set node-1 --label rack=8 --no-label old",
     "polder node set edge-1 --edge --next-hop 192.0.2.11",
     "polder node set node-1 --direct rack-7 --next-hop 192.0.2.11",
+    "polder node set node-1 --export ipfix,192.0.2.9,4739,1000",
     "polder node set node-1 --uplink eth0=10G --uplink eth1=10G",
     'polder node set node-1 --mtu-bytes 9000 --router-id ""',
 )

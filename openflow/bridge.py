@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from openflow import datapath
 from openflow.errors import BridgeError, BridgeRejected, BridgeUnavailable
+from openflow.export import ExportSpec
 from openflow.rows import MARK, SCHEMA, BridgeSpec, PortRow, Restart, Rows
 
 # The library looks for eventlet, which os-ken brings along: 17 MB and a third of a second for nothing.
@@ -128,6 +129,14 @@ class Bridge:
         """
         wanted = BridgeSpec(mac, datapath_type or datapath.available())
         self._call(self._ensure(wanted))
+
+    def export(self, wanted: ExportSpec | None) -> None:
+        """Have the bridge tell a collector of sampled packets; None ends that.
+
+        Raises:
+            BridgeRejected: there is no bridge, or somebody else has configured an export of that kind.
+        """
+        self._call(self._transact(lambda txn: self._rows.export(txn, wanted)))
 
     def ports(self) -> Mapping[str, PortRow]:
         """Our ports of the bridge by name, as last heard of the database; none without a bridge.

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from openflow import export as exporting
 from openflow.datapath import SYSTEM
 from openflow.errors import BridgeRejected, PortTaken
 
@@ -63,7 +64,9 @@ SCHEMA: dict[str, object] = {
             datapath_type="string",
             external_ids=_MAP,
             other_config=_MAP,
+            **{column: exporting.reference(table) for table, column in exporting.COLUMNS.items()},
         ),
+        **exporting.TABLES,
         "Port": _columns(name="string", interfaces=_refs("Interface"), external_ids=_MAP),
         "Interface": _columns(
             name="string",
@@ -206,6 +209,13 @@ class Rows:
     def configured(self) -> bool:
         """Whether ovs-vswitchd has done all that it was asked for."""
         return all(root.cur_cfg >= root.next_cfg for root in self.tables[DATABASE].rows.values())
+
+    def export(self, txn: Any, wanted: exporting.ExportSpec | None) -> None:
+        """Have the bridge tell a collector. Raises `BridgeRejected` when it cannot be had to."""
+        bridge = self._bridge()
+        if bridge is None:
+            raise BridgeRejected(f"there is no bridge {self.name}")
+        exporting.configure(txn, self.tables, bridge, wanted)
 
     def put(self, txn: Any, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> None:
         """Write a port; with `given` also one that somebody else has added to the bridge.

@@ -32,6 +32,7 @@ from agents.node.explain.answers import Sources, make_questions
 from agents.node.explain.exposition import MetricsServer
 from agents.node.explain.metrics import NodeMetrics
 from agents.node.explain.questions import Questions
+from agents.node.exporting import Exporting
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
@@ -95,6 +96,7 @@ class Agent:
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
         self._flows = FlowDriver(self._switch)
         self._restart = SwitchRestart(self._bridge, self._switch)
+        self._exporting = Exporting(self._bridge)
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
         self._monitor = Monitor(lambda _what: self._loop.mark_resync(), awaited=self._wants.has_port)
@@ -189,6 +191,9 @@ class Agent:
         if self._ground_why is not None and not self._lay_ground():
             return RETRY_S
         believes = self._knowledge.believes  # before the step, which is then of this store or a later one
+        snapshot = self._knowledge.snapshot()
+        if snapshot is not None and snapshot.node is not None:
+            self._exporting.look(snapshot.node)
         pause_s = self._dataplane.step()
         self._looked = self._looked or self._dataplane.reported
         told_s = self._tell_holding(believes if self._dataplane.reported else "")
@@ -215,6 +220,7 @@ class Agent:
 
     def _resync(self) -> None:
         self._ground_why = self._ground_why or "read again"
+        self._exporting.forget()
         self._dataplane.resync()
 
     def _lay_ground(self) -> bool:

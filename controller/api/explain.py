@@ -21,7 +21,7 @@ explain = Noun("explain")
         "/v1/nodes/{name}/diff",
         "Compare what a node holds with what it should",
         {200: DiffSaid},
-        refuses=(404,),
+        refuses=(404, 503),
     )
 )
 def node_diff(name: str) -> Answer:
@@ -36,7 +36,7 @@ def node_diff(name: str) -> Answer:
         "/v1/endpoints/{id}/stats",
         "Read what an endpoint sent and got",
         {200: StatsSaid},
-        refuses=(404,),
+        refuses=(404, 503),
     )
 )
 def endpoint_stats(id: str) -> Answer:  # noqa: A002

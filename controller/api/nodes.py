@@ -38,6 +38,7 @@ MUTABLE = (
     "edge",
     "direct",
     "uplinks",
+    "export",
 )
 
 

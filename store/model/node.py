@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, model_validator
 
 from store.model.endpoint import Ifname
+from store.model.export import Export
 from store.model.value import Asn, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
 MIN_RECLAIM_S = 60
@@ -42,6 +43,9 @@ class Node(Value):
 
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16)] = ()
     """Those whose bandwidth is shared out among the endpoints that are guaranteed some or have a priority."""
+
+    export: Export | None = None
+    """Where its switch tells of sampled packets."""
 
     direct: Name | None = None
     """The segment that it shares with the nodes which say the same: these send to each other by their next

@@ -113,6 +113,8 @@ def test_whatever_is_sent_is_answered_as_documented(served: tuple[Application, S
     schema = schemathesis.openapi.from_wsgi("/v1/openapi.json", app)
     declared = OPERATIONS[place]
     operation = schema[declared.path][declared.method]
+    # What asks a node refuses with 503 while its agent does not run.
+    checked = [each for each in CHECKS if 503 not in declared.refuses or each is not CHECKS[0]]
     takes = declared.query or declared.body or "{" in declared.path or declared.matches
     for mode in (POSITIVE, NEGATIVE) if takes else (POSITIVE,):
 
@@ -120,7 +122,8 @@ def test_whatever_is_sent_is_answered_as_documented(served: tuple[Application, S
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def run(case: Any) -> None:
             end_soon(case)
-            case.call_and_validate(checks=CHECKS)
+            answer = case.call_and_validate(checks=checked)
+            assert answer.status_code != 500
 
         run()
     assert_nothing_is_garbage(store)

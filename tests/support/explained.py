@@ -17,6 +17,7 @@ from store.model import (
     Unlike,
     UnlikeKind,
 )
+from store.model.export import Export, ExportProtocol
 from store.model.question import Counted, Dropped, PortStats, StatsAsked, StatsSaid
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
 
@@ -41,6 +42,13 @@ diffs = st.builds(
     ).map(tuple),
     unlike=st.lists(unlikes, max_size=3).map(tuple),
     more=counts,
+)
+exports = st.none() | st.builds(
+    Export,
+    protocol=st.sampled_from(ExportProtocol),
+    collector=st.sampled_from([ip_address("192.0.2.9"), ip_address("2001:db8::9")]),
+    port=st.none() | st.integers(1, 65535),
+    sampling=st.integers(1, 1_048_576),
 )
 packets = st.builds(
     Packet,

@@ -307,6 +307,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         reclaim_after_s=st.just(0) | st.integers(60, 31_536_000),
         next_hops=next_hops(),
         edge=st.booleans(),
+        export=explained.exports,
         uplinks=st.lists(
             st.builds(Uplink, ifname=st.sampled_from(["eth0", "up1"]), rate_mbps=st.integers(1, 800_000)),
             max_size=2,

@@ -71,15 +71,17 @@ class Reader:
         return {
             one.port: Port(one.port, one.want.endpoint, one.ofport is not None)
             for one in self._plug.read().values()
+            if not one.want.via
         }
 
 
 def wanted_ports(wants: Mapping[str, Want], snapshot: Snapshot) -> dict[str, Port]:
     """The ports that what was asked to be attached needs, by name."""
     return {
-        host_ifname(name): Port(host_ifname(name), name, reason=f"endpoint {name} in {want.netns}")
+        port: Port(port, name, reason=f"endpoint {name} at {want.where}")
         for name, want in wants.items()
-        if name in snapshot.endpoints or name in snapshot.departing
+        if (name in snapshot.endpoints or name in snapshot.departing) and not want.via
+        for port in (want.port or host_ifname(name),)
     }
 
 

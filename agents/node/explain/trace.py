@@ -96,6 +96,11 @@ class _Walk:
         there = self._plugged.get(asked.endpoint or "")
         if there is None or there.endpoint is None:
             return self._stop("port", f"endpoint {asked.endpoint} is not attached here", cure="polder attach")
+        if there.want.via:
+            self._pass(
+                "neighbour", f"{asked.endpoint} is at {there.want.where}", "not plugged into the bridge"
+            )
+            return self.from_uplink(asked.packet)
         if not self._port(there) or there.ofport is None:
             return self._ended(Outcome.STOPPED)
         return self._bridge(asked.packet, there.ofport, there.endpoint.mac, GATEWAY_MAC)
@@ -116,9 +121,10 @@ class _Walk:
         elif not link.is_up:
             self._stop("port", f"{there.port} is down", cure=f"ip link set {there.port} up")
         else:
-            inside = f"{there.want.ifname} in {there.want.netns}"
             self._pass(
-                "port", f"{there.want.endpoint} is at {there.port}", f"ofport {there.ofport}, {inside}"
+                "port",
+                f"{there.want.endpoint} is at {there.port}",
+                f"ofport {there.ofport}, {there.want.where}",
             )
             return True
         return False
@@ -131,10 +137,11 @@ class _Walk:
             return self._ended(Outcome.STOPPED)
         if LOCAL in found.outputs:
             return self._kernel(packet, BRIDGE)
-        return self._delivered(found.outputs[0])
+        return self._delivered(packet, found.outputs[0])
 
-    def _delivered(self, ofport: int) -> TraceSaid:
-        to = next((one for one in self._plugged.values() if one.ofport == ofport), None)
+    def _delivered(self, packet: Packet, ofport: int) -> TraceSaid:
+        behind = [one for one in self._plugged.values() if one.ofport == ofport]
+        to = next((one for one in behind if _has(one, packet.destination)), next(iter(behind), None))
         if to is None:
             return self._stop("port", f"port {ofport} is no endpoint's")
         if not self._port(to):
@@ -160,7 +167,7 @@ class _Walk:
             if iif == BRIDGE:
                 return self._stop("kernel", f"{packet.destination} is behind the bridge it came from")
             return self._from_kernel(packet)
-        return self._out(taken)
+        return self._out(packet, taken)
 
     def _from_kernel(self, packet: Packet) -> TraceSaid:
         neighbour = self._wanted[NEIGHBOURS].get(NeighbourKey(BRIDGE, packet.destination))
@@ -168,7 +175,7 @@ class _Walk:
             return self._stop("kernel", f"nothing here has {packet.destination}: it has no neighbour entry")
         return self._bridge(packet, LOCAL, GATEWAY_MAC, neighbour.mac)
 
-    def _out(self, taken: Taken) -> TraceSaid:
+    def _out(self, packet: Packet, taken: Taken) -> TraceSaid:
         working = []
         for way in taken.ways:
             link = self._lookup.link(way.oif)
@@ -177,6 +184,10 @@ class _Walk:
         shown = ", ".join(f"{way.oif} to {way.gateway or 'what is on it'}" for way in taken.ways)
         if not working:
             return self._stop("uplink", f"{shown}: down")
+        for one in self._plugged.values():
+            if one.want.via and _has(one, packet.destination):
+                self._pass("neighbour", f"{one.want.endpoint} is at {one.want.where}", f"by {shown}")
+                return self._ended(Outcome.DELIVERED, endpoint=one.want.endpoint)
         self._pass("uplink", f"leaves by {shown}", f"{len(working)} of {len(taken.ways)} up")
         return self._ended(Outcome.LEFT, gateways=tuple(way.gateway for way in working if way.gateway))
 
@@ -222,6 +233,10 @@ class _Walk:
         self, outcome: Outcome, *, endpoint: str | None = None, gateways: tuple[IPAddress, ...] = ()
     ) -> TraceSaid:
         return TraceSaid(outcome=outcome, steps=tuple(self._steps), endpoint=endpoint, gateways=gateways)
+
+
+def _has(one: Plugged, address: IPAddress) -> bool:
+    return one.endpoint is not None and address in one.endpoint.addresses
 
 
 def _spoken(packet: Packet) -> syntax.Packet:

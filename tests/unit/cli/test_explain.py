@@ -94,3 +94,32 @@ def test_what_an_endpoint_sent_got_and_lost(polder: Polder) -> None:
         ["received", "5", "490"],
         ["dropped", "3", "294"],
     ]
+
+
+NODE = {"name": "node-1", "asn": 64511}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("ipfix,192.0.2.9", {"protocol": "ipfix", "collector": "192.0.2.9"}),
+        (
+            "sflow,2001:db8::9,6343,64",
+            {"protocol": "sflow", "collector": "2001:db8::9", "port": 6343, "sampling": 64},
+        ),
+        ("", None),
+    ],
+)
+def test_a_collector_is_set_and_taken_out(polder: Polder, given: str, sent: object) -> None:
+    with serving(Reply(200, NODE)) as canned:
+        ran = polder("node", "set", "node-1", "--export", given, "--server", canned.url)
+    assert (ran.code, canned.asked[-1].body) == (0, {"export": sent})
+
+
+@pytest.mark.parametrize(
+    "given", ["netflow,192.0.2.9", "ipfix", "ipfix,192.0.2.9,x", "ipfix,192.0.2.9,1,2,3"]
+)
+def test_a_collector_of_another_shape_is_a_usage_error(polder: Polder, given: str) -> None:
+    ran = polder("node", "set", "node-1", "--export", given)
+    assert ran.code == 2
+    assert "ipfix or sflow, an address" in ran.err

@@ -65,6 +65,7 @@ def test_defaults_are_shown(api: Api) -> None:
         "edge": False,
         "direct": None,
         "uplinks": [],
+        "export": None,
         "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
     }
 
