@@ -10,6 +10,7 @@ from cli.change import add_create, add_set
 from cli.collector import Collector
 from cli.difference import add_diff
 from cli.drain import add_drain
+from cli.drops import add_drops
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
@@ -143,6 +144,7 @@ add_list(command, NODE)
 add_delete(command, NODE)
 add_drain(command, NODE)
 add_diff(command, NODE)
+add_drops(command, NODE)
 
 
 @command.command(

@@ -64,6 +64,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
         "DELETE": PLATFORM,
     },
     "/v1/nodes/{name}/diff": {"GET": READERS},
+    "/v1/nodes/{name}/drops": {"GET": READERS},
     "/v1/endpoints/{id}/stats": {"GET": EVERY_ROLE},
     "/v1/trace": {"GET": READERS},
     "/v1/tenants": {"GET": TENANT_READERS, "POST": PLATFORM},

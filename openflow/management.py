@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openflow.channel import ERROR, HEADER, MULTIPART_FLAGS, MULTIPART_MORE, MULTIPART_REPLY
-from openflow.cookie import OWNER, OWNER_MASK
+from openflow.cookie import OWNER, OWNER_MASK, Purpose, decode
 from openflow.decoding import BODY_AT, Counted, Decoder
 from openflow.errors import Disconnected, SwitchError
 from openflow.meter import Meter, MeterCount
@@ -71,7 +71,19 @@ class Management:
 
     def counters(self) -> list[Counted]:
         """Every flow of ours with its counters."""
-        request = flow_stats_request(OWNER, OWNER_MASK)
+        return self._counters(OWNER, OWNER_MASK)
+
+    def drops(self) -> list[Counted]:
+        """Every flow of ours that drops: the switch picks them out by a bit of their purpose."""
+        drops = Purpose.SPOOFED << 16
+        return [
+            one
+            for one in self._counters(OWNER | drops, OWNER_MASK | drops)
+            if (cookie := decode(one.flow.cookie)) is not None and cookie.purpose >= Purpose.SPOOFED
+        ]
+
+    def _counters(self, cookie: int, mask: int) -> list[Counted]:
+        request = flow_stats_request(cookie, mask)
         request.set_xid(XID)
         request.serialize()
         return Decoder().read(self._ask(bytes(request.buf)))

@@ -29,6 +29,7 @@ from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.explain.answers import Sources, make_questions
+from agents.node.explain.drops import DropLog
 from agents.node.explain.exposition import MetricsServer
 from agents.node.explain.metrics import NodeMetrics
 from agents.node.explain.questions import Questions
@@ -104,6 +105,9 @@ class Agent:
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()
+        self._drops = DropLog(
+            self._management, self._plug.read, lambda: self._dataplane.wanted, lambda: datetime.now(UTC)
+        )
         self._questions = self._make_questions()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
@@ -139,6 +143,7 @@ class Agent:
         self._monitor.start()
         self._checker.start()
         self._questions.start()
+        self._drops.start()
         self._api.start()
         if self._exposition is not None:
             self._exposition.start()
@@ -151,6 +156,7 @@ class Agent:
             if server is not None:
                 server.stop()
         self._questions.stop()
+        self._drops.stop()
         self._monitor.close()
         self._checker.stop()
         self._knowledge.stop()
@@ -299,6 +305,7 @@ class Agent:
                 wants=self._wants.all,
                 snapshot=self._knowledge.snapshot,
             ),
+            self._drops,
         )
 
     def _alive(self) -> Put:

@@ -63,6 +63,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ),
     ("PATCH", "/v1/nodes/{name}"): Example(path=NODE, body={"labels": {"rack": "b"}}),
     ("GET", "/v1/nodes/{name}/diff"): Example(503, NODE),
+    ("GET", "/v1/nodes/{name}/drops"): Example(503, NODE),
     ("POST", "/v1/nodes/{name}:join-token"): Example(409, NODE, body={"ttl_s": 3600}),
     ("POST", "/v1/nodes/{name}:drain"): Example(201, NODE, body={"wait_s": 60, "for_s": 1800}),
     ("POST", "/v1/nodes/{name}:undrain"): Example(204, NODE),

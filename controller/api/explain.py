@@ -10,6 +10,7 @@ from controller.reading import find, read
 from controller.services import services
 from store import keys
 from store.model import DiffAsked, DiffSaid
+from store.model.drops import DropsAsked, DropsSaid
 from store.model.question import StatsAsked, StatsSaid
 
 explain = Noun("explain")
@@ -45,3 +46,18 @@ def endpoint_stats(id: str) -> Answer:  # noqa: A002
     if found is None or not principal().scope.has(found.value):
         raise not_found("endpoint", id)
     return Answer(services().asking.ask(found.value.node, StatsAsked(endpoint=id)))
+
+
+@explain.operation(
+    Operation(
+        "GET",
+        "/v1/nodes/{name}/drops",
+        "Read what a node's switch has dropped lately",
+        {200: DropsSaid},
+        refuses=(404, 503),
+    )
+)
+def node_drops(name: str) -> Answer:
+    """By flow and interval, each with its reason; the latest first."""
+    find(services().store, keys.NODES, name, principal().scope)
+    return Answer(services().asking.ask(name, DropsAsked()))

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from store.model.drops import DropsAsked, DropsSaid
 from store.model.trace import TraceAsked, TraceSaid
 from store.model.value import Identifier, Name, Uid, Value
 
@@ -34,7 +35,7 @@ class StatsAsked(Value):
     endpoint: Identifier
 
 
-Asked = Annotated[DiffAsked | StatsAsked | TraceAsked, Field(discriminator="kind")]
+Asked = Annotated[DiffAsked | StatsAsked | TraceAsked | DropsAsked, Field(discriminator="kind")]
 
 
 class Question(Value):
@@ -143,7 +144,7 @@ class Unanswered(Value):
     why: Text
 
 
-Said = Annotated[DiffSaid | StatsSaid | TraceSaid | Unanswered, Field(discriminator="kind")]
+Said = Annotated[DiffSaid | StatsSaid | TraceSaid | DropsSaid | Unanswered, Field(discriminator="kind")]
 
 
 class Answered(Value):

@@ -50,6 +50,10 @@ def test_our_flows_are_told_and_no_others(ovs: OpenVSwitch) -> None:
     assert told == {FLOW.key: FLOW, DROP.key: DROP}
 
 
+def test_flows_that_drop_are_picked_out_by_the_switch(ovs: OpenVSwitch) -> None:
+    assert [counted.flow.key for counted in management(ovs).drops()] == [DROP.key]
+
+
 def test_packets_are_counted_by_flow_and_by_port(ovs: OpenVSwitch) -> None:
     before = management(ovs).ports()[1]
     ovs.run("ip", "address", "add", "10.9.9.1/24", "dev", "there")

@@ -208,3 +208,24 @@ def test_packets_are_counted_each_way_and_what_is_spoofed_is_too(web: Fixed) -> 
         )
 
     wait_until(counted, SOON_S, "the packets to be counted")
+
+
+def test_what_was_dropped_is_told_and_written_with_its_reason(web: Fixed) -> None:
+    web.host.run("ip", "address", "add", "10.99.0.2/32", "dev", "lo")
+    web.lab.cli("node", "drops", NODE)  # what comes from here on is new to the agent
+    web.host.ping(METAL_ADDRESS, count=4, source="10.99.0.2")
+
+    def told() -> list[Any]:
+        drops = json.loads(web.lab.cli("node", "drops", NODE, "-o", "json").stdout)["drops"]
+        return [each for each in drops if (each["endpoint"], each["purpose"]) == (web.name, "SPOOFED")]
+
+    found = wait_until(told, SOON_S, "the drops to be told", good=lambda drops: sum_of(drops) >= 4)
+    assert "only" in found[0]["reason"]
+    line = f"event=dropped endpoint={web.name} purpose=SPOOFED"
+    wait_until(
+        lambda: web.lab.polder.agents[NODE].log_tail(2000), SOON_S, "the log", good=lambda text: line in text
+    )
+
+
+def sum_of(drops: list[Any]) -> int:
+    return sum(each["packets"] for each in drops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from ipaddress import ip_address
 
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from store.model import (
     Unlike,
     UnlikeKind,
 )
+from store.model.drops import Drop, DropsAsked, DropsSaid
 from store.model.export import Export, ExportProtocol
 from store.model.question import Counted, Dropped, PortStats, StatsAsked, StatsSaid
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
@@ -85,16 +87,38 @@ stats = st.builds(
     port=st.none()
     | st.builds(PortStats, sent=counted, received=counted, sent_dropped=counts, received_dropped=counts),
 )
+drops = st.builds(
+    DropsSaid,
+    since=st.datetimes(timezones=st.just(UTC)),
+    interval_s=st.just(10),
+    drops=st.lists(
+        st.builds(
+            Drop,
+            at=st.datetimes(timezones=st.just(UTC)),
+            endpoint=st.none() | st.just("web-1"),
+            purpose=texts,
+            reason=texts,
+            match=texts,
+            packets=counts,
+            bytes=counts,
+        ),
+        max_size=2,
+    ).map(tuple),
+)
 questions = st.builds(
     Question,
     id=ids,
     node=nodes,
     asked=st.one_of(
         st.builds(DiffAsked),
+        st.builds(DropsAsked),
         st.builds(StatsAsked, endpoint=st.just("web-1")),
         st.builds(TraceAsked, packet=packets, endpoint=st.none() | st.just("web-1")),
     ),
 )
 answers = st.builds(
-    Answered, question=ids, node=nodes, said=st.one_of(diffs, stats, traces, st.builds(Unanswered, why=texts))
+    Answered,
+    question=ids,
+    node=nodes,
+    said=st.one_of(diffs, stats, traces, drops, st.builds(Unanswered, why=texts)),
 )

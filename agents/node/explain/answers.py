@@ -9,6 +9,7 @@ from pathlib import Path
 from agents.kernel.lookup import Lookup
 from agents.node.explain.devices import Passed, Reader
 from agents.node.explain.diff import Diff
+from agents.node.explain.drops import DropLog
 from agents.node.explain.questions import Questions
 from agents.node.explain.stats import Stats
 from agents.node.explain.trace import Trace
@@ -18,6 +19,7 @@ from intent.snapshot import Snapshot
 from openflow.management import Management
 from store.client import Store
 from store.model import DiffAsked
+from store.model.drops import DropsAsked
 from store.model.question import StatsAsked
 from store.model.trace import TraceAsked
 
@@ -33,7 +35,12 @@ class Sources:
 
 
 def make_questions(
-    node: str, store: Store, run_dir: Path, management: Management, sources: Sources
+    node: str,
+    store: Store,
+    run_dir: Path,
+    management: Management,
+    sources: Sources,
+    drops: DropLog,
 ) -> Questions:
     """The agent's ear for questions. To be made in the node's namespace.
 
@@ -43,11 +50,19 @@ def make_questions(
         run_dir: that of Open vSwitch, where its sockets are.
         management: the switch.
         sources: what the agent itself knows.
+        drops: the drop log.
     """
     plugged = sources.plug.read
     diff = Diff(Reader(sources.plug, management), sources.wanted, sources.wants, sources.snapshot)
     stats = Stats(management, plugged, sources.wanted)
     trace = Trace(node, run_dir, Lookup(), plugged, sources.wanted)
     return Questions(
-        store, node, {DiffAsked: diff.answer, StatsAsked: stats.answer, TraceAsked: trace.answer}
+        store,
+        node,
+        {
+            DiffAsked: diff.answer,
+            StatsAsked: stats.answer,
+            TraceAsked: trace.answer,
+            DropsAsked: drops.answer,
+        },
     )

@@ -123,3 +123,27 @@ def test_a_collector_of_another_shape_is_a_usage_error(polder: Polder, given: st
     ran = polder("node", "set", "node-1", "--export", given)
     assert ran.code == 2
     assert "ipfix or sflow, an address" in ran.err
+
+
+def test_drops_are_shown_with_their_reasons(polder: Polder) -> None:
+    drop = {
+        "at": "2024-01-01T00:00:00Z",
+        "endpoint": "web-1",
+        "purpose": "SPOOFED",
+        "reason": "web-1 has other addresses",
+        "match": "in_port=7",
+        "packets": 3,
+        "bytes": 294,
+    }
+    said = {"kind": "drops", "since": "2024-01-01T00:00:00Z", "interval_s": 10, "drops": [drop]}
+    with serving(Reply(200, said)) as canned:
+        ran = polder("node", "drops", "node-1", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/nodes/node-1/drops"
+    assert ran.out.splitlines()[1].split()[-8:] == [
+        "web-1",
+        "SPOOFED",
+        "3",
+        "294",
+        *["web-1", "has", "other", "addresses"],
+    ]
+    assert ran.out.splitlines()[-1] == "1 since 2024-01-01T00:00:00Z"
