@@ -17,6 +17,7 @@ MAX_PEERS = 256
 """Of one rule."""
 MAX_PORTS = 32
 """Of one rule."""
+MAX_PORTS_IN_ALL = 1024
 MAX_PEERS_IN_ALL = 4096
 """Of all rules of a policy: it is stored as one value, of 1.5 MiB at most."""
 
@@ -205,8 +206,9 @@ class Policy(Value):
             names = [rule.name for rule in self.rules(direction) if rule.name is not None]
             if len(set(names)) < len(names):
                 raise ValueError(f"{direction} has two rules of one name; each needs its own")
-        if sum(len(rule.peers) for rule in (*self.ingress, *self.egress)) > MAX_PEERS_IN_ALL:
-            raise ValueError(f"ingress and egress name at most {MAX_PEERS_IN_ALL} peers in all")
+        for what, limit in (("peers", MAX_PEERS_IN_ALL), ("ports", MAX_PORTS_IN_ALL)):
+            if sum(len(getattr(rule, what)) for rule in (*self.ingress, *self.egress)) > limit:
+                raise ValueError(f"ingress and egress have at most {limit} {what} in all")
         return self
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:

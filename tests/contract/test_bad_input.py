@@ -58,11 +58,12 @@ def names() -> Iterator[Bad]:
             ("/v1/nodes", {**NODE, "name": name}, "/name"),
             ("/v1/tenants", {"name": name}, "/name"),
             ("/v1/services", {"name": name, "pool": "four", "selector": {"a": "b"}}, "/name"),
+            ("/v1/policies", {"name": name, "ingress": [{"action": "deny"}]}, "/name"),
             ("/v1/endpoints", {"node": "node-1", "id": name}, "/id"),
         ):
             yield Bad(f"{path} named {name!r}", "POST", path, body, 422, "invalid", place)
     for name in ("a%2Fb", "..%2Fa", "a%00b", "a%0Ab", "%FF", "%ED%A0%80"):
-        for noun in ("pools", "nodes", "peers", "services", "tenants", "endpoints", "tokens"):
+        for noun in ("pools", "nodes", "peers", "services", "policies", "tenants", "endpoints", "tokens"):
             yield Bad(f"{noun} {name}", "DELETE", f"/v1/{noun}/{name}", None, 404, "not-found")
 
 
@@ -73,6 +74,8 @@ def others() -> Iterator[Bad]:
     yield Bad("shop's address", "GET", "/v1/addresses/10.64.0.1", None, 404, "not-found", who="rival")
     yield Bad("the tenant shop", "GET", "/v1/tenants/shop", None, 404, "not-found", who="rival")
     wanted = {"node": "node-1", "tenant": "shop"}
+    policy = {"name": "p", "tenant": "shop", "ingress": [{"action": "deny"}]}
+    yield Bad("a policy for shop", "POST", "/v1/policies", policy, 422, "invalid", "/tenant", who="rival")
     yield Bad("one for shop", "POST", "/v1/endpoints", wanted, 422, "invalid", "/tenant", who="rival")
 
 

@@ -23,6 +23,7 @@ THINGS = [
     ("/v1/nodes/node-3", {"mtu_bytes": 1400}),
     ("/v1/peers/tor", {"hold_time_s": 30}),
     ("/v1/services/web", {"selector": {"app": "x"}}),
+    ("/v1/policies/rule", {"mode": "staged"}),
     ("/v1/endpoints/a", {"labels": {"app": "web"}}),
 ]
 
@@ -41,6 +42,7 @@ def full(plant: Api) -> Api:
     plant.made("/v1/peers", {"name": "tor", "address": "192.0.2.1", "asn": 64501})
     plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "pool": "default"})
     plant.made("/v1/services", {"name": "web", "pool": "services", "selector": {"app": "web"}})
+    plant.made("/v1/policies", {"name": "rule", "ingress": [{"action": "deny"}]})
     return plant
 
 

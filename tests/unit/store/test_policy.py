@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from store.model import PeerMatch, Policy, PortMatch, Rule
 
 ALLOW = {"action": "allow"}
+MANY_PORTS = [{"protocol": "tcp", "port": port} for port in range(1, 33)]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,7 @@ def test_rules_that_mean_nothing(given: dict[str, Any], about: str) -> None:
         ({"order": 1001, "ingress": [ALLOW]}, "less than or equal to 1000"),
         ({"ingress": [ALLOW | {"name": "a"}, ALLOW | {"name": "a"}]}, "ingress has two rules of one name"),
         ({"ingress": [ALLOW] * 101}, "at most 100"),
+        ({"egress": [ALLOW | {"ports": MANY_PORTS}] * 33}, "ingress and egress have at most 1024 ports"),
     ],
 )
 def test_policies_that_mean_nothing(given: dict[str, Any], about: str) -> None:
