@@ -8,7 +8,7 @@ reaches its endpoints. An endpoint without policy and group is not judged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -61,12 +61,20 @@ Scoped = tuple[Rule, Scope]
 class Policies:
     """The rules of a node, compiled. Equal to itself only, as `Held` is."""
 
+    rules: Mapping[str, NodePolicy]
     groups: Mapping[str | None, Group]
     tables: tuple[tuple[Compiled, tuple[Scope, ...]], ...]
     """Of each table the rules, and the endpoints that each of them is for."""
+    alike: Policies | None = None
+    """Earlier ones of the same rules for the same endpoints: only addresses were others."""
+
+    @property
+    def outline(self) -> Policies:
+        """The first of those that are alike: of it is kept what follows for an endpoint."""
+        return self.alike or self
 
 
-NO_RULES = Policies({}, ())
+NO_RULES = Policies({}, {}, ())
 
 
 def group_of(groups: Mapping[str | None, Group], tenant: str | None) -> Group | None:
@@ -90,13 +98,19 @@ def judged(snapshot: Snapshot, endpoint: Endpoint) -> bool:
     )
 
 
-def policies(snapshot: Snapshot) -> Policies:
-    """The rules of this node in their sequences, compiled for whichever endpoints it holds."""
+def policies(snapshot: Snapshot, before: Policies = NO_RULES) -> Policies:
+    """The rules of this node in their sequences, compiled for whichever endpoints it holds.
+
+    Args:
+        snapshot: of the node.
+        before: what was compiled last: of the same rules and groups what is kept of endpoints is good.
+    """
     tables = []
     for (direction, mode), judge in JUDGES.items():
         scoped = tuple(_rules(snapshot, direction, mode))
         tables.append((compiled(judge, [rule for rule, _ in scoped]), tuple(scope for _, scope in scoped)))
-    return Policies(snapshot.groups, tuple(tables))
+    same = before.rules is snapshot.rules and before.groups is snapshot.groups
+    return Policies(snapshot.rules, snapshot.groups, tuple(tables), before.outline if same else None)
 
 
 def policy_flows(rules: Policies, held: Iterable[Held]) -> dict[FlowKey, Flow]:
@@ -108,14 +122,12 @@ def policy_flows(rules: Policies, held: Iterable[Held]) -> dict[FlowKey, Flow]:
 
 
 def policy_parts(rules: Policies, held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
-    """The same in parts that are kept: one of the rules themselves, then one for each endpoint."""
+    """The same in parts that are kept: one of each level of the rules, then one for each endpoint."""
     mine = [one for one in held if one.judged]
-    return [_flows(rules), *(_flows_of(rules, one) for one in mine)] if mine else []
-
-
-@lru_cache(maxsize=64)
-def _flows(rules: Policies) -> Mapping[FlowKey, Flow]:
-    return {flow.key: flow for table, _ in rules.tables for flow in table.flows}
+    if not mine:
+        return []
+    levels = [level for table, _ in rules.tables for level in table.levels]
+    return [*levels, *(_flows_of(rules.outline, one) for one in mine)]
 
 
 @lru_cache(maxsize=KEPT)
@@ -165,7 +177,7 @@ def _defaults(snapshot: Snapshot, direction: Direction) -> Iterator[Scoped]:
     yield deny, _closed
     if direction is Direction.INGRESS:
         for group in sorted(snapshot.groups.values(), key=lambda group: group.tenant or ""):
-            members = _hosts(snapshot.sets.get(group.members, frozenset()))
+            members = _ranges((), (snapshot.sets.get(group.members, frozenset()),))
             whose = f"of tenant {group.tenant}" if group.tenant else "without tenant"
             alike = Rule(f"group {group.tenant or ''}", Purpose.ALLOWED, members, reason=f"both are {whose}")
             yield alike, partial(_member, group)
@@ -194,11 +206,14 @@ def _everybody(endpoint: Endpoint, group: Group | None) -> bool:
     return True
 
 
-def _peers(snapshot: Snapshot, rule: NodeRule) -> Collection[IPNetwork]:
-    made = dict.fromkeys(rule.cidrs)
-    for name in rule.sets:
-        made.update(dict.fromkeys(_hosts(snapshot.sets.get(name, frozenset()))))
-    return tuple(made)
+def _peers(snapshot: Snapshot, rule: NodeRule) -> frozenset[IPNetwork]:
+    return _ranges(rule.cidrs, tuple(snapshot.sets.get(name, frozenset()) for name in rule.sets))
+
+
+@lru_cache(maxsize=1 << 14)
+def _ranges(cidrs: tuple[IPNetwork, ...], sets: tuple[frozenset[IPAddress], ...]) -> frozenset[IPNetwork]:
+    """All of these: the same object for the same ones."""
+    return frozenset(cidrs).union(*map(_hosts, sets))
 
 
 @lru_cache(maxsize=1024)

@@ -17,14 +17,15 @@ Of such rules that match the same packet, any one counts it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
 from itertools import count, groupby
 
 from openflow.cookie import Purpose, encode
-from openflow.flow import Conjunction, Flow, GotoTable, Match, MatchValue, match_of
+from openflow.flow import Conjunction, Flow, FlowKey, GotoTable, Match, MatchValue, match_of
 from openflow.masks import masked
 from openflow.tables import (
     EGRESS,
@@ -44,6 +45,7 @@ from openflow.tables import (
 TOP = 60_000
 """The priority of the first level; each next one is one lower."""
 MAX_LEVELS = 50_000
+KEPT_LEVELS = 1 << 14
 
 ICMP, ICMPV6 = 1, 58
 WITH_PORTS = {6: "tcp_dst", 17: "udp_dst", 132: "sctp_dst"}
@@ -95,7 +97,8 @@ class Rule:
     Args:
         name: its own among the rules of a table, and the same after every restart.
         purpose: what it does: drop, when it is one that drops, else let go on.
-        peers: the ranges of addresses of the other end; None is anyone, and none is nobody.
+        peers: the ranges of addresses of the other end; None is anyone, and none is nobody. A frozenset knows
+            its hash, and so is found quickly when rules are compiled again.
         traffic: any of these; None is all.
         logged: marks it by its cookie.
         reason: for people.
@@ -129,8 +132,14 @@ class Compiled:
 
     judge: Judge
     placed: tuple[Placed, ...] = ()
-    flows: tuple[Flow, ...] = field(default=(), repr=False)
-    """Those that are the same whichever endpoints the rules are for."""
+    levels: tuple[Mapping[FlowKey, Flow], ...] = field(default=(), repr=False)
+    """Of each level the flows that are the same whichever endpoints its rules are for: the very mapping from
+    before where the level is as it was, and is among the last `KEPT_LEVELS`."""
+
+    @property
+    def flows(self) -> tuple[Flow, ...]:
+        """Those of all levels."""
+        return tuple(flow for level in self.levels for flow in level.values())
 
     def of(self, ofport: int, applies: Sequence[bool], reason: str) -> tuple[Flow, ...]:
         """The flows by which rules are for the endpoint at a port, at most one for each level. Pure.
@@ -161,6 +170,13 @@ def compiled(judge: Judge, rules: Iterable[Rule]) -> Compiled:
         ValueError: more than `MAX_LEVELS` changes between letting go on and dropping.
     """
     placed = tuple(_place(judge, rules))
+    levels = groupby(placed, key=lambda each: each.priority)
+    return Compiled(judge, placed, tuple(_level(judge, tuple(level)) for _, level in levels))
+
+
+@lru_cache(maxsize=KEPT_LEVELS)
+def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
+    """The flows of one level."""
     members: dict[tuple[int, Match], list[Conjunction]] = defaultdict(list)
     flows = []
     for each in placed:
@@ -172,7 +188,7 @@ def compiled(judge: Judge, rules: Iterable[Rule]) -> Compiled:
         flows.append(_decision(judge, each, {"conj_id": each.conj_id}))
     for (priority, match), conjunctions in members.items():
         flows.append(_member(judge, priority, match, conjunctions, "a member of a clause"))
-    return Compiled(judge, placed, tuple(flows))
+    return {flow.key: flow for flow in flows}
 
 
 def _place(judge: Judge, rules: Iterable[Rule]) -> Iterator[Placed]:

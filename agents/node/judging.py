@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intent.policy import Policies, policies
+from intent.policy import NO_RULES, Policies, policies
 from intent.snapshot import Snapshot
 
 
@@ -16,5 +16,6 @@ class Judging:
         """The rules as of this snapshot."""
         follows = (snapshot.rules, snapshot.groups, snapshot.sets, snapshot.pools)
         if self._made is None or any(a is not b for a, b in zip(self._made[0], follows, strict=True)):
-            self._made = follows, policies(snapshot)
+            before = self._made[1] if self._made is not None else NO_RULES
+            self._made = follows, policies(snapshot, before)
         return self._made[1]
