@@ -38,13 +38,13 @@ def take(netlink: Netlink, ifname: str) -> int:
 def give_back(netlink: Netlink, ifname: str) -> None:
     """Let the host speak there again, as on an interface that is new. Idempotent."""
     if find_interface(netlink, ifname) is not None:
-        for name, _ in _parameters():
+        for name, _ in host_parameters():
             sysctl.ensure(name.format(ifname), sysctl.read(name.format("default")))
 
 
 def keep_host_out(host: Interface) -> bool:
     """Before it is up: the host itself answers and forwards nothing here, where no flow checks it yet."""
-    changed = [sysctl.ensure(name.format(host.name), value) for name, value in _parameters()]
+    changed = [sysctl.ensure(name.format(host.name), value) for name, value in host_parameters()]
     return any(changed)
 
 
@@ -93,8 +93,17 @@ def link_of(address: IPAddress) -> str | None:
     return link.name if link is not None else None
 
 
-def _parameters() -> list[tuple[str, str]]:
-    parameters = [("net/ipv4/conf/{}/forwarding", "0"), ("net/ipv4/conf/{}/arp_ignore", "8")]
+def host_parameters() -> list[tuple[str, str]]:
+    """What keeps the kernel from taking packets itself at the host's end of a link, by parameter.
+
+    With the userspace datapath it sees them as the bridge does. No route leads to this interface, so that
+    checking for one refuses every source (RFC 3704 §2.2), also of what a container sends to all.
+    """
+    parameters = [
+        ("net/ipv4/conf/{}/forwarding", "0"),
+        ("net/ipv4/conf/{}/arp_ignore", "8"),
+        ("net/ipv4/conf/{}/rp_filter", "1"),
+    ]
     if sysctl.has_ipv6():
         parameters.append(("net/ipv6/conf/{}/disable_ipv6", "1"))
     return parameters

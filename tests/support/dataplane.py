@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from agents.kernel.given import host_parameters
 from lab.netns import batch, create, remove
 from openflow.bridge import Bridge
 from openflow.cookie import Purpose, decode
@@ -129,9 +130,8 @@ def _attach(netns: str, container: Container, bridge: Bridge) -> EndpointPort:
         ],
         inside=netns,
     )
-    # as the agent does: with the userspace datapath the kernel sees the packets too
-    for setting in ("ipv4/conf/{}/forwarding=0", "ipv4/conf/{}/arp_ignore=8", "ipv6/conf/{}/disable_ipv6=1"):
-        argv = ["ip", "netns", "exec", netns, "sysctl", "-qw", "net/" + setting.format(link)]
+    for name, value in host_parameters():
+        argv = ["ip", "netns", "exec", netns, "sysctl", "-qw", f"{name.format(link)}={value}"]
         subprocess.run(argv, check=True)
     ofport = bridge.add_port(link, {"polder": container.name})
     batch(
