@@ -12,11 +12,10 @@ from pydantic_core import to_json
 
 
 class Series:
-    """One thread at a time."""
+    """Remembers what the last value shared with the one before. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._shared: Mapping[str, Any] | None = None
-        self._form = ""
+        self._last: tuple[Mapping[str, Any], str] = {}, ""
 
     def text(self, shared: Mapping[str, Any], **blanks: str) -> str:
         """The JSON of the next value.
@@ -25,9 +24,10 @@ class Series:
             shared: its fields, in which the name of a blank in braces stands for what differs.
             blanks: what is there instead: names, identifiers, addresses. Nothing in it may need an escape.
         """
-        if shared != self._shared:
+        known, form = self._last
+        if shared != known:
             form = to_json(shared).decode().replace("%", "%%")
             for name in blanks:
                 form = form.replace(f'"{{{name}}}"', f'"%({name})s"')
-            self._shared, self._form = shared, form
-        return self._form % blanks
+            self._last = shared, form
+        return form % blanks

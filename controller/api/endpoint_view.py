@@ -139,24 +139,28 @@ class EndpointView(BaseModel):
 _BLANKS: dict[str, Any] = {
     "id": "{id}",
     "uid": "{uid}",
+    "node": "{node}",
     "addresses": ("{addresses}",),
     "prefixes": ("{prefixes}",),
     "mac": "{mac}",
 }
 
 
+_SHOWN = Series()
+
+
 def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
     """The JSON of endpoints that were made this moment: nothing holds them yet."""
-    series = Series()
     texts = []
     for endpoint in endpoints:
         row = _row(endpoint, _prefixes(endpoint))
         addresses, prefixes = '","'.join(row["addresses"]), '","'.join(row["prefixes"])
         texts.append(
-            series.text(
+            _SHOWN.text(
                 {**row, **_BLANKS},
                 id=endpoint.id,
                 uid=endpoint.uid,
+                node=endpoint.node,
                 addresses=addresses,
                 prefixes=prefixes,
                 mac=endpoint.mac,

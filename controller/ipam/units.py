@@ -19,6 +19,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import to_json
+
 from controller.ipam.ending import Ending
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
@@ -42,9 +44,27 @@ from store.model import (
 from store.series import Series
 
 RECORDS = keys.ENDPOINTS.prefix()
-RECORD: Mapping[str, Any] = {"id": "{id}", "uid": "{uid}", "addresses": ("{addresses}",), "mac": "{mac}"}
-HELD: Mapping[str, Any] = {"address": "{address}", "pool": "{pool}", "endpoint": "{endpoint}"}
-"""What differs in new endpoints that are alike, and in what their addresses say; see `Series`."""
+RECORD: Mapping[str, Any] = {
+    "id": "{id}",
+    "uid": "{uid}",
+    "node": "{node}",
+    "addresses": ("{addresses}",),
+    "mac": "{mac}",
+}
+"""What differs in new endpoints; see `Series`."""
+
+HELD: Mapping[str, Any] = {
+    **{name: field.default for name, field in Address.model_fields.items()},
+    "address": "{address}",
+    "pool": "{pool}",
+    "endpoint": "{endpoint}",
+    "node": "{node}",
+    "since": "{since}",
+    "request": "{request}",
+}
+"""What their addresses say, likewise."""
+
+_RECORDS, _ADDRESSES = Series(), Series()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +115,8 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         asked: what all of them have in common.
     """
     node, tenant = new[0][0].node, asked.tenant
-    copies, held = _copies_of(node), _held(node, asked)
-    records, addresses = Series(), Series()
+    copies, since = _copies_of(node), to_json(asked.since).decode()[1:-1]
+    held = {**HELD, "by": asked.by, "tenant": tenant.value.name if tenant else None}
     ops: list[Op] = []
     claims = dict.fromkeys([block.unchanged() for _, blocks in new for block in blocks])
     checks: list[Compare] = [*asked.compares, *claims]
@@ -104,14 +124,30 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         id_, texts = endpoint.id, [str(each) for each in endpoint.addresses]
         shared = {**vars(endpoint), **RECORD}
         record = encode_text(
-            records.text(shared, id=id_, uid=endpoint.uid, addresses='","'.join(texts), mac=endpoint.mac)
+            _RECORDS.text(
+                shared,
+                id=id_,
+                uid=endpoint.uid,
+                node=node,
+                addresses='","'.join(texts),
+                mac=endpoint.mac,
+            )
         )
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
         checks.append(Absent(key))
         for (address, pool), text, block in zip(endpoint.placed, texts, blocks, strict=True):
             key = _addresses_of(pool, block.value.cidr) + text
-            ops.append(Put(key, encode_text(addresses.text(held, address=text, pool=pool, endpoint=id_))))
+            said = _ADDRESSES.text(
+                held,
+                address=text,
+                pool=pool,
+                endpoint=id_,
+                node=node,
+                since=since,
+                request=asked.request,
+            )
+            ops.append(Put(key, encode_text(said)))
             checks.append(Absent(key))
             if block.value.node != node:
                 ops.extend(_displace(block.value, endpoint, address))
@@ -119,20 +155,6 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         return Unit(tuple(checks), tuple(ops))
     charge = _charge([endpoint for endpoint, _ in new], tenant.value)
     return Unit((*checks, tenant.unchanged()), tuple(ops), charge)
-
-
-def _held(node: str, asked: Asked) -> Mapping[str, Any]:
-    """What the addresses of new endpoints say that are alike, with blanks for what differs."""
-    return vars(
-        Address.model_construct(
-            **HELD,
-            node=node,
-            since=asked.since,
-            tenant=asked.tenant.value.name if asked.tenant else None,
-            by=asked.by,
-            request=asked.request,
-        )
-    )
 
 
 def mark_releasing(endpoint: Found[Endpoint]) -> Unit:
@@ -245,15 +267,15 @@ def _record(endpoint: Endpoint) -> tuple[Put, Put]:
 
 
 @lru_cache(maxsize=1 << 12)
-def _copies_of(node: str) -> str:
-    """What the keys of the endpoints of a node begin with."""
-    return keys.NODE_ENDPOINTS.prefix(node)
-
-
-@lru_cache(maxsize=1 << 12)
 def _addresses_of(pool: str, block: IPNetwork) -> str:
     """What the keys of the addresses of a block begin with."""
     return keys.ADDRESSES.prefix(pool, block)
+
+
+@lru_cache(maxsize=1 << 12)
+def _copies_of(node: str) -> str:
+    """What the keys of the endpoints of a node begin with."""
+    return keys.NODE_ENDPOINTS.prefix(node)
 
 
 def _displace(block: Block, endpoint: Endpoint, address: IPAddress) -> tuple[Op, ...]:

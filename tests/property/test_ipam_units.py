@@ -20,6 +20,7 @@ from tests.support.values import VALUES
 
 ENDPOINTS = st.lists(VALUES[Endpoint], min_size=1, max_size=4, unique_by=lambda each: each.id)
 TIMES = st.datetimes(timezones=st.just(UTC))
+REQUESTS = st.from_regex(r"[A-Za-z0-9._:-]{0,9}", fullmatch=True)
 
 
 def block_of(address: IPAddress, pool: str, node: str) -> Found[Block]:
@@ -28,7 +29,12 @@ def block_of(address: IPAddress, pool: str, node: str) -> Found[Block]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(given_=ENDPOINTS, since=TIMES, by=st.text(max_size=9), request=st.text(max_size=9))
+@given(
+    given_=ENDPOINTS,
+    since=TIMES,
+    by=st.text(max_size=9),
+    request=st.from_regex(r"[A-Za-z0-9._:-]{0,9}", fullmatch=True),
+)
 def test_records_and_addresses_are_what_the_codec_makes_of_the_values(
     given_: list[Endpoint], since: datetime, by: str, request: str
 ) -> None:
