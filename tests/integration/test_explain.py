@@ -227,5 +227,39 @@ def test_what_was_dropped_is_told_and_written_with_its_reason(web: Fixed) -> Non
     )
 
 
+@pytest.fixture
+def policy(far: Fixed) -> Iterator[str]:
+    """A policy that denies SSH to the far container, and says so in the log."""
+    deny = {"name": "ssh", "action": "deny", "log": True, "ports": [{"protocol": "tcp", "port": 22}]}
+    rules = [deny, {"name": "rest", "action": "allow"}]
+    far.lab.api.do("PATCH", f"/v1/endpoints/{far.name}", {"labels": {"app": "told"}})
+    far.lab.api.do("POST", "/v1/policies", {"name": "no-ssh", "selector": {"app": "told"}, "ingress": rules})
+    yield "policy no-ssh, ingress rule 1 (ssh): deny"
+    far.lab.api.do("DELETE", "/v1/policies/no-ssh")
+
+
+def test_a_policy_that_denies_is_named_by_its_rule(web: Fixed, far: Fixed, policy: str) -> None:
+    ssh = (web.name, far.name, "--proto", "tcp", "--port", "22")
+    told = wait_until(
+        lambda: trace(web.lab, *ssh), SOON_S, "the policy", good=lambda told: not told["arrives"]
+    )
+    last = told["steps"][-1]
+    assert (last["node"], last["at"], last["purpose"]) == (far.on, "ingress", "POLICY_INGRESS")
+    assert last["reason"] == policy
+    http = trace(web.lab, web.name, far.name, "--proto", "tcp", "--port", "80")
+    assert http["arrives"]
+    assert "policy no-ssh, ingress rule 2 (rest): allow" in [each["reason"] for each in http["steps"]]
+
+    web.lab.cli("node", "drops", far.on)
+    web.host.run("curl", "-s", "-m", "1", f"http://{far.address}:22/", check=False)
+
+    def logged() -> list[Any]:
+        drops = json.loads(web.lab.cli("node", "drops", far.on, "-o", "json").stdout)["drops"]
+        return [each for each in drops if each["reason"] == policy]
+
+    assert wait_until(logged, SOON_S, "the drop")[0]["purpose"] == "POLICY_INGRESS"
+    assert "purpose=POLICY_INGRESS" in web.lab.polder.agents[far.on].log_tail(2000)
+
+
 def sum_of(drops: list[Any]) -> int:
     return sum(each["packets"] for each in drops)

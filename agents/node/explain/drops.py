@@ -28,6 +28,8 @@ from store.model.drops import MOST_DROPS, Drop, DropsAsked, DropsSaid
 log = logging.getLogger("polder.drops")
 
 INTERVAL_S = 10
+AWAY_S = 1
+"""Between looks as long as the switch was never there."""
 LINES = 20
 """In one interval at most so many lines are written, those of most packets."""
 FLOWS = IN_PASS.index(HeldKind.FLOWS)
@@ -100,7 +102,7 @@ class DropLog:
     def _run(self) -> None:
         while True:
             self.look()
-            if self._ended.wait(INTERVAL_S):
+            if self._ended.wait(INTERVAL_S if self._before is not None else AWAY_S):
                 return
 
 
