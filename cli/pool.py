@@ -10,6 +10,7 @@ from cli.change import add_create, add_set
 from cli.example import examples
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
+from cli.segment import SegmentType
 from cli.selection import OF_TENANT
 from cli.session import Session, takes_session
 from cli.setting import Labelling, Setting, Several, Switch
@@ -55,6 +56,14 @@ SETTINGS = (
     Switch(
         "borrow", "--borrow/--no-borrow", "Whether a node may take single addresses of other nodes' blocks."
     ),
+    Setting(
+        "segment",
+        "VLAN@UPLINK",
+        "The VLAN of the nodes' uplink that its endpoints are on by layer 2, such as 120@eth1.",
+        SegmentType(),
+        fixed=True,
+    ),
+    Setting("gateway", "ADDRESS", "The segment's router.", fixed=True),
     Several("communities", "--community", "COMMUNITY", "A BGP community, sent with the pool's prefixes"),
 )
 
@@ -75,6 +84,8 @@ POOL = Noun(
         field("node_selector", "NODE SELECTOR", wide=True),
         field("borrow", wide=True),
         field("communities", wide=True),
+        field("segment", wide=True),
+        field("gateway", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
     fixed=tuple(each.field for each in SETTINGS if each.fixed),
@@ -97,6 +108,7 @@ add_create(
     "polder pool create site --cidr 10.70.0.0/16",
     "polder pool create racks --cidr 10.71.0.0/16 --reserved 10.71.0.0/28 --node-selector rack=7",
     "polder pool create rack-8 --cidr 10.72.0.0/20 --node-selector rack=8 --advertise summary",
+    "polder pool create disks --cidr 10.73.0.0/24 --segment 120@eth1 --gateway 10.73.0.1",
     "polder pool create site6 --cidr 2001:db8:7::/64 --advertise host --community 64500:100",
 )
 add_set(

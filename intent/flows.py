@@ -14,6 +14,7 @@ from intent.limits import port_qos
 from intent.names import GATEWAY_MAC
 from openflow.flow import Flow, FlowKey
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
+from openflow.segment import SegmentPort, segment_flows
 
 
 def flows(held: Iterable[Held]) -> dict[FlowKey, Flow]:
@@ -37,6 +38,9 @@ def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
     endpoint = held.endpoint
     named = (endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
     port = EndpointPort(*named, judged=held.judged, qos=port_qos(held))
+    if endpoint.membership is not None:
+        segment = SegmentPort(endpoint.membership.segment.vlan, held.uplink)
+        return {flow.key: flow for flow in segment_flows(port, segment)}
     return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}
 
 

@@ -25,8 +25,15 @@ class Held:
     via: tuple[IPAddress, ...] = ()
     judged: bool = False
     """Rules decide what it may send and get."""
+    uplink: int = 0
+    """The OpenFlow number of its segment's uplink; 0 of one that is on no segment."""
 
     def same(self, other: Held) -> bool:
         """Whether the two say the same."""
-        mine = (self.endpoint, self.ofport, self.via, self.judged)
-        return mine == (other.endpoint, other.ofport, other.via, other.judged)
+        mine = (self.endpoint, self.ofport, self.via, self.judged, self.uplink)
+        return mine == (other.endpoint, other.ofport, other.via, other.judged, other.uplink)
+
+    @property
+    def routed(self) -> bool:
+        """Whether the node's kernel routes to it by the bridge."""
+        return not self.via and self.endpoint.membership is None

@@ -44,8 +44,8 @@ def neighbours(held: Iterable[Held]) -> dict[NeighbourKey, Neighbour]:
 
 @lru_cache(maxsize=KEPT)
 def neighbours_of(held: Held) -> Mapping[NeighbourKey, Neighbour]:
-    """The neighbours of one endpoint; none of one that is behind a neighbour of its own."""
-    if held.via:
+    """The neighbours of one endpoint; none of one that has neighbours of its own."""
+    if not held.routed:
         return {}
     one = held.endpoint
     made = (Neighbour(BRIDGE, address, one.mac, reason=f"endpoint {one.id}") for address in one.addresses)

@@ -95,7 +95,7 @@ def rules() -> dict[Rule, Rule]:
 def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     """The routes of this node, by what they are found by."""
     held = list(held)
-    other = [_block(cidr) for cidr in snapshot.blocks]
+    other = [_block(cidr) for cidr in routed_blocks(snapshot)]
     other += _displaced(snapshot, held)
     made = {route.key: route for route in other}
     for one in held:  # last: a block of one address gives way to the endpoint that holds it
@@ -103,9 +103,19 @@ def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     return made
 
 
+def routed_blocks(snapshot: Snapshot) -> Iterator[IPNetwork]:
+    """The blocks of this node but for those of segments: those are on-link at other routers."""
+    for cidr, block in snapshot.blocks.items():
+        pool = snapshot.pools.get(block.pool)
+        if pool is None or pool.segment is None:
+            yield cidr
+
+
 @lru_cache(maxsize=KEPT)
 def routes_of(held: Held) -> Mapping[RouteKey, Route]:
-    """The routes to one endpoint."""
+    """The routes to one endpoint; none of one on a segment, which has routers of its own."""
+    if held.endpoint.membership is not None:
+        return {}
     reason = f"endpoint {held.endpoint.id}"
     made = (_endpoint(one, held.via, reason) for one in held.endpoint.addresses)
     return {route.key: route for route in made}

@@ -52,6 +52,8 @@ class Purpose(IntEnum):
     """A staged rule would deny it."""
     METER = 14
     """A packet goes through a meter, which counts what it drops."""
+    SEGMENT = 16
+    """A packet of a segment comes in by its uplink, or leaves by it."""
     SPOOFED = 0x100
     """An endpoint sent what it may not: a MAC or address that is not its own."""
     UNKNOWN_PORT = 0x101

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
-from openflow import anycast, pipeline, policy, qos
+from openflow import anycast, pipeline, policy, qos, segment
 from openflow.cookie import Purpose, decode
 from openflow.flow import Flow
 from openflow.meter import Meter, Unit
@@ -37,6 +37,9 @@ RULES = (
     policy.Rule("web 2", Purpose.POLICY_INGRESS, reason="policy web, ingress rule 2: deny"),
 )
 """What decides about packets to the example, as if it were judged."""
+DISK = pipeline.EndpointPort(
+    "disk-1", 8, "02:00:00:00:00:08", (IPv4Address("10.7.0.8"), IPv6Address("fd00:7::8"))
+)
 COLUMNS = "| priority | match | actions | purpose | why |\n|---|---|---|---|---|\n"
 
 
@@ -66,6 +69,7 @@ def _flows() -> str:
         *pipeline.endpoint_flows(EXAMPLE, GATEWAY_MAC),
         *anycast.service_flows(SERVICE, GATEWAY_MAC),
         *_rules(),
+        *segment.segment_flows(DISK, segment.SegmentPort(120, 12)),
     )
     addresses = " and ".join(str(address) for address in EXAMPLE.addresses)
     about = (
@@ -74,7 +78,8 @@ def _flows() -> str:
         "Every endpoint has the same, with its own values. It is one of two of this node that hold\n"
         f"{SERVICE.address} of service `{SERVICE.service}`; the other is at port 9. It is shown without\n"
         "rules, but `ingress` has two as an example: 10.64.0.9 and 192.0.2.0/24 reach its port 80 and may\n"
-        "ping it, others do not reach it.\n"
+        "ping it, others do not reach it. And `disk-1` at port 8 is on a segment, VLAN 120 of the uplink at\n"
+        "port 12.\n"
     )
     parts = (_table(table, base, frozenset(own)) for table in TABLES)
     return f"## Flows\n\n{about}\n" + "\n".join(parts)

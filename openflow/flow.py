@@ -47,6 +47,16 @@ class DecTtl:
 
 
 @dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Put a VLAN tag (IEEE 802.1Q) before the packet; a `SetField` of `vlan_vid` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Take the outermost VLAN tag off."""
+
+
+@dataclass(frozen=True, slots=True)
 class GotoTable:
     """Go on in a later table, after the other actions were applied."""
 
@@ -124,6 +134,8 @@ Action = (
     Output
     | SetField
     | DecTtl
+    | PushVlan
+    | PopVlan
     | GotoTable
     | ChoosePort
     | Track

@@ -112,7 +112,7 @@ def base_flows(gateway_mac: str) -> tuple[Flow, ...]:
     """The flows of a bridge without endpoints: the kernel's way in, and every general drop. Pure."""
     misses = (_miss(table) for table in TABLES)
     decided = (*_base_classify(), *connection_flows(), *_base_forward(gateway_mac), *_base_deliver())
-    return (*decided, *_send(LOCAL, (IPV4, IPV6), "to the kernel"), *misses)
+    return (*decided, *send_flows(LOCAL, (IPV4, IPV6), "to the kernel"), *misses)
 
 
 def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
@@ -121,7 +121,7 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
     Flows of different endpoints have different keys as long as they share no port, MAC or address.
     """
     families = (IPV4,) * port.ipv4 + (IPV6,) * port.ipv6
-    sent = _send(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
+    sent = send_flows(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
     limited = opening_flows(port.qos, port.ofport, families, port.endpoint, judged=port.judged)
     return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent, *limited)
 
@@ -164,9 +164,14 @@ def _classify(port: EndpointPort) -> Iterator[Flow]:
         yield CLASSIFY.flow(
             300, Purpose.NEIGHBOUR, (FORWARD.goto(),), f"{port.endpoint} and the gateway", {**own, **fields}
         )
+    yield from refused_flows(port, "and asks for the gateway only")
+
+
+def refused_flows(port: EndpointPort, speaks: str) -> Iterator[Flow]:
+    """What becomes of all else that comes in by an endpoint's port. `speaks` is what its ARP may be."""
     anything: Fields = {"in_port": port.ofport}
     has = f"{port.endpoint} has {port.mac} and {', '.join(map(str, port.addresses))} only"
-    yield CLASSIFY.drop(90, Purpose.SPOOFED, f"{has}, and asks for the gateway only", {**anything, **ARP})
+    yield CLASSIFY.drop(90, Purpose.SPOOFED, f"{has}, {speaks}", {**anything, **ARP})
     yield CLASSIFY.drop(60, Purpose.MULTICAST, f"{port.endpoint} to a group", {**anything, **GROUP_MAC})
     yield CLASSIFY.drop(50, Purpose.SPOOFED, has, anything)
 
@@ -235,16 +240,28 @@ def _deliver(port: EndpointPort) -> Iterator[Flow]:
         )
 
 
-def _send(
-    ofport: int, families: Iterable[Fields], reason: str, first: tuple[Action, ...] = ()
+def send_flows(
+    ofport: int,
+    families: Iterable[Fields],
+    reason: str,
+    first: tuple[Action, ...] = (),
+    *,
+    leaving: Fields | None = None,
+    last: tuple[Action, ...] = (),
 ) -> Iterator[Flow]:
-    """What leaves by a port. A connection is remembered after `first`: nothing can drop its packet then."""
-    leaving: Fields = {OUT: ofport}
-    out = Output(ofport)
+    """What leaves by a port. A connection is remembered after `first`: nothing can drop its packet then.
+
+    Args:
+        families: of which there may be connections.
+        leaving: by what it is known; by the port alone when not given.
+        last: what is done to the packet at the very end.
+    """
+    leaving = leaving or {OUT: ofport}
+    out: tuple[Action, ...] = (*last, Output(ofport))
     for family in families:
         new: Fields = {**leaving, **family, **NEW}
-        yield SEND.flow(200, Purpose.SEND, (*first, Commit(ZONE), out), f"{reason}, remembered", new)
-    yield SEND.flow(100, Purpose.SEND, (*first, out), reason, leaving)
+        yield SEND.flow(200, Purpose.SEND, (*first, Commit(ZONE), *out), f"{reason}, remembered", new)
+    yield SEND.flow(100, Purpose.SEND, (*first, *out), reason, leaving)
 
 
 def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:

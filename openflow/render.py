@@ -7,7 +7,8 @@ text), so that it can be told from the wanted ones and deleted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
@@ -29,6 +30,8 @@ from openflow.flow import (
     MatchValue,
     Measure,
     Output,
+    PopVlan,
+    PushVlan,
     SetField,
     Track,
     Unknown,
@@ -54,6 +57,13 @@ _BUNDLE = {
 }
 """What all actions that choose a port have alike (nicira-ext.h, nx_action_bundle)."""
 
+ETH_TYPE_8021Q = 0x8100
+_PLAIN: dict[type[Action], Callable[[], Any]] = {
+    DecTtl: parser.OFPActionDecNwTtl,
+    PushVlan: partial(parser.OFPActionPushVlan, ETH_TYPE_8021Q),
+    PopVlan: parser.OFPActionPopVlan,
+}
+"""The actions that say nothing more."""
 _NO_TABLE = nicira_ext.NX_CT_RECIRC_NONE
 
 _FIRST = {"eth_type": 0, "ip_proto": 1, "icmpv6_type": 2}
@@ -181,8 +191,8 @@ def _action(action: Action) -> Any:
             return parser.OFPActionOutput(port, ofp.OFPCML_NO_BUFFER)
         case SetField(field, value):
             return parser.OFPActionSetField(**{field: _to_wire(value)})
-        case DecTtl():
-            return parser.OFPActionDecNwTtl()
+        case DecTtl() | PushVlan() | PopVlan():
+            return _PLAIN[type(action)]()
         case ChoosePort(ports):
             return parser.NXActionBundleLoad(**_BUNDLE, n_slaves=len(ports), slaves=list(ports))
         case Track(zone, table_id):
@@ -223,6 +233,10 @@ def _action_of(action: Any) -> Action:
         return SetField(action.key, _from_wire(action.key, action.value))
     if isinstance(action, parser.OFPActionDecNwTtl):
         return DecTtl()
+    if isinstance(action, parser.OFPActionPushVlan) and action.ethertype == ETH_TYPE_8021Q:
+        return PushVlan()
+    if isinstance(action, parser.OFPActionPopVlan):
+        return PopVlan()
     if isinstance(action, parser.NXActionBundleLoad) and all(
         getattr(action, name) == value for name, value in _BUNDLE.items()
     ):

@@ -42,6 +42,8 @@ OUT = "reg0"
 """The register that has the port by which the packet is to leave, from `forward`, `deliver` or `serve` on."""
 METER_ID = "reg7"
 """The register that has the meter through which a packet is to go, when `meter` is visited."""
+SEGMENT = "reg3"
+"""The register that has the VLAN of what is on a segment, from `classify` on; 0 of all else."""
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 
@@ -113,6 +115,7 @@ FORWARD = Table(
     "Where does an endpoint's packet go: to an endpoint of this node, or to the kernel?",
     frozenset(
         {"in_port", "eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "nw_ttl", "ip_proto", "icmpv6_type"}
+        | {SEGMENT, "arp_tpa", "ipv6_nd_target"}
     ),
     Purpose.NO_ROUTE,
 )
@@ -155,7 +158,7 @@ SEND = Table(
     "send",
     10,
     "Out of the port in the register; the connection tracker remembers what it was asked about.",
-    frozenset({OUT, "eth_type", "ct_state"}),
+    frozenset({OUT, SEGMENT, "eth_type", "ct_state"}),
     Purpose.NO_ENDPOINT,
 )
 TABLES = (

@@ -19,6 +19,8 @@ from openflow.flow import (
     MatchValue,
     Measure,
     Output,
+    PopVlan,
+    PushVlan,
     SetField,
     Track,
     Visit,
@@ -27,6 +29,8 @@ from openflow.tables import NAMED_TABLES
 
 STATES = ("new", "est", "rel", "rpl", "inv", "trk")
 """The bits of `ct_state`, from the lowest."""
+PLAIN = {DecTtl: "decrement TTL", PushVlan: "push a VLAN tag", PopVlan: "pop the VLAN tag"}
+"""The actions that say nothing more."""
 _NAMES = {table.table_id: table.name for table in NAMED_TABLES}
 
 
@@ -90,8 +94,8 @@ def _action(action: Action) -> str:
             return "output LOCAL" if port == LOCAL else f"output {port}"
         case SetField(name, value):
             return f"set {name} {_value(name, value)}"
-        case DecTtl():
-            return "decrement TTL"
+        case DecTtl() | PushVlan() | PopVlan():
+            return PLAIN[type(action)]
         case ChoosePort(ports):
             return f"reg0 = one of {', '.join(map(str, dict.fromkeys(ports)))} by hash"
         case GotoTable(table_id):

@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 from agents.delta import Delta, delta
 from agents.driver import Outcome
 from agents.kernel import second, sysctl
-from agents.kernel.interface import Interface, find_interface, missing_addresses, set_up
+from agents.kernel.interface import Interface, IPInterface, find_interface, missing_addresses, set_up
 from agents.kernel.message import encode
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.netlink import KernelError, Netlink
@@ -39,7 +39,8 @@ _RTN_UNICAST = 1
 class Inside:
     """What an endpoint's interface should be.
 
-    `gateways` are on-link, one for each family that `addresses` has.
+    `gateways` are on-link, one for each family that `addresses` has, and the node's; with `networks`, one for
+    each address, they are others'.
     """
 
     index: int
@@ -48,6 +49,7 @@ class Inside:
     mtu_bytes: int
     addresses: tuple[IPAddress, ...]
     gateways: tuple[IPAddress, ...]
+    networks: tuple[IPNetwork, ...] = ()
 
 
 def configure(wanted: Inside) -> bool:
@@ -64,10 +66,17 @@ def configure(wanted: Inside) -> bool:
         # Addresses and routes need the interface up; what an endpoint sends to itself needs loopback.
         if requests := _links(netlink, interface, wanted):
             netlink.request(*requests)
-        networks = [ip_interface((address, address.max_prefixlen)) for address in wanted.addresses]
-        if addresses := missing_addresses(netlink, interface, networks):
+        if addresses := missing_addresses(netlink, interface, _interfaces(wanted)):
             netlink.request(*addresses)
         return any([changed, requests, addresses, _neighbours(netlink, wanted), _routes(netlink, wanted)])
+
+
+def _interfaces(wanted: Inside) -> list[IPInterface]:
+    """The addresses with the networks that are on-link: none but themselves, unless on a segment."""
+    lengths = [each.prefixlen for each in wanted.networks] or [
+        each.max_prefixlen for each in wanted.addresses
+    ]
+    return [ip_interface(each) for each in zip(wanted.addresses, lengths, strict=True)]
 
 
 def _links(netlink: Netlink, interface: Interface, wanted: Inside) -> list[bytes]:
@@ -92,6 +101,8 @@ def _neighbours(netlink: Netlink, wanted: Inside) -> bool:
     An endpoint that asks before its flows are there would ask again after a second only (RFC 4861 §10,
     and the same timer for ARP in Linux).
     """
+    if wanted.networks:
+        return False
     driver = NeighbourDriver(netlink)
     gateways = (Neighbour(wanted.ifname, gateway, GATEWAY_MAC) for gateway in wanted.gateways)
     change = delta({one.key: one for one in gateways}, driver.read())
@@ -109,18 +120,20 @@ def _routes(netlink: Netlink, wanted: Inside) -> bool:
         bodies = netlink.dump(dump(family, protocol=0, oif=wanted.index))
         routes = [route for route in map(decode, bodies) if route.table == MAIN_TABLE]
         held = {(route.destination, hop.gateway): route.metric for route in routes for hop in route.hops}
-        for destination, via in _wanted_routes(gateway):
+        for destination, via in _wanted_routes(gateway, on_link=bool(wanted.networks)):
             if (destination, via) not in held:
                 held[destination, via] = _add_route(netlink, wanted, destination, via)
                 changed = True
         if second.metric(wanted.index) in held.values():
-            changed |= second.lead_out(netlink, wanted.index, wanted.addresses, gateway)
+            changed |= second.lead_out(netlink, wanted.index, wanted.addresses, gateway, wanted.networks)
     return changed
 
 
-def _wanted_routes(gateway: IPAddress) -> Sequence[tuple[IPNetwork, IPAddress | None]]:
-    """The gateway is in no prefix of the endpoint's: it is told to be on-link, and the rest goes there."""
+def _wanted_routes(gateway: IPAddress, *, on_link: bool) -> Sequence[tuple[IPNetwork, IPAddress | None]]:
+    """What is not on-link by an address's network has to be told: the gateway. The rest goes there."""
     everywhere = ip_network("0.0.0.0/0" if gateway.version == 4 else "::/0")
+    if on_link:
+        return ((everywhere, gateway),)
     return (host_prefix(gateway), None), (everywhere, gateway)
 
 

@@ -25,7 +25,7 @@ from agents.kernel.interface import Interface, all_interfaces, find_interface, s
 from agents.kernel.message import attributes, encode, encode_get
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
-from store.model import IPAddress
+from store.model import IPAddress, IPNetwork
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ class LinkSpec:
     """What an endpoint's link should be.
 
     `host_ifname` begins with `pl` and, like `ifname`, has at most 15 characters; `netns` is a path. There is
-    one of `gateways` for each family that `addresses` has.
+    one of `gateways` for each family that `addresses` has, and its MAC is the node's. On a segment each
+    address has one of `networks`, which is on-link, and gateways are other machines, if there are any.
     """
 
     host_ifname: str
@@ -59,6 +60,7 @@ class LinkSpec:
     addresses: tuple[IPAddress, ...]
     gateways: tuple[IPAddress, ...]
     mtu_bytes: int
+    networks: tuple[IPNetwork, ...] = ()
 
 
 class Links:
@@ -150,7 +152,15 @@ class Links:
         changed = given.keep_host_out(host)
         if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
             self._netlink.request(*requests)
-        inside = Inside(host.peer_index, spec.ifname, spec.mac, spec.mtu_bytes, spec.addresses, spec.gateways)
+        inside = Inside(
+            host.peer_index,
+            spec.ifname,
+            spec.mac,
+            spec.mtu_bytes,
+            spec.addresses,
+            spec.gateways,
+            spec.networks,
+        )
         completed = self._worker.run(netns, lambda: configure(inside))
         return changed or bool(requests) or completed
 

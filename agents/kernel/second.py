@@ -17,13 +17,13 @@ from typing import Any
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELRULE, RTM_GETRULE, RTM_NEWROUTE, RTM_NEWRULE
 from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
-from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_UNIVERSE, rtmsg
+from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 
 from agents.kernel.interface import find_interface
 from agents.kernel.message import attributes, encode, encode_dump
 from agents.kernel.netlink import KernelError, Netlink
 from intent.names import PROTOCOL
-from store.model import IPAddress
+from store.model import IPAddress, IPNetwork
 
 TABLES_FROM = 0x504C0000
 """The table of the interface with index 0; each has that of its own index."""
@@ -47,8 +47,16 @@ def metric(index: int) -> int:
     return METRICS_FROM + index
 
 
-def lead_out(netlink: Netlink, index: int, addresses: Iterable[IPAddress], gateway: IPAddress) -> bool:
+def lead_out(
+    netlink: Netlink,
+    index: int,
+    addresses: Iterable[IPAddress],
+    gateway: IPAddress,
+    networks: Iterable[IPNetwork] = (),
+) -> bool:
     """Have what is sent from these addresses leave by this interface; whether it took a change. Idempotent.
+
+    `networks` are on-link, the rest is behind the gateway.
 
     Rules whose interface is gone are removed: the kernel keeps them. Raises `KernelError`.
     """
@@ -56,10 +64,12 @@ def lead_out(netlink: Netlink, index: int, addresses: Iterable[IPAddress], gatew
     there = _ways(netlink, gateway.version)
     wanted = {(address, table) for address in addresses if address.version == gateway.version}
     stale = {way for way in there - wanted if not _has_interface(netlink, way[1])}
-    new = [_default(index, gateway), *(_rule(way, RTM_NEWRULE) for way in wanted - there)]
-    answers = netlink.batch([*new, *(_rule(way, RTM_DELRULE) for way in stale)])
+    near = [each for each in networks if each.version == gateway.version]
+    routes = [_default(index, gateway), *(_on_link(index, each) for each in near)]
+    new = [_rule(way, RTM_NEWRULE) for way in wanted - there]
+    answers = netlink.batch([*routes, *new, *(_rule(way, RTM_DELRULE) for way in stale)])
     _raise_others(answers)
-    return answers[0] is None or len(answers) > 1
+    return None in answers
 
 
 def lead_more(
@@ -87,6 +97,18 @@ def _raise_others(answers: Sequence[KernelError | None]) -> None:
 
 def _has_interface(netlink: Netlink, table: int) -> bool:
     return find_interface(netlink, table - TABLES_FROM) is not None
+
+
+def _on_link(index: int, network: IPNetwork) -> bytes:
+    message: Any = rtmsg()
+    message["family"], message["proto"], message["type"] = _FAMILIES[network.version], PROTOCOL, _RTN_UNICAST
+    message["scope"], message["dst_len"] = RT_SCOPE_LINK, network.prefixlen
+    message["attrs"] = [
+        ("RTA_DST", str(network.network_address)),
+        ("RTA_TABLE", TABLES_FROM + index),
+        ("RTA_OIF", index),
+    ]
+    return encode(message, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def _default(index: int, gateway: IPAddress) -> bytes:

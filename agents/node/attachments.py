@@ -151,8 +151,7 @@ def _render(node: str, endpoint: Endpoint, want: Want) -> dict[str, object]:
         "node": node,
         **_place(endpoint, want),
         "addresses": [str(address) for address in endpoint.addresses],
-        "prefixes": [str(host_prefix(address)) for address in endpoint.addresses],
-        "gateways": [] if want.via else [str(gateway(address.version)) for address in endpoint.addresses],
+        **_way(endpoint, want),
         "mac": endpoint.mac,
         "mtu_bytes": endpoint.mtu_bytes,
     }
@@ -164,3 +163,15 @@ def _place(endpoint: Endpoint, want: Want) -> dict[str, object]:
     if want.via:
         return {"via": [str(address) for address in want.via]}
     return {"netns": want.netns, "ifname": want.ifname, "host_ifname": host_ifname(endpoint.id)}
+
+
+def _way(endpoint: Endpoint, want: Want) -> dict[str, object]:
+    """Which addresses are on-link, and who knows the way to the others."""
+    on = endpoint.membership
+    if on is not None:
+        pairs = zip(endpoint.addresses, on.networks, strict=True)
+        prefixes = [f"{address}/{network.prefixlen}" for address, network in pairs]
+        return {"prefixes": prefixes, "gateways": [str(each) for each in on.gateways]}
+    prefixes = [str(host_prefix(address)) for address in endpoint.addresses]
+    gateways = [] if want.via else [str(gateway(address.version)) for address in endpoint.addresses]
+    return {"prefixes": prefixes, "gateways": gateways}

@@ -29,7 +29,7 @@ from intent.flows import flows_of
 from intent.held import Held
 from intent.neighbours import Neighbour, NeighbourKey
 from intent.policy import judged
-from intent.routes import Route, RouteKey, Rule, routes_of
+from intent.routes import Route, RouteKey, Rule, routed_blocks, routes_of
 from intent.services import Serving, service_flows_of, service_routes
 from intent.shares import Share, ShareKey
 from intent.snapshot import Snapshot
@@ -220,7 +220,7 @@ class Dataplane:
         """Have the endpoints hold the addresses of their services; with `only`, and no others of services."""
         for name, one in up.items():
             there = plugged.get(name)
-            if there is None or there.want.via or name in self._busy:
+            if there is None or not one.routed or name in self._busy:
                 continue
             wanted = self._services.addresses(snapshot, one.endpoint)
             services = wanted if only else wanted | there.services
@@ -247,7 +247,9 @@ class Dataplane:
 
     def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
-        made = Held(endpoint, there.ofport or 0, there.want.via, ruled and not there.want.via)
+        made = Held(
+            endpoint, there.ofport or 0, there.want.via, ruled and not there.want.via, there.uplink or 0
+        )
         before = self._held.get(endpoint.id)
         return before if before is not None and before.same(made) else made
 
@@ -386,7 +388,7 @@ def _inputs(
 
 def _blackholes(snapshot: Snapshot) -> set[IPNetwork]:
     """What is announced although nobody may hold all of it."""
-    return {*snapshot.blocks, *summaries(snapshot)}
+    return {*routed_blocks(snapshot), *summaries(snapshot)}
 
 
 def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:

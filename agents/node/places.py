@@ -16,8 +16,8 @@ from agents.node.wants import Refused, Stage, Want, fits
 from intent.names import BRIDGE
 from openflow.errors import BridgeError
 from store.model import Endpoint, EndpointKind, IPAddress, Value
-from store.model.endpoint import Ifname, NetnsPath
-from store.model.value import Identifier, UnicastAddress
+from store.model.endpoint import NetnsPath
+from store.model.value import Identifier, Ifname, UnicastAddress
 
 NAMES = {
     EndpointKind.CONTAINER: "netns, the path of its network namespace",
@@ -78,6 +78,8 @@ class Places:
                 self._check_port(port)
             if request.via:
                 _check_neighbours(request.via, endpoint)
+            if endpoint.membership is not None:
+                self._check_uplink(endpoint.membership.segment.uplink, made)
         except (KernelError, BridgeError) as fault:
             raise Refused(503, f"this host cannot be asked now: {fault}; ask again") from fault
         return made
@@ -97,6 +99,18 @@ class Places:
             )
         if (why := given.why_not(port)) is not None:
             raise Refused(409, f"port {port} cannot be used: {why}")
+
+    def _check_uplink(self, uplink: str, want: Want) -> None:
+        if want.via:
+            raise Refused(
+                422, "an endpoint on a segment is not behind a neighbour: it is on the segment itself"
+            )
+        if uplink == want.port:
+            raise Refused(409, f"port {uplink} is the uplink of the endpoint's segment; name another")
+        if not given.exists(uplink) and not self.holds(uplink):
+            raise Refused(409, f"uplink {uplink} of the endpoint's segment is no link of this node")
+        if (why := given.why_not(uplink)) is not None:
+            raise Refused(409, f"uplink {uplink} of the endpoint's segment cannot be used: {why}")
 
 
 def _check_neighbours(via: tuple[IPAddress, ...], endpoint: Endpoint) -> None:

@@ -18,12 +18,12 @@ from typing import Protocol
 from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.record import NO_PORT, Plugged, external_ids, identity, plugged
+from agents.node.record import NO_PORT, UPLINK, Plugged, external_ids, identity, plugged
 from agents.node.wants import Refused, Want
 from intent.names import gateway
 from openflow.errors import BridgeError, PortTaken
 from openflow.rows import PortRow
-from store.model import Endpoint, IPAddress
+from store.model import Endpoint, IPAddress, Segment
 
 __all__ = ["Busy", "Plug", "Plugged", "host_ifname", "identity"]
 
@@ -93,7 +93,7 @@ class Plug:
         except BridgeError as fault:
             raise Busy(str(fault)) from fault
         found = [plugged(row.name, row.ofport, row.external_ids) for row in rows.values()]
-        found = [each and self._as_taken(each) for each in found]
+        found = [each and self._as_taken(_with_uplink(each, rows)) for each in found]
         found += [_noted(ids) for ids in notes.values()]
         return {one.want.endpoint: one for one in found if one is not None}
 
@@ -109,12 +109,14 @@ class Plug:
         """
         ids = external_ids(want, endpoint, services)
         try:
+            uplink = self._ensure_uplink(endpoint)
             if want.port:
-                return Plugged(want, want.port, self._insert_given(want, ids), endpoint, services)
+                ofport = self._insert_given(want, ids)
+                return Plugged(want, want.port, ofport, endpoint, services, uplink)
             if want.via:
                 self._bridge.note(endpoint.id, ids)
                 return Plugged(want, "", NO_PORT, endpoint, services)
-            return Plugged(want, *self._insert_pair(want, endpoint, ids), endpoint, services)
+            return Plugged(want, *self._insert_pair(want, endpoint, ids), endpoint, services, uplink)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
@@ -128,17 +130,26 @@ class Plug:
     def _insert_pair(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
         """Link and port of a container: the port's name and number."""
         name = host_ifname(endpoint.id)
-        spec = LinkSpec(
-            host_ifname=name,
-            netns=want.netns,
-            ifname=want.ifname,
-            mac=endpoint.mac,
-            addresses=endpoint.addresses,
-            gateways=tuple(gateway(address.version) for address in endpoint.addresses),
-            mtu_bytes=endpoint.mtu_bytes,
-        )
-        self._links.ensure_endpoint_link(spec)
+        self._links.ensure_endpoint_link(_spec(name, want, endpoint))
         return name, self._bridge.add_port(name, ids)
+
+    def _ensure_uplink(self, endpoint: Endpoint) -> int | None:
+        """The number of the port of the segment's uplink; None without a segment."""
+        if endpoint.membership is None:
+            return None
+        name = endpoint.membership.segment.uplink
+        self._links.take_link(name)
+        return self._bridge.add_port(name, {"polder": "uplink", UPLINK: name}, given=True)
+
+    def _remove_idle_uplinks(self) -> None:
+        """Give back the uplinks of segments that no endpoint here is on any more."""
+        rows = self._bridge.ports()
+        found = [plugged(row.name, row.ofport, row.external_ids) for row in rows.values()]
+        used = {segment.uplink for each in found if each is not None and (segment := _segment(each))}
+        for row in rows.values():
+            if UPLINK in row.external_ids and row.name not in used:
+                self._bridge.remove_port(row.name)
+                self._links.give_back_link(row.name)
 
     def _as_taken(self, there: Plugged) -> Plugged:
         """A link that came back counts when it was made ready, as a new one does."""
@@ -219,6 +230,8 @@ class Plug:
                 self._remove_given(endpoint)
             self._bridge.remove_port(name)
             self._links.remove_link(name)
+            if any(UPLINK in row.external_ids for row in self._bridge.ports().values()):
+                self._remove_idle_uplinks()
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
 
@@ -246,3 +259,30 @@ def _noted(ids: Mapping[str, str]) -> Plugged | None:
     """What has no port: because it needs none, or has none just now."""
     found = plugged("", NO_PORT, ids)
     return found and (replace(found, port=found.want.port, ofport=None) if found.want.port else found)
+
+
+def _spec(name: str, want: Want, endpoint: Endpoint) -> LinkSpec:
+    """What a container's link should be."""
+    on = endpoint.membership
+    families = [address.version for address in endpoint.addresses]
+    return LinkSpec(
+        host_ifname=name,
+        netns=want.netns,
+        ifname=want.ifname,
+        mac=endpoint.mac,
+        addresses=endpoint.addresses,
+        gateways=on.gateways if on is not None else tuple(map(gateway, families)),
+        mtu_bytes=endpoint.mtu_bytes,
+        networks=on.networks if on is not None else (),
+    )
+
+
+def _segment(there: Plugged) -> Segment | None:
+    on = there.endpoint.membership if there.endpoint is not None else None
+    return on.segment if on is not None else None
+
+
+def _with_uplink(there: Plugged, rows: Mapping[str, PortRow]) -> Plugged:
+    segment = _segment(there)
+    row = rows.get(segment.uplink) if segment is not None else None
+    return there if row is None else replace(there, uplink=row.ofport)

@@ -21,6 +21,8 @@ from store.model.value import parse_address
 log = logging.getLogger(__name__)
 
 RECORDS_KEPT = 1 << 13
+UPLINK = "polder-uplink"
+"""Marks the port of a segment's uplink."""
 NO_PORT = 0
 """Stands for the OpenFlow number of what needs no port."""
 
@@ -39,6 +41,8 @@ class Plugged:
     """As it was recorded last; None when it cannot be read: somebody may have written anything there."""
     services: frozenset[IPAddress] = frozenset()
     """The addresses of services that its namespace may hold beside the endpoint's own."""
+    uplink: int | None = None
+    """The OpenFlow number of the uplink of its segment; None while there is none."""
     taken: bool = True
     """Whether its link is as it has to be, where others make it: one that comes back is a new one."""
 
@@ -51,6 +55,8 @@ class Plugged:
         """Whether it is what this want needs: an endpoint may come back with the same id and be another."""
         there = self.endpoint
         if there is None or self.ofport is None or self.want != want or not self.taken:
+            return False
+        if there.membership != endpoint.membership or (endpoint.membership and self.uplink is None):
             return False
         return there == endpoint or (self.identity, there.mtu_bytes) == (
             identity(endpoint),
@@ -88,7 +94,7 @@ def plugged(name: str, ofport: int | None, ids: Mapping[str, str]) -> Plugged | 
         ofport: its OpenFlow number.
         ids: the record.
     """
-    want = _want(name, ids)
+    want = None if UPLINK in ids else _want(name, ids)
     if want is None:
         return None
     endpoint = _recorded(ids.get("polder-endpoint", ""))

@@ -20,7 +20,7 @@ from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
-from store.model import AddressFamily, Endpoint, EndpointKind, EndpointState, Program, Qos
+from store.model import AddressFamily, Endpoint, EndpointKind, EndpointState, Membership, Program, Qos
 from store.model.qos import OptionalQos
 from store.model.value import Address_, Identifier, Labels, Mac, Name, Network, UnicastAddress
 from store.series import Series
@@ -130,6 +130,8 @@ class EndpointView(BaseModel):
     qos: Qos | None
     state: EndpointState
     kind: EndpointKind
+    membership: Membership | None
+    """Of a segment: its VLAN and uplink, what is on-link there, and its router."""
     attached: bool
     """Its node's agent holds it: link, port, routes or flows of it may exist."""
     ready: bool
@@ -216,6 +218,12 @@ def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
     return tuple([f"{each!s}/{each.max_prefixlen}" for each in endpoint.addresses])
 
 
+def _gateways(endpoint: Endpoint, addresses: Iterable[str]) -> tuple[str, ...]:
+    if endpoint.membership is not None:
+        return tuple(str(each) for each in endpoint.membership.gateways)
+    return tuple(dict.fromkeys(GATEWAYS[":" in address] for address in addresses))
+
+
 def _row(
     endpoint: Endpoint, prefixes: tuple[str, ...], *, attached: bool = False, ready: bool = False
 ) -> dict[str, Any]:
@@ -229,13 +237,14 @@ def _row(
         "pools": endpoint.pools,
         "addresses": addresses,
         "prefixes": prefixes,
-        "gateways": tuple(dict.fromkeys(GATEWAYS[":" in address] for address in addresses)),
+        "gateways": _gateways(endpoint, addresses),
         "mac": endpoint.mac,
         "mtu_bytes": endpoint.mtu_bytes,
         "labels": endpoint.labels,
         "qos": endpoint.qos,
         "state": endpoint.state,
         "kind": endpoint.kind,
+        "membership": endpoint.membership,
         "attached": attached,
         "ready": ready,
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.ipam import blocks
+from controller.ipam.membership import membership
 from controller.reading import put
 from store import keys
 from store.client import Delete, Put
@@ -197,6 +198,7 @@ def _record(
         labels=dict(said.labels),
         qos=said.qos,
         kind=one.kind,
+        membership=membership([pool for _, pool in placed]),
     )
 
 

@@ -47,10 +47,19 @@ def wants(request: Request, node: Node, pools: Listing[Pool]) -> tuple[Want, ...
     families = request.families or tuple({*named, *held})
     if not families:
         return (_any(request, node, seen, None),)
-    return tuple(
+    meant = tuple(
         held.get(family) or (Want((named[family],)) if family in named else _any(request, node, seen, family))
         for family in sorted(set(families))
     )
+    _refuse_two_segments(request, [want.pools[0].value for want in meant])
+    return meant
+
+
+def _refuse_two_segments(request: Request, pools: list[Pool]) -> None:
+    """An interface is on one segment, or on none. Raises `Problem`."""
+    if len({pool.segment for pool in pools}) > 1:
+        names = " and ".join(pool.name for pool in pools)
+        raise invalid(request.pool_at(0), f"pools {names} are not of one segment; name two that are")
 
 
 def _named(request: Request, node: Node, pools: Listing[Pool]) -> dict[int, Found[Pool]]:
@@ -110,6 +119,8 @@ def _any(request: Request, node: Node, pools: Listing[Pool], family: int | None)
         pool = found.value
         if family not in {None, pool.cidr.version}:
             passed_over.append(f"{pool.name} is {FAMILIES[pool.cidr.version]}")
+        elif pool.segment is not None:
+            passed_over.append(f"{pool.name} is a segment's, which is for those who name it")
         elif reason := _unfit(pool, node, request):
             passed_over.append(f"{pool.name} {reason}")
         else:

@@ -12,6 +12,7 @@ from controller.ipam.choosing import Want, listed
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
 from controller.ipam.known import Known, Plan
+from controller.ipam.membership import membership
 from controller.ipam.request import Request
 from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
@@ -256,4 +257,5 @@ def _endpoint(wanted: Wanted, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
         state=EndpointState.ASSIGNED,
         qos=request.qos,
         kind=request.endpoint_kind,
+        membership=membership([each.pool.value for each in picked]),
     )

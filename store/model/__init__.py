@@ -47,6 +47,7 @@ from store.model.question import (
     UnlikeKind,
 )
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
+from store.model.segment import Membership, Segment
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
 from store.model.session import Session, SessionState, Transition
 from store.model.value import IPAddress, IPNetwork, Value
@@ -98,6 +99,7 @@ __all__ = [
     "ImportedPath",
     "Join",
     "Lost",
+    "Membership",
     "Mode",
     "Move",
     "NewService",
@@ -120,6 +122,7 @@ __all__ = [
     "Role",
     "Rule",
     "Secret",
+    "Segment",
     "Service",
     "Session",
     "SessionState",

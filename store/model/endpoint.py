@@ -10,9 +10,11 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from store.model.qos import OptionalQos
+from store.model.segment import Membership
 from store.model.value import (
     Address_,
     Identifier,
+    Ifname,
     IPAddress,
     IPNetwork,
     Labels,
@@ -28,7 +30,6 @@ from store.model.value import (
 IFNAMSIZ = 15
 """The longest interface name Linux takes, in characters."""
 
-Ifname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$")]
 NetnsPath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,255}$")]
 
 
@@ -68,6 +69,8 @@ class Endpoint(Value):
     state: EndpointState = EndpointState.ASSIGNED
     qos: OptionalQos = None
     kind: EndpointKind = EndpointKind.CONTAINER
+    membership: Membership | None = None
+    """Of a segment, when its pools are one's."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Endpoint:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from store.model.endpoint import Ifname
 from store.model.export import Export
-from store.model.value import Asn, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
+from store.model.value import Asn, Ifname, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
 MIN_RECLAIM_S = 60
 

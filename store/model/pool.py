@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from store.model.value import IPNetwork, Labels, Name, Network, Value, parse_address, parse_network
+from store.model.segment import Segment
+from store.model.value import (
+    IPNetwork,
+    Labels,
+    Name,
+    Network,
+    UnicastAddress,
+    Value,
+    parse_address,
+    parse_network,
+)
 
 DEFAULT_BLOCK_BITS = 6
 """Host bits of a block when the pool names no block size: /26 for IPv4, /122 for IPv6."""
@@ -89,6 +99,34 @@ class Pool(Value):
     """When no block is left, a node takes single addresses out of others' blocks, announced as /32 (/128)."""
     communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
     """What the speakers send with the pool's prefixes."""
+    segment: Segment | None = None
+    """The VLAN that its endpoints are on. Nothing of such a pool is announced: routers have it on-link."""
+    gateway: UnicastAddress | None = None
+    """The segment's router in the pool; it is never assigned."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_advertise(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("segment") is not None and data.get("advertise") is None:
+            return {**data, "advertise": Advertise.NONE}
+        return data
+
+    @model_validator(mode="after")
+    def _keep_gateway(self) -> Pool:
+        if self.gateway is not None and not any(self.gateway in each for each in self.reserved):
+            reserved = (*self.reserved, ip_network(self.gateway))
+            object.__setattr__(self, "reserved", reserved)
+        return self
+
+    @model_validator(mode="after")
+    def _on_segment(self) -> Pool:
+        if self.segment is not None and self.advertise is not Advertise.NONE:
+            raise ValueError("advertise is none for a pool with a segment: its routers have it on-link")
+        if self.gateway is not None and self.segment is None:
+            raise ValueError("gateway is that of a segment; give segment as well, or leave it out")
+        if self.gateway is not None and self.gateway not in self.cidr:
+            raise ValueError(f"gateway {self.gateway} is not inside {self.cidr}")
+        return self
 
     @model_validator(mode="before")
     @classmethod

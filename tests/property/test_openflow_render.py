@@ -21,6 +21,8 @@ from openflow.flow import (
     MatchValue,
     Measure,
     Output,
+    PopVlan,
+    PushVlan,
     SetField,
     Track,
     Visit,
@@ -93,6 +95,8 @@ def flows(draw: st.DrawFn) -> Flow:
         st.builds(Commit, st.integers(0, 65535)),
         st.builds(Conjunction, st.integers(1, 2**32 - 1), st.integers(1, 3), st.just(3)),
         st.just(DecTtl()),
+        st.just(PushVlan()),
+        st.just(PopVlan()),
         st.builds(ChoosePort, st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=9).map(tuple)),
     )
     onward = st.one_of(

@@ -25,6 +25,8 @@ from openflow.flow import (
     MatchValue,
     Measure,
     Output,
+    PopVlan,
+    PushVlan,
     SetField,
     Track,
     Visit,
@@ -35,7 +37,7 @@ from tests.support.conntrack import Tracker
 Packet = Mapping[str, MatchValue]
 
 
-METADATA: Packet = {"ct_state": 0, "reg0": 0, "reg7": 0, "conj_id": 0}
+METADATA: Packet = {"ct_state": 0, "reg0": 0, "reg3": 0, "reg7": 0, "conj_id": 0}
 """What a packet has only inside of the switch."""
 
 
@@ -141,6 +143,10 @@ def _written(action: Action, packet: Packet) -> Packet:
     match action:
         case SetField(name, value):
             return {name: value}
+        case PushVlan():
+            return {"vlan_vid": 0x1000}
+        case PopVlan():
+            return {"vlan_vid": 0}
         case ChoosePort(ports):
             return {"reg0": ports[_symmetric_hash(packet) % len(ports)]}
         case _:

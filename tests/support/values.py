@@ -43,6 +43,7 @@ from store.model import (
     IPAddress,
     Join,
     Lost,
+    Membership,
     Mode,
     Move,
     Node,
@@ -64,6 +65,7 @@ from store.model import (
     Role,
     Rule,
     Secret,
+    Segment,
     Service,
     Session,
     SessionState,
@@ -152,6 +154,18 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
         state=draw(st.sampled_from(EndpointState)),
         qos=draw(st.none() | qos),
         kind=draw(st.sampled_from(EndpointKind)),
+        membership=draw(st.none() | memberships(len(held))),
+    )
+
+
+def memberships(count: int) -> st.SearchStrategy[Membership]:
+    """How an endpoint of so many addresses is on a segment."""
+    uplinks = st.from_regex(r"[a-z]{2}[0-9]{1,3}", fullmatch=True)
+    return st.builds(
+        Membership,
+        segment=st.builds(Segment, vlan=st.integers(1, 4094), uplink=uplinks),
+        networks=st.lists(networks, min_size=count, max_size=count).map(tuple),
+        gateways=st.lists(addresses, max_size=2).map(tuple),
     )
 
 

@@ -57,6 +57,7 @@ def test_the_answer_is_what_a_workload_needs(plant: Api) -> None:
         "qos": None,
         "state": "assigned",
         "kind": "container",
+        "membership": None,
         "attached": False,
         "ready": False,
     }

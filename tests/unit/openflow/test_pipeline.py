@@ -14,6 +14,7 @@ from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
 from openflow.policy import ENFORCED_IN, ENFORCED_OUT, STAGED_IN, STAGED_OUT, Rule, Traffic, compiled
 from openflow.qos import meter_flows
+from openflow.segment import SegmentPort, segment_flows
 from openflow.tables import NAMED_TABLES, TABLES
 from tests.support import packets
 from tests.support.packets import BROADCAST, NOBODY4, NOBODY6, Packet
@@ -165,9 +166,10 @@ def test_flows_match_only_fields_that_their_table_declares() -> None:
 
 
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
+    on_segment = segment_flows(DB, SegmentPort(120, 9))
     limited = (*endpoint_flows(document.LIMITED, GATEWAY_MAC), *meter_flows(document.LIMITED.qos.meters))
     for table in NAMED_TABLES:
-        flows = (flow for flow in (*ALL_FLOWS, *limited) if flow.table_id == table.table_id)
+        flows = (flow for flow in (*ALL_FLOWS, *limited, *on_segment) if flow.table_id == table.table_id)
         used = {name for flow in flows for name, _ in flow.match}
         assert table.fields == used, table.name
 

@@ -1,0 +1,63 @@
+"""Pools of a segment: what they may say, and what endpoints of them get."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.controller.conftest import Api
+
+SEGMENT = {"vlan": 120, "uplink": "eth1"}
+POOL = {"name": "disks", "cidr": "10.73.0.0/24", "segment": SEGMENT, "gateway": "10.73.0.1"}
+
+
+def test_nothing_of_a_segment_is_announced_and_its_router_is_reserved(plant: Api) -> None:
+    made = plant.made("/v1/pools", POOL)
+    assert (made["advertise"], made["reserved"]) == ("none", ["10.73.0.1/32"])
+    assert plant.send("POST", "/v1/pools", POOL).status_code == 200, "the same request again"
+    first = plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "pool": "disks"})
+    assert (first["addresses"], first["gateways"]) == (["10.73.0.2"], ["10.73.0.1"])
+    assert first["membership"] == {
+        "segment": SEGMENT,
+        "networks": ["10.73.0.0/24"],
+        "gateways": ["10.73.0.1"],
+    }
+    taken = plant.send("POST", "/v1/endpoints", {"node": "node-1", "address": "10.73.0.1"})
+    assert (taken.status_code, "reserved" in taken.json["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"segment": {"vlan": 0, "uplink": "eth1"}}, "vlan"),
+        ({"segment": {"vlan": 4095, "uplink": "eth1"}}, "vlan"),
+        ({"segment": {"vlan": 120, "uplink": "eth 1"}}, "uplink"),
+        ({"segment": {"vlan": 120}}, "uplink"),
+        ({"segment": None}, "give segment as well"),
+        ({"gateway": "10.74.0.1"}, "not inside 10.73.0.0/24"),
+        ({"advertise": "host"}, "advertise is none"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(plant: Api, change: dict[str, Any], words: str) -> None:
+    answer = plant.send("POST", "/v1/pools", {**POOL, **change})
+    assert (answer.status_code, words in answer.get_data(as_text=True)) == (422, True), answer.json
+
+
+def test_what_a_segment_is_stays(plant: Api) -> None:
+    plant.made("/v1/pools", POOL)
+    for change in ({"segment": {"vlan": 7, "uplink": "eth1"}}, {"gateway": "10.73.0.9"}):
+        assert plant.send("PATCH", "/v1/pools/disks", change).status_code == 422
+
+
+def test_an_interface_is_on_one_segment_and_only_when_it_is_named(plant: Api) -> None:
+    plant.made("/v1/pools", {**POOL, "priority": 1000})
+    plant.made("/v1/pools", {"name": "six", "cidr": "2001:db8::/64"})
+    plant.made("/v1/pools", {"name": "disks6", "cidr": "fd73::/64", "segment": SEGMENT})
+    assert plant.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["default"]
+    for pools in (["disks", "six"], ["default", "disks6"]):
+        answer = plant.send("POST", "/v1/endpoints", {"node": "node-1", "pools": pools})
+        assert (answer.status_code, "not of one segment" in answer.json["detail"]) == (422, True)
+    both = plant.made("/v1/endpoints", {"node": "node-1", "pools": ["disks", "disks6"]})
+    assert both["membership"]["networks"] == ["10.73.0.0/24", "fd73::/64"]
+    assert both["membership"]["gateways"] == ["10.73.0.1"]
