@@ -35,7 +35,9 @@ SHAPES: Mapping[str, str] = {
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": (
         "a label value: up to 63 letters, digits and ._- with a letter or digit at both ends"
     ),
-    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$": "the name of a network interface: up to 15 letters, digits, . _ and -",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$": (
+        "the name of a network interface: up to 15 letters, digits, dots, underscores and hyphens"
+    ),
     r"^[0-9a-f]{32}$": "the uid of an endpoint: 32 digits of 0-9a-f",
 }
 """The patterns of `store.model.value` in words; a test holds the two together."""

@@ -54,6 +54,8 @@ def test_defaults_are_shown(api: Api) -> None:
         "node_selector": {},
         "borrow": False,
         "communities": [],
+        "segment": None,
+        "gateway": None,
     }
     assert api.made("/v1/nodes", NODE) == {
         **NODE,
