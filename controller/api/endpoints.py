@@ -19,14 +19,14 @@ from controller.ipam.overlap import DEFAULT_S
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
-from controller.problem import Problem, not_found, unknown_reference
+from controller.problem import Fault, Problem, not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import Services, services
 from controller.validation import merge
 from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
-from store.model import Endpoint, EndpointState
+from store.model import Endpoint, EndpointState, Qos
 from store.model.move import MAX_OVERLAP_S
 from store.model.value import Uid
 
@@ -94,15 +94,29 @@ def asked(wanted: NewEndpoint) -> Request:
     """What this caller asks for: the bearer of a tenant's token asks for that tenant.
 
     Raises:
-        Problem: it asks for a tenant or a node that does not exist for it.
+        Problem: it asks for a tenant or a node that does not exist for it, or for what it may not have.
     """
     caller = principal()
     if caller.tenant is not None and wanted.tenant not in {None, caller.tenant}:
         raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
     if caller.node not in {None, wanted.node}:
         raise unknown_reference("/node", "node", wanted.node, [str(caller.node)])
+    _refuse_own_limits(None, wanted.qos)
     tenant = caller.tenant or wanted.tenant
     return wanted.request(tenant, by=caller.name, request=request_id(), scope=caller.scope)
+
+
+def _refuse_own_limits(before: Qos | None, wanted: Qos | None) -> None:
+    """Limits and shares are set for a tenant, not by it."""
+    if principal().tenant is not None and wanted != before:
+        detail = "a tenant's token cannot set qos; ask who runs the nodes"
+        raise Problem("forbidden", detail, errors=[Fault("cannot be set by a tenant's token", "/qos")])
+
+
+def _changed(endpoint: Endpoint, patch: dict[str, Any]) -> Endpoint:
+    changed = merge(Endpoint, endpoint, patch, MUTABLE)
+    _refuse_own_limits(endpoint.qos, changed.qos)
+    return changed
 
 
 def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str]:
@@ -159,7 +173,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """
     changed = services().mover.change(
         id,
-        lambda endpoint: merge(Endpoint, endpoint, patch, MUTABLE),
+        lambda endpoint: _changed(endpoint, patch),
         match(),
         principal().scope,
         overlap_s=int(argument("overlap_s") or DEFAULT_S),

@@ -14,7 +14,7 @@ def is_answer(endpoint: Endpoint, request: Request) -> bool:
         endpoint.node == request.node
         and endpoint.tenant == request.tenant
         and endpoint.labels == dict(request.labels)
-        and endpoint.qos == request.qos
+        and request.qos in (None, endpoint.qos)
         and endpoint.kind is request.endpoint_kind
         and request.mac in {None, endpoint.mac}
         and set(request.pools) <= set(endpoint.pools)

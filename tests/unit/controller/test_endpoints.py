@@ -304,7 +304,9 @@ def test_the_quality_of_service_is_set_changed_and_taken_out(plant: Api) -> None
     assert (
         plant.send("POST", "/v1/endpoints", {"node": "node-1", "id": "a", "qos": wanted}).status_code == 200
     )
-    assert plant.send("POST", "/v1/endpoints", {"node": "node-1", "id": "a"}).status_code == 409
+    assert plant.send("POST", "/v1/endpoints", {"node": "node-1", "id": "a"}).status_code == 200
+    other = {"node": "node-1", "id": "a", "qos": {"dscp": 8}}
+    assert plant.send("POST", "/v1/endpoints", other).status_code == 409
     patched = plant.send("PATCH", "/v1/endpoints/a", {"qos": {"dscp": None, "priority": 5}})
     assert patched.json["qos"] == {"egress_rate_kbps": 50_000, "priority": 5}
     emptied = plant.send("PATCH", "/v1/endpoints/a", {"qos": {"egress_rate_kbps": None, "priority": 0}})

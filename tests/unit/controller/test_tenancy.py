@@ -316,3 +316,17 @@ def test_the_same_idempotency_key_of_two_tenants_makes_two_things(closed: Guarde
     assert one.json["id"] != other.json["id"]
     again = closed.send("shop", "POST", "/v1/endpoints", {"node": "node-1"}, **key)
     assert (again.status_code, again.json["id"]) == (200, one.json["id"])
+
+
+def test_a_tenant_cannot_set_its_own_limits(closed: Guarded) -> None:
+    qos = {"egress_rate_kbps": 1000}
+    for method, path, body in (
+        ("POST", "/v1/endpoints", {"id": "more", "node": "node-1", "qos": qos}),
+        ("PATCH", "/v1/endpoints/mine", {"qos": qos}),
+    ):
+        refused = closed.send("shop", method, path, body)
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (403, "/qos")
+    closed.made("/v1/endpoints", {"id": "limited", "node": "node-1", "tenant": "shop", "qos": qos})
+    assert closed.send("shop", "PATCH", "/v1/endpoints/limited", {"qos": None}).status_code == 403
+    again = closed.send("shop", "PATCH", "/v1/endpoints/limited", {"labels": {"a": "b"}})
+    assert (again.status_code, again.json["qos"]) == (200, qos)
