@@ -8,7 +8,7 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.api.endpoint_view import EndpointView, new_text
+from controller.api.endpoint_view import EndpointView, new_texts
 from controller.ipam import texts
 from store.codec import encode
 from store.model import Address, Endpoint
@@ -47,7 +47,7 @@ def test_what_is_held_is_what_the_codec_makes_of_the_address(
 @settings(max_examples=40, deadline=None)
 @given(endpoint=ENDPOINTS)
 def test_a_new_endpoint_is_shown_in_full(endpoint: Endpoint) -> None:
-    shown = EndpointView.model_validate_json(new_text(endpoint))
-    assert shown.model_dump_json() == new_text(endpoint)
-    stored, told = json.loads(encode(endpoint)), json.loads(new_text(endpoint))
+    shown = EndpointView.model_validate_json(new_texts([endpoint])[0])
+    assert shown.model_dump_json() == new_texts([endpoint])[0]
+    stored, told = json.loads(encode(endpoint)), json.loads(new_texts([endpoint])[0])
     assert {"v": 1, **{name: told[name] for name in stored if name != "v"}} == stored
