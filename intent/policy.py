@@ -106,9 +106,11 @@ def policies(snapshot: Snapshot, before: Policies = NO_RULES) -> Policies:
         before: what was compiled last: of the same rules and groups what is kept of endpoints is good.
     """
     tables = []
+    last = {table.judge: table for table, _ in before.tables}
     for (direction, mode), judge in JUDGES.items():
         scoped = tuple(_rules(snapshot, direction, mode))
-        tables.append((compiled(judge, [rule for rule, _ in scoped]), tuple(scope for _, scope in scoped)))
+        table = compiled(judge, [rule for rule, _ in scoped], last.get(judge))
+        tables.append((table, tuple(scope for _, scope in scoped)))
     same = before.rules is snapshot.rules and before.groups is snapshot.groups
     return Policies(snapshot.rules, snapshot.groups, tuple(tables), before.outline if same else None)
 

@@ -10,7 +10,8 @@ flow, and one more is what the rule does (ovs-fields(7), conjunctive match):
     conj_id=0x5f3a            -> goto forward
 
 Neighbours in the sequence that do the same share a priority, a level: which of them is found first makes no
-difference, members that they have in common are one flow, and one more rule among them moves no other.
+difference, members that they have in common are one flow, and one more rule among them moves no other. A
+level that comes or goes moves no other either (`openflow.levels`).
 Of such rules that match the same packet, any one counts it.
 """
 
@@ -26,6 +27,7 @@ from itertools import count, groupby
 
 from openflow.cookie import Purpose, encode
 from openflow.flow import Conjunction, Flow, FlowKey, GotoTable, Match, MatchValue, match_of
+from openflow.levels import priorities
 from openflow.masks import masked
 from openflow.tables import (
     EGRESS,
@@ -42,8 +44,6 @@ from openflow.tables import (
     Table,
 )
 
-TOP = 60_000
-"""The priority of the first level; each next one is one lower."""
 MAX_LEVELS = 50_000
 KEPT_LEVELS = 1 << 14
 
@@ -163,13 +163,19 @@ class Compiled:
         return tuple(made)
 
 
-def compiled(judge: Judge, rules: Iterable[Rule]) -> Compiled:
+def compiled(judge: Judge, rules: Iterable[Rule], before: Compiled | None = None) -> Compiled:
     """Rules, in the sequence in which they are asked, as flows. Pure.
+
+    Args:
+        judge: the table.
+        rules: in the sequence in which they are asked.
+        before: what was compiled last for the table: levels keep their priorities where they can.
 
     Raises:
         ValueError: more than `MAX_LEVELS` changes between letting go on and dropping.
     """
-    placed = tuple(_place(judge, rules))
+    had = {each.rule.name: each.priority for each in before.placed} if before is not None else {}
+    placed = tuple(_place(judge, rules, had))
     levels = groupby(placed, key=lambda each: each.priority)
     return Compiled(judge, placed, tuple(_level(judge, tuple(level)) for _, level in levels))
 
@@ -191,16 +197,17 @@ def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
     return {flow.key: flow for flow in flows}
 
 
-def _place(judge: Judge, rules: Iterable[Rule]) -> Iterator[Placed]:
+def _place(judge: Judge, rules: Iterable[Rule], had: Mapping[str, int]) -> Iterator[Placed]:
     taken: set[int] = set()
-    levels = groupby(rules, key=lambda rule: (rule.purpose, rule.logged))
-    for level, (_, alike) in enumerate(levels):
-        if level >= MAX_LEVELS:
-            raise ValueError(f"rules change their mind more than {MAX_LEVELS} times")
-        for rule in alike:
+    levels = [list(alike) for _, alike in groupby(rules, key=lambda rule: (rule.purpose, rule.logged))]
+    if len(levels) > MAX_LEVELS:
+        raise ValueError(f"rules change their mind more than {MAX_LEVELS} times")
+    made = priorities([[rule.name for rule in level] for level in levels], had)
+    for level, priority in zip(levels, made, strict=True):
+        for rule in level:
             conj_id = next(each for each in _ids(judge, rule) if each not in taken)
             taken.add(conj_id)
-            yield Placed(rule, TOP - level, conj_id)
+            yield Placed(rule, priority, conj_id)
 
 
 def _ids(judge: Judge, rule: Rule) -> Iterator[int]:
