@@ -17,10 +17,14 @@ from contextlib import closing
 from ipaddress import ip_network
 from pathlib import Path
 
+from agents.parts import Parts
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
 from controller.reading import put, read
 from intent.compiler import Compiler
+from intent.held import Held
+from intent.policy import policies, policy_parts
+from intent.snapshot import View
 from lab.errors import LabError
 from lab.wait import wait_until
 from store import keys
@@ -28,7 +32,7 @@ from store.client import Put, Store
 from store.etcd import EtcdStore
 from store.feed import Delete, Feed, InSync
 from store.feed import Put as Told
-from store.model import Endpoint, Node, Policy, Pool, Tenant
+from store.model import Endpoint, Node, Policy, Pool, Tenant, Value
 
 ENDPOINTS = 10_000
 POLICIES = 1_000
@@ -63,6 +67,9 @@ def measure() -> Row:
             new = [_arrival(service, store, world, listeners, number) for number in range(SAMPLES)]
     progress(f"policy.scale: a new endpoint is told to all nodes after {median(new):.0f} ms (median)")
     progress(f"policy.scale: {cpu_ms:.1f} ms of the controller's CPU for each change")
+    progress(
+        f"policy.scale: {Agent(world, 'node-0').changed():.0f} ms of an agent's CPU for its flows (median)"
+    )
     p50, p99 = median(samples), percentile(samples, 99)
     return Row(
         name="policy.scale",
@@ -196,6 +203,44 @@ def _policy(number: int, chance: random.Random) -> Policy:
             "ingress": [*rules, {"action": "deny"}],
         }
     )
+
+
+class Agent:
+    """What the agent of one node computes when it is told."""
+
+    def __init__(self, world: World, node: str) -> None:
+        self._world = world
+        self._node = node
+        self._view = View(node)
+        for key, value in world.compiler.wanted.items():
+            self._put(key, value)
+        mine = [endpoint for endpoint in world.endpoints if endpoint.node == node]
+        self._held = [Held(endpoint, port, judged=True) for port, endpoint in enumerate(mine, 1)]
+        self._rules = policies(self._view.snapshot)
+        self._flows = Parts(policy_parts(self._rules, self._held))
+
+    def changed(self) -> float:
+        """Milliseconds of CPU from values that were told to the flows that differ (median)."""
+        samples = []
+        for number in range(SAMPLES, 2 * SAMPLES):
+            _, keys_ = self._world.relabel(number)
+            for key in keys_:
+                self._put(key, self._world.compiler.wanted.get(key))
+            began = time.process_time()
+            self._rules = policies(self._view.snapshot, self._rules)
+            flows = Parts(policy_parts(self._rules, self._held))
+            flows.touched(self._flows)
+            samples.append((time.process_time() - began) * 1000)
+            self._flows = flows
+        return median(samples)
+
+    def _put(self, key: str, value: Value | None) -> None:
+        if not key.startswith(keys.compiled_prefix(self._node)):
+            return
+        if value is None:
+            self._view.delete(key)
+        else:
+            self._view.put(key, value)
 
 
 class Listeners:
