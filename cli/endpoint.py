@@ -55,7 +55,8 @@ ENDPOINT = Noun(
         field("qos", "QOS", wide=True),
         field("labels"),
     ),
-    document=("id", "node", "tenant", "families", "pools", "addresses", "kind", "mac", "labels", "qos"),
+    # Without its kind: in a document that word says what the document is of.
+    document=("id", "node", "tenant", "families", "pools", "addresses", "mac", "labels", "qos"),
     fixed=("tenant", "pools", "addresses", "kind", "mac"),
     replaceable=False,
     labelled=True,
