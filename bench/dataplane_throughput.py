@@ -1,4 +1,4 @@
-"""`dataplane.throughput`: TCP from a container to a ToR, through the pipeline.
+"""`dataplane.throughput`: TCP from a container to a ToR, through the pipeline with 100 policies of ten rules.
 
 Beside it in the same run: the same path with one flow, `actions=NORMAL`, in front of all others (the
 ratio), and a container that hangs on the node by a plain veth without Open vSwitch (told on standard
@@ -22,9 +22,12 @@ ROUNDS = 12
 SECONDS = 1
 PEER = "one NORMAL flow"
 GOAL_RATIO = 0.9
+LABELS = {"app": "sender"}
 PLAIN_ADDRESS = "10.2.200.1"
 PLAIN_GATEWAY = "10.2.200.0"
 PORT = 5201
+POLICIES, RULES = 100, 10
+POLICIES_S = 60.0
 NORMAL = "table=0,priority=65535,cookie=0x1,actions=NORMAL"
 
 
@@ -32,8 +35,9 @@ def measure(lab: Lab) -> Row:
     """Measure."""
     node = lab.nodes[0]
     container = lab.container("sender")
-    lab.api.do("POST", "/v1/endpoints", {"id": "sender", "node": node})
+    lab.api.do("POST", "/v1/endpoints", {"id": "sender", "node": node, "labels": LABELS})
     lab.attach("sender", container, node)
+    _restrict(lab, node)
     plain = _plain(lab, node)
     switch = lab.fabric.switches[node]
     target = str(lab.topology.of(Role.TOR)[0].loopback).partition("/")[0]
@@ -69,6 +73,27 @@ def measure(lab: Lab) -> Row:
         ratio=ratio,
         goal=f"ratio >= {GOAL_RATIO}",
         ok=ratio >= GOAL_RATIO,
+    )
+
+
+def _restrict(lab: Lab, node: str) -> None:
+    """Policies that select the sender, both ways; what it sends here is in none of their rules."""
+    for number in range(POLICIES):
+        rules = [
+            {
+                "action": "deny",
+                "peers": [{"cidr": f"198.18.{number}.{rule * 8}/29"}],
+                "ports": [{"protocol": "tcp", "port": 1000 + rule}],
+            }
+            for rule in range(RULES)
+        ]
+        body = {"name": f"p{number}", "selector": LABELS, "egress": rules, "ingress": rules}
+        lab.api.do("POST", "/v1/policies", body)
+    wait_until(
+        lambda: lab.fabric.switches[node].ofctl("dump-flows", "polder0").count("=198.18."),
+        POLICIES_S,
+        "the flows of all rules",
+        good=lambda count: count >= 2 * POLICIES * RULES,
     )
 
 
