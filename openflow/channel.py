@@ -11,8 +11,9 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 from openflow.errors import Disconnected
 
@@ -27,8 +28,17 @@ MULTIPART_MORE = 1
 ECHO_INTERVAL_S = 1.0
 MAX_UNREPLIED_ECHOS = 3
 SEND_TIMEOUT_S = 5
+SENT_TOGETHER = 1024
+"""Requests that are sent in one piece."""
 UNSOLICITED_XID = 0
 LAST_XID = 0x7FFFFFFF
+
+
+class Requests(Protocol):
+    """Requests of which the number is known; each is made when it is its turn."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 class Message(NamedTuple):
@@ -66,11 +76,12 @@ class Channel:
             self.close()
             raise Disconnected(f"sending to the switch: {fault}") from fault
 
-    def exchange(self, build: Callable[[int], Sequence[bytes]], *, timeout_s: float) -> list[Message]:
+    def exchange(self, build: Callable[[int], Requests], *, timeout_s: float) -> list[Message]:
         """Send requests and wait for the reply to the last one.
 
         Args:
-            build: makes the requests when given the first xid; they take consecutive ones.
+            build: makes the requests when given the first xid; they take consecutive ones. They are sent
+                while they are made, so that the peer works on the first ones already.
             timeout_s: seconds to wait.
 
         Returns:
@@ -82,8 +93,9 @@ class Channel:
                 the switch did is unknown).
         """
         with self._exchanging:
-            requests = self._expect(build)
-            self.send(b"".join(requests))
+            requests = iter(self._expect(build))
+            while part := b"".join(islice(requests, SENT_TOGETHER)):
+                self.send(part)
             with self._answer:
                 answered = self._answer.wait_for(lambda: self._closed or self._complete(), timeout_s)
                 replies, complete = self._replies, self._complete()
@@ -93,7 +105,7 @@ class Channel:
         self.close()
         raise Disconnected("the connection ended" if answered else f"no reply within {timeout_s:g} s")
 
-    def _expect(self, build: Callable[[int], Sequence[bytes]]) -> Sequence[bytes]:
+    def _expect(self, build: Callable[[int], Requests]) -> Requests:
         if self._next_xid > LAST_XID:
             self._next_xid = 1
         requests = build(self._next_xid)

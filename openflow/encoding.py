@@ -7,7 +7,7 @@ Thousands of flows differ in a few bytes. Headers of fields and rare actions are
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
@@ -50,11 +50,10 @@ _SAMPLE_MAC = "00:00:00:00:00:00"
 _PADDING = tuple(bytes(-length % 8) for length in range(8))
 
 
-def bundle_of(changes: Sequence[Change], bundle_id: int, flags: int, xid: int) -> list[bytes]:
+def bundle_of(changes: Sequence[Change], bundle_id: int, flags: int, xid: int) -> Iterator[bytes]:
     """The messages that add the changes to an open bundle; `xid` is the first one's, the others follow."""
-    return [
-        _bundled(encode(change, xid + at), bundle_id, flags, xid + at) for at, change in enumerate(changes)
-    ]
+    for at, change in enumerate(changes):
+        yield _bundled(encode(change, xid + at), bundle_id, flags, xid + at)
 
 
 def encode(change: Change, xid: int) -> bytes:

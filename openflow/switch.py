@@ -17,7 +17,9 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from os_ken.ofproto import ofproto_parser
 from os_ken.ofproto import ofproto_v1_4 as ofp
 from os_ken.ofproto import ofproto_v1_4_parser as parser
 
-from openflow.channel import Channel, Message
+from openflow.channel import Channel, Message, Requests
 from openflow.cookie import OWNER, OWNER_MASK
 from openflow.decoding import Counted, Decoder
 from openflow.encoding import bundle_of
@@ -46,6 +48,18 @@ BUNDLE_CHANGES = 50_000
 """Changes in one bundle: more than a node has flows. More are made in several, in the order of `ordering`."""
 
 BUNDLE_FLAGS = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
+
+
+@dataclass(frozen=True)
+class _Requests:
+    count: int
+    messages: Iterable[bytes]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.messages)
 
 
 class Switch:
@@ -136,7 +150,7 @@ class Switch:
             for start in range(0, len(changes), BUNDLE_CHANGES):
                 self._commit(self._connection(), changes[start : start + BUNDLE_CHANGES])
 
-    def exchange(self, build: Callable[[int], Sequence[bytes]]) -> list[Message]:
+    def exchange(self, build: Callable[[int], Requests]) -> list[Message]:
         """Send requests made elsewhere and wait for the answers, refusals among them; see `Channel`."""
         return self._connection().exchange(build, timeout_s=REPLY_TIMEOUT_S)
 
@@ -150,10 +164,11 @@ class Switch:
         bundle_id = self._bundle_id
         barrier = parser.OFPBarrierRequest(PROTOCOL)
 
-        def filling(xid: int) -> list[bytes]:
+        def filling(xid: int) -> _Requests:
             opening = _encoded(_control(bundle_id, ofp.OFPBCT_OPEN_REQUEST), xid)
             inside = bundle_of(changes, bundle_id, BUNDLE_FLAGS, xid + 1)
-            return [opening, *inside, _encoded(barrier, xid + 1 + len(inside))]
+            closing = _encoded(barrier, xid + 1 + len(changes))
+            return _Requests(len(changes) + 2, chain([opening], inside, [closing]))
 
         try:
             _ask(channel, filling)
@@ -241,7 +256,7 @@ def _await(channel: Channel, kind: int) -> Message:
     raise Disconnected("no handshake")
 
 
-def _ask(channel: Channel, build: Callable[[int], Sequence[bytes]]) -> list[Message]:
+def _ask(channel: Channel, build: Callable[[int], Requests]) -> list[Message]:
     """Send requests and wait for the last answer. Raises `Refused` when any answer is an error."""
     replies = channel.exchange(build, timeout_s=REPLY_TIMEOUT_S)
     for message in replies:

@@ -36,7 +36,7 @@ def test_a_change_is_written_as_os_ken_writes_it(flow: Flow, xid: int) -> None:
 @given(st.lists(flows().map(Put), max_size=3))
 def test_a_bundle_is_filled_as_os_ken_fills_it(changes: list[Change]) -> None:
     inside = [parser.OFPBundleAddMsg(PROTOCOL, 7, 3, flow_mod(change), []) for change in changes]
-    assert bundle_of(changes, 7, 3, 40) == [by_os_ken(each, 40 + at) for at, each in enumerate(inside)]
+    assert list(bundle_of(changes, 7, 3, 40)) == [by_os_ken(each, 40 + at) for at, each in enumerate(inside)]
 
 
 def stats(flow: Flow, packets: int, octets: int) -> bytes:
