@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,9 @@ pytestmark = pytest.mark.needs("root", "ip", "ping", "ovs-vswitchd", "ovsdb-serv
 
 NODE, WORLD = "openflow-node", "openflow-world"
 SERVICES = ("10.64.255.1", "fd00:64::ffff")
+BEYOND4, BEYOND6 = "203.0.113.0", "2001:db8:1::"
+NARROW = ("203.0.113.1/24", "2001:db8:1::1/64")
+FORWARDING = ("ipv4/ip_forward", "ipv6/conf/all/forwarding")
 SERVICE_PORT = 5353
 
 WEB = Container("openflow-web", "web", "02:00:00:00:00:01", "10.64.0.1", "fd00:64::1")
@@ -108,6 +113,35 @@ def test_a_changed_mac_is_dropped_and_counted(node: Node) -> None:
     finally:
         batch([f"link set eth0 address {WEB.mac}"], inside=WEB.netns)
     assert answers(WEB.netns, WORLD4)
+
+
+@pytest.fixture
+def narrow(node: Node) -> Iterator[None]:
+    """The uplink takes 1400 bytes, and a link behind the host beyond 1300."""
+    within(node.world, lambda: [Path(f"/proc/sys/net/{each}").write_text("1") for each in FORWARDING])
+    batch(
+        ["link add small0 mtu 1300 type bridge", "link set small0 up"]
+        + [f"address add {each} dev small0{' nodad' if ':' in each else ''}" for each in NARROW],
+        inside=node.world,
+    )
+    ways = [f"route add {BEYOND4}/24 via {WORLD4}", f"route add {BEYOND6}/64 via {WORLD6}"]
+    batch(["link set uplink mtu 1400", *ways], inside=node.netns)
+    yield
+    batch(["link set uplink mtu 1500", *(each.replace("add", "delete") for each in ways)], inside=node.netns)
+    batch(["link delete small0"], inside=node.world)
+
+
+@pytest.mark.parametrize(
+    ("target", "mtu"), [(WORLD4, 1400), (WORLD6, 1400), (f"{BEYOND4[:-1]}9", 1300), (f"{BEYOND6}9", 1300)]
+)
+def test_a_packet_that_is_too_big_is_told_so(node: Node, narrow: None, target: str, mtu: int) -> None:
+    """By the node's own kernel, and by a router beyond it: the error reaches who sent the packet."""
+    size = str(mtu - 10)  # with its headers it is more, and less than the way before takes
+    told = until(
+        lambda: re.search(r"mtu ?= ?([0-9]+)", ping(WEB.netns, target, "-M", "do", "-s", size).stdout),
+        f"{target} to be too narrow",
+    )
+    assert int(told[1]) == mtu
 
 
 @pytest.mark.parametrize(("receiver", "address"), [(DB.netns, DB.four), (WORLD, WORLD4)])

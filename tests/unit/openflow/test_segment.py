@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import pytest
 
+from openflow import policy
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
@@ -152,3 +154,27 @@ def test_only_declared_fields_are_matched_and_no_flow_comes_twice() -> None:
 
 def test_a_link_local_address_is_made_from_the_mac() -> None:
     assert link_local("52:54:00:12:34:56") == IPv6Address("fe80::5054:ff:fe12:3456")
+
+
+def test_rules_decide_on_a_segment_as_elsewhere() -> None:
+    web, switch = replace(WEB, judged=True), MemorySwitch()
+    switch.put(base_flows(GATEWAY_MAC))
+    switch.put(segment_flows(web, SegmentPort(VLAN, UPLINK)))
+    near = IPv4Network("10.7.0.0/24")
+    for stage, deny in (
+        (policy.ENFORCED_OUT, Purpose.POLICY_EGRESS),
+        (policy.ENFORCED_IN, Purpose.POLICY_INGRESS),
+    ):
+        rules = (policy.Rule("near", Purpose.ALLOWED, (near,)), policy.Rule("others", deny))
+        made = policy.compiled(stage, rules)
+        switch.put((*made.flows, *made.of(web.ofport, [True, True], web.endpoint)))
+    ports: Packet = {"udp_src": 5000, "udp_dst": 53}
+
+    def leaves(packet: Packet) -> list[int]:
+        return [port for port, _ in switch.receive({**packet, **ports})]
+
+    assert leaves(packets.ip(FROM_WEB, V4, ROUTER4)) == [UPLINK]
+    assert leaves(packets.ip(FROM_WEB, V4, FAR)) == []
+    assert leaves(packets.ip(tagged(WEB.mac), DB.addresses[0], V4)) == [WEB.ofport]
+    assert leaves(packets.ip(tagged(WEB.mac), FAR, V4)) == []
+    assert (switch.counted[Purpose.POLICY_EGRESS], switch.counted[Purpose.POLICY_INGRESS]) == (1, 1)
