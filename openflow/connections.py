@@ -47,10 +47,14 @@ RELATED: Fields = {"ct_state": "0x24/0x24"}
 INVALID: Fields = {"ct_state": "0x30/0x30"}
 """+trk+inv"""
 
+LATER: Fields = {"ip_frag": 3}
+"""A fragment that is not the first: it has no ports. Only the tracker of `netdev` leaves them as they are."""
+
 TRACKED: tuple[Fields, ...] = (
     *({**IPV4, "ip_proto": number} for number in (6, 17, 1)),
     *({**IPV6, "ip_proto": number} for number in (6, 17)),
     ICMPV6,
+    {**IPV6, "ip_proto": 44},  # a later fragment (ovs-fields(7)): the tracker puts the first ones to it
 )
 """What the connection tracker of every datapath knows."""
 
@@ -71,4 +75,6 @@ def _flows(table: Table, *, judge: Table, passing: GotoTable) -> Iterator[Flow]:
     yield table.flow(210, kind, (passing,), "an answer", ANSWER)
     yield table.flow(200, kind, (passing,), "an ICMP error about a connection", RELATED)
     for family in (IPV4, IPV6):
+        # without the first one, which the rules decide about, nobody can put it together
+        yield table.flow(250, kind, (passing,), "a later fragment", {**family, **LATER})
         yield table.flow(100, Purpose.JUDGE, (judge.goto(),), "the rules decide", family)

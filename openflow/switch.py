@@ -47,6 +47,10 @@ REPLY_TIMEOUT_S = 10.0
 BUNDLE_CHANGES = 50_000
 """Changes in one bundle: more than a node has flows. More are made in several, in the order of `ordering`."""
 
+FRAGMENTS = 3
+"""OFPC_FRAG_NX_MATCH (nicira-ext.h): of a datagram's fragments the first has the ports that it carries."""
+NO_PACKETS = 0
+"""Bytes of a packet that are sent to the controller: none is."""
 BUNDLE_FLAGS = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
 
 
@@ -244,6 +248,7 @@ class Switch:
         dpid = int(_decoded(_await(channel, ofp.OFPT_FEATURES_REPLY)).datapath_id)
         if self._dpid not in (None, dpid):
             raise SwitchError(f"datapath id {dpid:016x} is not ours, {self._dpid:016x}")
+        channel.send(_encoded(parser.OFPSetConfig(PROTOCOL, FRAGMENTS, NO_PACKETS), 0))
         return dpid
 
 

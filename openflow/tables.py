@@ -92,7 +92,7 @@ TRACK = Table(
     "track",
     1,
     "What is known of the connection that an endpoint with rules sends for?",
-    frozenset({"in_port", "eth_type", "ip_proto", "ct_state"}),
+    frozenset({"in_port", "eth_type", "ip_proto", "ip_frag", "ct_state"}),
     Purpose.INVALID,
 )
 EGRESS_STAGED = Table(
@@ -137,7 +137,7 @@ ARRIVE = Table(
     "arrive",
     7,
     "What is known of the connection of a packet for an endpoint with rules?",
-    frozenset({OUT, "eth_type", "ip_proto", "ct_state"}),
+    frozenset({OUT, "eth_type", "ip_proto", "ip_frag", "ct_state"}),
     Purpose.INVALID,
 )
 INGRESS_STAGED = Table(

@@ -317,3 +317,21 @@ def test_the_trace_names_the_flow_that_decided(cluster: Cluster) -> None:
     for port, dropped in ((52, False), (53, True), (60, True), (61, False)):
         found = cluster.node.trace(f"{base},nw_ttl=64,udp_src=4000,udp_dst={port}")
         assert ("Datapath actions: drop" in found.rpartition("Final flow")[2]) == dropped, found
+
+
+def test_fragments_of_what_is_allowed_arrive(cluster: Cluster) -> None:
+    one = rule("allow", protocol="udp", port=9999)
+    cluster.tell([policy("in", "db", ingress=[one]), policy("out", "web", egress=[one])], groups("deny"))
+    for family, kind in ((0, socket.AF_INET), (1, socket.AF_INET6)):
+        heard = within(DB.netns, partial(socket.socket, kind, socket.SOCK_DGRAM))
+        sender = within(WEB.netns, partial(socket.socket, kind, socket.SOCK_DGRAM))
+        with heard, sender:
+            heard.bind((ADDRESSES["db"][family], 9999))
+            heard.settimeout(5)
+            sender.bind((ADDRESSES["web"][family], 0))
+            sender.sendto(bytes(6000), (ADDRESSES["db"][family], 9999))
+            data, back = heard.recvfrom(10000)
+            assert len(data) == 6000
+            sender.settimeout(5)
+            heard.sendto(bytes(5000), back)
+            assert len(sender.recv(10000)) == 5000

@@ -37,7 +37,7 @@ from tests.support.conntrack import Tracker
 Packet = Mapping[str, MatchValue]
 
 
-METADATA: Packet = {"ct_state": 0, "reg0": 0, "reg3": 0, "reg7": 0, "conj_id": 0}
+METADATA: Packet = {"ct_state": 0, "ip_frag": 0, "reg0": 0, "reg3": 0, "reg7": 0, "conj_id": 0}
 """What a packet has only inside of the switch."""
 
 
