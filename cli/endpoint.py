@@ -55,8 +55,8 @@ ENDPOINT = Noun(
         field("qos", "QOS", wide=True),
         field("labels"),
     ),
-    # Without its kind: in a document that word says what the document is of.
     document=("id", "node", "tenant", "families", "pools", "addresses", "mac", "labels", "qos"),
+    kinds=("vm", "host"),
     fixed=("tenant", "pools", "addresses", "kind", "mac"),
     replaceable=False,
     labelled=True,

@@ -40,6 +40,7 @@ class Form:
         key: the field that names one.
         columns: what `list` shows.
         document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
+        kinds: what a document may say it is of in place of `singular`, when the thing's own kind is that.
         labelled: whether one has labels.
         watched: whether the API tells of changes to them.
         words: how fields are said to people, other than as they are.
@@ -51,6 +52,7 @@ class Form:
     key: str
     columns: tuple[Column, ...]
     document: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     labelled: bool = False
     watched: bool = True
     ordered: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ class Form:
         if not self.document:
             return item
         return {
-            "kind": self.singular,
+            "kind": item["kind"] if item.get("kind") in self.kinds else self.singular,
             **{
                 field: pruned(item[field]) if field in self.ordered else item[field]
                 for field in self.document

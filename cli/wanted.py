@@ -28,9 +28,9 @@ KINDS: Mapping[str, str] = {
     "peer": "cli.peer:PEER",
     "service": "cli.service:SERVICE",
     "policy": "cli.policy:POLICY",
-    "endpoint": "cli.endpoint:ENDPOINT",
+    **dict.fromkeys(("endpoint", "vm", "host"), "cli.endpoint:ENDPOINT"),
 }
-"""The nouns that a document can be of, each after those it may name."""
+"""What a document can be of, each after those it may name."""
 
 Fault = tuple[str, str]
 """Where something is wrong in a file, and what."""
@@ -43,7 +43,7 @@ class Wanted:
     noun: Noun
     name: str
     fields: Mapping[str, Any]
-    """As the API names them, `kind` left out."""
+    """As the API names them; `kind` is there when it is one of the noun's own kinds."""
     document: Document
 
     @property
@@ -110,6 +110,8 @@ def _read(document: Document, faults: list[Fault]) -> Wanted | None:
     for field in fields:
         if field not in noun.document:
             faults.append((document.place(field), _unknown(f"field {field}", field, noun.document)))
+    if (kind := str(document.fields["kind"]).lower()) in noun.kinds:
+        fields["kind"] = kind
     return Wanted(noun, name, fields, document)
 
 

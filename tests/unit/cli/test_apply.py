@@ -55,6 +55,18 @@ def test_null_is_sent_as_it_is(polder: Polder, tmp_path: Path) -> None:
     assert canned.asked[2].body == {"name": "n", "asn": 7, "router_id": None}
 
 
+def test_a_document_of_a_vm_is_one_of_an_endpoint(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "vm.yaml"
+    path.write_text("kind: vm\nid: vm-1\nnode: node-1\n")
+    made = {"id": "vm-1", "node": "node-1", "kind": "vm"}
+    with serving(ABSENT, Reply(201, made), Reply(200, made | {"kind": "container"})) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+        assert (ran.out, ran.err) == ("endpoint/vm-1 created\n", "")
+        refused = polder("apply", "-f", str(path), "--server", canned.url)
+    assert canned.asked[1].body == {"id": "vm-1", "node": "node-1", "kind": "vm"}
+    assert "line 1: kind of endpoint/vm-1 is 'container' and cannot change" in refused.err
+
+
 def test_what_is_so_already_is_left_alone(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"kind": "pool", "name": "a", "reserved": ["10.9.9.9", "10.0.0.0/28"]}')
@@ -164,7 +176,7 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
     with serving(Reply(200, POOL)) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
     assert (ran.code, ran.out, canned.asked) == (2, "", [])
-    kinds = "tenant, pool, node, peer, service, policy, endpoint"
+    kinds = "tenant, pool, node, peer, service, policy, endpoint, vm, host"
     assert [line.partition(f"{path}, ")[2] for line in ran.err.splitlines()[1:-1]] == [
         "document 1, line 3: unknown field coldown_s; did you mean cooldown_s?",
         "document 2, line 5: unknown kind; there are " + kinds,

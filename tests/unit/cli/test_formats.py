@@ -91,8 +91,9 @@ def test_columns_stand_below_each_other_whatever_is_in_them(polder: Polder) -> N
     assert [row[6:].partition("-")[0] for row in rows] == ["p      ", "名     ", "e\u0301      ", "a\\x1b  "]
 
 
-def test_a_document_says_what_it_is_of_whatever_an_endpoint_calls_its_kind(polder: Polder) -> None:
-    endpoint = {"id": "vm-1", "node": "node-1", "kind": "vm", "labels": {}}
+@pytest.mark.parametrize(("kind", "said"), [("container", "endpoint"), ("vm", "vm"), ("host", "host")])
+def test_a_document_of_an_endpoint_says_its_kind(polder: Polder, kind: str, said: str) -> None:
+    endpoint = {"id": "web-1", "node": "node-1", "kind": kind, "labels": {}}
     with serving(Reply(200, {"items": [endpoint], "revision": 7})) as canned:
         ran = polder("endpoint", "list", "-o", "yaml", "--server", canned.url)
-    assert yaml.safe_load(ran.out)["kind"] == "endpoint"
+    assert yaml.safe_load(ran.out) == {"kind": said, "id": "web-1", "node": "node-1"}
