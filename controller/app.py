@@ -166,6 +166,8 @@ class Passage:
             raise HTTPRouteNotFound
         if exchange.method in resource.methods:
             self._gate.admit(exchange, str(exchange.uri_template))
+        elif "\n" in exchange.path:
+            raise HTTPRouteNotFound  # falcon passed by what takes the method: no part of a path has a newline
         elif exchange.method != "OPTIONS":
             raise HTTPMethodNotAllowed(sorted({*resource.methods, "OPTIONS"}))
 

@@ -241,6 +241,7 @@ def test_a_body_that_is_no_object_is_refused(
         ("DELETE", "/v1/nodes/nobody", 404, "not-found"),
         ("DELETE", "/v1/peers/nobody", 404, "not-found"),
         ("DELETE", "/v1/endpoints/nobody", 404, "not-found"),
+        ("POST", "/v1/nodes/a%0A:join-token", 404, "not-found"),
         ("PUT", "/v1/pools", 405, "method-not-allowed"),
         ("POST", "/v1/blocks", 405, "method-not-allowed"),
         ("DELETE", "/v1/pools", 405, "method-not-allowed"),
