@@ -19,7 +19,7 @@ check: setup
 	$(BIN)/pytest -q -n auto tests/unit tests/property
 
 test: check
-	$(BIN)/pytest -q --hypothesis-profile=thorough tests/property/test_*_machine.py
+	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough tests/property/test_*_machine.py tests/property/test_policy_flows.py
 	$(BIN)/pytest -q -n 3 --dist loadfile tests/contract tests/integration
 	$(BIN)/pytest -q -n 3 --dist loadfile tests/fault
 

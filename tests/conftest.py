@@ -15,7 +15,7 @@ pytest_plugins = ["tests.support.labs"]
 # A busy machine is no failure; what CI tries is the same each time, what a developer tries is not. The state
 # machines are tried at greater length in `make test`, so that `make check` stays below a minute.
 SAME = bool(os.environ.get("CI"))
-hypothesis.settings.register_profile("polder", deadline=None, derandomize=SAME, max_examples=60)
+hypothesis.settings.register_profile("polder", deadline=None, derandomize=SAME, max_examples=30)
 hypothesis.settings.register_profile("thorough", deadline=None, derandomize=SAME, max_examples=400)
 hypothesis.settings.register_profile("long", deadline=None, max_examples=4000)
 hypothesis.settings.load_profile("polder")

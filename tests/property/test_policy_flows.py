@@ -197,7 +197,7 @@ def check(world: World, switch: MemorySwitch, said: Sequence[Message]) -> None:
         assert [port for port, _ in out] == ([port] if why is None else []), message
 
 
-@settings(max_examples=120, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@settings(deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(worlds(), conversations(), st.data())
 def test_flows_do_what_policies_say(world: World, said: list[Message], data: st.DataObject) -> None:
     """Also to connections that are open when the policies change."""

@@ -95,7 +95,7 @@ def test_a_node_with_the_same_address_is_not_sent_to() -> None:
     assert way(table(snapshot(*BASE, node(), twin)), REMOTE) == "default"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(deadline=None)
 @given(st.data())
 def test_no_packet_goes_round(data: st.DataObject) -> None:
     """Whoever has an address, and whatever each node believes of that: a packet ends within a few hops."""
