@@ -70,7 +70,7 @@ class Site:
         def look() -> dict[str, Any]:
             return next(iter(self.get(f"/v1/bgp/differences?peer={peer}")), {})
 
-        return wait_until(look, UP_S, what, good=lambda seen: seen and good(seen))
+        return wait_until(look, 3 * UP_S, what, good=lambda seen: seen and good(seen))
 
     def agree(self, peer: str, accepted: int) -> None:
         """Wait until the ToR is known to hold so many prefixes, and nothing differs."""

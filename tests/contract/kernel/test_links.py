@@ -38,9 +38,16 @@ def spec(endpoint: Place) -> LinkSpec:
     return LinkSpec(HOST_IFNAME, endpoint.path, "eth0", MAC, (V4, V6), GATEWAYS, 1450)
 
 
+def quiet(*places: Place) -> None:
+    """Wait for what the kernel does by itself after a link is up: its link-local address settles."""
+    for place in places:
+        poll(lambda at=place: "tentative" not in at.run("ip -6 addr"), "addresses settled")
+
+
 @contextmanager
 def silence(*places: Place) -> Iterator[None]:
     """Nothing at all is written meanwhile: no group of rtnetlink hears anything."""
+    quiet(*places)
     sockets: list[tuple[Place, socket.socket]] = []
     for place in places:
         with Netns(place.path) as netns, entered(netns):
@@ -61,12 +68,6 @@ def mac_of(ifname: str) -> str:
         found = find_interface(netlink, ifname)
     assert found is not None
     return found.mac
-
-
-def quiet(*places: Place) -> None:
-    """Wait for what the kernel does by itself after a link is up: its link-local address settles."""
-    for place in places:
-        poll(lambda at=place: "tentative" not in at.run("ip -6 addr"), "addresses settled")
 
 
 def test_the_endpoint_reaches_the_host_and_is_reached(
@@ -102,7 +103,6 @@ def test_both_ends_are_as_asked_for(host: Place, endpoint: Place, links: Links, 
 
 def test_once_more_writes_nothing(host: Place, endpoint: Place, links: Links, spec: LinkSpec) -> None:
     links.ensure_endpoint_link(spec)
-    quiet(host, endpoint)
     with silence(host, endpoint):
         links.ensure_endpoint_link(spec)
         Links().ensure_endpoint_link(spec)
@@ -226,7 +226,6 @@ def test_each_of_several_interfaces_answers_by_itself(
 
     links.ensure_endpoint_link(spec)
     links.ensure_endpoint_link(second)
-    quiet(host, endpoint)
     with silence(host, endpoint):
         links.ensure_endpoint_link(second)
         links.ensure_endpoint_link(spec)
@@ -337,7 +336,6 @@ def test_an_endpoint_holds_the_addresses_of_services_on_its_loopback(
     endpoint: Place, links: Links, spec: LinkSpec
 ) -> None:
     links.ensure_endpoint_link(spec)
-    quiet(endpoint)
     with Netns(spec.netns) as netns:
         number = netns.inode
     own = endpoint.run("ip -o addr show dev lo")
