@@ -38,6 +38,8 @@ CHECKS = [
 ]
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 EXAMPLES_EACH = 20
+EXAMPLES_EACH_OVER_ETCD = 8
+"""What is refused before the store is asked is tried over memory."""
 WHAT_IS_NO_VALUE = ("leader/", "cluster")
 
 OPERATIONS = [each for noun in NOUNS for each in noun.operations]
@@ -115,10 +117,11 @@ def test_whatever_is_sent_is_answered_as_documented(served: tuple[Application, S
     operation = schema[declared.path][declared.method]
     # What asks a node refuses with 503 while its agent does not run.
     checked = [each for each in CHECKS if 503 not in declared.refuses or each is not CHECKS[0]]
+    most = EXAMPLES_EACH_OVER_ETCD if isinstance(store, EtcdStore) else EXAMPLES_EACH
     takes = declared.query or declared.body or "{" in declared.path or declared.matches
     for mode in (POSITIVE, NEGATIVE) if takes else (POSITIVE,):
 
-        @SAFELY
+        @hypothesis.settings(SAFELY, max_examples=most)
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def run(case: Any) -> None:
             end_soon(case)
