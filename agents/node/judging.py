@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from intent.policy import NO_RULES, Policies, policies
 from intent.snapshot import Snapshot
+from store.model import Group
+
+Groups = Mapping[str | None, Group]
 
 
 class Judging:
@@ -11,11 +17,25 @@ class Judging:
 
     def __init__(self) -> None:
         self._made: tuple[tuple[object, ...], Policies] | None = None
+        self._groups: Groups = {}
 
     def rules(self, snapshot: Snapshot) -> Policies:
         """The rules as of this snapshot."""
-        follows = (snapshot.rules, snapshot.groups, snapshot.sets, snapshot.pools)
+        self._groups = _known(snapshot, self._groups)
+        follows = (snapshot.rules, self._groups, snapshot.sets, snapshot.pools)
         if self._made is None or any(a is not b for a, b in zip(self._made[0], follows, strict=True)):
             before = self._made[1] if self._made is not None else NO_RULES
-            self._made = follows, policies(snapshot, before)
+            self._made = follows, policies(replace(snapshot, groups=self._groups), before)
         return self._made[1]
+
+
+def _known(snapshot: Snapshot, before: Groups) -> Groups:
+    """The groups that the store tells of, and those of before of tenants that have endpoints here.
+
+    A tenant with endpoints cannot be deleted: where its group is gone a backup was restored, and
+    who compiles is about to tell of it again. Its endpoints are not closed meanwhile.
+    """
+    here = {endpoint.tenant for endpoint in snapshot.endpoints.values()} - {None}
+    gone = {tenant: before[tenant] for tenant in here - snapshot.groups.keys() if tenant in before}
+    groups = {**snapshot.groups, **gone} if gone else snapshot.groups
+    return before if gone and groups == before else groups

@@ -80,7 +80,8 @@ def test_routes_are_led_away_and_withdrawn_before_the_node_is_down(web: Fixed, m
     wait_until(lambda: told(lab, prefix), BACK_S, "GRACEFUL_SHUTDOWN", good=["gracefulShutdown"].__eq__)
     assert programs(lab) == {"agent", "retire"}, "the speaker has let go, the dataplane is still kept"
     ping.wait_answers(10, BACK_S)
-    assert ping.stop().ok
+    # All its sessions are drained at once: for a moment each ToR takes the way of the other for a better one.
+    assert ping.stop().longest_gap_s <= 0.2
     wait_until(lambda: told(lab, prefix), BACK_S, "the withdrawal", good=[].__eq__)
     wait_until(lambda: machine.off, BACK_S, "the node to be down")
     assert programs(lab) == set()
