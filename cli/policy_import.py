@@ -66,21 +66,25 @@ def add_import(group: click.Group) -> None:
         FILE holds NetworkPolicy documents (networking.k8s.io/v1), in YAML or JSON, or lines such as "allow
         ingress tcp/443 from 10.0.0.0/8"; - is standard input. They are printed as YAML, or written (--apply).
         """
-        source, text = read_text(file)
-        if is_lines(text):
-            made = [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
-        else:
-            if selector or name:
-                raise click.UsageError(
-                    "--selector and --name are for lines of rules; documents have their own"
-                )
-            made = _of_documents(parse(text, source), tenant)
+        source, made = _read(file, tenant, selector, name)
         if not applying:
             print_yaml([{"kind": "policy", **each} for each in made])
             return
         from cli.apply import apply_documents
 
         apply_documents(session, [_document(each, source, number) for number, each in enumerate(made, 1)])
+
+
+def _read(
+    file: str, tenant: str | None, selector: dict[str, str] | None, name: str | None
+) -> tuple[str, list[Json]]:
+    """What the file is called, and the policies that it amounts to."""
+    source, text = read_text(file)
+    if is_lines(text):
+        return source, [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
+    if selector or name:
+        raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
+    return source, _of_documents(parse(text, source), tenant)
 
 
 def _of_documents(documents: Sequence[Document], tenant: str | None) -> list[Json]:
