@@ -61,6 +61,7 @@ SETTINGS = (
         "VLAN@UPLINK",
         "The VLAN of the nodes' uplink that its endpoints are on by layer 2, such as 120@eth1.",
         SegmentType(),
+        default="its tenant's",
         fixed=True,
     ),
     Setting("gateway", "ADDRESS", "The segment's router.", fixed=True),

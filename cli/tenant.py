@@ -7,6 +7,7 @@ import click
 from cli.change import add_create, add_set
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import field
+from cli.segment import SegmentType
 from cli.setting import Labelling, Setting
 
 SETTINGS = (
@@ -18,6 +19,12 @@ SETTINGS = (
         "What becomes of connections that no rule of a policy is for.",
         click.Choice(["allow", "deny"]),
         default="allow",
+    ),
+    Setting(
+        "segment",
+        "VLAN@UPLINK",
+        "The VLAN of the nodes' uplink that its endpoints are on by layer 2, such as 120@eth1.",
+        SegmentType(),
     ),
     Labelling(),
 )
@@ -33,6 +40,7 @@ TENANT = Noun(
         field("used_ipv6", "USED IPV6"),
         field("max_ipv6", "MAX IPV6"),
         field("default", wide=True),
+        field("segment", wide=True),
         field("labels"),
     ),
     document=("name", *(each.field for each in SETTINGS)),
@@ -57,15 +65,16 @@ add_create(
     "Create a tenant.",
     "polder tenant create lab",
     "polder tenant create bank --max-ipv4 1000 --max-ipv6 1000 --label team=payments",
+    "polder tenant create disks --segment 120@eth1",
 )
 add_set(
     command,
     TENANT,
     SETTINGS,
-    """Change a tenant's quotas, default or labels.
+    """Change a tenant's quotas, default, segment or labels.
 
-    What is not given stays; an empty value ("") takes a quota out. A quota is never less than what the tenant
-    holds.""",
+    What is not given stays; an empty value ("") takes a quota or the segment out. A quota is never less than
+    what the tenant holds. Pools and endpoints that are there stay on the segment that they were made on.""",
     "polder tenant set shop --max-ipv4 2000",
     'polder tenant set shop --max-ipv4 ""',
     "polder tenant set shop --default deny --dry-run",

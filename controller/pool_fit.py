@@ -7,11 +7,32 @@ from __future__ import annotations
 
 from controller.problem import Fault, Problem, invalid, unknown_reference
 from controller.reading import read, scan
+from controller.validation import validate
 from store import keys
-from store.client import Compare, Exists, PrefixUnwritten, Store
+from store.client import Compare, PrefixUnwritten, Store
 from store.model import AddressState, Pool
+from store.model.pool import NO_SEGMENT
 
 SHOWN = 5
+
+
+def on_segment(store: Store, pool: Pool) -> Pool:
+    """The pool as it is made: on its tenant's segment when it names none. One that is there stays as it is.
+
+    What else has to know the segment of an endpoint asks its pool, which never changes in this.
+
+    Raises:
+        Problem: it says what does not go with a segment, or has a gateway and no segment.
+    """
+    if pool.segment is not None or pool.tenant is None:
+        return pool
+    stored, tenant = read(store, keys.POOLS, pool.name), read(store, keys.TENANTS, pool.tenant)
+    segment = stored.value.segment if stored else tenant.value.segment if tenant else None
+    if segment is not None:
+        return validate(Pool, {**pool.model_dump(exclude_unset=True), "segment": segment})
+    if pool.gateway is not None:
+        raise invalid("/gateway", NO_SEGMENT)
+    return pool
 
 
 def fits_among_pools(store: Store, pool: Pool) -> tuple[Compare, ...]:
@@ -52,10 +73,14 @@ def _refuse_unless_grown(stored: Pool, wanted: Pool) -> None:
 def _has_tenant(store: Store, pool: Pool) -> tuple[Compare, ...]:
     if pool.tenant is None:
         return ()
-    if read(store, keys.TENANTS, pool.tenant) is None:
+    tenant = read(store, keys.TENANTS, pool.tenant)
+    if tenant is None:
         names = [tenant.name for tenant in scan(store, keys.TENANTS).values]
         raise unknown_reference("/tenant", "tenant", pool.tenant, names)
-    return (Exists(keys.TENANTS.key(pool.tenant)),)
+    if tenant.value.segment is not None and pool.segment is None:
+        detail = f"tenant {pool.tenant} is on segment {tenant.value.segment}, and pool {pool.name} on none"
+        raise invalid("/tenant", f"{detail}, which stays so; make another pool for it")
+    return (tenant.unchanged(),)
 
 
 def _nobody_elses(store: Store, pool: Pool) -> tuple[Compare, ...]:

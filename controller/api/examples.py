@@ -52,7 +52,9 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("POST", "/v1/tenants"): Example(201, body={**TENANT, "max_ipv4": 1000, "labels": {"unit": "retail"}}),
     ("GET", "/v1/tenants"): Example(query={"label": "unit=retail"}),
     ("GET", "/v1/tenants/{name}"): Example(path=TENANT),
-    ("PUT", "/v1/tenants/{name}"): Example(201, SPARE_TENANT, headers=CREATE, body=SPARE_TENANT),
+    ("PUT", "/v1/tenants/{name}"): Example(
+        201, SPARE_TENANT, headers=CREATE, body={**SPARE_TENANT, "segment": {"vlan": 120, "uplink": "eth1"}}
+    ),
     ("PATCH", "/v1/tenants/{name}"): Example(path=TENANT, body={"max_ipv4": 2000}),
     ("DELETE", "/v1/tenants/{name}"): Example(204, SPARE_TENANT),
     ("POST", "/v1/nodes"): Example(201, body={**NODE, "asn": 64511, "labels": {"rack": "a"}}),

@@ -8,6 +8,7 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import named
+from controller.pool_fit import on_segment
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.reading import Found, find
@@ -89,7 +90,7 @@ def put_pool(name: str, pool: Pool) -> Answer:
             keys.POOLS,
             name,
             lambda: registry.create_pool(pool),
-            lambda stored: replaced(stored, pool, MUTABLE),
+            lambda stored: replaced(stored, on_segment(services().store, pool), MUTABLE),
             demanded_match(),
         )
     )

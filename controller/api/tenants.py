@@ -23,7 +23,7 @@ from store.model import Tenant, Usage
 tenants = Noun("tenants")
 
 FILTERS = (LABEL,)
-MUTABLE = ("max_ipv4", "max_ipv6", "default", "labels")
+MUTABLE = ("max_ipv4", "max_ipv6", "default", "labels", "segment")
 
 
 class TenantView(Tenant):
@@ -119,7 +119,10 @@ def put_tenant(name: str, tenant: Tenant) -> Answer:
     )
 )
 def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
-    """Its quotas, which are never less than what it holds, its default and its labels."""
+    """Its quotas, which are never less than what it holds, its default, its labels and its segment.
+
+    Pools and endpoints that are there stay on the segment that they were made on.
+    """
     return _answer(
         services().registry.change(
             keys.TENANTS, name, lambda tenant: merge(Tenant, tenant, patch, MUTABLE), match()

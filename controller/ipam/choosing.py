@@ -2,7 +2,8 @@
 
 A pool that is named, or that holds a wanted address, has to fit: enabled, of the family, for the tenant,
 for the node. With nothing named every pool that fits is a candidate: the highest priority first, then by
-name; the next one serves when the one before is full.
+name; the next one serves when the one before is full. A pool of a segment has to be named, but by a tenant
+that is on that segment: its endpoints are on none but by a pool that is named, and of another.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from controller.problem import Fault, Problem, invalid, unknown_reference
 from controller.reading import Found, Listing
 from store import keys
 from store.client import Compare, PrefixUnwritten
-from store.model import IPAddress, Node, Pool
+from store.model import IPAddress, Node, Pool, Segment
 
 FAMILIES = {4: "IPv4", 6: "IPv6"}
 
@@ -35,20 +36,30 @@ class Want:
     """Why each of the other pools does not serve, for people."""
 
 
-def wants(request: Request, node: Node, pools: Listing[Pool]) -> tuple[Want, ...]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an endpoint is to be."""
+
+    node: Node
+    segment: Segment | None = None
+    """Its tenant's."""
+
+
+def wants(request: Request, place: Place, pools: Listing[Pool]) -> tuple[Want, ...]:
     """The addresses that a request asks for: one, or one of each family, IPv4 first.
 
     Raises:
         Problem: it names a pool or an address that cannot serve, or no pool can; says which and why.
     """
     seen = Listing(tuple(each for each in pools.items if request.scope.has(each.value)), pools.revision)
-    named = _named(request, node, seen)
-    held = _held(request, node, seen, named)
+    named = _named(request, place, seen)
+    held = _held(request, place, seen, named)
     families = request.families or tuple({*named, *held})
     if not families:
-        return (_any(request, node, seen, None),)
+        return (_any(request, place, seen, None),)
     meant = tuple(
-        held.get(family) or (Want((named[family],)) if family in named else _any(request, node, seen, family))
+        held.get(family)
+        or (Want((named[family],)) if family in named else _any(request, place, seen, family))
         for family in sorted(set(families))
     )
     _refuse_two_segments(request, [want.pools[0].value for want in meant])
@@ -62,7 +73,7 @@ def _refuse_two_segments(request: Request, pools: list[Pool]) -> None:
         raise invalid(request.pool_at(0), f"pools {names} are not of one segment; name two that are")
 
 
-def _named(request: Request, node: Node, pools: Listing[Pool]) -> dict[int, Found[Pool]]:
+def _named(request: Request, place: Place, pools: Listing[Pool]) -> dict[int, Found[Pool]]:
     """The pools that are named, by family."""
     by_name = {found.value.name: found for found in pools.items}
     named: dict[int, Found[Pool]] = {}
@@ -75,14 +86,14 @@ def _named(request: Request, node: Node, pools: Listing[Pool]) -> dict[int, Foun
         if family in named:
             raise invalid(where, f"{name} is a second {FAMILIES[family]} pool; name one of each family")
         _refuse_family(where, f"pool {name}", family, request)
-        if reason := _unfit(found.value, node, request):
+        if reason := _unfit(found.value, place, request):
             raise invalid(where, f"pool {name} {reason}")
         named[family] = found
     return named
 
 
 def _held(
-    request: Request, node: Node, pools: Listing[Pool], named: Mapping[int, Found[Pool]]
+    request: Request, place: Place, pools: Listing[Pool], named: Mapping[int, Found[Pool]]
 ) -> dict[int, Want]:
     """The wanted addresses with their pools, by family."""
     held: dict[int, Want] = {}
@@ -92,7 +103,7 @@ def _held(
             raise invalid(where, f"{address} is a second {FAMILIES[address.version]} address; only one fits")
         _refuse_family(where, str(address), address.version, request)
         found = _holder(where, address, pools, named)
-        if not named and (reason := _unfit(found.value, node, request)):
+        if not named and (reason := _unfit(found.value, place, request)):
             raise invalid(where, f"{address} is in pool {found.value.name}, which {reason}")
         if reason := blocks.why_reserved(found.value, address):
             raise invalid(where, f"{address} is {reason}, which no host gets; ask for another")
@@ -112,16 +123,16 @@ def _holder(
     raise invalid(where, f"{address} is in no pool{_ranges(pools.values)}")
 
 
-def _any(request: Request, node: Node, pools: Listing[Pool], family: int | None) -> Want:
+def _any(request: Request, place: Place, pools: Listing[Pool], family: int | None) -> Want:
     fit: list[Found[Pool]] = []
     passed_over: list[str] = []
     for found in pools.items:
         pool = found.value
         if family not in {None, pool.cidr.version}:
             passed_over.append(f"{pool.name} is {FAMILIES[pool.cidr.version]}")
-        elif pool.segment is not None:
+        elif pool.segment not in {None, place.segment}:
             passed_over.append(f"{pool.name} is a segment's, which is for those who name it")
-        elif reason := _unfit(pool, node, request):
+        elif reason := _unfit(pool, place, request):
             passed_over.append(f"{pool.name} {reason}")
         else:
             fit.append(found)
@@ -133,12 +144,17 @@ def _any(request: Request, node: Node, pools: Listing[Pool], family: int | None)
     return Want(tuple(fit), None, (unwritten,), tuple(passed_over))
 
 
-def _unfit(pool: Pool, node: Node, request: Request) -> str | None:
+def _unfit(pool: Pool, place: Place, request: Request) -> str | None:
     """Why a pool cannot serve a request, and what would; None when it can."""
     if pool.disabled:
         return "is disabled: it gives out nothing new; use another or enable it"
     if pool.tenant not in {None, request.tenant}:
         return f"is for tenant {pool.tenant} only; ask with that tenant or use another"
+    if pool.segment is None and place.segment is not None:
+        return (
+            f"is on no segment, and tenant {request.tenant} is on {place.segment}; use a pool of that segment"
+        )
+    node = place.node
     missing = [f"{key}={value}" for key, value in pool.node_selector.items() if node.labels.get(key) != value]
     if missing:
         return f"is for nodes with {', '.join(missing)}, which {node.name} has not; label it or use another"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from controller.ipam.choosing import Want, wants
+from controller.ipam.choosing import Place, Want, wants
 from controller.ipam.request import Request
 from controller.problem import unknown_reference
 from controller.reading import Found, Listing, read, scan
@@ -62,7 +62,11 @@ class Known:
         plan = None if request.addresses else plans.get(request.kind)
         if plan is None:
             node, tenant = self.node(request), self.tenant(request)
-            plan = Plan(node, tenant, wants(request, node.value, self.pools()))
+            plan = Plan(
+                node,
+                tenant,
+                wants(request, Place(node.value, tenant.value.segment if tenant else None), self.pools()),
+            )
             if not request.addresses:
                 plans[request.kind] = plan
         return plan

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from store.model.policy import Action
+from store.model.segment import Segment
 from store.model.value import Labels, Name, Value
 
 Count = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
@@ -30,6 +31,8 @@ class Tenant(Value):
     """What becomes of connections that no rule of a policy is for. With `allow` its endpoints reach each
     other and may send to all, and what is outside all pools reaches them; with `deny` nothing does."""
     labels: Labels = {}
+    segment: Segment | None = None
+    """The VLAN that its endpoints are on. Pools that are made for it, and name no other, are of this one."""
 
 
 class Usage(Value):

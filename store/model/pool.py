@@ -41,6 +41,8 @@ class Advertise(StrEnum):
     """Nothing."""
 
 
+NO_SEGMENT = "gateway is that of a segment; give segment as well, or leave it out"
+
 MAX_RESERVED = 256
 MAX_COMMUNITIES = 32
 
@@ -100,7 +102,8 @@ class Pool(Value):
     communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
     """What the speakers send with the pool's prefixes."""
     segment: Segment | None = None
-    """The VLAN that its endpoints are on. Nothing of such a pool is announced: routers have it on-link."""
+    """The VLAN that its endpoints are on: its tenant's when not given. Nothing of such a pool is
+    announced: routers have it on-link."""
     gateway: UnicastAddress | None = None
     """The segment's router in the pool; it is never assigned."""
 
@@ -122,8 +125,8 @@ class Pool(Value):
     def _on_segment(self) -> Pool:
         if self.segment is not None and self.advertise is not Advertise.NONE:
             raise ValueError("advertise is none for a pool with a segment: its routers have it on-link")
-        if self.gateway is not None and self.segment is None:
-            raise ValueError("gateway is that of a segment; give segment as well, or leave it out")
+        if self.gateway is not None and self.segment is None and self.tenant is None:
+            raise ValueError(NO_SEGMENT)
         if self.gateway is not None and self.gateway not in self.cidr:
             raise ValueError(f"gateway {self.gateway} is not inside {self.cidr}")
         return self

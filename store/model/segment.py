@@ -18,6 +18,9 @@ class Segment(Value):
     uplink: Ifname
     """A physical port that each of the nodes gives to its bridge, for the segments alone."""
 
+    def __str__(self) -> str:
+        return f"{self.vlan}@{self.uplink}"
+
 
 class Membership(Value):
     """How an endpoint is on a segment: what its pools said when it was made."""

@@ -158,12 +158,15 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
     )
 
 
+uplinks = st.from_regex(r"[a-z]{2}[0-9]{1,3}", fullmatch=True)
+segments = st.builds(Segment, vlan=st.integers(1, 4094), uplink=uplinks)
+
+
 def memberships(count: int) -> st.SearchStrategy[Membership]:
     """How an endpoint of so many addresses is on a segment."""
-    uplinks = st.from_regex(r"[a-z]{2}[0-9]{1,3}", fullmatch=True)
     return st.builds(
         Membership,
-        segment=st.builds(Segment, vlan=st.integers(1, 4094), uplink=uplinks),
+        segment=segments,
         networks=st.lists(networks, min_size=count, max_size=count).map(tuple),
         gateways=st.lists(addresses, max_size=2).map(tuple),
     )
@@ -379,6 +382,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         max_ipv6=counts,
         default=st.sampled_from(Action),
         labels=labels,
+        segment=st.none() | segments,
     ),
     Policy: policies(),
     NodePolicy: st.builds(

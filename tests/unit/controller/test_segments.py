@@ -61,3 +61,59 @@ def test_an_interface_is_on_one_segment_and_only_when_it_is_named(plant: Api) ->
     both = plant.made("/v1/endpoints", {"node": "node-1", "pools": ["disks", "disks6"]})
     assert both["membership"]["networks"] == ["10.73.0.0/24", "fd73::/64"]
     assert both["membership"]["gateways"] == ["10.73.0.1"]
+
+
+BANK = {"name": "bank", "segment": SEGMENT}
+VAULT = {"name": "vault", "cidr": "10.73.0.0/24", "tenant": "bank", "gateway": "10.73.0.1"}
+
+
+def test_a_tenants_pools_are_on_its_segment_and_its_endpoints_on_them(plant: Api) -> None:
+    plant.made("/v1/tenants", BANK)
+    made = plant.made("/v1/pools", VAULT)
+    assert (made["segment"], made["advertise"], made["reserved"]) == (SEGMENT, "none", ["10.73.0.1/32"])
+    on_bank = {"node": "node-1", "tenant": "bank"}
+    first = plant.made("/v1/endpoints", on_bank)
+    assert (first["pools"], first["membership"]["segment"]) == (["vault"], SEGMENT), "without being named"
+    assert plant.made("/v1/endpoints", {"node": "node-1"})["pools"] == ["default"]
+    refused = plant.send("POST", "/v1/endpoints", {**on_bank, "pool": "default"})
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/pool")
+    assert "tenant bank is on 120@eth1; use a pool of that segment" in refused.json["detail"]
+
+    other = {"vlan": 121, "uplink": "eth1"}
+    plant.made("/v1/pools", {"name": "tapes", "cidr": "10.74.0.0/24", "segment": other})
+    taped = plant.made("/v1/endpoints", {**on_bank, "pool": "tapes"})
+    assert taped["membership"]["segment"] == other, "what a pool says that is named goes before"
+
+
+def test_what_a_tenants_segment_becomes_counts_for_what_is_made_then(plant: Api) -> None:
+    plant.made("/v1/tenants", BANK)
+    plant.made("/v1/pools", VAULT)
+    other = {"vlan": 121, "uplink": "eth1"}
+    assert plant.send("PATCH", "/v1/tenants/bank", {"segment": {"vlan": 121}}).json["segment"] == other
+    assert plant.send("POST", "/v1/pools", VAULT).status_code == 200, "the same request again"
+    replaced = plant.client.put("/v1/pools/vault", json={**VAULT, "priority": 7}, headers={"If-Match": "*"})
+    assert (replaced.json["segment"], replaced.json["priority"]) == (SEGMENT, 7)
+    assert (
+        plant.made("/v1/pools", {**VAULT, "name": "new", "cidr": "10.75.0.0/24", "gateway": None})["segment"]
+        == other
+    )
+    assert plant.made("/v1/endpoints", {"node": "node-1", "tenant": "bank"})["pools"] == ["new"]
+
+    plant.made("/v1/pools", {"name": "open", "cidr": "10.76.0.0/24"})
+    before = plant.stored()
+    refused = plant.send("PATCH", "/v1/pools/open", {"tenant": "bank"})
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/tenant")
+    plant.made("/v1/tenants", {"name": "shop"})
+    refused = plant.send(
+        "POST", "/v1/pools", {**VAULT, "name": "x", "cidr": "10.73.0.0/25", "tenant": "shop"}
+    )
+    assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (422, "/gateway")
+    assert "give segment as well" in refused.json["detail"]
+    for pool in ({"advertise": "host"}, {"gateway": "10.99.0.1"}):
+        body = {"name": "x", "cidr": "10.77.0.0/24", "tenant": "bank", **pool}
+        assert plant.send("POST", "/v1/pools", body).status_code == 422
+    plant.send("DELETE", "/v1/tenants/shop")
+    assert plant.stored() == before
+    for segment in ({"vlan": 0}, {"uplink": "eth 1"}, "120@eth1"):
+        refused = plant.send("PATCH", "/v1/tenants/bank", {"segment": segment})
+        assert (refused.status_code, refused.json["errors"][0]["pointer"][:8]) == (422, "/segment")

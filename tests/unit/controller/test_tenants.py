@@ -97,7 +97,7 @@ def test_a_tenant_is_created_changed_and_replaced_as_other_things_are(red: Api) 
     assert red.send("POST", "/v1/tenants", {"name": "x", "max_ipv4": -1}).status_code == 422
     assert red.send("POST", "/v1/tenants", {"name": "x", "max_ipv4": 2**31}).status_code == 422
     changed = red.send("PATCH", "/v1/tenants/red", {"labels": {"team": None}})
-    defaults = {"labels": {}, "max_ipv6": None, "default": "allow"}
+    defaults = {"labels": {}, "max_ipv6": None, "default": "allow", "segment": None}
     assert changed.json == {**body, **defaults, "used_ipv4": 0, "used_ipv6": 0}
 
 
