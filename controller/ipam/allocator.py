@@ -140,8 +140,8 @@ class Allocator:
             left = [job for job in jobs if job.answer is None]
             if not left or (pending is not None and _refused(jobs)):
                 return
-            self._round(left, known, pending)
-            known = Known(self._store)
+            if not self._round(left, known, pending):
+                known = Known(self._store)
 
     def _run_together(self, jobs: Sequence[_Job]) -> None:
         try:
@@ -165,8 +165,12 @@ class Allocator:
                     job.answer = failed(job.id, Unavailable(str(fault), outcome_unknown=True))
         _answer_rest(jobs, Problem("undone", "another request of the batch was refused; nothing is made"))
 
-    def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
-        """Try once for each job. A refusal on what was read before the request came does not count."""
+    def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> bool:
+        """Try once for each job. A refusal on what was read before the request came does not count.
+
+        Returns:
+            Whether what is known has nothing to do with why some of them got nothing.
+        """
         guards = () if pending is None else (pending.unchanged(),)
         turn = _Round(known, guards)
         for job in jobs:
@@ -183,9 +187,9 @@ class Allocator:
         under_way = [(load, future) for load in drafted if (future := self._submit(load)) is not None]
         for load, future in under_way:
             self._collect(load, future)
-        lost = [job for job in jobs if job.answer is None and self._look_up(job, again, pending)]
-        if lost:
-            self._mistrust(lost)
+        left = [job for job in jobs if job.answer is None]
+        lost = [job for job in left if self._look_up(job, again, pending)]
+        return bool(lost) and self._mistrust(lost) and len(lost) == len(left)
 
     def _draft(self, loads: Iterable[Sequence[_Job]], turn: _Round) -> Iterator[_Load]:
         """Draft all that can be, each load when it is asked for."""
@@ -291,17 +295,21 @@ class Allocator:
             job.lost = None
         return False
 
-    def _mistrust(self, jobs: Sequence[_Job]) -> None:
+    def _mistrust(self, jobs: Sequence[_Job]) -> bool:
+        """Whether others that took the addresses explain why these were lost."""
         drafts = [job.lost for job in jobs if job.lost is not None]
-        self._known.forget()
+        explained = False
         try:
-            self._drafter.mistrust(drafts)
+            explained = self._drafter.mistrust(drafts)
         except StoreError as fault:
             for job in jobs:
                 job.answer = failed(job.id, fault)
+        if not explained:
+            self._known.forget()
         settle(drafts)
         for job in jobs:
             job.lost = None
+        return explained
 
     def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
         found = self._together.find(job.id, but=pending.value.id if pending else None)

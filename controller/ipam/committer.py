@@ -3,8 +3,8 @@
 While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
 for nobody, and many share the cost of one write to etcd's log. Where several came together the time
 before, the next ones are let come in for a moment: there it makes each of them quicker, as fewer are
-written. A transaction whose compares fail is cut in two and each half tried again, so that only units that
-lose on their own account are told so.
+written. Where compares fail the keys are read: the units that lose on their own account are told so, and the
+others are tried again together. What a read does not explain is cut in two, and each half tried again.
 
 An answer that got lost is no answer. The same transaction is tried again: its compares make a late first
 attempt and the second one exclude each other. When the second finds that a compare does not hold, the
@@ -26,13 +26,13 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from controller import trail
 from controller.ipam.tally import Account, OverQuota, Tally, usage_of
-from controller.ipam.unit import Batch, Unit, applied_at, merged
+from controller.ipam.unit import Batch, Unit, applied_at, losers, merged
 from controller.promise import Promise
 from controller.waiting import wait
 from store.client import Store
@@ -219,9 +219,23 @@ class Committer:
         if applied or len(items) == 1:
             self._settle(items, applied)
             return
+        for part in self._parts(items, unsure=unsure):
+            self._commit(part, unsure=unsure)
+
+    def _parts(self, items: list[_Item], *, unsure: bool) -> Iterable[list[_Item]]:
+        """What to try of a transaction that failed; the items that lose on their own account are settled."""
+        try:
+            # Of what may be applied a compare fails because it is.
+            lost = [] if unsure else losers(self._store, [item.unit for item in items])
+        except StoreError as fault:
+            _fail(items, fault)
+            return []
+        if any(lost):
+            self._settle([item for item, is_lost in zip(items, lost, strict=True) if is_lost], 0)
+            left = [item for item, is_lost in zip(items, lost, strict=True) if not is_lost]
+            return [left] if left else []
         middle = len(items) // 2
-        self._commit(items[:middle], unsure=unsure)
-        self._commit(items[middle:], unsure=unsure)
+        return [items[:middle], items[middle:]]
 
     def _in_time(self, items: list[_Item], unsure: bool) -> list[_Item]:
         """The items that have not waited for too long; the others are settled, unless they may be applied."""

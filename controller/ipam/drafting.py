@@ -104,8 +104,12 @@ class Drafter:
         )
         return Drafts(drafts, unit)
 
-    def mistrust(self, drafts: Sequence[Draft]) -> None:
-        """The drafts were lost: read their blocks again before anything else is picked from them."""
+    def mistrust(self, drafts: Sequence[Draft]) -> bool:
+        """The drafts were lost: read their blocks again before anything else is picked from them.
+
+        Returns:
+            Whether other controllers that took addresses there explain it, for each of them.
+        """
         tried = [
             (keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address), each.space)
             for draft in drafts
@@ -114,8 +118,15 @@ class Drafter:
             for block in (each.spot.block.value,)
         ]
         held = self._store.get_many([key for key, _ in tried])
-        for key, space in tried:
-            space.mistrust(contended=key in held)
+        contended = {space for key, space in tried if key in held}
+        explained = [not contended.isdisjoint(each.space for each in draft.picked) for draft in drafts]
+        for draft, others in zip(drafts, explained, strict=True):
+            for space, spots in _by_space(draft.picked):
+                if others and space not in contended:
+                    space.put_back(spots)
+                else:
+                    space.mistrust(contended=others)
+        return all(explained)
 
     def _pick(self, plan: Plan, scope: Scope, count: int, more: int) -> list[tuple[Picked, ...]]:
         """For each of up to `count` endpoints, one at least, a place for each of its addresses."""

@@ -2,8 +2,8 @@
 
 A hint: the transaction that creates the address key is what decides. Addresses that this controller is
 about to commit are kept out, so that its own requests never meet; those that another controller took
-are found out by losing, after which picks are spread at random, so that two controllers that fill one
-block do not keep racing for the same address.
+are found out by losing. Who lost reads the block again and goes on in the middle of what is free there, so
+that of two controllers that fill one block each has a half to itself.
 
 The node's blocks are looked through one after the other, each read when its turn comes, and then a new
 one is claimed. Addresses that came free meanwhile are found by the next pass, which begins some seconds
@@ -77,7 +77,7 @@ class Space:
         self._open: _Open | None = None
         self._ahead: deque[Found[Block]] = deque()
         self._pass_began = self._exhausted = float("-inf")
-        self._spread = self._borrowing = False
+        self._shared = self._borrowing = False
         self._lock = threading.Lock()  # of what follows; never held while the store is asked
         self._pending: set[IPAddress] = set()
         self._unused: list[Spot] = []
@@ -128,7 +128,7 @@ class Space:
     def mistrust(self, *, contended: bool) -> None:
         """A pick was lost: read again before the next. `contended` when it was lost to another controller."""
         with self._lock:
-            self._lost = True
+            self._lost |= not contended
             self._contended |= contended
 
     def _start_over_if_lost(self, pool: Found[Pool]) -> None:
@@ -137,11 +137,14 @@ class Space:
             lost, self._lost = self._lost or pool.mod_revision != self._revision, False
             self._revision = pool.mod_revision
             contended, self._contended = self._contended, False
-            if lost:
+            if lost or contended:
                 self._unused.clear()
+        self._shared |= contended
         if lost:
             self._start_over()
-            self._spread |= contended
+        elif contended and self._open is not None:
+            self._ahead.appendleft(self._open.block)
+            self._open = None
 
     def _start_over(self) -> None:
         self._open = None
@@ -180,7 +183,7 @@ class Space:
         wanted = 1 + (in_all - 1) // (1 << (pool.value.cidr.max_prefixlen - pool.value.block_prefixlen))
         while claimed := self._claims.claim_next(pool, node, min(wanted, CLAIMED_AT_ONCE)):
             self._ahead.extend(claimed)
-            self._spread = False  # nobody else fills them yet
+            self._shared = False  # nobody else fills them yet
             if spots := self._pick(pool.value, count):
                 return spots
         if spots := self._pass(pool.value, count):
@@ -196,10 +199,11 @@ class Space:
             if not self._ahead:
                 return []
             block = self._ahead.popleft()
-            self._open = _Open(block, self._free_in(pool, block.value.cidr))
+            free = self._free_in(pool, block.value.cidr)
+            # Another controller goes on where the last address was assigned.
+            half = len(free) // 2 if self._shared else 0
+            self._open = _Open(block, free[half:] + free[:half])
         block, free = self._open.block, self._open.free
-        if self._spread:
-            random.shuffle(free)
         return [Spot(free.pop(), block) for _ in range(min(count, len(free)))]
 
     def _pass(self, pool: Pool, count: int) -> list[Spot]:

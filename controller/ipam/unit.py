@@ -6,15 +6,18 @@ two of them meet. What a unit changes in a tenant's use it only declares: the co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.ipam.tally import Charge
 from store.client import (
     MAX_TXN_OPS,
+    Absent,
     Compare,
     Delete,
     DeletePrefix,
+    Exists,
+    KeyValue,
     Op,
     PrefixEmpty,
     PrefixUnwritten,
@@ -115,6 +118,27 @@ def merged(units: list[Unit]) -> Unit:
         return units[0]
     compares = dict.fromkeys(compare for unit in units for compare in unit.compares)
     return Unit(tuple(compares), tuple(op for unit in units for op in unit.ops))
+
+
+def losers(store: Store, units: Sequence[Unit]) -> list[bool]:
+    """Of each unit, whether one of its compares does not hold now; those of a prefix are not looked at."""
+    touched = {
+        compare.key
+        for unit in units
+        for compare in unit.compares
+        if not isinstance(compare, PrefixEmpty | PrefixUnwritten)
+    }
+    held = store.get_many(sorted(touched))
+    return [not all(_holds(compare, held) for compare in unit.compares) for unit in units]
+
+
+def _holds(compare: Compare, held: Mapping[str, KeyValue]) -> bool:
+    if isinstance(compare, PrefixEmpty | PrefixUnwritten):
+        return True
+    item = held.get(compare.key)
+    if isinstance(compare, Absent) or item is None:
+        return isinstance(compare, Absent) and item is None
+    return isinstance(compare, Exists) or item.mod_revision == compare.mod_revision
 
 
 def applied_at(store: Store, unit: Unit) -> int:

@@ -94,6 +94,13 @@ def test_only_losers_lose(store: GatedStore, committer: Committer) -> None:
     assert won.count(False) == 2
     assert [item.key for item in store.inner.range("k").items] == [f"k{n}" for n in range(8)]
     assert [store.inner.get(key).value for key in ("k3", "k5")] == [b"0", b"0"]  # type: ignore[union-attr]
+    assert store.sizes == [1, 8, 6], "the others were tried together"
+
+
+def test_who_loses_by_a_prefix_takes_nobody_along(store: GatedStore, committer: Committer) -> None:
+    store.inner.txn([], [Put("p/1", b"0")])
+    units = [new("k0"), new("k1"), Unit((PrefixEmpty("p/"),), (Put("q", b"1"),)), new("k2")]
+    assert commit_together(store, committer, units) == [True, True, False, True]
 
 
 def test_of_two_units_that_want_the_same_key_one_wins(store: GatedStore, committer: Committer) -> None:

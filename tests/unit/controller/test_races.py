@@ -6,7 +6,7 @@ Each case names the compare that has to notice. The store then obeys the rules, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -19,11 +19,22 @@ from controller.ipam.space import Space, Spot
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
-from store.client import Delete
+from store.client import Compare, Delete, Op, TxnResult
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
 from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check
+
+
+class CountingStore(FlakyStore):
+    """Counts the transactions whose compares failed."""
+
+    failed = 0
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        result = super().txn(compares, ops)
+        self.failed += not result.succeeded
+        return result
 
 
 @dataclass
@@ -314,6 +325,19 @@ def test_what_is_about_to_be_committed_is_not_picked_again(pair: Pair) -> None:
     space.settle(picked[:2])
     space.mistrust(contended=False)
     assert space.take(pool, node, 2) == picked[:2]
+
+
+def test_two_controllers_that_fill_one_block_by_turns_hardly_meet() -> None:
+    memory = MemoryStore()
+    stores = [CountingStore(memory), CountingStore(memory)]
+    pair = [Controller.over(store) for store in stores]
+    pair[0].registry.create_pool(Pool(name="p", cidr="10.0.0.0/26"))
+    pair[0].registry.create_node(Node(name="n1", asn=64512))
+    made = [pair[number % 2].allocator.assign(Request("n1"))[0] for number in range(62)]
+    assert len({endpoint.addresses for endpoint in made}) == 62
+    assert sum(store.failed for store in stores) <= 6
+    for controller in pair:
+        controller.committer.close()
 
 
 def test_threads_of_two_controllers_fill_a_pool_to_its_last_address() -> None:
