@@ -6,6 +6,9 @@ before the rules that speak of them, and loses them after; an address that goes 
 written to its new place first. Nobody else's writes come between: each transaction compares that the duty is
 still ours, and one whose answer was lost is recalled before anything else is written. With no controller at
 all nodes go on with what they were told.
+
+Nodes are told last that they were told of an endpoint, and keep it closed until then (`Telling`): whoever
+writes the first tenant or policy says so, and it ends when there is neither.
 """
 
 from __future__ import annotations
@@ -18,16 +21,16 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from zlib import crc32
 
-from controller.reading import read, read_at_once
+from controller.reading import put, read, read_at_once
 from controller.recall import Recalling
 from intent.compiler import Compiler
 from store import keys
-from store.client import Compare, Delete, Op, Put, Store, Unchanged
+from store.client import Compare, Delete, Op, PrefixEmpty, Put, Store, Unchanged
 from store.codec import encode
 from store.errors import StoreError
 from store.feed import DecodedItem, Feed, InSync, decoded_batches
 from store.feed import Put as Told
-from store.model import Endpoint, Move, Policy, Tenant, Value
+from store.model import Endpoint, Move, Policy, Telling, Tenant, Value
 
 log = logging.getLogger(__name__)
 
@@ -117,12 +120,29 @@ class Compiling:
             in_sync = in_sync or listed
             if not in_sync:
                 continue
-            if prefixes is RULED and not compiler.idle:
+            if prefixes is RULED and not (compiler.idle and self._is_silent()):
                 self._close()
                 return True
             changes = compiler.changes()
             self._write(self._differences(compiler.wanted) if listed else _encoded(changes))
+            if listed and prefixes is ALL:
+                self._speak()
         return False
+
+    def _speak(self) -> None:
+        """Say that nodes are told of endpoints, after that was done, where nobody has said so."""
+        if self._store.get(keys.TELLING.key()) is None:
+            self._guard()
+            if not self._writers[0].txn(self._fence, (put(keys.TELLING, Telling()),)).succeeded:
+                raise _Lost
+
+    def _is_silent(self) -> bool:
+        """Make sure that nodes expect nothing; false when there is a tenant or a policy after all."""
+        if self._store.get(keys.TELLING.key()) is None:
+            return True
+        nothing = [PrefixEmpty(prefix) for prefix in RULED]
+        self._guard()
+        return self._writers[0].txn((*self._fence, *nothing), (Delete(keys.TELLING.key()),)).succeeded
 
     def _look_after(self, moved: Iterable[str], compiler: Compiler) -> None:
         """Find out whether their former nodes deliver them still: a feed may tell of that a moment later."""
@@ -253,14 +273,15 @@ def _shares(changes: Mapping[str, bytes | None]) -> list[dict[str, bytes | None]
 
 
 def _ordered(changes: Mapping[str, bytes | None]) -> Iterator[Op]:
-    """The writes: sets, then what speaks of them; then what goes, the other way round."""
+    """The writes: sets, what speaks of them, that it was told; then what goes, the other way round."""
     sets = [key for key in changes if keys.SETS.parts(key)]
-    rest = [key for key in changes if not keys.SETS.parts(key)]
+    told = [key for key in changes if keys.TOLD.parts(key)]
+    rest = [key for key in changes if not (keys.SETS.parts(key) or keys.TOLD.parts(key))]
     # A set that grows has more shards: those are written before the old ones lose what went there.
     by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
     yield from _puts(by_shard, changes)
-    yield from _puts(rest, changes)
-    yield from (Delete(key) for key in (*rest, *sets) if changes[key] is None)
+    yield from _puts((*rest, *told), changes)
+    yield from (Delete(key) for key in (*told, *rest, *sets) if changes[key] is None)
 
 
 def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Op]:

@@ -21,7 +21,8 @@ from store.model import Peer, Pool, Value
 
 log = logging.getLogger(__name__)
 
-PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING, keys.RULES, keys.GROUPS, keys.SETS)
+COMPILED = (keys.RULES, keys.GROUPS, keys.SETS, keys.TOLD, keys.TELLING)
+PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING, *COMPILED)
 """What no advertisement depends on, and there may be much of: it is not even decoded."""
 
 NONE: frozenset[str] = frozenset()

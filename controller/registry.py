@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
-from controller.ipam.unit import Unit
+from controller.ipam.unit import Unit, merged
 from controller.policy_fit import policy_fits
 from controller.pool_fit import fits_among_pools, on_segment, pool_change
 from controller.precondition import WHATEVER, Match
@@ -24,7 +24,7 @@ from intent.peers import meeting
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
 from store.keys import Kind
-from store.model import Node, Peer, Policy, Pool, Service, Tenant, Usage, Value
+from store.model import Node, Peer, Policy, Pool, Service, Telling, Tenant, Usage, Value
 
 ATTEMPTS = 24
 
@@ -137,9 +137,17 @@ class Registry:
                 return found, False
             operation = put(kind, value, value.name)
             unit = Unit((Absent(operation.key), *check(value)), (operation,))
+            if isinstance(value, Tenant | Policy):
+                unit = merged([unit, self._telling()])
             if revision := self._committer.commit(unit):
                 return Found(value, operation.key, revision), True
         raise Problem("busy", "others keep changing the same things", retry_after_s=1)
+
+    def _telling(self) -> Unit:
+        """From the first tenant or policy on endpoints are closed until their nodes were told of them."""
+        key = keys.TELLING.key()
+        said = self._store.get(key) is not None
+        return Unit((Exists(key),), ()) if said else Unit((Absent(key),), (put(keys.TELLING, Telling()),))
 
     def _checked(self, stored: Value, wanted: Value, scope: Scope) -> tuple[Compare, ...]:
         """What has to hold for a change to be right. Raises `Problem` when it does not."""

@@ -2,7 +2,8 @@
 
 A policy, and likewise a tenant's group, is needed on each node that has an endpoint it selects. Where it is
 needed its sets are, too. So a change is followed from the endpoint to the choices that begin or cease to
-mean it, from these to what is needed where, and nothing else is looked at.
+mean it, from these to what is needed where, and nothing else is looked at. A node is told, too, that it was
+told all of an endpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from intent.needs import Need, NeedId, group_need, policy_need
 from intent.population import NONE, Choice, Member, Population
 from intent.shards import Shards
 from store import keys
-from store.model import Action, Endpoint, Policy, Tenant, Value
+from store.model import Action, Endpoint, Policy, Tenant, Told, Value
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Compiler:
         """Needs and nodes of which something has changed."""
         self._sets: set[tuple[Choice, str]] = set()
         """Sets and nodes, likewise."""
+        self._ends: set[tuple[str, str]] = set()
+        """Endpoints that came to a node, or left it."""
         self._shards: set[tuple[Choice, int]] = set()
         """Shards that have changed for every node."""
 
@@ -136,7 +139,12 @@ class Compiler:
             there = need is not None and node in self._picked[need.subject].nodes
             kind = keys.RULES if need_id[0] == keys.RULES.template else keys.GROUPS
             self._settle(found, kind.key(node, need_id[1]), need.value if need and there else None)
-        self._values, self._sets, self._shards = set(), set(), set()
+        for endpoint, node in self._ends:
+            member = self._population.get(endpoint)
+            there = member is not None and node in member.nodes
+            told = Told(endpoint=endpoint, uid=member.uid) if member is not None and there else None
+            self._settle(found, keys.TOLD.key(node, endpoint), told)
+        self._values, self._sets, self._shards, self._ends = set(), set(), set(), set()
         return found
 
     def _settle_set(self, found: dict[str, Value | None], choice: Choice, node: str) -> None:
@@ -167,6 +175,8 @@ class Compiler:
 
     def _move(self, before: Member | None, after: Member | None) -> None:
         """An endpoint was `before` and is `after`."""
+        for member in filter(None, (before, after)):
+            self._ends.update((member.id, node) for node in member.nodes)
         was = self._population.choices_of(before) if before is not None else set()
         becomes = self._population.choices_of(after) if after is not None else set()
         stays = before is not None and after is not None

@@ -27,11 +27,14 @@ class Held:
     """Rules decide what it may send and get."""
     uplink: int = 0
     """The OpenFlow number of its segment's uplink; 0 of one that is on no segment."""
+    closed: bool = False
+    """They let nothing pass: the node was not told of it yet."""
 
     def same(self, other: Held) -> bool:
         """Whether the two say the same."""
-        mine = (self.endpoint, self.ofport, self.via, self.judged, self.uplink)
-        return mine == (other.endpoint, other.ofport, other.via, other.judged, other.uplink)
+        mine = (self.endpoint, self.ofport, self.via, self.judged, self.uplink, self.closed)
+        theirs = (other.endpoint, other.ofport, other.via, other.judged, other.uplink, other.closed)
+        return mine == theirs
 
     @property
     def routed(self) -> bool:

@@ -3,7 +3,8 @@
 The policies that select an endpoint are asked first, by order and name. Where none of their rules matches,
 the endpoint's group decides: with the default `deny` nothing passes; with `allow` the endpoint sends to all,
 and is reached from its own group and from outside all pools. The gateway, which is the node itself, always
-reaches its endpoints. An endpoint without policy and group is not judged.
+reaches its endpoints. An endpoint without policy and group is not judged. One that the node was not told of
+yet is closed: only the gateway reaches it.
 """
 
 from __future__ import annotations
@@ -91,6 +92,15 @@ NOBODY = "0" * 16
 """The id of a set that is empty."""
 
 
+UNTOLD = Group(default=Action.DENY, members=NOBODY)
+"""What stands for the group of an endpoint that is closed: no policy selects it."""
+
+
+def is_told(snapshot: Snapshot, endpoint: Endpoint) -> bool:
+    """Whether the node was told all of an endpoint that concerns it; true while it is told of none."""
+    return not snapshot.telling or snapshot.told.get(endpoint.id) == endpoint.uid
+
+
 def judged(snapshot: Snapshot, endpoint: Endpoint) -> bool:
     """Whether there are rules for an endpoint."""
     return group_of(snapshot.groups, endpoint.tenant) is not None or any(
@@ -135,7 +145,8 @@ def policy_parts(rules: Policies, held: Iterable[Held]) -> list[Mapping[FlowKey,
 @lru_cache(maxsize=KEPT)
 def _flows_of(rules: Policies, held: Held) -> Mapping[FlowKey, Flow]:
     """The flows by which the rules are for one endpoint."""
-    endpoint, group = held.endpoint, group_of(rules.groups, held.endpoint.tenant)
+    endpoint = held.endpoint
+    group = UNTOLD if held.closed else group_of(rules.groups, endpoint.tenant)
     made: dict[FlowKey, Flow] = {}
     for table, scopes in rules.tables:
         applies = [scope(endpoint, group) for scope in scopes]
@@ -189,7 +200,7 @@ def _defaults(snapshot: Snapshot, direction: Direction) -> Iterator[Scoped]:
 
 
 def _selected(policy: NodePolicy, endpoint: Endpoint, group: Group | None) -> bool:
-    return policy.selects(endpoint.tenant, endpoint.labels)
+    return group is not UNTOLD and policy.selects(endpoint.tenant, endpoint.labels)
 
 
 def _member(of: Group, endpoint: Endpoint, group: Group | None) -> bool:

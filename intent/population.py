@@ -58,6 +58,7 @@ class Member:
     """Its tenant, or `NONE`."""
     labels: frozenset[Pair]
     addresses: tuple[IPAddress, ...]
+    uid: str
 
     @classmethod
     def of(cls, endpoint: Endpoint, leaves: str | None = None) -> Member:
@@ -69,6 +70,7 @@ class Member:
             endpoint.tenant or NONE,
             frozenset(endpoint.labels.items()),
             endpoint.addresses,
+            endpoint.uid,
         )
 
 

@@ -39,6 +39,8 @@ from store.model import (
     Ready,
     Service,
     Session,
+    Telling,
+    Told,
     Value,
 )
 
@@ -80,6 +82,10 @@ class Snapshot:
     """The tenants that have an endpoint on this node, and None for the endpoints without tenant."""
     sets: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
     """The addresses of each set that a rule or a group names. One that is not here has none."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """The endpoints of which this node was told all of that, with their uids."""
+    telling: bool = False
+    """Whether it is told of endpoints at all."""
     sessions: Mapping[str, Session] = field(default_factory=dict)
     """What the node's speaker has said last of its session with each peer."""
     cluster: Cluster | None = None
@@ -108,7 +114,8 @@ class Snapshot:
 
 def watched(node: str) -> tuple[str, ...]:
     """The prefixes that this node's agent watches, and all that a program of this node may."""
-    return (*watched_by_speaker(node), keys.ON_LINK.prefix(node), keys.compiled_prefix(node))
+    told = keys.compiled_prefix(node), keys.TELLING.key()
+    return (*watched_by_speaker(node), keys.ON_LINK.prefix(node), *told)
 
 
 def watched_by_speaker(node: str) -> tuple[str, ...]:
@@ -171,12 +178,13 @@ class View:
             "node": self._node_record,
             "edged": lambda: any(peer.announces is Announces.ALL for peer in self._of(Peer)),
             "cluster": lambda: next(iter(self._of(Cluster)), None),
+            "telling": lambda: bool(self._of(Telling)),
             "holding": lambda: next(iter(self._of(Holding)), None),
             "sets": lambda: MappingProxyType(_joined(self._of(AddressSet))),
         }
         if name in single:
             return single[name]()
-        takes: dict[str, Callable[[], Iterable[tuple[object, Value]]]] = {
+        takes: dict[str, Callable[[], Iterable[tuple[object, object]]]] = {
             "pools": lambda: ((pool.name, pool) for pool in self._of(Pool)),
             "peers": lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
             "drains": lambda: (((d.noun, d.name), d) for d in self._of(Drain)),
@@ -193,6 +201,7 @@ class View:
             "health": lambda: ((h.service, h) for h in self._of(Health)),
             "rules": lambda: ((r.policy, r) for r in self._of(NodePolicy)),
             "groups": lambda: ((g.tenant, g) for g in self._of(Group)),
+            "told": lambda: ((t.endpoint, t.uid) for t in self._of(Told)),
             "sessions": lambda: ((s.peer, s) for s in self._of(Session) if s.node == mine),
         }
         return MappingProxyType(dict(takes[name]()))
@@ -232,6 +241,8 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "rules": (NodePolicy,),
     "groups": (Group,),
     "sets": (AddressSet,),
+    "told": (Told,),
+    "telling": (Telling,),
     "sessions": (Session,),
     "cluster": (Cluster,),
     "holding": (Holding,),

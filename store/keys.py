@@ -29,6 +29,8 @@
     compiled/<node>/rules/<policy>      NodePolicy, written by the controller that has the duty of policies
     compiled/<node>/groups/<tenant>     Group, likewise; the tenant is `-` for endpoints without tenant
     compiled/<node>/sets/<set>/<shard>  AddressSet, likewise
+    compiled/<node>/told/<endpoint>     Told, likewise, after all that concerns the endpoint
+    telling                             Telling, while there is a tenant or a policy
     node/<node>/asked/<id>              Question, written by a controller, under a lease
     node/<node>/answered/<id>           Answered, written by the node's agent, under a lease
     sessions/<node>/<peer>              Session, written by the node's speaker
@@ -86,8 +88,10 @@ from store.model import (
     Restore,
     Service,
     Session,
+    Telling,
     Tenant,
     Token,
+    Told,
     Usage,
     Value,
     Verified,
@@ -175,6 +179,8 @@ ON_LINK = Kind(OnLink, "direct/{}/{}")
 RULES = Kind(NodePolicy, "compiled/{}/rules/{}")
 GROUPS = Kind(Group, "compiled/{}/groups/{}")
 SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
+TOLD = Kind(Told, "compiled/{}/told/{}")
+TELLING = Kind(Telling, "telling")
 ASKED = Kind(Question, "node/{}/asked/{}")
 ANSWERED = Kind(Answered, "node/{}/answered/{}")
 SESSIONS = Kind(Session, "sessions/{}/{}")
@@ -215,6 +221,8 @@ KINDS: Sequence[Kind[Value]] = (
     RULES,
     GROUPS,
     SETS,
+    TOLD,
+    TELLING,
     ASKED,
     ANSWERED,
     SESSIONS,

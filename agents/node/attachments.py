@@ -15,6 +15,7 @@ from agents.node.places import AttachRequest, Places
 from agents.node.plug import host_ifname
 from agents.node.wants import Refused, Stage, Want, Wants
 from intent.names import gateway
+from intent.policy import is_told
 from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
@@ -67,7 +68,9 @@ class Attachments:
             self.recheck()
             raise
         if not attached:
-            raise Refused(503, f"endpoint {endpoint.id} is not ready yet; see /readyz, and ask again")
+            raise Refused(
+                503, f"endpoint {endpoint.id} is not ready yet; {self._why_not(endpoint)}, and ask again"
+            )
         return _render(self.node, self._as_it_is(endpoint), want), new
 
     def detach(self, endpoint: str) -> None:
@@ -124,6 +127,12 @@ class Attachments:
         """The endpoint as it is known now: it may have been deleted and made anew since the caller asked."""
         snapshot = self.knowledge.snapshot()
         return snapshot.endpoints.get(endpoint.id, endpoint) if snapshot else endpoint
+
+    def _why_not(self, endpoint: Endpoint) -> str:
+        snapshot = self.knowledge.snapshot()
+        if snapshot is None or is_told(snapshot, endpoint):
+            return "see /readyz"
+        return "no controller has told this node which policies are for it: see that one runs"
 
     def _hold(self, want: Want, endpoint: Endpoint) -> None:
         """Write the attachment before anything is made, so that the address is not released meanwhile.

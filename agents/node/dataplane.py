@@ -19,6 +19,7 @@ from agents.delta import puts
 from agents.node.desired import desired_of, takeable, with_last_takers
 from agents.node.judging import Judging
 from agents.node.leaving import Leaving
+from agents.node.newcomers import Newcomers
 from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged, identity
 from agents.node.serving import Services
@@ -95,6 +96,7 @@ class Dataplane:
         self._clock = clock
         self._memory = Memory()
         self._judging = Judging()
+        self._newcomers = Newcomers()
         self._leaving_blocks = Leaving[Block]()
         self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
@@ -139,10 +141,8 @@ class Dataplane:
     def step(self) -> float | None:
         """One pass. Returns the seconds until it wants to run again, or None."""
         snapshot = self._snapshot()
-        if snapshot is None:
-            return None
         try:
-            return self._pass(snapshot)
+            return self._pass(snapshot) if snapshot is not None else None
         except Busy as fault:
             log.warning("switch or kernel is busy why=%s", fault)
             self._reported = False
@@ -166,7 +166,7 @@ class Dataplane:
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
         held = self._plug_in(todo, snapshot, wants, plugged)
-        up = {name: one for name, one in held.items() if name in todo.up}
+        up = {name: one for name, one in held.items() if name in todo.up and not one.closed}
         self._hold_services(snapshot, up, plugged, only=False)
         serving = self._services.look(snapshot, up, plugged)
         served = {each.prefix: each for each in serving.values() if each.takers}
@@ -203,6 +203,7 @@ class Dataplane:
         self, todo: Plan, snapshot: Snapshot, wants: dict[str, Want], plugged: dict[str, Plugged]
     ) -> dict[str, Held]:
         held = {}
+        closed = self._newcomers.look(snapshot, {**todo.draining, **todo.up})
         for name, endpoint in {**todo.draining, **todo.up}.items():
             if name in todo.up:
                 self._without_waiting(name, partial(self._ensure, endpoint, wants, plugged))
@@ -210,7 +211,7 @@ class Dataplane:
             if name in self._busy:
                 held.update(self._as_it_was(endpoint))
             elif there is not None and there.ofport is not None:
-                held[name] = self._hold(endpoint, there, judged(snapshot, endpoint))
+                held[name] = self._hold(endpoint, there, judged(snapshot, endpoint), name in closed)
         self._held = held
         return held
 
@@ -245,11 +246,10 @@ class Dataplane:
         same = before is not None and identity(before.endpoint) == identity(endpoint)
         return {endpoint.id: before} if before is not None and same else {}
 
-    def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool) -> Held:
+    def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool, closed: bool) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
-        made = Held(
-            endpoint, there.ofport or 0, there.want.via, ruled and not there.want.via, there.uplink or 0
-        )
+        via, ruled = there.want.via, (ruled or closed) and not there.want.via
+        made = Held(endpoint, there.ofport or 0, via, ruled, there.uplink or 0, closed)
         before = self._held.get(endpoint.id)
         return before if before is not None and before.same(made) else made
 
@@ -382,7 +382,8 @@ def _inputs(
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
     own = snapshot.node and (snapshot.node.direct, snapshot.node.next_hops, snapshot.node.uplinks)
-    policies = (snapshot.pools, snapshot.rules, snapshot.groups, snapshot.sets)
+    told = (snapshot.telling, snapshot.told)
+    policies = (snapshot.pools, snapshot.rules, snapshot.groups, snapshot.sets, *told)
     return (*around, own, snapshot.on_link, *policies, wanted, plugged)
 
 

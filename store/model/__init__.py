@@ -1,7 +1,7 @@
 """The values that Polder stores: frozen, validated when made, compared by value."""
 
 from store.model.access import Join, Role, Secret, Tenant, Token, Usage
-from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, SetId
+from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, SetId, Telling, Told
 from store.model.direct import OnLink
 from store.model.drain import Drain, Drained, DrainStage
 from store.model.endpoint import (
@@ -128,8 +128,10 @@ __all__ = [
     "SessionState",
     "SetId",
     "Severity",
+    "Telling",
     "Tenant",
     "Token",
+    "Told",
     "Transition",
     "Unanswered",
     "Unlike",

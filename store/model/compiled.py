@@ -6,12 +6,12 @@ the endpoints on it need. A set is written in shards, so that a change of one ad
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from store.model.policy import Action, Direction, Mode, PortMatch
-from store.model.value import Address_, Labels, Name, Network, Value
+from store.model.value import Address_, Identifier, Labels, Name, Network, Uid, Value
 
 SetId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """What a set is of, as a hash: equal peers of different policies are one set."""
@@ -72,6 +72,24 @@ class Group(Value):
     With `deny`: nothing."""
     members: SetId
     """The set of all its endpoints' addresses."""
+
+
+class Telling(Value):
+    """Nodes are told of policies and tenants: an endpoint is closed until its node was told of it.
+
+    There since before the first tenant or policy. While it is not, nobody tells of endpoints.
+    """
+
+    endpoints: Literal[True] = True
+    """Of each endpoint, by a `Told`."""
+
+
+class Told(Value):
+    """The node was told all that concerns this endpoint, and other nodes what they need of it."""
+
+    endpoint: Identifier
+    uid: Uid
+    """Of the assignment that is meant."""
 
 
 class AddressSet(Value):

@@ -17,6 +17,7 @@ from lab.lab import Lab
 from lab.recording import Recording
 from lab.topology import METAL_ADDRESS
 from lab.wait import wait_until
+from store import keys
 from tests.support.containers import Fixed, attach, delete
 
 pytestmark = pytest.mark.needs("root", "ip", "ping", "bgpd", "vtysh", "ovs-vswitchd", "etcd")
@@ -166,3 +167,22 @@ def test_a_tenant_that_denies_by_default_has_what_policies_allow(town: Town) -> 
     town.lab.api.do("DELETE", "/v1/policies/from-metal")
     town.lab.api.do("PATCH", "/v1/tenants/red", {"default": "allow"})
     town.comes_to(WEB, TENANTS)
+
+
+def test_a_new_endpoint_is_closed_and_not_answered_before_its_node_was_told_of_it(town: Town) -> None:
+    lab, node, etcd = town.lab, town.lab.nodes[0], next(iter(town.lab.polder.etcd))
+    lab.api.do("POST", "/v1/endpoints", {"id": "late", "node": node, "tenant": "blue"})
+    key, fellow = keys.TOLD.key(node, "late"), town.containers["blue-a"]
+    told = wait_until(lambda: etcd._etcdctl("get", "--print-value-only", key).stdout.strip(), TOLD_S, key)
+    etcd._etcdctl("del", key)
+    host = lab.container("late")
+    with ThreadPoolExecutor(1) as pool:
+        attach = pool.submit(lab.attach, "late", host, node)
+        wait_until(lambda: host.run("ip", "-4", "route", check=False).stdout, TOLD_S, "late to have a link")
+        assert not host.ping(fellow.address).ok
+        assert not attach.done()
+        etcd._etcdctl("put", key, told)
+        attach.result(TOLD_S)
+    assert host.ping(fellow.address).ok
+    delete(lab, "late")
+    lab.fabric.remove_container("late")

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from intent import shards
 from intent.compiler import Compiler
 from store import keys
-from store.model import AddressSet, Endpoint, Group, IPAddress, NodePolicy, Policy, Tenant, Value
+from store.model import AddressSet, Endpoint, Group, IPAddress, NodePolicy, Policy, Tenant, Told, Value
 
 TENANTS = ["red", "blue"]
 labels = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy"), max_size=2).map(
@@ -23,7 +23,7 @@ endpoints = st.integers(0, 11).flatmap(
     lambda number: st.builds(
         Endpoint,
         id=st.just(f"e{number}"),
-        uid=st.just("0" * 32),
+        uid=st.sampled_from(["0" * 32, "1" * 32]),
         node=st.sampled_from(["n1", "n2", "n3"]),
         tenant=tenants,
         pools=st.just(("default",)),
@@ -52,7 +52,7 @@ def meant(endpoint: Endpoint, tenant: str | None, selector: dict[str, str]) -> b
     return tenant in {None, endpoint.tenant} and selector.items() <= endpoint.labels.items()
 
 
-class Told(RuleBasedStateMachine):
+class Machine(RuleBasedStateMachine):
     """Changes in any order, and what they amount to."""
 
     def __init__(self) -> None:
@@ -125,6 +125,8 @@ class Told(RuleBasedStateMachine):
             each for each in self.endpoints.values() if node in {each.node, self.left.get(each.id, each.node)}
         ]
         mine = [value for key, value in self.stored.items() if key.startswith(keys.compiled_prefix(node))]
+        known = {each.endpoint: each.uid for each in mine if isinstance(each, Told)}
+        assert known == {each.id: each.uid for each in here}
         told = {each.policy: each for each in mine if isinstance(each, NodePolicy)}
         groups = {each.tenant: each for each in mine if isinstance(each, Group)}
         sets: dict[str, set[IPAddress]] = defaultdict(set)
@@ -175,7 +177,7 @@ class Told(RuleBasedStateMachine):
         }
 
 
-class SmallShards(Told):
+class SmallShards(Machine):
     """Likewise, with sets that are cut and joined all the time."""
 
     def __init__(self) -> None:
@@ -186,7 +188,7 @@ class SmallShards(Told):
         shards.PER_SHARD = 64
 
 
-TestTold = Told.TestCase
+TestTold = Machine.TestCase
 TestTold.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 TestSmallShards = SmallShards.TestCase
 TestSmallShards.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)

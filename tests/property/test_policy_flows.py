@@ -107,7 +107,9 @@ def worlds(draw: st.DrawFn) -> World:
         for tenant, members in MEMBERS.items()
     }
     some = draw(some_policies())
-    return World(endpoints, some, groups if draw(st.booleans()) else {}, sets, [*map(ip_network, POOLS)])
+    told = groups if draw(st.booleans()) else {}
+    closed = draw(st.frozensets(st.sampled_from([one.id for one in endpoints]), max_size=1))
+    return World(endpoints, some, told, sets, [*map(ip_network, POOLS)], closed)
 
 
 @st.composite
@@ -175,8 +177,10 @@ def switch_of(world: World) -> MemorySwitch:
         groups=world.groups,
         sets=world.sets,
     )
+    closed = [(one, one.id in world.closed) for one in world.endpoints]
     held = [
-        Held(one, ofport, judged=judged(snapshot, one)) for ofport, one in enumerate(world.endpoints, start=1)
+        Held(one, ofport, judged=shut or judged(snapshot, one), closed=shut)
+        for ofport, (one, shut) in enumerate(closed, start=1)
     ]
     switch = MemorySwitch()
     switch.put(flows(held).values())
@@ -203,7 +207,7 @@ def test_flows_do_what_policies_say(world: World, said: list[Message], data: st.
     """Also to connections that are open when the policies change."""
     switch = switch_of(world)
     check(world, switch, said)
-    world.policies = data.draw(some_policies())
+    world.policies, world.closed = data.draw(some_policies()), frozenset()
     changed = switch_of(world)
     changed.trackers = switch.trackers
     check(world, changed, said)

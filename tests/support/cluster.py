@@ -34,6 +34,8 @@ from store.model import (
     Qos,
     Ready,
     Service,
+    Telling,
+    Told,
     Value,
 )
 
@@ -127,6 +129,8 @@ PLACES: Mapping[type[Value], Callable[[Any], str]] = {
     Advertised: lambda value: keys.ADVERTISED.key(value.node, value.prefix),
     Alive: lambda value: keys.ALIVE.key(value.node, value.program),
     Lost: lambda value: keys.LOST.key(value.node),
+    Telling: lambda value: keys.TELLING.key(),
+    Told: lambda value: keys.TOLD.key(NODE, value.endpoint),
 }
 
 

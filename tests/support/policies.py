@@ -51,6 +51,8 @@ class World:
     groups: Mapping[str | None, Group]
     sets: Mapping[str, frozenset[IPAddress]]
     pools: Sequence[IPNetwork]
+    closed: frozenset[str] = frozenset()
+    """Endpoints that the node was not told of yet."""
     opened: set[Message] = field(default_factory=set)
 
     def send(self, message: Message) -> Purpose | None:
@@ -76,12 +78,15 @@ class World:
         return next((one for one in self.endpoints if address in one.addresses), None)
 
     def _has_rules(self, one: Endpoint) -> bool:
-        return one.tenant in self.groups or any(_selects(each, one) for each in self.policies)
+        told = one.id not in self.closed
+        return not told or one.tenant in self.groups or any(_selects(each, one) for each in self.policies)
 
     def _refused(self, one: Endpoint, message: Message, *, outward: bool) -> Purpose | None:
         peer = message.destination if outward else message.source
         if not outward and peer in (IPv4Address("169.254.1.1"), IPv6Address("fe80::1")):
             return None
+        if one.id in self.closed:
+            return Purpose.DEFAULT_DENY
         for policy in sorted(self.policies, key=lambda each: (each.order, each.policy)):
             if policy.mode == "staged" or not _selects(policy, one):
                 continue

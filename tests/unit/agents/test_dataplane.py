@@ -21,8 +21,9 @@ from intent.names import MAIN_TABLE
 from intent.routes import Route, RouteKind
 from intent.shares import Discipline
 from intent.snapshot import Snapshot, View
+from openflow.cookie import Purpose, decode
 from openflow.tables import METER
-from store.model import Attachment, EndpointState, Qos, Uplink, Value
+from store.model import Attachment, EndpointState, Qos, Telling, Told, Uplink, Value
 from store.model import Node as NodeRecord
 from tests.support.checks import MemoryChecks
 from tests.support.cluster import BOOT, NODE, advertised, block, endpoint, key_of, pool, ready, snapshot
@@ -144,6 +145,45 @@ def test_an_announced_address_is_delivered_until_it_is_withdrawn() -> None:
     node.now += SETTLE_S
     node.dataplane.step()
     assert node.touched()[0] == "delete flows"
+
+
+def closed(node: Node) -> bool:
+    """Whether the endpoint's packets meet the default of a tenant that denies."""
+    cookies = (decode(flow.cookie) for flow in node.drivers["flows"].held.values())
+    return any(each is not None and each.purpose == Purpose.DEFAULT_DENY for each in cookies)
+
+
+def test_a_new_endpoint_is_closed_and_not_ready_until_its_node_was_told_of_it() -> None:
+    node = Node()
+    one = endpoint()
+    told = Told(endpoint="web", uid=one.uid)
+    node.wants.add(WANT)
+    node.know(one, Telling(), Told(endpoint="web", uid="f" * 32))
+    node.dataplane.step()
+    assert closed(node), "what was told was of another"
+    assert node.said.says["ready"] == {BLOCK}
+    assert not node.wants.wait_attached("web", 0)
+    node.know(one, Telling(), told)
+    node.dataplane.step()
+    assert not closed(node)
+    assert node.said.says["ready"] == {ADDRESS, BLOCK}
+    assert node.wants.wait_attached("web", 0)
+
+
+def test_what_was_open_is_never_closed_by_a_store_that_lacks_what_was_told() -> None:
+    node = Node()
+    node.attach()
+    node.know(endpoint(), Telling())
+    node.dataplane.step()
+    assert not closed(node)
+    node.start_agent()
+    node.know(endpoint(), Telling(), ready(ADDRESS).model_copy(update={"endpoint": "web"}))
+    node.dataplane.step()
+    assert not closed(node), "the agent before has said that it is ready"
+    node.start_agent()
+    node.know(endpoint(), Telling())
+    node.dataplane.step()
+    assert closed(node)
 
 
 def test_a_moved_endpoint_is_delivered_until_it_is_withdrawn_though_it_is_gone_from_the_store() -> None:

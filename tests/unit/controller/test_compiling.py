@@ -48,8 +48,14 @@ def told(store: MemoryStore) -> dict[str, bytes]:
 
 
 def names(store: MemoryStore) -> set[str]:
-    """Likewise, without the ids of sets."""
-    return {key if "/sets/" not in key else key.split("/")[0] + "/sets" for key in told(store)}
+    """Likewise, without the ids of sets, and without that it was told."""
+    found = {key if "/sets/" not in key else key.split("/")[0] + "/sets" for key in told(store)}
+    return {key for key in found if "/told/" not in key}
+
+
+def of_endpoints(store: MemoryStore) -> set[str]:
+    """The endpoints of which nodes were told, with their nodes."""
+    return {key.replace("/told/", " ") for key in told(store) if "/told/" in key}
 
 
 WEB = {"selector": {"app": "web"}, "ingress": [{"action": "allow", "peers": [{"selector": {"app": "db"}}]}]}
@@ -73,7 +79,7 @@ def test_a_node_is_told_of_the_policies_of_its_endpoints_alone(store: MemoryStor
         store.txn([], [endpoint("web", "10.0.0.1", "node-2", labels={"app": "web"})])
         wait_until(lambda: names(store) == {"node-2/rules/web", "node-2/sets"}, 5, "the policy to follow")
         store.txn([], [Delete(keys.POLICIES.key("web"))])
-        wait_until(lambda: not told(store), 5, "nothing to be left")
+        wait_until(lambda: not names(store), 5, "nothing to be left")
 
 
 def test_the_node_that_an_endpoint_leaves_keeps_its_policies_while_it_delivers_it(store: MemoryStore) -> None:
@@ -93,6 +99,22 @@ def test_the_node_that_an_endpoint_leaves_keeps_its_policies_while_it_delivers_i
         assert kept.mod_revision <= begun, "never without it between"
         store.txn([], [Delete(keys.MOVES.key("web"))])
         wait_until(lambda: names(store) == there, 5, "the policy to go from the first")
+
+
+def test_a_node_is_told_last_that_it_was_told_of_an_endpoint_and_expects_it(store: MemoryStore) -> None:
+    both, telling = {"node-1 web", "node-2 db"}, keys.TELLING.key()
+    store.txn([], [policy("web", **WEB)])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: store.get(telling), 5, "nodes to expect it")
+        assert of_endpoints(store) == both
+        store.txn([], [endpoint("new", "10.0.0.3", "node-3", labels={"app": "db"}), policy("new", **WEB)])
+        wait_until(lambda: "node-3 new" in of_endpoints(store), 5, "the new one to be told of")
+        (of_others,) = (value for key, value in told(store).items() if "node-1/sets" in key)
+        assert b"10.0.0.3" in of_others, "other nodes have its address then"
+    store.txn([], [Delete(keys.POLICIES.key(name)) for name in ("web", "new")])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: not told(store), 5, "nothing to be left where there is no policy")
+        assert store.get(telling) is None
 
 
 def test_nothing_is_watched_before_there_is_a_policy_and_then_all_is(store: MemoryStore) -> None:

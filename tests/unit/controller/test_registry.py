@@ -109,6 +109,22 @@ def test_two_sessions_with_one_router_would_collide(api: Api) -> None:
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/conflict")
 
 
+OPEN = {"name": "open", "ingress": [{"action": "allow"}]}
+
+
+@pytest.mark.parametrize(("path", "body"), [("tenants", {"name": "red"}), ("policies", OPEN)])
+def test_nodes_expect_to_be_told_of_endpoints_from_the_first_tenant_or_policy_on(
+    api: Api, path: str, body: dict[str, Any]
+) -> None:
+    assert api.store.get(keys.TELLING.key()) is None
+    api.made(f"/v1/{path}", body)
+    api.made(f"/v1/{path}", {**body, "name": "second"})
+    telling, made = api.store.get(keys.TELLING.key()), api.store.get(f"{keys.ROOT}{path}/{body['name']}")
+    assert telling is not None
+    assert made is not None
+    assert telling.mod_revision == made.mod_revision, "in one transaction"
+
+
 def test_a_deleted_node_leaves_nothing_of_its_own(plant: Api) -> None:
     plant.made("/v1/endpoints", {"node": "node-1", "id": "a"})
     plant.send("DELETE", "/v1/endpoints/a")
