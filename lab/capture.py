@@ -34,6 +34,11 @@ class Capture:
         """What it has seen so far, and after the end of the capture all that it saw."""
         return parse(self._recording.lines())
 
+    @property
+    def count(self) -> int:
+        """How many it has seen so far: quicker than to read all of them."""
+        return len(self._recording.lines())
+
     def wait(self, count: int, deadline_s: float) -> list[Packet]:
         """Wait until it has seen at least so many packets. Raises NotInTime."""
         self._recording.wait(lambda: len(self.packets()) >= count, deadline_s, f"{count} captured packets")

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from lab.demo import failover, move, reach, release, restart, routers
+from lab.demo import failover, move, policy, reach, release, restart, routers
 from lab.demo.cast import Cast
 from lab.demo.report import Report
 from lab.lab import Lab
@@ -17,8 +17,8 @@ ACTS: tuple[Callable[[Cast, Report], None], ...] = (
     routers.both_hold_the_blocks,
     failover.one_router_is_cut_off,
     move.a_container_moves,
+    policy.a_tenant_is_closed,
     restart.programs_are_killed,
-    restart.exabgp_is_killed,
     release.an_endpoint_is_deleted,
 )
 

@@ -12,6 +12,7 @@ from lab.lab import Lab
 from lab.topology import METAL_ADDRESS, Role
 
 BLOCK_PREFIXLEN = 26
+TENANT = "shop"
 PLACES = {"web-1": "node-1", "web-2": "node-1", "db-1": "node-2", "cache-1": "node-3"}
 """The containers, and the node of each."""
 
@@ -43,6 +44,7 @@ class Cast:
         self.lab = lab
         self.report = report
         report.title("Containers, each with an address of its own")
+        self.polder("tenant", "create", TENANT)
         self.containers = {name: self._create(name, node) for name, node in PLACES.items()}
 
     @property
@@ -73,7 +75,7 @@ class Cast:
         return made
 
     def _create(self, name: str, node: str) -> Container:
-        self.polder("endpoint", "create", name, "--node", node)
+        self.polder("endpoint", "create", name, "--node", node, "--tenant", TENANT, "--label", f"app={name}")
         host = self.lab.container(name)
         made = self.attach(name, node, host)
         container = Container(name, host, made["addresses"][0], node)

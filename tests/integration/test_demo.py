@@ -13,7 +13,7 @@ from lab.claim import known_labs
 NAME = f"demo{os.getpid()}"
 
 
-@pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra", "tcpdump", "nft")
+@pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra", "tcpdump", "nft", "iperf3")
 def test_the_demo_passes_and_leaves_nothing() -> None:
     argv = [sys.executable, "-m", "lab", "demo", "--name", NAME]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
