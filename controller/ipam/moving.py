@@ -76,7 +76,7 @@ class Mover:
         self, found: Found[Endpoint], wanted: Endpoint, scope: Scope, overlap_s: int
     ) -> tuple[Endpoint, Unit]:
         if wanted.node == found.value.node:
-            return wanted, units.relabel(found, wanted)
+            return wanted, merged([units.relabel(found, wanted), overlap.changing(self._store, wanted)])
         target = read(self._store, keys.NODES, wanted.node)
         if target is None:
             names = [node.name for node in scan(self._store, keys.NODES).values if scope.has(node)]

@@ -47,6 +47,16 @@ def overlapping(store: Store, step: Step) -> Unit:
     return Unit((unchanged,), tuple(ops))
 
 
+def changing(store: Store, changed: Endpoint) -> Unit:
+    """What is written beside a change of an endpoint that stays: the node that it leaves is to know it."""
+    move = read(store, keys.MOVES, changed.id)
+    if move is None or move.value.endpoint.uid != changed.uid:
+        return Unit((), ())
+    as_it_was = {name: getattr(move.value.endpoint, name) for name in ("node", "mtu_bytes")}
+    told = move.value.model_copy(update={"endpoint": changed.model_copy(update=as_it_was)})
+    return Unit((move.unchanged(),), tuple(put(kind, told, *parts) for kind, parts in _places(told)))
+
+
 def ending(move: Found[Move]) -> Unit:
     """The move is over."""
     return Unit((move.unchanged(),), tuple(Delete(kind.key(*parts)) for kind, parts in _places(move.value)))

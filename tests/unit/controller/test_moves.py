@@ -147,6 +147,20 @@ def test_the_old_node_goes_when_the_new_one_announces(site: Site) -> None:
     assert site.events() == []
 
 
+def test_what_becomes_of_an_endpoint_on_its_way_is_told_to_the_node_that_it_leaves(site: Site) -> None:
+    site.move("node-2")
+    begun = site.told()["node-1"]
+    assert site.send("PATCH", "/v1/endpoints/web", {"labels": {"app": "db"}}).status_code == 200
+    told = site.told()
+    assert told["node-1"] == told["node-2"]
+    assert told["node-1"].endpoint == begun.endpoint.model_copy(update={"labels": {"app": "db"}})
+    assert site.look() == Stage.WAITING
+    site.let_go("node-1")
+    assert site.look() == "over"
+    assert site.send("PATCH", "/v1/endpoints/web", {"labels": {}}).status_code == 200
+    assert site.told() == {}
+
+
 def test_what_comes_home_to_its_block_needs_no_announcement_of_its_own(site: Site) -> None:
     site.move("node-2", overlap_s=0)
     site.let_go("node-1")
