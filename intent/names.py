@@ -11,6 +11,9 @@ BRIDGE = "polder0"
 GATEWAYS: tuple[IPAddress, ...] = (GATEWAY_IPV4, GATEWAY_IPV6)
 """The default gateway of every endpoint, on-link: addresses of the bridge's internal port on each node."""
 
+GATEWAY_SOURCES = {4: str(GATEWAY_IPV4), 6: f"{GATEWAY_IPV6}%{BRIDGE}"}
+"""What a connection of the node's own to an endpoint is bound to, so that no rule can stop it."""
+
 GATEWAY_MAC = "02:70:6f:6c:64:01"
 """The internal port's MAC, the same on every node: an endpoint that moves keeps its neighbour entry."""
 

@@ -46,7 +46,7 @@ from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
-from intent.names import BRIDGE, GATEWAY_MAC, GATEWAYS
+from intent.names import BRIDGE, GATEWAY_MAC, GATEWAY_SOURCES, GATEWAYS
 from intent.snapshot import watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError
@@ -101,7 +101,7 @@ class Agent:
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
         self._monitor = Monitor(lambda _what: self._loop.mark_resync(), awaited=self._wants.has_port)
-        self._checker = Checker(self._loop.mark)
+        self._checker = Checker(self._loop.mark, GATEWAY_SOURCES)
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()

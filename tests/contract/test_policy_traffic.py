@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from agents.node.health.probe import probe
 from intent.flows import flows
 from intent.held import Held
+from intent.names import GATEWAY_SOURCES
 from intent.policy import judged, policies, policy_flows
 from intent.snapshot import Snapshot
 from lab.netns import batch, within
 from openflow.cookie import Purpose
-from store.model import Endpoint, Group, NodePolicy, NodeRule, PeerMatch, Pool, PortMatch
+from store.model import Check, Endpoint, Group, NodePolicy, NodeRule, PeerMatch, Pool, PortMatch
 from tests.support.dataplane import WORLD4, WORLD6, Container, Node, answers, dataplane, ping
 from tests.support.ovs import until
 
@@ -305,7 +308,12 @@ def test_errors_about_a_connection_come_through(cluster: Cluster, target: str, e
 def test_the_node_reaches_its_endpoints_whatever_the_rules(cluster: Cluster) -> None:
     cluster.tell([policy("closed", "web", order=0, ingress=[rule("deny")])], groups("deny"))
     assert ping(cluster.node.netns, WEB.four).returncode == 0
-    assert ping(cluster.node.netns, WEB.six, "-I", "fe80::1%polder0").returncode == 0
+    for address in WEB.addresses:
+        checked = partial(probe, Check(kind="tcp", port=80, timeout_s=1), address)
+        source = GATEWAY_SOURCES[address.version]
+        assert within(cluster.node.netns, lambda: asyncio.run(checked(source))) == ""  # noqa: B023
+    unbound = within(cluster.node.netns, lambda: asyncio.run(checked(None)))
+    assert "no answer" in unbound, "the kernel would choose another source with IPv6"
 
 
 def test_the_trace_names_the_flow_that_decided(cluster: Cluster) -> None:

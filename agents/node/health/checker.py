@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 128
 
+NO_SOURCES: Mapping[int, str] = MappingProxyType({})
+
 Key = tuple[str, str]
 """A service, and an endpoint of it."""
 
@@ -37,10 +39,12 @@ class Checker:
 
     Args:
         on_change: called from the checker's thread when an endpoint turns; only marks something dirty.
+        sources: by the family (4 or 6) the node's address that asks; the kernel chooses where it has none.
     """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], sources: Mapping[int, str] = NO_SOURCES) -> None:
         self._on_change = on_change
+        self._sources = sources
         self._lock = threading.Lock()
         self._targets: dict[Key, Target] = {}
         self._verdicts: dict[Key, Verdict] = {}
@@ -126,7 +130,7 @@ class Checker:
         while True:
             began = loop.time()
             async with slots:
-                fault = await probe(target.check, target.address)
+                fault = await probe(target.check, target.address, self._sources.get(target.address.version))
             self._judge(key, target, fault)
             await asyncio.sleep(max(0.0, began + target.check.interval_s - loop.time()))
 

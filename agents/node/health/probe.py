@@ -15,12 +15,18 @@ LINE_LIMIT = 4096
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
 
 
-async def probe(check: Check, address: IPAddress) -> str:
-    """Check an endpoint at its own address: why it failed, nothing when it passed."""
+async def probe(check: Check, address: IPAddress, source: str | None = None) -> str:
+    """Check an endpoint at its own address: why it failed, nothing when it passed.
+
+    Args:
+        check: how.
+        address: the endpoint's.
+        source: the node's address that asks, with its zone where it has one; None leaves it to the kernel.
+    """
     what = f"{check.kind.value} {check.port}"
     try:
         async with asyncio.timeout(check.timeout_s):
-            fault = await _ask(check, address)
+            fault = await _ask(check, address, source)
     except TimeoutError:
         fault = f"no answer in {check.timeout_s} s"
     except OSError as error:
@@ -28,8 +34,11 @@ async def probe(check: Check, address: IPAddress) -> str:
     return f"{what}: {fault}" if fault else ""
 
 
-async def _ask(check: Check, address: IPAddress) -> str:
-    reader, writer = await asyncio.open_connection(str(address), check.port, limit=LINE_LIMIT)
+async def _ask(check: Check, address: IPAddress, source: str | None) -> str:
+    local = (source, 0) if source else None
+    reader, writer = await asyncio.open_connection(
+        str(address), check.port, limit=LINE_LIMIT, local_addr=local
+    )
     try:
         return "" if check.kind is CheckKind.TCP else await _get(check, address, reader, writer)
     finally:
