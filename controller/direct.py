@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from controller.ipam.arrival import Stage, stages
+from controller.prompted import RELOOK_S, Outlook
 from controller.reading import Found, put, scan
 from store import keys
 from store.client import MAX_TXN_OPS, Absent, Compare, Delete, Op, Store
@@ -18,7 +19,11 @@ from store.model.direct import MOST
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 1.0
+REST_S = 1.0
+
+SHARED = (keys.NODES.prefix(), keys.ALIVE.prefix(), keys.MOVES.prefix())
+OF_EACH = (keys.NODE_BLOCKS, keys.DISPLACED)
+"""What is read: of all nodes, and of each that is on a segment."""
 
 AT_ONCE = MAX_TXN_OPS // 2
 
@@ -34,14 +39,25 @@ class Segments:
         self._written: dict[Place, Found[OnLink]] | None = None
         """What is stored, as far as is known; None when it has to be read."""
 
-    def look(self) -> None:
+    def look(self) -> Outlook:
         """Write what has changed."""
+        nodes = scan(self._store, keys.NODES)
+        direct = [each for each in nodes.values if each.direct is not None]
+        moves = scan(self._store, keys.MOVES).values if direct else []
+        done = self._tell(direct, moves)
+        again_s = RELOOK_S if done and not moves else REST_S  # how far moves are is not watched
+        of_each = (kind.prefix(each.name) for each in direct for kind in OF_EACH)
+        read = (*SHARED, *of_each) if direct else (keys.NODES.prefix(),)
+        return Outlook(nodes.revision, read, again_s)
+
+    def _tell(self, direct: Sequence[Node], moves: Sequence[Move]) -> bool:
+        """Write it; False when what is stored is not what was written before."""
         if self._written is None:
             found = scan(self._store, keys.ON_LINK).items
             self._written = {(place[0], place[1]): each for each in found if (place := _place(each.key))}
-        wanted = self._wanted()
+        wanted = self._wanted(direct, moves)
         if not wanted and not self._written:
-            return
+            return True
         changes = [
             place
             for place in wanted.keys() | self._written.keys()
@@ -51,7 +67,8 @@ class Segments:
         for start in range(0, len(changes), AT_ONCE):
             if not self._write(changes[start : start + AT_ONCE], wanted, self._written):
                 self._written = None  # somebody else has the duty, or had it a moment ago
-                return
+                return False
+        return True
 
     def _write(
         self, places: Sequence[Place], wanted: Mapping[Place, OnLink], written: dict[Place, Found[OnLink]]
@@ -72,12 +89,11 @@ class Segments:
                 written[place] = Found(now, keys.ON_LINK.key(*place), result.revision)
         return True
 
-    def _wanted(self) -> dict[Place, OnLink]:
-        nodes = [each for each in scan(self._store, keys.NODES).values if each.direct is not None]
+    def _wanted(self, nodes: Sequence[Node], moves: Sequence[Move]) -> dict[Place, OnLink]:
         if not nodes:
             return {}
         alive = {each.node for each in scan(self._store, keys.ALIVE).values}
-        moves = self._on_the_way()
+        moves = self._on_the_way(moves)
         told = {
             node.name: each
             for node in nodes
@@ -114,9 +130,8 @@ class Segments:
             displaced=tuple(displaced[each] for each in sorted(displaced, key=str)),
         )
 
-    def _on_the_way(self) -> list[Move]:
+    def _on_the_way(self, moves: Sequence[Move]) -> list[Move]:
         """The moves whose endpoints are sought at the nodes that they leave."""
-        moves = scan(self._store, keys.MOVES).values
         there = (Stage.ANNOUNCED, Stage.PRESUMED)
         return [
             each

@@ -28,6 +28,7 @@ from controller.ipam.release import Releaser
 from controller.ipam.together import Together
 from controller.moves import Moves
 from controller.periodic import Periodic
+from controller.prompted import Prompted
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
 from controller.restoring import Restoring
@@ -70,8 +71,8 @@ class Duties:
             DRAIN: lambda: Periodic(
                 DRAIN, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
-            MOVE: lambda: Periodic(MOVE, Moves(store, parts.clock, parts.events).look, moves.PERIOD_S),
-            SEGMENT: lambda: Periodic(SEGMENT, Segments(store).look, direct.PERIOD_S),
+            MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.clock, parts.events).look, moves.REST_S),
+            SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
             SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
             POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),

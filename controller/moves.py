@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from controller.events import Events
 from controller.ipam.arrival import Stage, stages
 from controller.ipam.overlap import ending
+from controller.prompted import Outlook
 from controller.reading import Found, scan
 from controller.sheet import Sheet
 from store import keys
@@ -22,7 +23,8 @@ from store.model import Endpoint, EndpointState, Move, Severity
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 0.2
+REST_S = 0.2
+"""Between two looks while a move is under way."""
 
 SETTLE_S = {Stage.ANNOUNCED: 0.5, Stage.PRESUMED: 3.0}
 """How long it has been so before the old node goes: routers need a moment to act on it."""
@@ -50,12 +52,16 @@ class Moves:
         self._arrived: dict[str, float] = {}
         """When the old node of each may go, by the key and revision of the move."""
 
-    def look(self) -> None:
-        """End what is over."""
-        found = scan(self._store, keys.MOVES).items
-        if not found:
-            self._arrived = {}
-            return
+    def look(self) -> Outlook:
+        """End what is over. While a move is under way it is looked at again and again."""
+        listing = scan(self._store, keys.MOVES)
+        if listing.items:
+            self._end_some(listing.items)
+            return Outlook(listing.revision, (keys.MOVES.prefix(),), REST_S)
+        self._arrived = {}
+        return Outlook(listing.revision, (keys.MOVES.prefix(),))
+
+    def _end_some(self, found: Sequence[Found[Move]]) -> None:
         now = self._monotonic()
         records = Sheet(self._store, [key for each in found for key in _keys(each.value)])
         far = zip(found, stages(self._store, [each.value for each in found]), strict=True)

@@ -10,10 +10,11 @@ import pytest
 from controller.duties import Finaliser
 from controller.election import TTL_S, Election
 from controller.ipam.request import Request
+from controller.prompted import Outlook, Prompted
 from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
-from store.client import Delete
+from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, Node, Pool
 from tests.support.ipam import Controller, check
@@ -92,6 +93,45 @@ def test_a_term_ends_when_the_store_goes_away_and_another_begins_when_it_is_back
     store.set_available(True)
     wait_until(lambda: leads(terms), SOON_S, "another term")
     election.stop()
+
+
+class Looker:
+    """Looks at what is below `seen/`; the first look is slow, and something changes meanwhile."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.looks = 0
+        self.again_s = 3600.0
+
+    def look(self) -> Outlook:
+        revision = self.store.range("seen/").revision
+        self.looks += 1
+        if self.looks == 1:
+            self.store.txn((), (Put("seen/meanwhile", b""),))
+        return Outlook(revision, ("seen/", "also/"), self.again_s)
+
+
+def test_who_is_prompted_looks_when_something_changes_and_not_before() -> None:
+    store = MemoryStore()
+    looker = Looker(store)
+    duty = Prompted("work", store, looker.look, 0.001)
+    thread = threading.Thread(target=duty.run)
+    thread.start()
+    wait_until(lambda: looker.looks == 2, SOON_S, "what came during the first look to be seen")
+    for _ in range(5):
+        store.txn((), (Put("other/key", b""),))
+    store.txn((), (Put("also/key", b""),))
+    wait_until(lambda: looker.looks > 2, SOON_S, "another look")
+    assert looker.looks == 3, "nothing else prompts one"
+    store.set_available(False)
+    store.set_available(True)
+    looker.again_s = 0.002
+    store.txn((), (Delete("also/key"),))
+    wait_until(lambda: looker.looks > 5, SOON_S, "more, by time alone")
+    looker.again_s = 3600.0
+    duty.stop()
+    thread.join(SOON_S)
+    assert not thread.is_alive()
 
 
 @pytest.fixture
