@@ -10,6 +10,7 @@ import click
 
 from cli.change import add_set
 from cli.completion import names_of
+from cli.drops import add_drops
 from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.interfaces import InterfaceType
@@ -329,5 +330,6 @@ def _gone(session: Session, name: str) -> bool:
 
 
 add_stats(command, ENDPOINT)
+add_drops(command, ENDPOINT)
 add_list(command, ENDPOINT, OF_NODE, OF_POOL, OF_TENANT, in_state("assigned", "releasing"))
 add_get(command, ENDPOINT)

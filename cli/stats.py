@@ -40,7 +40,7 @@ def add_stats(group: click.Group, noun: Noun) -> None:
 
 def _rows(found: Json) -> list[Item]:
     rows = [{"way": way, **found[way]} for way in ("sent", "received")]
-    rows += [{"way": "dropped", **each} for each in found["dropped"]]
+    rows += [{**each, "way": f"{each.get('way') or ''} dropped".strip()} for each in found["dropped"]]
     port = found.get("port")
     if port:
         rows += [{"way": f"{way} at the port", **port[way]} for way in ("sent", "received")]

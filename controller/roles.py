@@ -66,6 +66,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/nodes/{name}/diff": {"GET": READERS},
     "/v1/nodes/{name}/drops": {"GET": READERS},
     "/v1/endpoints/{id}/stats": {"GET": EVERY_ROLE},
+    "/v1/endpoints/{id}/drops": {"GET": EVERY_ROLE},
     "/v1/trace": {"GET": READERS},
     "/v1/tenants": {"GET": TENANT_READERS, "POST": PLATFORM},
     "/v1/tenants/{name}": {

@@ -27,6 +27,11 @@ class Limit(IntEnum):
     INGRESS_PACKETS = 4
     INGRESS_CONNECTIONS = 5
 
+    @property
+    def of_sent(self) -> bool:
+        """Whether what the endpoint sends is limited, and not what it gets."""
+        return self < Limit.INGRESS_RATE
+
 
 BURST_PARTS_OF_S = 4
 """Without a burst of its own a rate gets that of a quarter of a second: TCP keeps up with the rate by it."""
@@ -60,6 +65,11 @@ def _meter_flows_of(held: Held) -> Mapping[FlowKey, Flow]:
 def port_of(meter_id: int) -> int:
     """The port whose packets go through a meter."""
     return meter_id // len(Limit)
+
+
+def limit_of(meter_id: int) -> Limit:
+    """Which limit of it a meter is."""
+    return Limit(meter_id % len(Limit))
 
 
 @lru_cache(maxsize=KEPT)

@@ -54,6 +54,10 @@ class Purpose(IntEnum):
     """A packet goes through a meter, which counts what it drops."""
     SEGMENT = 16
     """A packet of a segment comes in by its uplink, or leaves by it."""
+    DENIED = 17
+    """What rules drop of one endpoint, one way: it is counted here once more."""
+    SAMPLE = 18
+    """Headers of some packets that are dropped or logged go to the agent."""
     SPOOFED = 0x100
     """An endpoint sent what it may not: a MAC or address that is not its own."""
     UNKNOWN_PORT = 0x101

@@ -1,7 +1,8 @@
 """Which endpoint's packets a flow counts, and which way they go. Pure.
 
 Every packet that an endpoint may send meets one flow of `classify` that names its port, and every packet that
-reaches it leaves by one flow of `send`. What is dropped for what its sender is counts there too.
+reaches it leaves by one flow of `send`. What is dropped for what its sender is counts there too, and what
+rules drop of an endpoint in `denied`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from openflow.cookie import Purpose, decode
 from openflow.flow import Flow
-from openflow.tables import CLASSIFY, OUT, SEND
+from openflow.tables import CLASSIFY, DENIED, OUT, SEND
 
 
 class Way(StrEnum):
@@ -21,6 +22,10 @@ class Way(StrEnum):
     RECEIVED = "received"
     REFUSED = "refused"
     """Sent, and dropped for what it is: spoofed, to a group."""
+    DENIED_SENT = "denied_sent"
+    """Sent, and dropped by a rule; counted as sent too."""
+    DENIED_RECEIVED = "denied_received"
+    """For it, and dropped by a rule; not counted as received."""
 
 
 class Counts(NamedTuple):
@@ -35,9 +40,16 @@ def counts(flow: Flow) -> Counts | None:
     match, cookie = dict(flow.match), decode(flow.cookie)
     if cookie is None:
         return None
-    if flow.table_id == SEND.table_id and isinstance(port := match.get(OUT), int):
-        return Counts(port, Way.RECEIVED)
-    if flow.table_id == CLASSIFY.table_id and isinstance(port := match.get("in_port"), int):
+    sender, receiver = match.get("in_port"), match.get(OUT)
+    if flow.table_id == SEND.table_id and isinstance(receiver, int):
+        return Counts(receiver, Way.RECEIVED)
+    if flow.table_id == CLASSIFY.table_id and isinstance(sender, int):
         dropped = cookie.purpose >= Purpose.SPOOFED
-        return Counts(port, Way.REFUSED if dropped else Way.SENT)
+        return Counts(sender, Way.REFUSED if dropped else Way.SENT)
+    if flow.table_id == DENIED.table_id and isinstance(receiver, int):
+        return (
+            Counts(sender, Way.DENIED_SENT)
+            if isinstance(sender, int)
+            else Counts(receiver, Way.DENIED_RECEIVED)
+        )
     return None

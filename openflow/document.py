@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
-from openflow import anycast, pipeline, policy, qos, segment
+from openflow import anycast, pipeline, policy, qos, sampling, segment
 from openflow.cookie import Purpose, decode
 from openflow.flow import Flow
 from openflow.meter import Meter, Unit
 from openflow.qos import PortQos
-from openflow.tables import GENERATION, NAMED_TABLES, TABLES, Table
+from openflow.tables import DENIED, GENERATION, LOGGED, NAMED_TABLES, SAMPLE, TABLES, Table
 from openflow.words import actions_words, match_words
 
 GATEWAY_MAC = "02:00:00:00:00:01"
@@ -45,7 +45,7 @@ COLUMNS = "| priority | match | actions | purpose | why |\n|---|---|---|---|---|
 
 def markdown() -> str:
     """The whole page."""
-    return "\n".join((_introduction(), _tables(), _flows(), _limits(), _purposes()))
+    return "\n".join((_introduction(), _tables(), _flows(), _limits(), _samples(), _purposes()))
 
 
 def _introduction() -> str:
@@ -99,6 +99,14 @@ def _limits() -> str:
         _table(table, (), own) for table in NAMED_TABLES if any(f.table_id == table.table_id for f in own)
     )
     return f"## Limits\n\n{text}\n\n{about}\n" + "\n".join(parts)
+
+
+def _samples() -> str:
+    """What counts and samples what is dropped or logged."""
+    own = frozenset(sampling.denied_flows(EXAMPLE.ofport, EXAMPLE.endpoint))
+    text = (sampling.__doc__ or "").partition("\n")[2].strip("\n")
+    parts = (_table(table, tuple(sampling.sampling_flows()), own) for table in (DENIED, LOGGED, SAMPLE))
+    return f"## Samples\n\n{text}\n\n" + "\n".join(parts)
 
 
 def _rules() -> tuple[Flow, ...]:

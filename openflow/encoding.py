@@ -12,7 +12,18 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from openflow.cookie import OWNER, OWNER_MASK
-from openflow.flow import Action, DecTtl, GotoTable, Match, MatchValue, Output, SetField
+from openflow.flow import (
+    CONTROLLER,
+    SAMPLED_BYTES,
+    Action,
+    DecTtl,
+    GotoTable,
+    Match,
+    MatchValue,
+    Output,
+    SetField,
+    Visit,
+)
 from openflow.ordering import Change, Put
 from openflow.render import field_bytes, instruction_bytes, prerequisites
 
@@ -40,6 +51,9 @@ _NO_BUFFER = 0xFFFF
 """OFPCML_NO_BUFFER: a packet for the controller is sent whole."""
 _SET_FIELD_TYPE = 25
 _DEC_TTL = struct.pack("!HH4x", 24, 8)
+_VISIT = struct.Struct("!HHIHHB3x")
+_VISIT_HEAD = (0xFFFF, _VISIT.size, 0x2320, 14, 0xFFF8)
+"""An action of Nicira's, NXAST_RESUBMIT_TABLE, and the packet's own port (nicira-ext.h)."""
 
 EXPERIMENTER = b"\xff\xff"
 """The class of fields whose header is longer by an experimenter's number (OpenFlow 1.4.1 §7.2.2.3)."""
@@ -137,7 +151,10 @@ def _instructions(actions: tuple[Action, ...]) -> bytes:
         if isinstance(action, GotoTable):
             goto = _GOTO.pack(_GOTO_TYPE, _GOTO.size, action.table_id)
         elif isinstance(action, Output):
-            applied.append(_OUTPUT.pack(_OUTPUT_TYPE, _OUTPUT.size, action.port, _NO_BUFFER))
+            most = SAMPLED_BYTES if action.port == CONTROLLER else _NO_BUFFER
+            applied.append(_OUTPUT.pack(_OUTPUT_TYPE, _OUTPUT.size, action.port, most))
+        elif isinstance(action, Visit):
+            applied.append(_VISIT.pack(*_VISIT_HEAD, action.table_id))
         elif isinstance(action, SetField):
             applied.append(_set_field(action))
         elif isinstance(action, DecTtl):

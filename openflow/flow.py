@@ -26,6 +26,12 @@ LOCAL = 0xFFFFFFFE
 """OFPP_LOCAL: the port that is the bridge's own interface in the kernel."""
 
 
+CONTROLLER = 0xFFFFFFFD
+"""OFPP_CONTROLLER: whoever listens to the bridge gets a copy, cut to `SAMPLED_BYTES`."""
+SAMPLED_BYTES = 128
+"""Enough for the headers up to the ports."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Send the packet out of a port. A port never gets back what came in by it (OpenFlow 1.4.1 §5.12)."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+TO_CONTROLLERS = 0xFFFFFFFE
+"""OFPM_CONTROLLER: every packet to a controller goes through it, where it is there."""
+
 
 class Unit(Enum):
     """What a meter counts."""
@@ -24,7 +27,7 @@ class Meter:
     """One meter.
 
     Args:
-        meter_id: 1 to 0xFFFF0000; switches take fewer.
+        meter_id: 1 to 0xFFFF0000; switches take fewer. Or `TO_CONTROLLERS`.
         unit: of rate and burst.
         rate: units in a second.
         burst: units that may come at once. A packet that is larger never passes.

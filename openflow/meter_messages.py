@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from openflow.errors import SwitchError
-from openflow.meter import Meter, MeterCount, Unit
+from openflow.meter import TO_CONTROLLERS, Meter, MeterCount, Unit
 
 VERSION = 5
 _METER_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST = 29, 18, 20
@@ -15,7 +15,7 @@ _METER_STATS, _METER_CONFIG = 9, 10
 _DROP = 1
 _ALL = 0xFFFFFFFF
 _LAST = 0xFFFF0000
-"""OFPM_MAX: what has a higher number is no meter of a packet."""
+"""OFPM_MAX: of what has a higher number, one is of use: that of all packets to controllers."""
 
 # ofp_meter_flags: kilobits or packets in a second, with a burst, counted
 _FLAGS = {Unit.KBPS: 1, Unit.PACKETS: 2}
@@ -69,7 +69,11 @@ def _request(kind: int, xid: int) -> bytes:
 def read_meters(replies: Iterable[bytes]) -> dict[int, Meter]:
     """The answer to `ask_meters`. A meter of another shape than ours reads as one that nobody wants."""
     found = (_meter(body) for reply in replies for body in _parts(reply, length_at=0))
-    return {meter.meter_id: meter for meter in found if meter.meter_id <= _LAST}
+    return {
+        meter.meter_id: meter
+        for meter in found
+        if meter.meter_id <= _LAST or meter.meter_id == TO_CONTROLLERS
+    }
 
 
 def read_counts(replies: Iterable[bytes]) -> dict[int, MeterCount]:

@@ -8,13 +8,14 @@ What is in brackets is for endpoints that have rules, see [enforcement.md](enfor
 others alone is not tracked. `send` has a port in register 0: an endpoint's, or LOCAL (the kernel routes).
 
 LOCAL is the bridge's own interface. It has the gateway's addresses, so the kernel answers ARP and neighbour
-discovery itself and no packet travels to a program. The node is a router: between two endpoints the Ethernet
+discovery itself and no packet waits for a program. The node is a router: between two endpoints the Ethernet
 header is rewritten and the TTL decremented, on the same node too. A packet that has no TTL left goes to the
 kernel, which answers "time exceeded".
 
-Nothing ends in silence: each drop is a flow whose cookie says why, so the switch counts it. What an endpoint
-sends to an address of its own is dropped (`HAIRPIN`): a host keeps that on its loopback, and a switch would
-discard it uncounted (OpenFlow 1.4.1 §5.12: never out of the port that it came in by).
+Nothing ends in silence: each drop is a flow whose cookie says why, so the switch counts it, and some packets
+are sampled. What an endpoint sends to an address of its own is dropped (`HAIRPIN`): a host keeps that on its
+loopback, and a switch would discard it uncounted (OpenFlow 1.4.1 §5.12: never out of the port that it came
+in by).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from openflow.connections import NEW, ZONE, connection_flows
 from openflow.cookie import Purpose
 from openflow.flow import LOCAL, Action, Commit, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
 from openflow.qos import NO_QOS, PortQos, opening_flows
+from openflow.sampling import denied_flows, sampling_flows
 from openflow.tables import (
     ADVERTISEMENT,
     ARP,
@@ -112,7 +114,7 @@ def base_flows(gateway_mac: str) -> tuple[Flow, ...]:
     """The flows of a bridge without endpoints: the kernel's way in, and every general drop. Pure."""
     misses = (_miss(table) for table in TABLES)
     decided = (*_base_classify(), *connection_flows(), *_base_forward(gateway_mac), *_base_deliver())
-    return (*decided, *send_flows(LOCAL, (IPV4, IPV6), "to the kernel"), *misses)
+    return (*decided, *send_flows(LOCAL, (IPV4, IPV6), "to the kernel"), *misses, *sampling_flows())
 
 
 def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
@@ -123,7 +125,8 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
     families = (IPV4,) * port.ipv4 + (IPV6,) * port.ipv6
     sent = send_flows(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
     limited = opening_flows(port.qos, port.ofport, families, port.endpoint, judged=port.judged)
-    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent, *limited)
+    denied = denied_flows(port.ofport, port.endpoint) if port.judged else ()
+    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent, *limited, *denied)
 
 
 def _miss(table: Table) -> Flow:
@@ -147,7 +150,7 @@ def _base_classify() -> Iterator[Flow]:
     unsure: Fields = {**SOLICITATION, "ipv6_src": UNSPECIFIED_IPV6}
     yield drop(210, Purpose.MULTICAST, "duplicate address detection", unsure)
     yield drop(200, spoofed, "not for the gateway, or not from its own address", SOLICITATION)
-    yield drop(200, spoofed, "not of its own address", ADVERTISEMENT)
+    yield drop(205, spoofed, "not of its own address", ADVERTISEMENT)
 
 
 def _classify(port: EndpointPort) -> Iterator[Flow]:

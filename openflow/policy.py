@@ -26,10 +26,22 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import count, groupby
 
 from openflow.cookie import Purpose, encode
-from openflow.flow import Conjunction, Flow, FlowKey, GotoTable, Match, MatchValue, match_of
+from openflow.flow import (
+    Action,
+    Conjunction,
+    Flow,
+    FlowKey,
+    GotoTable,
+    Match,
+    MatchValue,
+    SetField,
+    Visit,
+    match_of,
+)
 from openflow.levels import priorities
 from openflow.masks import masked
 from openflow.tables import (
+    DENIED,
     EGRESS,
     EGRESS_STAGED,
     FORWARD,
@@ -38,8 +50,11 @@ from openflow.tables import (
     INGRESS_STAGED,
     IPV4,
     IPV6,
+    LOGGED,
     OUT,
+    RULE_BIT,
     SEND,
+    WHY,
     Fields,
     Table,
 )
@@ -214,15 +229,23 @@ def _ids(judge: Judge, rule: Rule) -> Iterator[int]:
     """Ids that the rule may have, the best first: the next ones are for two rules of one hash."""
     for attempt in count():
         text = f"{judge.table.name} {rule.name} {attempt}"
-        if number := int.from_bytes(blake2b(text.encode(), digest_size=4).digest()):
-            yield number
+        yield RULE_BIT | int.from_bytes(blake2b(text.encode(), digest_size=4).digest())
 
 
 def _decision(judge: Judge, placed: Placed, fields: Fields) -> Flow:
     rule = placed.rule
-    actions = () if rule.purpose.drops else (GotoTable(judge.onward.table_id),)
     cookie = encode(rule.purpose, GENERATION, logged=rule.logged)
+    actions = _decided(judge, placed)
     return Flow(judge.table.table_id, placed.priority, match_of(fields), actions, cookie, rule.reason)
+
+
+def _decided(judge: Judge, placed: Placed) -> tuple[Action, ...]:
+    """What a rule does: what it drops is counted and sampled, what it logs is sampled."""
+    named = SetField(WHY, placed.conj_id)
+    if placed.rule.purpose.drops:
+        return named, Visit(DENIED.table_id)
+    onward = GotoTable(judge.onward.table_id)
+    return (named, Visit(LOGGED.table_id), onward) if placed.rule.logged else (onward,)
 
 
 def _member(judge: Judge, priority: int, match: Match, members: Iterable[Conjunction], reason: str) -> Flow:

@@ -19,6 +19,8 @@ from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
 from openflow.cookie import OWNER, OWNER_MASK
 from openflow.flow import (
+    CONTROLLER,
+    SAMPLED_BYTES,
     Action,
     ChoosePort,
     Commit,
@@ -188,7 +190,7 @@ def _instructions(actions: tuple[Action, ...]) -> list[Any]:
 def _action(action: Action) -> Any:
     match action:
         case Output(port):
-            return parser.OFPActionOutput(port, ofp.OFPCML_NO_BUFFER)
+            return parser.OFPActionOutput(port, SAMPLED_BYTES if port == CONTROLLER else ofp.OFPCML_NO_BUFFER)
         case SetField(field, value):
             return parser.OFPActionSetField(**{field: _to_wire(value)})
         case DecTtl() | PushVlan() | PopVlan():

@@ -31,6 +31,7 @@ from openflow.pipeline import (
     to_address,
 )
 from openflow.qos import opening_flows
+from openflow.sampling import denied_flows
 from openflow.tables import (
     ADVERTISEMENT,
     ARP,
@@ -79,6 +80,7 @@ def segment_flows(port: EndpointPort, segment: SegmentPort) -> tuple[Flow, ...]:
         *_forward(port, segment),
         *sent,
         *limited,
+        *(denied_flows(port.ofport, port.endpoint) if port.judged else ()),
         *_of_segment(segment),
     )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, encode
-from openflow.flow import Action, Flow, GotoTable, MatchValue, match_of
+from openflow.flow import Action, Flow, GotoTable, MatchValue, SetField, Visit, match_of
 
-GENERATION = 2
+GENERATION = 3
 """Of the pipeline's layout: raised when the meaning of flows changes, so that all are replaced."""
 
 Fields = Mapping[str, MatchValue]
@@ -44,7 +44,21 @@ METER_ID = "reg7"
 """The register that has the meter through which a packet is to go, when `meter` is visited."""
 SEGMENT = "reg3"
 """The register that has the VLAN of what is on a segment, from `classify` on; 0 of all else."""
+WHY = "reg6"
+"""The register that says by which flow a packet is dropped or logged, when `sample` is visited."""
+RULE_BIT = 1 << 31
+"""Of `WHY`: it is the number of a rule; without it see `why`."""
+SAMPLE_ID = 23
 LINK_LOCAL = IPv6Network("fe80::/10")
+
+
+def drops(actions: tuple[Action, ...]) -> bool:
+    """Whether a flow with these actions drops: it has none, or has the packet counted and sampled last."""
+    return not actions or (_names(actions[0]) and isinstance(actions[-1], Visit))
+
+
+def _names(action: Action) -> bool:
+    return isinstance(action, SetField) and action.field == WHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +82,13 @@ class Table:
         return GotoTable(self.table_id)
 
     def drop(self, priority: int, purpose: Purpose, reason: str, fields: Fields) -> Flow:
-        """A flow that drops and counts."""
-        return self.flow(priority, purpose, (), reason, fields)
+        """A flow that drops and counts; of what it drops some is sampled, but for the chatter of hosts."""
+        told = (SetField(WHY, self.why(priority, purpose)), Visit(SAMPLE_ID))
+        return self.flow(priority, purpose, () if purpose is Purpose.MULTICAST else told, reason, fields)
+
+    def why(self, priority: int, purpose: Purpose) -> int:
+        """What `WHY` has of a drop here: purpose, table and priority. With the port it says which flow."""
+        return (purpose & 0x7F) << 24 | self.table_id << 16 | priority
 
 
 CLASSIFY = Table(
@@ -183,5 +202,26 @@ METER = Table(
     frozenset({METER_ID}),
     Purpose.METER,
 )
-NAMED_TABLES = (*TABLES, METER)
+DENIED = Table(
+    "denied",
+    21,
+    "Visited by what a rule drops: of which endpoint, and which way? It is counted, and goes to `sample`.",
+    frozenset({"in_port", OUT}),
+    Purpose.SAMPLE,
+)
+LOGGED = Table(
+    "logged",
+    22,
+    "Visited by what a rule logs and lets go on: does it open a connection? Then it goes to `sample`.",
+    frozenset({"ct_state"}),
+    Purpose.SAMPLE,
+)
+SAMPLE = Table(
+    "sample",
+    SAMPLE_ID,
+    "Visited by what is dropped or logged: the headers of some packets in a second go to the agent.",
+    frozenset(),
+    Purpose.SAMPLE,
+)
+NAMED_TABLES = (*TABLES, METER, DENIED, LOGGED, SAMPLE)
 """All of them."""

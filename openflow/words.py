@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from openflow.cookie import Purpose, decode
 from openflow.flow import (
+    CONTROLLER,
     LOCAL,
     Action,
     ChoosePort,
@@ -25,7 +26,7 @@ from openflow.flow import (
     Track,
     Visit,
 )
-from openflow.tables import NAMED_TABLES
+from openflow.tables import NAMED_TABLES, WHY, drops
 
 STATES = ("new", "est", "rel", "rpl", "inv", "trk")
 """The bits of `ct_state`, from the lowest."""
@@ -55,8 +56,9 @@ def flow_words(flow: Flow) -> str:
 
 
 def actions_words(actions: Iterable[Action]) -> str:
-    """What a flow does."""
-    return ", ".join(map(_action, actions)) or "drop"
+    """What a flow does. One that drops does it after the packet was counted and sampled."""
+    done = tuple(actions)
+    return "drop" if drops(done) else ", ".join(map(_action, done))
 
 
 def purpose_words(cookie: int) -> str:
@@ -75,7 +77,7 @@ def _value(name: str, value: MatchValue) -> str:
         return "LOCAL"
     if name == "ct_state":
         return _state(str(value))
-    if name in ("eth_type", "conj_id") and isinstance(value, int):
+    if name in ("eth_type", "conj_id", WHY) and isinstance(value, int):
         return f"{value:#06x}"
     return str(value)
 
@@ -91,7 +93,7 @@ def _state(text: str) -> str:
 def _action(action: Action) -> str:
     match action:
         case Output(port):
-            return "output LOCAL" if port == LOCAL else f"output {port}"
+            return {LOCAL: "output LOCAL", CONTROLLER: "headers to the agent"}.get(port, f"output {port}")
         case SetField(name, value):
             return f"set {name} {_value(name, value)}"
         case DecTtl() | PushVlan() | PopVlan():

@@ -33,6 +33,7 @@ from agents.node.explain.drops import DropLog
 from agents.node.explain.exposition import MetricsServer
 from agents.node.explain.metrics import NodeMetrics
 from agents.node.explain.questions import Questions
+from agents.node.explain.samples import Samples
 from agents.node.exporting import Exporting
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
@@ -106,7 +107,7 @@ class Agent:
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
         self._dataplane = self._make_dataplane()
         self._drops = DropLog(
-            self._management, self._plug.read, lambda: self._dataplane.wanted, lambda: datetime.now(UTC)
+            self._management, Samples(management, _now), self._plug.read, lambda: self._dataplane.wanted, _now
         )
         self._questions = self._make_questions()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
@@ -309,7 +310,9 @@ class Agent:
         )
 
     def _alive(self) -> Put:
-        alive = Alive(
-            node=self._settings.node, program=Program.AGENT, boot_id=self._boot_id, started=datetime.now(UTC)
-        )
+        alive = Alive(node=self._settings.node, program=Program.AGENT, boot_id=self._boot_id, started=_now())
         return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -17,7 +17,8 @@ from intent.routes import range_routes, routes, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
 from intent.shares import shares
 from intent.snapshot import Snapshot
-from openflow.flow import Flow, FlowKey, Measure
+from openflow.flow import CONTROLLER, Flow, FlowKey, Measure, Output
+from openflow.sampling import SAMPLES
 from store.model import IPNetwork
 
 
@@ -49,7 +50,8 @@ def desired_of(
     ways |= direct_routes(snapshot, ways)
     ways |= range_routes(snapshot, ranges, ways)
     matched += meter_flow_parts(held)
-    return rules(), made, ways, shares(snapshot.node, held), meters(held), Parts(matched)
+    measured = {**meters(held), SAMPLES.meter_id: SAMPLES}
+    return rules(), made, ways, shares(snapshot.node, held), measured, Parts(matched)
 
 
 def takeable(wanted: Mapping[FlowKey, Flow], missing: Set[int]) -> Mapping[FlowKey, Flow]:
@@ -60,7 +62,11 @@ def takeable(wanted: Mapping[FlowKey, Flow], missing: Set[int]) -> Mapping[FlowK
 
 
 def _measured(flow: Flow) -> Iterator[int]:
-    return (each.meter_id for each in flow.actions if isinstance(each, Measure))
+    for each in flow.actions:
+        if isinstance(each, Measure):
+            yield each.meter_id
+        elif isinstance(each, Output) and each.port == CONTROLLER:
+            yield SAMPLES.meter_id
 
 
 def with_last_takers(

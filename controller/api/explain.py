@@ -42,10 +42,7 @@ def node_diff(name: str) -> Answer:
 )
 def endpoint_stats(id: str) -> Answer:  # noqa: A002
     """Packets and bytes each way, and what was dropped for what it is, as its node counts them now."""
-    found = read(services().store, keys.ENDPOINTS, id)
-    if found is None or not principal().scope.has(found.value):
-        raise not_found("endpoint", id)
-    return Answer(services().asking.ask(found.value.node, StatsAsked(endpoint=id)))
+    return Answer(services().asking.ask(_node_of(id), StatsAsked(endpoint=id)))
 
 
 @explain.operation(
@@ -58,6 +55,28 @@ def endpoint_stats(id: str) -> Answer:  # noqa: A002
     )
 )
 def node_drops(name: str) -> Answer:
-    """By flow and interval, each with its reason; the latest first."""
+    """By flow and interval, each with its reason, and some of the packets; the latest first."""
     find(services().store, keys.NODES, name, principal().scope)
     return Answer(services().asking.ask(name, DropsAsked()))
+
+
+@explain.operation(
+    Operation(
+        "GET",
+        "/v1/endpoints/{id}/drops",
+        "Read what was dropped lately of what an endpoint sent and of what was for it",
+        {200: DropsSaid},
+        refuses=(404, 503),
+    )
+)
+def endpoint_drops(id: str) -> Answer:  # noqa: A002
+    """By the flows that name it and interval, and some of the packets with the rule; the latest first."""
+    return Answer(services().asking.ask(_node_of(id), DropsAsked(endpoint=id)))
+
+
+def _node_of(name: str) -> str:
+    """The node of an endpoint that who asks may see."""
+    found = read(services().store, keys.ENDPOINTS, name)
+    if found is None or not principal().scope.has(found.value):
+        raise not_found("endpoint", name)
+    return found.value.node

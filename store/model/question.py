@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from store.model.drops import DropsAsked, DropsSaid
+from store.model.drops import DropsAsked, DropsSaid, Way
 from store.model.trace import TraceAsked, TraceSaid
 from store.model.value import Identifier, Name, Uid, Value
 
@@ -107,6 +107,9 @@ class Counted(Value):
 class Dropped(Value):
     """What was dropped for one purpose."""
 
+    way: Way | None = None
+    """Seen from the endpoint."""
+
     purpose: Text
     """As the table of purposes in the documentation has it."""
     reason: Text
@@ -132,8 +135,9 @@ class StatsSaid(Value):
     """What it sent and may send."""
     received: Counted
     dropped: Annotated[tuple[Dropped, ...], Field(max_length=MOST_UNLIKE)] = ()
-    """By its limits, which count as sent or received all the same, and by the flows that name the endpoint
-    and drop; those that drop for all endpoints count for none."""
+    """By its limits, by rules, and by the flows that name the endpoint and drop; those that drop for all
+    count for none. What rules or limits drop of what it sent counts as sent all the same, and what limits
+    drop of what is for it as received."""
     port: PortStats | None = None
 
 

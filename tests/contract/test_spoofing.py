@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
+from agents.node.explain.samples import Samples, sampled
 from lab.netns import batch, within
 from openflow.cookie import Purpose
+from openflow.metering import Metering
 from openflow.pipeline import base_flows, endpoint_flows
+from openflow.sampling import SAMPLES, SAMPLES_PER_S
+from store.model.drops import Sampled
 from tests.support.dataplane import GATEWAY_MAC, WORLD4, WORLD6, Container, Node, answers, dataplane
 from tests.support.ovs import until
 
@@ -147,6 +153,7 @@ ATTACKS: Mapping[str, tuple[bytes, Purpose]] = {
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with dataplane("spoof", (EVIL, GOOD), tmp_path_factory.mktemp("ovs")) as made:
         flows = [flow for port in made.ports.values() for flow in endpoint_flows(port, GATEWAY_MAC)]
+        Metering(made.switch).apply([SAMPLES], [])
         made.switch.apply([*base_flows(GATEWAY_MAC), *flows], [])
         for target in (GOOD.four, WORLD4, WORLD6):
             assert answers(EVIL.netns, target)
@@ -175,9 +182,25 @@ def heard(node: Node) -> Iterator[list[socket.socket]]:
         raw.close()
 
 
+@pytest.fixture(scope="module")
+def samples(node: Node) -> Iterator[Samples]:
+    made = Samples(node.ovs.directory / "polder0.mgmt", lambda: datetime.now(UTC))
+    made.start()
+    yield made
+    made.stop()
+
+
+def told(node: Node, samples: Samples) -> list[Sampled]:
+    """What the samples say that came since the last time."""
+    names = {port.ofport: name for name, port in node.ports.items()}
+    flows = [flow for port in node.ports.values() for flow in endpoint_flows(port, GATEWAY_MAC)]
+    wanted = {flow.key: flow for flow in (*base_flows(GATEWAY_MAC), *flows)}
+    return [packet for packet, _ in sampled(samples.take(), names, wanted)]
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_is_dropped_and_counted_as_what_it_is(
-    node: Node, evil: socket.socket, heard: list[socket.socket], name: str
+    node: Node, evil: socket.socket, heard: list[socket.socket], samples: Samples, name: str
 ) -> None:
     sent, purpose = ATTACKS[name]
     before = node.dropped(purpose)
@@ -185,8 +208,27 @@ def test_is_dropped_and_counted_as_what_it_is(
         _drain(raw)
     evil.send(sent)
     until(lambda: node.dropped(purpose) > before, f"{name} to be counted as {purpose.name}")
+    found = {(packet.endpoint, packet.purpose, packet.way) for packet in told(node, samples)}
+    assert found == ({("evil", purpose.name, "sent")} if purpose is not Purpose.MULTICAST else set())
     payload = sent[14:]
     assert not [got for raw in heard for got in _drain(raw) if payload[40:] and payload[40:] in got]
+
+
+def test_a_sample_has_addresses_and_ports_and_a_flood_few_samples(
+    node: Node, evil: socket.socket, samples: Samples
+) -> None:
+    began = time.monotonic()
+    for port in range(1, 5001):
+        evil.send(frame(udp(GOOD.six, WORLD6, port, 9), V6))
+    before = node.dropped(Purpose.SPOOFED)
+    evil.send(frame(udp(GOOD.four, WORLD4, 7, 9), V4))
+    until(lambda: node.dropped(Purpose.SPOOFED) > before, "all of it to be counted")
+    found = told(node, samples)
+    most = SAMPLES_PER_S * (time.monotonic() - began + 1)  # and what may come at once
+    assert 0 < len(found) <= most + 1
+    ends = found[0].source, found[0].destination, found[0].protocol, found[0].destination_port
+    assert ends == (IPv6Address(GOOD.six), IPv6Address(WORLD6), "udp", 9)
+    assert found[0].reason.startswith("evil has ")
 
 
 def _drain(raw: socket.socket) -> list[bytes]:

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "endpoint stats": "tests/integration/test_explain.py",
     "trace": "tests/integration/test_explain.py",
     "node drops": "tests/integration/test_explain.py",
+    "endpoint drops": "tests/integration/test_explain.py",
     "node diff": "tests/integration/test_explain.py",
 }
 """Where the examples of these are tried: they need a node or its speaker, or write where they say."""

@@ -38,10 +38,10 @@ def diff(lab: Lab, node: str = NODE) -> Any:
 def test_a_node_that_holds_what_it_should_differs_in_nothing(web: Fixed) -> None:
     told = wait_until(lambda: diff(web.lab), SOON_S, "no difference", good=lambda told: not told["unlike"])
     counts = {each["held"]: each["wanted"] for each in told["counts"] if each["wanted"] == each["found"]}
-    everywhere = {"ports", "rules", "neighbours", "routes", "flows"}
+    everywhere = {"ports", "rules", "neighbours", "routes", "meters", "flows"}
     assert {held: count > 0 for held, count in counts.items()} == {
         **dict.fromkeys(everywhere, True),
-        **dict.fromkeys(("shares", "meters"), False),
+        "shares": False,
     }, told
 
 
@@ -259,6 +259,12 @@ def test_a_policy_that_denies_is_named_by_its_rule(web: Fixed, far: Fixed, polic
 
     assert wait_until(logged, SOON_S, "the drop")[0]["purpose"] == "POLICY_INGRESS"
     assert "purpose=POLICY_INGRESS" in web.lab.polder.agents[far.on].log_tail(2000)
+    packet = json.loads(web.lab.cli("endpoint", "drops", far.name, "-o", "json").stdout)["packets"][0]
+    assert (packet["way"], packet["reason"], packet["endpoint"]) == ("received", policy, far.name)
+    assert (packet["source"], packet["destination"]) == (web.address, far.address)
+    assert (packet["protocol"], packet["destination_port"]) == ("tcp", 22)
+    dropped = stats(web.lab, far.name)["dropped"]
+    assert ("received", "DENIED") in [(each["way"], each["purpose"]) for each in dropped]
 
 
 def sum_of(drops: list[Any]) -> int:

@@ -18,7 +18,7 @@ from store.model import (
     Unlike,
     UnlikeKind,
 )
-from store.model.drops import Drop, DropsAsked, DropsSaid
+from store.model.drops import Drop, DropsAsked, DropsSaid, Sampled, Way
 from store.model.export import Export, ExportProtocol
 from store.model.question import Counted, Dropped, PortStats, StatsAsked, StatsSaid
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
@@ -104,6 +104,22 @@ drops = st.builds(
         ),
         max_size=2,
     ).map(tuple),
+    packets=st.lists(
+        st.builds(
+            Sampled,
+            at=st.datetimes(timezones=st.just(UTC)),
+            endpoint=st.none() | st.just("web-1"),
+            way=st.none() | st.sampled_from(Way),
+            purpose=texts,
+            reason=texts,
+            source=st.none() | st.just(ip_address("10.64.0.7")),
+            destination=st.none() | st.just(ip_address("fe80::1")),
+            protocol=texts,
+            source_port=st.none() | st.integers(0, 65535),
+            destination_port=st.none() | st.integers(0, 65535),
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 questions = st.builds(
     Question,
@@ -111,7 +127,7 @@ questions = st.builds(
     node=nodes,
     asked=st.one_of(
         st.builds(DiffAsked),
-        st.builds(DropsAsked),
+        st.builds(DropsAsked, endpoint=st.none() | st.just("web-1")),
         st.builds(StatsAsked, endpoint=st.just("web-1")),
         st.builds(TraceAsked, packet=packets, endpoint=st.none() | st.just("web-1")),
     ),

@@ -14,6 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, decode
 from openflow.flow import (
+    CONTROLLER,
     Action,
     ChoosePort,
     Commit,
@@ -37,7 +38,7 @@ from tests.support.conntrack import Tracker
 Packet = Mapping[str, MatchValue]
 
 
-METADATA: Packet = {"ct_state": 0, "ip_frag": 0, "reg0": 0, "reg3": 0, "reg7": 0, "conj_id": 0}
+METADATA: Packet = {"ct_state": 0, "ip_frag": 0, "reg0": 0, "reg3": 0, "reg6": 0, "reg7": 0, "conj_id": 0}
 """What a packet has only inside of the switch."""
 
 
@@ -56,6 +57,8 @@ class MemorySwitch:
     """The zones of the connection tracker."""
     measured: Counter[int] = field(default_factory=Counter)
     """What has gone through each meter."""
+    told: list[Packet] = field(default_factory=list)
+    """The packets of which the agent gets a sample, with what they have inside of the switch."""
     exhausted: set[int] = field(default_factory=set)
     """The meters that let nothing through now."""
 
@@ -106,8 +109,7 @@ class MemorySwitch:
         for action in flow.actions:
             match action:
                 case Output(port):
-                    if port != packet["in_port"]:
-                        out.append((port, {name: packet[name] for name in packet.keys() - METADATA.keys()}))
+                    self._leave(port, packet, out)
                 case DecTtl():
                     ttl = packet["nw_ttl"]
                     assert isinstance(ttl, int)
@@ -126,6 +128,12 @@ class MemorySwitch:
                 case _:
                     packet.update(_written(action, packet))
         return None
+
+    def _leave(self, port: int, packet: Packet, out: list[tuple[int, Packet]]) -> None:
+        if port == CONTROLLER:
+            self.told.append(dict(packet))
+        elif port != packet["in_port"]:
+            out.append((port, {name: packet[name] for name in packet.keys() - METADATA.keys()}))
 
     def _measure(
         self, action: Visit | Measure, packet: dict[str, MatchValue], out: list[tuple[int, Packet]]

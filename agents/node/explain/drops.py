@@ -1,7 +1,8 @@
 """The drop log: which flows dropped something since the last look, each with its reason, and how much.
 
-The switch counts, and the agent looks at the counters at intervals; no packet is sent to a program. So what
-it costs and how much is written does not depend on how much is dropped: an attacker cannot fill the log.
+The switch counts, and the agent looks at the counters at intervals; of single packets it gets a few samples.
+So what it costs and how much is written does not depend on how much is dropped: an attacker cannot fill the
+log.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 
 from agents.node.explain.devices import Passed
 from agents.node.explain.diff import IN_PASS
+from agents.node.explain.samples import Samples, sampled
 from agents.node.plug import Busy, Plugged
 from openflow.cookie import Purpose, decode
 from openflow.counting import counts
@@ -23,7 +25,7 @@ from openflow.flow import FlowKey
 from openflow.management import Management
 from openflow.words import match_words, purpose_words
 from store.model import HeldKind
-from store.model.drops import MOST_DROPS, Drop, DropsAsked, DropsSaid
+from store.model.drops import MOST_DROPS, MOST_SAMPLES, Drop, DropsAsked, DropsSaid, Sampled
 
 log = logging.getLogger("polder.drops")
 
@@ -38,12 +40,15 @@ CHATTER = frozenset({Purpose.MULTICAST})
 BY_RULE = frozenset({Purpose.POLICY_EGRESS, Purpose.POLICY_INGRESS, Purpose.DEFAULT_DENY, Purpose.ISOLATED})
 """What people have asked for: written where the rule says `log`, kept in any case."""
 
+UNASKED = frozenset(purpose.name for purpose in BY_RULE)
+
 
 class DropLog:
     """Looks at intervals, in a thread of its own. `start` and `stop` once each; `answer` from any thread.
 
     Args:
         management: the switch.
+        samples: where single packets come from.
         plugged: what is plugged in, by endpoint.
         wanted: what the last pass wanted: it has the reasons.
         clock: the time of day.
@@ -52,35 +57,43 @@ class DropLog:
     def __init__(
         self,
         management: Management,
+        samples: Samples,
         plugged: Callable[[], Mapping[str, Plugged]],
         wanted: Passed,
         clock: Callable[[], datetime],
     ) -> None:
         self._management = management
+        self._samples = samples
         self._plugged = plugged
         self._wanted = wanted
         self._clock = clock
         self._since = clock()
         self._before: Mapping[FlowKey, Counted] | None = None
         self._drops: deque[Drop] = deque(maxlen=MOST_DROPS)
+        self._packets: deque[Sampled] = deque(maxlen=MOST_SAMPLES)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drops", daemon=True)
 
     def start(self) -> None:
         """Begin: what was dropped before is not told."""
+        self._samples.start()
         self._thread.start()
 
     def stop(self) -> None:
         """End. Idempotent."""
         self._ended.set()
+        self._samples.stop()
 
     def answer(self, asked: DropsAsked) -> DropsSaid:
         """What was dropped lately, the last moments included. Blocking, briefly."""
         self.look()
         with self._lock:
-            drops = tuple(self._drops)
-        return DropsSaid(since=self._since, interval_s=INTERVAL_S, drops=drops)
+            drops, packets = tuple(self._drops), tuple(self._packets)
+        if (name := asked.endpoint) is not None:
+            drops = tuple(one for one in drops if one.endpoint == name)
+            packets = tuple(one for one in packets if one.endpoint == name)
+        return DropsSaid(since=self._since, interval_s=INTERVAL_S, drops=drops, packets=packets)
 
     def look(self) -> None:
         """Look at the counters once."""
@@ -98,6 +111,9 @@ class DropLog:
                 self._drops.extendleft(reversed(found))
                 _write(found, now)
             self._before = now
+            heard = list(sampled(self._samples.take(), names, wanted))
+            self._packets.extendleft(packet for packet, _ in heard)
+            _write_packets(heard)
 
     def _run(self) -> None:
         while True:
@@ -161,6 +177,24 @@ def _write(found: Iterable[Drop], now: Mapping[FlowKey, Counted]) -> None:
         )
     if len(written) > LINES:
         log.warning("event=dropped-more flows=%d: polder node drops", len(written) - LINES)
+
+
+def _write_packets(heard: Iterable[tuple[Sampled, bool]]) -> None:
+    ours = [packet for packet, logged in heard if logged or packet.purpose not in UNASKED]
+    for packet in ours[:LINES]:
+        log.warning(
+            "event=packet endpoint=%s way=%s purpose=%s source=%s destination=%s protocol=%s ports=%s,%s"
+            " reason=%r",
+            packet.endpoint or "-",
+            packet.way or "-",
+            packet.purpose or "-",
+            packet.source or "-",
+            packet.destination or "-",
+            packet.protocol,
+            "-" if packet.source_port is None else packet.source_port,
+            "-" if packet.destination_port is None else packet.destination_port,
+            packet.reason,
+        )
 
 
 def _quiet(one: Counted) -> bool:

@@ -17,11 +17,13 @@ from prometheus_client.registry import Collector
 
 from agents.node.plug import Busy, Plugged
 from agents.reconciler import Reconciler
+from intent.limits import limit_of, port_of
 from openflow.cookie import Purpose, decode
 from openflow.counting import counts
 from openflow.decoding import Counted
 from openflow.errors import SwitchError
 from openflow.management import Management
+from openflow.meter import MeterCount
 from openflow.words import purpose_words
 
 log = logging.getLogger(__name__)
@@ -76,12 +78,12 @@ class NodeMetrics:
     def _metrics(self) -> list[Metric]:
         made = [*held(self._reconcilers())]
         try:
-            flows = self._management.counters()
+            flows, meters = self._management.counters(), self._management.meter_counts()
             names = {one.ofport: name for name, one in self._plugged().items() if one.ofport is not None}
         except (SwitchError, Busy) as fault:
             log.warning("metrics without flows why=%s", fault)
             return made
-        return [*made, *of_endpoints(flows, names), *of_drops(flows)]
+        return [*made, *of_endpoints(flows, names), *of_drops(flows), *of_limits(meters, names)]
 
 
 class _Collector(Collector):
@@ -139,3 +141,16 @@ def of_drops(flows: Iterable[Counted]) -> Iterator[Metric]:
     for name, packets in sums.items():
         dropped.add_metric((name,), packets)
     yield dropped
+
+
+def of_limits(meters: Mapping[int, MeterCount], names: Mapping[int, str]) -> Iterator[Metric]:
+    """What each limit of each endpoint has dropped. Pure."""
+    limited = CounterMetricFamily(
+        "polder_endpoint_limited_packets",
+        "Packets of an endpoint that a limit dropped.",
+        labels=("endpoint", "limit"),
+    )
+    for number, count in sorted(meters.items()):
+        if (endpoint := names.get(port_of(number))) is not None:
+            limited.add_metric((endpoint, limit_of(number).name.lower()), count.dropped_packets)
+    yield limited

@@ -8,9 +8,10 @@ from agents.node.explain.devices import Passed
 from agents.node.explain.diff import IN_PASS
 from agents.node.explain.questions import NoAnswer
 from agents.node.plug import Plugged
-from intent.limits import port_of
+from intent.limits import limit_of, port_of
 from openflow.cookie import Purpose
-from openflow.counting import Way, counts
+from openflow.counting import Way as Counter
+from openflow.counting import counts
 from openflow.decoding import Counted as FlowCounted
 from openflow.errors import SwitchError
 from openflow.flow import FlowKey
@@ -18,10 +19,17 @@ from openflow.management import Management, PortCounted
 from openflow.meter import MeterCount
 from openflow.words import purpose_words
 from store.model import HeldKind
+from store.model.drops import Way
 from store.model.question import MOST_UNLIKE, Counted, Dropped, PortStats, StatsAsked, StatsSaid
 
 METERS, FLOWS = IN_PASS.index(HeldKind.METERS), IN_PASS.index(HeldKind.FLOWS)
 """Where they are in what a pass wants."""
+DROPPED = {
+    Counter.REFUSED: Way.SENT,
+    Counter.DENIED_SENT: Way.SENT,
+    Counter.DENIED_RECEIVED: Way.RECEIVED,
+}
+"""What is dropped, and which way it went."""
 
 
 class Stats:
@@ -56,24 +64,28 @@ class Stats:
 
 def counted(ofport: int, flows: Iterable[FlowCounted], wanted: Mapping[FlowKey, object]) -> StatsSaid:
     """What these flows have counted of the endpoint at a port. Pure."""
-    ways: dict[Way, list[FlowCounted]] = {way: [] for way in Way}
+    ways: dict[Counter, list[FlowCounted]] = {way: [] for way in Counter}
     for one in flows:
         mine = counts(one.flow)
         if mine is not None and mine.ofport == ofport:
             ways[mine.way].append(one)
     dropped = [
         Dropped(
+            way=DROPPED[way],
             purpose=purpose_words(one.flow.cookie),
             reason=getattr(wanted.get(one.flow.key), "reason", "")[:1000],
             packets=one.packets,
             bytes=one.bytes,
         )
-        for one in ways[Way.REFUSED]
+        for way in DROPPED
+        for one in ways[way]
         if one.packets
     ]
     dropped.sort(key=lambda each: (-each.packets, each.purpose))
     return StatsSaid(
-        sent=_sum(ways[Way.SENT]), received=_sum(ways[Way.RECEIVED]), dropped=tuple(dropped[:MOST_UNLIKE])
+        sent=_sum(ways[Counter.SENT]),
+        received=_sum(ways[Counter.RECEIVED]),
+        dropped=tuple(dropped[:MOST_UNLIKE]),
     )
 
 
@@ -81,6 +93,7 @@ def limited(ofport: int, meters: Mapping[int, MeterCount], wanted: Mapping[int, 
     """What the limits of the endpoint at a port have dropped. Pure."""
     return [
         Dropped(
+            way=Way.SENT if limit_of(number).of_sent else Way.RECEIVED,
             purpose=Purpose.METER.name,
             reason=getattr(wanted.get(number), "reason", ""),
             packets=count.dropped_packets,

@@ -22,7 +22,8 @@ from intent.routes import Route, RouteKind
 from intent.shares import Discipline
 from intent.snapshot import Snapshot, View
 from openflow.cookie import Purpose, decode
-from openflow.tables import METER
+from openflow.meter import TO_CONTROLLERS
+from openflow.tables import METER, SAMPLE
 from store.model import Attachment, EndpointState, Qos, Telling, Told, Uplink, Value
 from store.model import Node as NodeRecord
 from tests.support.checks import MemoryChecks
@@ -506,12 +507,13 @@ def test_a_limit_changes_nothing_but_meters_and_flows_and_a_meter_is_there_while
 
 def test_a_switch_without_meters_delivers_all_the_same() -> None:
     node = Node()
-    node.drivers["meters"].refuse = set(range(1000))
+    node.drivers["meters"].refuse = {*range(1000), TO_CONTROLLERS}
     node.know(endpoint(qos=LIMITED))
     node.wants.add(WANT)
     node.dataplane.step()
     assert {ADDRESS} <= node.said.says["ready"]
-    assert not [key for key in node.drivers["flows"].held if key.table_id == METER.table_id]
+    without = {METER.table_id, SAMPLE.table_id}
+    assert not [key for key in node.drivers["flows"].held if key.table_id in without]
 
 
 def test_what_is_guaranteed_is_shared_out_when_the_rate_of_an_uplink_is_known() -> None:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agents.node.explain.drops import LINES, _write, dropped
+from agents.node.explain.drops import LINES, _write, _write_packets, dropped
+from agents.node.explain.samples import Heard, sampled
 from openflow.cookie import Purpose, encode
 from openflow.decoding import Counted
-from openflow.flow import Flow, FlowKey
+from openflow.flow import LOCAL, Flow, FlowKey, MatchValue
+from openflow.headers import headers
+from openflow.policy import ENFORCED_IN, Rule, compiled
 from openflow.tables import CLASSIFY, FORWARD, GROUP_MAC
 from store.model.drops import Drop
 
@@ -81,3 +84,66 @@ def test_the_log_cannot_be_filled(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_drop_is_a_value_of_the_store() -> None:
     (drop,) = dropped({}, looked(spoofed=1), {7: "web-1"}, WANTED, NOW)
     assert Drop.model_validate_json(drop.model_dump_json()) == drop
+
+
+def heard(metadata: dict[str, MatchValue], frame: bytes) -> Heard:
+    return Heard(NOW, metadata, headers(frame))
+
+
+RULE = compiled(ENFORCED_IN, [Rule("web 1", Purpose.POLICY_INGRESS, reason="policy web: deny", logged=True)])
+DENIES = {flow.key: flow for port in (7, 8) for flow in RULE.of(port, [True], f"web-{port}")}
+WHY_RULE = RULE.placed[0].conj_id
+TCP = bytes(12) + bytes.fromhex("0800 45000028 00000000 40060000 0a400009 0a400007 d431 0016")
+OTHER = CLASSIFY.drop(50, Purpose.SPOOFED, "web-2 has others", {"in_port": 8})
+
+
+def test_a_sample_of_a_rule_names_the_endpoint_that_it_was_for_and_the_rule() -> None:
+    ((packet, logged),) = sampled(
+        [heard({"in_port": LOCAL, "reg0": 7, "reg6": WHY_RULE}, TCP)], {7: "web-1"}, DENIES
+    )
+    assert logged
+    assert (packet.endpoint, packet.way, packet.purpose, packet.reason) == (
+        "web-1",
+        "received",
+        "POLICY_INGRESS",
+        "policy web: deny",
+    )
+    assert (str(packet.source), packet.source_port) == ("10.64.0.9", 54321)
+    assert (str(packet.destination), packet.destination_port, packet.protocol) == ("10.64.0.7", 22, "tcp")
+
+
+def test_a_sample_of_a_drop_by_port_has_the_reason_of_that_port() -> None:
+    flows = {flow.key: flow for flow in (SPOOFED, OTHER, NO_ROUTE)}
+    why = CLASSIFY.why(50, Purpose.SPOOFED)
+    arp = bytes(12) + bytes.fromhex("0806")
+    found = [
+        packet
+        for port in (7, 8)
+        for packet, _ in sampled(
+            [heard({"in_port": port, "reg6": why}, arp)], {7: "web-1", 8: "web-2"}, flows
+        )
+    ]
+    assert [(each.endpoint, each.way, each.reason, each.protocol) for each in found] == [
+        ("web-1", "sent", "web-1 has other addresses", "arp"),
+        ("web-2", "sent", "web-2 has others", "arp"),
+    ]
+
+
+def test_a_sample_of_a_flow_that_is_gone_has_no_reason() -> None:
+    ((packet, logged),) = sampled([heard({"in_port": 9, "reg6": 1}, TCP)], {7: "web-1"}, WANTED)
+    assert (packet.endpoint, packet.purpose, packet.reason, logged) == (None, "", "", False)
+
+
+def test_what_a_rule_denies_is_written_by_packet_only_where_it_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metadata: dict[str, MatchValue] = {"in_port": LOCAL, "reg0": 7, "reg6": WHY_RULE}
+    ((packet, _),) = sampled([heard(metadata, TCP)], {7: "web-1"}, DENIES)
+    with caplog.at_level(logging.WARNING, "polder.drops"):
+        _write_packets([(packet, True)] * (LINES + 5) + [(packet, False)])
+    assert len(caplog.records) == LINES
+    line = caplog.records[0].getMessage()
+    assert "source=10.64.0.9 destination=10.64.0.7 protocol=tcp ports=54321,22" in line
+    caplog.clear()
+    _write_packets([(packet, False)])
+    assert not caplog.records

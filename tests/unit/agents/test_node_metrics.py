@@ -11,11 +11,14 @@ from prometheus_client import Metric
 
 from agents.command import Refusal
 from agents.node.explain.exposition import MEDIA_TYPE, MetricsServer, loopback
-from agents.node.explain.metrics import NodeMetrics, of_drops, of_endpoints
+from agents.node.explain.metrics import NodeMetrics, of_drops, of_endpoints, of_limits
 from agents.reconciler import Reconciler
+from intent.limits import Limit, _meter_id
 from openflow.cookie import Purpose
 from openflow.decoding import Counted
 from openflow.management import Management
+from openflow.meter import TO_CONTROLLERS, MeterCount
+from openflow.sampling import denied_flows
 from openflow.tables import CLASSIFY, FORWARD, IPV4, IPV6, OUT, SEND
 from tests.support.drivers import DictDriver
 
@@ -27,7 +30,8 @@ RECEIVED = Counted(SEND.flow(100, Purpose.SEND, (), "", {OUT: 7}), 5, 500)
 SPOOFED = Counted(CLASSIFY.drop(50, Purpose.SPOOFED, "", {"in_port": 7}), 2, 120)
 NO_ROUTE = Counted(FORWARD.drop(0, Purpose.NO_ROUTE, "", {}), 1, 60)
 OF_NOBODY = Counted(CLASSIFY.flow(100, Purpose.ACCEPT, (), "", {"in_port": 9}), 9, 900)
-FLOWS = [*SENT, RECEIVED, SPOOFED, NO_ROUTE, OF_NOBODY]
+DENIED = [Counted(flow, 4, 40) for flow in denied_flows(7, "web-1")]
+FLOWS = [*SENT, RECEIVED, SPOOFED, NO_ROUTE, OF_NOBODY, *DENIED]
 
 
 def samples(metrics: Iterable[Metric]) -> dict[tuple[str, ...], float]:
@@ -43,9 +47,13 @@ def test_the_flows_of_an_endpoint_are_one_sample_each_way() -> None:
         ("polder_endpoint_packets_total", "web-1", "sent"): 6,
         ("polder_endpoint_packets_total", "web-1", "received"): 5,
         ("polder_endpoint_packets_total", "web-1", "refused"): 2,
+        ("polder_endpoint_packets_total", "web-1", "denied_sent"): 4,
+        ("polder_endpoint_packets_total", "web-1", "denied_received"): 4,
         ("polder_endpoint_bytes_total", "web-1", "sent"): 600,
         ("polder_endpoint_bytes_total", "web-1", "received"): 500,
         ("polder_endpoint_bytes_total", "web-1", "refused"): 120,
+        ("polder_endpoint_bytes_total", "web-1", "denied_sent"): 40,
+        ("polder_endpoint_bytes_total", "web-1", "denied_received"): 40,
     }
 
 
@@ -54,6 +62,16 @@ def test_every_purpose_that_drops_is_told() -> None:
     assert told[("polder_dropped_packets_total", "SPOOFED")] == 2
     assert told[("polder_dropped_packets_total", "NO_ROUTE")] == 1
     assert set(told) == {("polder_dropped_packets_total", each.name) for each in Purpose if each.drops}
+
+
+def test_what_limits_drop_is_told_by_endpoint_and_limit() -> None:
+    count = MeterCount(9, 900, 3, 300)
+    rate, connections = (_meter_id(7, limit) for limit in (Limit.INGRESS_RATE, Limit.EGRESS_CONNECTIONS))
+    meters = {rate: count, connections: count, _meter_id(9, Limit.EGRESS_RATE): count, TO_CONTROLLERS: count}
+    assert samples(of_limits(meters, {7: "web-1"})) == {
+        ("polder_endpoint_limited_packets_total", "web-1", "ingress_rate"): 3,
+        ("polder_endpoint_limited_packets_total", "web-1", "egress_connections"): 3,
+    }
 
 
 def test_without_the_switch_the_rest_is_told(tmp_path: Path) -> None:

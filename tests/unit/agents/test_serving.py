@@ -102,6 +102,7 @@ def test_a_first_step_has_the_address_before_the_rest() -> None:
         "put rules",
         "put neighbours",
         "put routes",
+        "put meters",
         "put flows",
         "put ready",
         "put health",

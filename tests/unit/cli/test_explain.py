@@ -135,10 +135,21 @@ def test_drops_are_shown_with_their_reasons(polder: Polder) -> None:
         "packets": 3,
         "bytes": 294,
     }
-    said = {"kind": "drops", "since": "2024-01-01T00:00:00Z", "interval_s": 10, "drops": [drop]}
+    packet = {
+        "at": "2024-01-01T00:00:00Z",
+        "endpoint": "web-1",
+        "way": "received",
+        "purpose": "POLICY_INGRESS",
+        "reason": "policy no-ssh",
+        "source": "fd00::9",
+        "source_port": 54321,
+        "destination": "10.64.0.7",
+        "protocol": "tcp",
+    }
+    said = {"since": "2024-01-01T00:00:00Z", "interval_s": 10, "drops": [drop], "packets": [packet]}
     with serving(Reply(200, said)) as canned:
-        ran = polder("node", "drops", "node-1", "--server", canned.url)
-    assert canned.asked[0].target == "/v1/nodes/node-1/drops"
+        ran = polder("endpoint", "drops", "web-1", "--server", canned.url)
+    assert canned.asked[0].target == "/v1/endpoints/web-1/drops"
     assert ran.out.splitlines()[1].split()[-8:] == [
         "web-1",
         "SPOOFED",
@@ -146,4 +157,7 @@ def test_drops_are_shown_with_their_reasons(polder: Polder) -> None:
         "294",
         *["web-1", "has", "other", "addresses"],
     ]
-    assert ran.out.splitlines()[-1] == "1 since 2024-01-01T00:00:00Z"
+    assert ran.out.splitlines()[-2].split()[1:] == [
+        *("web-1", "received", "POLICY_INGRESS", "[fd00::9]:54321", "10.64.0.7", "tcp", "policy", "no-ssh")
+    ]
+    assert ran.out.splitlines()[-1] == "1 drops and 1 sampled packets since 2024-01-01T00:00:00Z"

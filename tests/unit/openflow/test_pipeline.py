@@ -14,8 +14,9 @@ from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
 from openflow.policy import ENFORCED_IN, ENFORCED_OUT, STAGED_IN, STAGED_OUT, Rule, Traffic, compiled
 from openflow.qos import meter_flows
+from openflow.sampling import denied_flows
 from openflow.segment import SegmentPort, segment_flows
-from openflow.tables import NAMED_TABLES, TABLES
+from openflow.tables import NAMED_TABLES, drops
 from tests.support import packets
 from tests.support.packets import BROADCAST, NOBODY4, NOBODY6, Packet
 from tests.support.switch import MemorySwitch
@@ -145,6 +146,7 @@ def test_dropped_and_counted(switch: MemorySwitch, name: str) -> None:
     packet, purpose = DROPS[name]
     assert switch.receive(packet) == []
     assert {each for each in switch.counted if each.drops} == {purpose}
+    assert len(switch.told) == (purpose is not Purpose.MULTICAST), "and some of it is sampled"
 
 
 def test_between_two_endpoints_the_node_is_a_router(switch: MemorySwitch) -> None:
@@ -161,13 +163,15 @@ def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
 
 
 def test_flows_match_only_fields_that_their_table_declares() -> None:
+    declared = {table.table_id: table.fields for table in NAMED_TABLES}
     for flow in ALL_FLOWS:
-        assert {name for name, _ in flow.match} <= TABLES[flow.table_id].fields, flow
+        assert {name for name, _ in flow.match} <= declared[flow.table_id], flow
 
 
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
     on_segment = segment_flows(DB, SegmentPort(120, 9))
     limited = (*endpoint_flows(document.LIMITED, GATEWAY_MAC), *meter_flows(document.LIMITED.qos.meters))
+    limited += tuple(denied_flows(DB.ofport, DB.endpoint))
     for table in NAMED_TABLES:
         flows = (flow for flow in (*ALL_FLOWS, *limited, *on_segment) if flow.table_id == table.table_id)
         used = {name for flow in flows for name, _ in flow.match}
@@ -181,7 +185,7 @@ def test_no_two_flows_have_the_same_key() -> None:
 
 def test_every_flow_that_drops_says_why_and_no_other_claims_to() -> None:
     for flow in ALL_FLOWS:
-        assert Purpose(flow.cookie >> 16 & 0xFFFF).drops == (not flow.actions), flow
+        assert Purpose(flow.cookie >> 16 & 0xFFFF).drops == drops(flow.actions), flow
         assert flow.reason
 
 
