@@ -200,9 +200,7 @@ class Bridge:
 
     def _read_ports(self) -> Mapping[str, PortRow]:
         self._restart = self._rows.restart()
-        ports = self._rows.ports()
-        if self._ports_read is None or self._ports_read != ports:
-            self._ports_read = ports
+        self._ports_read = self._rows.ports()
         return self._ports_read
 
     def _notes(self) -> Steps[Mapping[str, Mapping[str, str]]]:

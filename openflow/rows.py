@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from openflow import export as exporting
 from openflow.datapath import SYSTEM
@@ -123,21 +124,32 @@ class Rows:
     def __init__(self, tables: Mapping[str, Any], name: str) -> None:
         self.tables = tables
         self.name = name
-        self._read: dict[str, PortRow | None] = {}
+        self._names: dict[UUID, str] = {}
+        """Of the bridge's ports."""
+        self._changed: set[str] = set()
+        self._read: Mapping[str, PortRow] = {}
         for table in NAMED:
             tables[table].rows.index_create("name").add_column("name")
 
     def changed(self, table: str, row: Any) -> None:
         """Take note that the replica has changed a row: it is read again when next asked for."""
         if table in {"Port", "Interface"}:  # a port of ours has one interface, of its own name
-            self._read.pop(row.name, None)
+            self._changed.add(row.name)
 
-    def ports(self) -> dict[str, PortRow]:
-        """Our ports by name; none without a bridge. Reads the rows that have changed."""
-        bridge = self._bridge()
-        names = [port.name for port in bridge.ports] if bridge else []
-        self._read = {name: self._read[name] if name in self._read else self._port(name) for name in names}
-        return {name: row for name, row in self._read.items() if row is not None}
+    def ports(self) -> Mapping[str, PortRow]:
+        """Our ports by name; none without a bridge. Reads the rows that have changed; while there are none
+        it is the same mapping again."""
+        members, rows = self._members(), self.tables["Port"].rows
+        gone = [self._names.pop(uuid) for uuid in self._names.keys() - members]
+        new = {uuid: rows[uuid].name for uuid in members - self._names.keys() if uuid in rows}
+        self._names |= new
+        ours = self._names.values() if self._changed else ()
+        read = {name: self._port(name) for name in (*new.values(), *self._changed.intersection(ours))}
+        self._changed.clear()
+        if gone or any(self._read.get(name) != row for name, row in read.items()):
+            kept = {name: row for name, row in self._read.items() if name not in {*gone, *read}}
+            self._read = kept | {name: row for name, row in read.items() if row is not None}
+        return self._read
 
     def ofport(self, name: str) -> int | None:
         """The OpenFlow number of a port; None while there is none yet.
@@ -169,8 +181,8 @@ class Rows:
 
     def holds(self, name: str) -> bool:
         """Whether the bridge has a port of this name, whoever added it."""
-        port, bridge = next(self._named("Port", name), None), self._bridge()
-        return port is not None and bridge is not None and port in bridge.ports
+        port = next(self._named("Port", name), None)
+        return port is not None and port.uuid in self._members()
 
     def configure(self, txn: Any, wanted: BridgeSpec) -> None:
         """Write the bridge. Raises `BridgeRejected` when one of this name is not ours."""
@@ -270,6 +282,11 @@ class Rows:
         port.external_ids = dict(external_ids)
         return port
 
+    def _members(self) -> frozenset[UUID]:
+        """The bridge's ports. The library's own way to them builds and sorts all of their rows."""
+        bridge = self._bridge()
+        return frozenset(atom.value for atom in bridge._data["ports"].values) if bridge else frozenset()
+
     def _bridge(self) -> Any:
         return next(self._named("Bridge", self.name), None)
 
@@ -281,8 +298,8 @@ class Rows:
         return PortRow(name, _ofport(port), dict(port.external_ids))
 
     def _own_port(self, name: str) -> Any:
-        port, bridge = next(self._named("Port", name), None), self._bridge()
-        if port is None or (MARK in port.external_ids and bridge is not None and port in bridge.ports):
+        port = next(self._named("Port", name), None)
+        if port is None or (MARK in port.external_ids and port.uuid in self._members()):
             return port
         raise PortTaken(f"port {name} exists and is not Polder's")
 

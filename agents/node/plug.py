@@ -81,6 +81,11 @@ class Plug:
         self._bridge = bridge
         self._taken: set[str] = set()
         """Links of others that were made ready since they are there."""
+        self._rows: dict[str, tuple[PortRow, Plugged | None]] = {}
+        self._recorded: (
+            tuple[Mapping[str, PortRow], Mapping[str, Mapping[str, str]], dict[str, Plugged]] | None
+        ) = None
+        """What was read last, and of what."""
 
     def forget(self) -> None:
         """Look at the links of others again."""
@@ -92,8 +97,23 @@ class Plug:
             rows, notes = self._bridge.ports(), self._bridge.notes()
         except BridgeError as fault:
             raise Busy(str(fault)) from fault
-        found = [plugged(row.name, row.ofport, row.external_ids) for row in rows.values()]
-        found = [each and self._as_taken(_with_uplink(each, rows)) for each in found]
+        if self._recorded is None or self._recorded[0] is not rows or self._recorded[1] != notes:
+            self._recorded = rows, notes, self._look(rows, notes)
+        found = self._recorded[2]
+        given = {name: self._as_taken(one) for name, one in found.items() if one.want.port}
+        return {**found, **given}
+
+    def _look(
+        self, rows: Mapping[str, PortRow], notes: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Plugged]:
+        """What the database says, with the objects of the last look where a row is the same."""
+        self._rows = {
+            name: self._rows[name]
+            if name in self._rows and self._rows[name][0] is row
+            else (row, plugged(name, row.ofport, row.external_ids))
+            for name, row in rows.items()
+        }
+        found = [one and _with_uplink(one, rows) for _, one in self._rows.values()]
         found += [_noted(ids) for ids in notes.values()]
         return {one.want.endpoint: one for one in found if one is not None}
 
