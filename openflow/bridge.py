@@ -172,6 +172,19 @@ class Bridge:
         """
         return self._call(self._add_port(name, {MARK: "port", **external_ids}, given))
 
+    def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]:
+        """As `add_port`, without waiting for it: Open vSwitch takes milliseconds, in which flows can be made.
+
+        Args:
+            name: of a link that exists.
+            external_ids: as there.
+            ofport: the number that a new port is to have. It gets another one when that is taken.
+
+        Returns:
+            What `add_port` would return or raise.
+        """
+        return self._submit(self._add_port(name, {MARK: "port", **external_ids}, given=False, wanted=ofport))
+
     def remove_port(self, name: str) -> None:
         """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
         self._call(self._transact(lambda _: self._rows.take(name)))
@@ -211,8 +224,12 @@ class Bridge:
         yield from self._filled()
         return self._rows.holds(name)
 
-    def _add_port(self, name: str, external_ids: Mapping[str, str], given: bool) -> Steps[int]:
-        yield from self._transact(lambda txn: self._rows.put(txn, name, external_ids, given=given))
+    def _add_port(
+        self, name: str, external_ids: Mapping[str, str], given: bool, wanted: int | None = None
+    ) -> Steps[int]:
+        yield from self._transact(
+            lambda txn: self._rows.put(txn, name, external_ids, given=given, ofport=wanted)
+        )
         return (yield from self._ofport(name))
 
     def _ofport(self, name: str) -> Steps[int]:
@@ -243,13 +260,16 @@ class Bridge:
         return str(txn.get_error() if status == Transaction.ERROR else status)
 
     def _call(self, steps: Steps[T]) -> T:
+        return self._submit(steps).result()
+
+    def _submit(self, steps: Steps[T]) -> Future[T]:
         job = _Job(steps, time.monotonic() + CALL_TIMEOUT_S, Future())
         with self._guard:
             if self._thread is None:
                 raise BridgeUnavailable("the connection with Open vSwitch's database is closed")
             self._incoming.append(job)
             os.eventfd_write(self._wakeup, 1)
-        return job.result.result()
+        return job.result
 
     def _run(self) -> None:
         """The thread."""

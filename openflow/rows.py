@@ -73,6 +73,7 @@ SCHEMA: dict[str, object] = {
             name="string",
             type="string",
             ofport=_MAYBE_NUMBER,
+            ofport_request=_MAYBE_NUMBER,
             error=_MAYBE_TEXT,
             ifindex=_MAYBE_NUMBER,
             link_state=_MAYBE_TEXT,
@@ -229,8 +230,17 @@ class Rows:
             raise BridgeRejected(f"there is no bridge {self.name}")
         exporting.configure(txn, self.tables, bridge, wanted)
 
-    def put(self, txn: Any, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> None:
-        """Write a port; with `given` also one that somebody else has added to the bridge.
+    def put(
+        self,
+        txn: Any,
+        name: str,
+        external_ids: Mapping[str, str],
+        *,
+        given: bool = False,
+        ofport: int | None = None,
+    ) -> None:
+        """Write a port; with `given` also one that somebody else has added to the bridge. A new one is to
+        have the OpenFlow number `ofport`, if that is free.
 
         Raises `BridgeRejected` without a bridge, or when the port is not ours.
         """
@@ -249,7 +259,7 @@ class Rows:
         if port is not None:
             # Open vSwitch gave this row up; only a new one makes it try again.
             bridge.delvalue("ports", port)
-        bridge.addvalue("ports", self._insert_port(txn, name, "", external_ids))
+        bridge.addvalue("ports", self._insert_port(txn, name, "", external_ids, ofport))
 
     def take(self, name: str) -> None:
         """Remove a port if it is there; one that was adopted stays, without our mark.
@@ -272,10 +282,14 @@ class Rows:
         root.addvalue("bridges", bridge)
         return bridge
 
-    def _insert_port(self, txn: Any, name: str, kind: str, external_ids: Mapping[str, str]) -> Any:
+    def _insert_port(
+        self, txn: Any, name: str, kind: str, external_ids: Mapping[str, str], ofport: int | None = None
+    ) -> Any:
         interface = txn.insert(self.tables["Interface"])
         interface.name = name
         interface.type = kind
+        if ofport is not None:
+            interface.ofport_request = [ofport]
         port = txn.insert(self.tables["Port"])
         port.name = name
         port.interfaces = [interface]

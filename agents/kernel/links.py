@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,17 @@ class Links:
         self._worker.close()
         self._netlink.close()
 
-    def ensure_endpoint_link(self, spec: LinkSpec) -> None:
+    def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None] = lambda: None) -> None:
         """Make the link, or complete it. Idempotent: what is right is read and not written.
 
         A link of this name whose other end is elsewhere belonged to the endpoint's former namespace: it is
         made anew.
+
+        Ordering: the host's end is set up last, so that one that is down tells of an incomplete link.
+
+        Args:
+            spec: what it should be.
+            standing: called when both ends are there, before anything is done with them.
 
         Raises:
             NetnsGone: the path is no network namespace, or is this host's own.
@@ -96,6 +102,7 @@ class Links:
             host = self._existing(spec, netns)
             done = "completed" if host else "made"
             host = host or self._make(spec, netns)
+            standing()
             changed = self._configure(host, spec, netns)
         if changed:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
@@ -134,10 +141,11 @@ class Links:
         if found is not None:
             self._remove(found)
 
-    def owned_links(self) -> frozenset[str]:
-        """The host's ends of all links of ours. One whose namespace is gone is gone too."""
+    def owned_links(self) -> dict[str, bool]:
+        """The host's ends of all links of ours, and whether each is up: complete. One whose namespace is gone
+        is gone too."""
         found = all_interfaces(self._netlink, KIND)
-        return frozenset(one.name for one in found if one.name.startswith(PREFIX))
+        return {one.name: one.is_up for one in found if one.name.startswith(PREFIX)}
 
     def setup_gateway(self, ifname: str, mac: str, addresses: Iterable[IPAddress]) -> tuple[str, ...]:
         """See `agents.kernel.gateway.setup_gateway`."""
@@ -150,8 +158,6 @@ class Links:
     def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
         """Bring both ends to what they should be; returns whether anything had to be changed."""
         changed = given.keep_host_out(host)
-        if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
-            self._netlink.request(*requests)
         inside = Inside(
             host.peer_index,
             spec.ifname,
@@ -162,6 +168,8 @@ class Links:
             spec.networks,
         )
         completed = self._worker.run(netns, lambda: configure(inside))
+        if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
+            self._netlink.request(*requests)
         return changed or bool(requests) or completed
 
     def _existing(self, spec: LinkSpec, netns: Netns) -> Interface | None:

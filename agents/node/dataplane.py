@@ -12,24 +12,23 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from agents.delta import puts
 from agents.node.desired import desired_of, takeable, with_last_takers
 from agents.node.judging import Judging
 from agents.node.leaving import Leaving
-from agents.node.newcomers import Newcomers
 from agents.node.plan import Memory, Plan, plan
-from agents.node.plug import Busy, Plug, Plugged, identity
+from agents.node.plug import Busy, Plug, Plugged
+from agents.node.plugging import Plugging
 from agents.node.serving import Services
-from agents.node.wants import Refused, Want, Wants
+from agents.node.wants import Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from intent.flows import flows_of
 from intent.held import Held
 from intent.neighbours import Neighbour, NeighbourKey
-from intent.policy import judged
 from intent.routes import Route, RouteKey, Rule, routed_blocks, routes_of
 from intent.services import Serving, service_flows_of, service_routes
 from intent.shares import Share, ShareKey
@@ -96,14 +95,11 @@ class Dataplane:
         self._clock = clock
         self._memory = Memory()
         self._judging = Judging()
-        self._newcomers = Newcomers()
         self._leaving_blocks = Leaving[Block]()
         self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
-        self._held: dict[str, Held] = {}
+        self._plugging = Plugging(devices.plug, wants, services)
         self._alive: set[Want] = set()
-        self._sure: set[str] = set()
-        """Endpoints whose namespaces hold the addresses of services that are recorded."""
         self._done: tuple[object, ...] | None = None
         self.wanted: tuple[Mapping[Any, Any], ...] | None = None
         """What the last pass wanted of each reconciler; None before there was one. For any thread."""
@@ -111,8 +107,6 @@ class Dataplane:
         """Those that the switch did not take in this pass."""
         self._confirmed: set[IPNetwork] = set()
         self._reported = False
-        self._busy: set[str] = set()
-        """Endpoints that could not be plugged in or out in this pass. The others do not wait for them."""
 
     @property
     def reconcilers(self) -> tuple[Reconciler[Any, Any], ...]:
@@ -132,7 +126,7 @@ class Dataplane:
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
         self._alive.clear()
-        self._sure.clear()
+        self._plugging.forget()
         self._done = None
         self._devices.plug.forget()
         for reconciler in self._devices.reconcilers:
@@ -149,7 +143,7 @@ class Dataplane:
             return RETRY_S
 
     def _pass(self, snapshot: Snapshot) -> float | None:
-        wants, plugged = dict(self._wants.all()), self._devices.plug.read()
+        wants, plugged = dict(self._wants.all()), self._plugging.read()
         if (
             self._done is not None
             and self._services.current
@@ -159,15 +153,14 @@ class Dataplane:
             return None
         self._done = None
         self._reported = False
-        self._busy = set()
-        now, before, advertised = self._clock(), self._held, self._memory.advertised
+        now, before, advertised = self._clock(), self._plugging.held, self._memory.advertised
         mine = summaries(snapshot)
         ranges = self._leaving_ranges.look(mine, snapshot, advertised, now)
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
-        held = self._plug_in(todo, snapshot, wants, plugged)
+        held = self._plugging.plug_in(todo, snapshot, wants, plugged)
         up = {name: one for name, one in held.items() if name in todo.up and not one.closed}
-        self._hold_services(snapshot, up, plugged, only=False)
+        self._plugging.hold_services(snapshot, up, plugged, only=False)
         serving = self._services.look(snapshot, up, plugged)
         served = {each.prefix: each for each in serving.values() if each.takers}
         leaving = self._leaving_services.look(served, snapshot, advertised, now)
@@ -177,15 +170,16 @@ class Dataplane:
         desired = desired_of(standing, held.values(), serving, leaving.values(), {*ranges, *mine}, judging)
         self.wanted = desired
         done = [self._put(*pair) for pair in zip(self._devices.reconcilers, desired, strict=True)]
+        up = self._plugging.settle(up, wants, plugged)
         self._confirm(snapshot, up, served, all(done))
         self._report(snapshot)
-        if not any(name in plugged and name not in held for name in self._busy):
+        if not any(name in plugged and name not in held for name in self._plugging.busy):
             for reconciler, wanted in reversed(list(zip(self._devices.reconcilers, desired, strict=True))):
                 reconciler.delete(wanted)
-            self._hold_services(snapshot, up, plugged, only=True)
+            self._plugging.hold_services(snapshot, up, plugged, only=True)
             self._take_down(todo, wants, plugged)
         self._report_attachments(snapshot)
-        if self._busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
+        if self._plugging.busy or any(reconciler.wants_retry for reconciler in self._devices.reconcilers):
             return RETRY_S
         if todo.draining or blocks or ranges or leaving:
             return DRAIN_POLL_S
@@ -198,94 +192,6 @@ class Dataplane:
         if want not in self._alive and self._netns_alive(want):
             self._alive.add(want)
         return want in self._alive
-
-    def _plug_in(
-        self, todo: Plan, snapshot: Snapshot, wants: dict[str, Want], plugged: dict[str, Plugged]
-    ) -> dict[str, Held]:
-        held = {}
-        closed = self._newcomers.look(snapshot, {**todo.draining, **todo.up})
-        for name, endpoint in {**todo.draining, **todo.up}.items():
-            if name in todo.up:
-                self._without_waiting(name, partial(self._ensure, endpoint, wants, plugged))
-            there = plugged.get(name)
-            if name in self._busy:
-                held.update(self._as_it_was(endpoint))
-            elif there is not None and there.ofport is not None:
-                held[name] = self._hold(endpoint, there, judged(snapshot, endpoint), name in closed)
-        self._held = held
-        return held
-
-    def _hold_services(
-        self, snapshot: Snapshot, up: Mapping[str, Held], plugged: dict[str, Plugged], *, only: bool
-    ) -> None:
-        """Have the endpoints hold the addresses of their services; with `only`, and no others of services."""
-        for name, one in up.items():
-            there = plugged.get(name)
-            if there is None or not one.routed or name in self._busy:
-                continue
-            wanted = self._services.addresses(snapshot, one.endpoint)
-            services = wanted if only else wanted | there.services
-            if services != there.services or (services and name not in self._sure):
-                self._without_waiting(name, partial(self._hold_one, name, services, plugged))
-
-    def _hold_one(self, name: str, services: frozenset[IPAddress], plugged: dict[str, Plugged]) -> None:
-        plugged[name] = self._devices.plug.hold(plugged[name], services)
-        self._sure.add(name)
-
-    def _without_waiting(self, name: str, job: Callable[[], None]) -> None:
-        """Plug one endpoint in or out; one that cannot be now is noted, and holds up no other."""
-        try:
-            job()
-        except Busy as fault:
-            log.warning("switch or kernel is busy endpoint=%s why=%s", name, fault)
-            self._busy.add(name)
-
-    def _as_it_was(self, endpoint: Endpoint) -> dict[str, Held]:
-        """What was held of an endpoint that cannot be plugged in just now: it goes on if it is the same."""
-        before = self._held.get(endpoint.id)
-        same = before is not None and identity(before.endpoint) == identity(endpoint)
-        return {endpoint.id: before} if before is not None and same else {}
-
-    def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool, closed: bool) -> Held:
-        """The object of the last pass where nothing has changed: what follows from it is kept by it."""
-        via, ruled = there.want.via, (ruled or closed) and not there.want.via
-        made = Held(endpoint, there.ofport or 0, via, ruled, there.uplink or 0, closed)
-        before = self._held.get(endpoint.id)
-        return before if before is not None and before.same(made) else made
-
-    def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
-        there, want = plugged.get(endpoint.id), wants[endpoint.id]
-        if there is None or not there.serves(want, endpoint):
-            self._insert(endpoint, wants, plugged)
-        elif there.endpoint != endpoint:
-            plugged[endpoint.id] = self._devices.plug.record(there, want, endpoint)
-
-    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
-        name = endpoint.id
-        there = plugged.get(name)
-        if there is not None and there.identity != identity(endpoint):
-            log.warning("link is another endpoint's of this id, made anew endpoint=%s", name)
-            self._devices.plug.remove(name)
-            plugged.pop(name)
-        self._sure.discard(name)
-        try:
-            services = plugged[name].services if name in plugged else frozenset()
-            plugged[name] = self._devices.plug.insert(wants[name], endpoint, services)
-        except Refused as fault:
-            log.warning("not attached endpoint=%s why=%s", name, fault)
-            self._remove(name, wants, plugged, fault)
-
-    def _remove(
-        self, name: str, wants: dict[str, Want], plugged: dict[str, Plugged], why: Refused | None = None
-    ) -> None:
-        there = plugged.get(name)
-        if there is not None and there.services:
-            plugged[name] = self._devices.plug.hold(there, frozenset())
-        self._devices.plug.remove(name)
-        self._sure.discard(name)
-        self._wants.remove(name, why)
-        plugged.pop(name, None)
-        wants.pop(name, None)
 
     def _put(self, reconciler: Reconciler[Any, Any], wanted: Mapping[Any, Any]) -> bool:
         reconciler.wants_retry = False
@@ -330,7 +236,7 @@ class Dataplane:
         if not (self._confirmed or (self._devices.routes.known and self._devices.flows.known)):
             return
         self._reported = True
-        whose = {prefix: name for name, one in self._held.items() for prefix in _prefixes(one)}
+        whose = {prefix: name for name, one in self._plugging.held.items() for prefix in _prefixes(one)}
         said = (_ready(snapshot.name, each, self._boot_id, whose.get(each)) for each in self._confirmed)
         self._publisher.say("ready", dict(said))
         self._publisher.say("health", self._services.report(snapshot))
@@ -339,10 +245,7 @@ class Dataplane:
         """The attachment goes with the plug, so neither goes while a device may still have the rest."""
         if not all(reconciler.known for reconciler in self._devices.reconcilers):
             return
-        for name, why in todo.down.items():
-            self._without_waiting(name, partial(self._remove, name, wants, plugged))
-            if name not in wants:
-                log.info("detached endpoint=%s why=%s", name, why)
+        self._plugging.take_down(todo.down, wants, plugged)
 
     def _report_attachments(self, snapshot: Snapshot) -> None:
         """Every want, for which the store's own words do when the endpoint went while no agent looked."""

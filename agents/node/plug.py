@@ -9,9 +9,11 @@ port is what a crash left in between: swept.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
@@ -36,6 +38,11 @@ _OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
 """What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
 
 
+FIRST_OFPORT, LAST_OFPORT = 0x4000, 0xFE00
+"""OpenFlow numbers that are asked for, so that flows need not wait for a port. Open vSwitch itself gives the
+lowest that are free."""
+
+
 class Busy(Exception):
     """The switch or the kernel did not take it now. Try again after a pause."""
 
@@ -45,6 +52,7 @@ class Ports(Protocol):
 
     def ports(self) -> Mapping[str, PortRow]: ...
     def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int: ...
+    def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]: ...
     def remove_port(self, name: str) -> None: ...
     def notes(self) -> Mapping[str, Mapping[str, str]]: ...
     def note(self, name: str, external_ids: Mapping[str, str] | None) -> None: ...
@@ -53,7 +61,7 @@ class Ports(Protocol):
 class Links(Protocol):
     """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
 
-    def ensure_endpoint_link(self, spec: LinkSpec) -> None: ...
+    def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None]) -> None: ...
     def take_link(self, ifname: str) -> int: ...
     def give_back_link(self, ifname: str) -> None: ...
     def hold_addresses(
@@ -65,7 +73,7 @@ class Links(Protocol):
         unwanted: Iterable[IPAddress],
     ) -> None: ...
     def remove_link(self, host_ifname: str) -> None: ...
-    def owned_links(self) -> frozenset[str]: ...
+    def owned_links(self) -> Mapping[str, bool]: ...
 
 
 def host_ifname(endpoint: str) -> str:
@@ -81,6 +89,11 @@ class Plug:
         self._bridge = bridge
         self._taken: set[str] = set()
         """Links of others that were made ready since they are there."""
+        self._incomplete: set[str] = set()
+        """Links of ours that have to be completed: a crash, or somebody, left them so."""
+        self._adding: dict[str, Future[int]] = {}
+        """Ports that Open vSwitch was asked for, by name."""
+        self._ofports = itertools.cycle(range(FIRST_OFPORT, LAST_OFPORT))
         self._rows: dict[str, tuple[PortRow, Plugged | None]] = {}
         self._recorded: (
             tuple[Mapping[str, PortRow], Mapping[str, Mapping[str, str]], dict[str, Plugged]] | None
@@ -101,7 +114,12 @@ class Plug:
             self._recorded = rows, notes, self._look(rows, notes)
         found = self._recorded[2]
         given = {name: self._as_taken(one) for name, one in found.items() if one.want.port}
-        return {**found, **given}
+        halves = (
+            {name: replace(one, taken=False) for name, one in found.items() if one.port in self._incomplete}
+            if self._incomplete
+            else {}
+        )
+        return {**found, **given, **halves}
 
     def _look(
         self, rows: Mapping[str, PortRow], notes: Mapping[str, Mapping[str, str]]
@@ -120,8 +138,9 @@ class Plug:
     def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
         """Make what the want needs; returns what is there, without a number where the caller's link is gone.
 
-        Ordering: the port comes last, so that a port always has its link. `services` are what the port says
-        that is there already.
+        A container's port has been asked for, with that number, when this returns: `settle` waits for it.
+        Ordering: the link is there before its port, and complete when it is up. `services` are what the port
+        says that is there already.
 
         Raises:
             Refused: it cannot be done as asked for.
@@ -150,8 +169,40 @@ class Plug:
     def _insert_pair(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
         """Link and port of a container: the port's name and number."""
         name = host_ifname(endpoint.id)
-        self._links.ensure_endpoint_link(_spec(name, want, endpoint))
-        return name, self._bridge.add_port(name, ids)
+        there = self._bridge.ports().get(name)
+        ofport = (there.ofport if there is not None else None) or self._free_ofport()
+
+        def begin() -> None:
+            self._incomplete.add(name)
+            self._adding[name] = self._bridge.begin_port(name, ids, ofport)
+
+        self._links.ensure_endpoint_link(_spec(name, want, endpoint), begin)
+        self._incomplete.discard(name)
+        return name, ofport
+
+    def _free_ofport(self) -> int:
+        taken = {row.ofport for row in self._bridge.ports().values()}
+        return next(number for number in self._ofports if number not in taken)
+
+    def settle(self, there: Plugged) -> Plugged:
+        """Wait for the port that `insert` has asked for; returns what is there, perhaps with another number.
+
+        Raises:
+            Refused: it cannot be done as asked for.
+            Busy: not now.
+        """
+        try:
+            ofport = self._added(there.port)
+        except PortTaken as fault:
+            raise Refused(409, f"{fault}; name another") from fault
+        except BridgeError as fault:
+            raise Busy(str(fault)) from fault
+        return there if ofport in (None, there.ofport) else replace(there, ofport=ofport)
+
+    def _added(self, name: str) -> int | None:
+        """Wait until a port is added that was asked for; its number. Raises `BridgeError`."""
+        adding = self._adding.pop(name, None)
+        return adding.result() if adding is not None else None
 
     def _ensure_uplink(self, endpoint: Endpoint) -> int | None:
         """The number of the port of the segment's uplink; None without a segment."""
@@ -238,6 +289,7 @@ class Plug:
                 return wanted
             if wanted.want.port:
                 return replace(wanted, ofport=self._insert_given(wanted.want, ids))
+            self._added(wanted.port)
             return replace(wanted, ofport=self._bridge.add_port(wanted.port, ids))
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
@@ -246,10 +298,12 @@ class Plug:
         """Take out port and link, or give back the caller's. Raises `Busy`."""
         name = host_ifname(endpoint)
         try:
+            self._added(name)
             if name not in self._bridge.ports():
                 self._remove_given(endpoint)
             self._bridge.remove_port(name)
             self._links.remove_link(name)
+            self._incomplete.discard(name)
             if any(UPLINK in row.external_ids for row in self._bridge.ports().values()):
                 self._remove_idle_uplinks()
         except (KernelError, BridgeError) as fault:
@@ -264,11 +318,13 @@ class Plug:
                 self._links.give_back_link(row.name)
 
     def sweep(self, wanted: Mapping[str, Want]) -> None:
-        """Remove links that nobody wants and that have no port. Raises `Busy`."""
+        """Remove links that nobody wants and that have no port; find incomplete ones. Raises `Busy`."""
         keep = {host_ifname(endpoint) for endpoint in wanted}
         keep |= {one.port for one in self.read().values()}
         try:
-            for name in filter(_OUR_NAME.fullmatch, self._links.owned_links() - keep):
+            links = self._links.owned_links()
+            self._incomplete = {name for name, up in links.items() if name in keep and not up}
+            for name in filter(_OUR_NAME.fullmatch, links.keys() - keep):
                 log.warning("swept a link that nobody wants ifname=%s", name)
                 self._links.remove_link(name)
         except KernelError as fault:

@@ -20,6 +20,8 @@ class MemoryPlug:
     busy: bool = False
     stuck: set[str] = field(default_factory=set)
     """Endpoints that the kernel does not take, whatever is tried."""
+    late: set[str] = field(default_factory=set)
+    """Endpoints whose ports Open vSwitch does not add."""
     reads: int = 0
     made: int = 0
 
@@ -43,6 +45,11 @@ class MemoryPlug:
         made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint, services)
         self.plugged[endpoint.id] = made
         return made
+
+    def settle(self, there: Plugged) -> Plugged:
+        if there.want.endpoint in self.late:
+            raise Busy("Open vSwitch does not answer")
+        return there
 
     def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
         self.plugged[endpoint.id] = replace(there, want=want, endpoint=endpoint)

@@ -88,7 +88,7 @@ def test_the_endpoint_reaches_the_host_and_is_reached(
 
 def test_both_ends_are_as_asked_for(host: Place, endpoint: Place, links: Links, spec: LinkSpec) -> None:
     links.ensure_endpoint_link(spec)
-    assert links.owned_links() == {HOST_IFNAME}
+    assert links.owned_links() == {HOST_IFNAME: True}
     outside = host.run(f"ip addr show {HOST_IFNAME}")
     assert "mtu 1450" in outside
     assert "inet" not in outside
@@ -159,7 +159,7 @@ def test_an_interface_like_the_former_one_is_not_taken_for_it(
     assert other.run("cat /proc/net/dev").count("eth0") == 1
     with silence(other), pytest.raises(IfnameTaken):
         links.ensure_endpoint_link(replace(spec, netns=other.path))
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
 
 
 def test_the_host_itself_answers_nothing_at_its_end(
@@ -190,7 +190,7 @@ def test_a_name_that_is_taken_inside(host: Place, endpoint: Place, links: Links,
     endpoint.run("ip link add eth0 type bridge")
     with silence(endpoint), pytest.raises(IfnameTaken, match="eth0 is taken in"):
         links.ensure_endpoint_link(spec)
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
 
 
 def test_a_name_that_is_taken_on_the_host(host: Place, links: Links, spec: LinkSpec) -> None:
@@ -199,7 +199,7 @@ def test_a_name_that_is_taken_on_the_host(host: Place, links: Links, spec: LinkS
         for refused in (lambda: links.ensure_endpoint_link(spec), lambda: links.remove_link(HOST_IFNAME)):
             with pytest.raises(IfnameTaken, match="taken in the host"):
                 refused()
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
 
 
 def test_a_foreign_default_route_is_left_alone(
@@ -268,7 +268,7 @@ def test_a_vanished_namespace_takes_the_link_along(
     links.remove_link(HOST_IFNAME)
     with pytest.raises(NetnsGone, match=endpoint.name):
         links.ensure_endpoint_link(spec)
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
 
 
 def test_what_is_no_endpoints_namespace(host: Place, links: Links, spec: LinkSpec, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_what_is_no_endpoints_namespace(host: Place, links: Links, spec: LinkSpe
     for path in (str(file), "/proc/self/ns/uts", host.path):
         with pytest.raises(NetnsGone):
             links.ensure_endpoint_link(replace(spec, netns=path))
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
 
 
 def test_remove_is_idempotent(host: Place, endpoint: Place, links: Links, spec: LinkSpec) -> None:
@@ -285,7 +285,7 @@ def test_remove_is_idempotent(host: Place, endpoint: Place, links: Links, spec: 
     links.ensure_endpoint_link(spec)
     links.remove_link(HOST_IFNAME)
     links.remove_link(HOST_IFNAME)
-    assert links.owned_links() == frozenset()
+    assert links.owned_links() == {}
     assert "eth0" not in endpoint.run("ip link")
 
 

@@ -354,6 +354,21 @@ def test_an_endpoint_that_cannot_be_plugged_in_holds_up_no_other() -> None:
     assert node.said.says["ready"] == {ADDRESS, "10.64.0.2/32", BLOCK}
 
 
+def test_a_port_that_is_not_added_holds_up_no_other_and_is_not_ready_though_its_flows_are_there() -> None:
+    node = Node()
+    node.plug.late = {"web"}
+    node.know(endpoint(), endpoint("other", "10.64.0.2"))
+    node.wants.add(WANT)
+    node.wants.add(OTHER)
+    assert node.dataplane.step() is not None, "it is tried again"
+    assert node.said.says["ready"] == {"10.64.0.2/32", BLOCK}
+    assert (node.wants.wait_attached("other", 0), node.wants.wait_attached("web", 0)) == (True, False)
+    node.plug.late = set()
+    node.plug.plugged.pop("web")
+    assert node.dataplane.step() is None
+    assert node.said.says["ready"] == {ADDRESS, "10.64.0.2/32", BLOCK}
+
+
 def test_an_endpoint_that_cannot_be_taken_out_holds_up_no_other_and_keeps_its_attachment() -> None:
     node = Node()
     node.know(endpoint(), endpoint("other", "10.64.0.2"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -11,7 +12,7 @@ import pytest
 from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.plug import Busy, Plug, host_ifname
+from agents.node.plug import FIRST_OFPORT, Busy, Plug, host_ifname
 from agents.node.wants import Refused, Want
 from openflow.errors import BridgeError, BridgeUnavailable
 from openflow.rows import PortRow
@@ -19,6 +20,7 @@ from store.model import IPAddress
 from tests.support.cluster import endpoint
 
 WANT = Want("web", "/run/netns/web", "7", "eth0")
+OTHER = Want("db", "/run/netns/db", "8", "eth0")
 
 
 @dataclass
@@ -27,13 +29,19 @@ class MemoryLinks:
 
     links: dict[str, LinkSpec | None] = field(default_factory=dict)
     fault: KernelError | None = None
+    incomplete: KernelError | None = None
+    """What it answers when the link stands, and is to be completed."""
     held: dict[tuple[str, str], set[IPAddress]] = field(default_factory=dict)
     theirs: dict[str, int] = field(default_factory=dict)
     given_back: list[str] = field(default_factory=list)
 
-    def ensure_endpoint_link(self, spec: LinkSpec) -> None:
+    def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None]) -> None:
         if self.fault is not None:
             raise self.fault
+        self.links[spec.host_ifname] = None
+        standing()
+        if self.incomplete is not None:
+            raise self.incomplete
         self.links[spec.host_ifname] = spec
 
     def hold_addresses(
@@ -58,8 +66,8 @@ class MemoryLinks:
     def give_back_link(self, ifname: str) -> None:
         self.given_back.append(ifname)
 
-    def owned_links(self) -> frozenset[str]:
-        return frozenset(name for name in self.links if name.startswith("pl"))
+    def owned_links(self) -> dict[str, bool]:
+        return {name: spec is not None for name, spec in self.links.items() if name.startswith("pl")}
 
 
 @dataclass
@@ -70,6 +78,8 @@ class MemoryBridge:
     noted: dict[str, Mapping[str, str]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     fault: BridgeError | None = None
+    gives: int | None = None
+    """The number that a port gets, whichever is asked for."""
 
     def ports(self) -> Mapping[str, PortRow]:
         if self.fault is not None:
@@ -90,6 +100,13 @@ class MemoryBridge:
         self.rows[name] = PortRow(name, number, dict(external_ids))
         return number
 
+    def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]:
+        if name not in self.rows:
+            self.rows[name] = PortRow(name, self.gives or ofport, dict(external_ids))
+        added = Future[int]()
+        added.set_result(self.rows[name].ofport or 0)
+        return added
+
     def remove_port(self, name: str) -> None:
         if self.rows.pop(name, None) is not None:
             self.removed.append(name)
@@ -99,7 +116,7 @@ def test_what_was_plugged_in_is_read_back_by_another_program() -> None:
     links, bridge = MemoryLinks(), MemoryBridge()
     made = Plug(links, bridge).insert(WANT, endpoint())
     assert Plug(links, bridge).read() == {"web": made}
-    assert (made.want, made.ofport, made.port) == (WANT, 1, host_ifname("web"))
+    assert (made.want, made.ofport, made.port) == (WANT, FIRST_OFPORT, host_ifname("web"))
     assert made.serves(WANT, endpoint())
     assert not made.serves(WANT, endpoint(address="10.64.0.2"))
     assert not made.serves(WANT, endpoint().model_copy(update={"mtu_bytes": 9000}))
@@ -190,6 +207,31 @@ def test_the_callers_fault_is_refused_and_the_kernels_is_tried_again(
     with pytest.raises(expected, match=words):
         Plug(MemoryLinks(fault=fault), bridge).insert(WANT, endpoint())
     assert bridge.rows == {}, "the port comes after the link"
+
+
+def test_a_port_has_the_number_that_the_switch_gives() -> None:
+    plug, others = Plug(MemoryLinks(), MemoryBridge()), MemoryBridge(gives=7)
+    first, second = plug.insert(WANT, endpoint()), plug.insert(OTHER, endpoint("db", "10.64.0.2"))
+    assert first.ofport != second.ofport
+    assert (plug.settle(first), plug.settle(second)) == (first, second)
+    plug = Plug(MemoryLinks(), others)
+    assert plug.settle(plug.insert(WANT, endpoint())) == plug.read()["web"]
+    assert plug.read()["web"].ofport == 7
+
+
+def test_a_link_that_a_crash_left_incomplete_is_completed() -> None:
+    links, bridge = MemoryLinks(incomplete=KernelError(16, "busy")), MemoryBridge()
+    plug = Plug(links, bridge)
+    with pytest.raises(Busy):
+        plug.insert(WANT, endpoint())
+    again = Plug(links, bridge)
+    again.sweep({})
+    for each in (plug, again):
+        assert not each.read()["web"].serves(WANT, endpoint()), "the port is there, the link is not complete"
+    links.incomplete = None
+    again.insert(WANT, endpoint())
+    assert links.links[host_ifname("web")] is not None
+    assert again.read()["web"].serves(WANT, endpoint())
 
 
 def test_a_switch_that_is_away_is_busy() -> None:
