@@ -1,8 +1,8 @@
 """The pass of the node agent: makes kernel, switch and reports equal to what should be, in order.
 
-Up: link and port, neighbour, route, share of the uplinks, meter, flow, readiness. Down: readiness, the wait
-for the withdrawal, flow, meter, share, route, neighbour, port and link, attachment; and of a block readiness,
-the wait, blackhole. A service goes the same ways, with its address in the endpoints' namespaces in the place
+Up: link, neighbour, route, share of the uplinks, meter, flow, port, readiness. Down: readiness, the wait for
+the withdrawal, flow, meter, share, route, neighbour, port and link, attachment; and of a block readiness, the
+wait, blackhole. A service goes the same ways, with its address in the endpoints' namespaces in the place
 of the link. The same pass serves an event, a restart and a resync.
 """
 
