@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from controller.events import Events
+from controller.prompted import RELOOK_S, Outlook
 from controller.reading import Found, put, scan
 from store import keys
 from store.client import Delete, Op, Store
@@ -56,15 +57,18 @@ class Draining:
         self._clock = clock
         self._events = events
 
-    def look(self) -> None:
-        """Move on what it is time for."""
-        for found in scan(self._store, keys.DRAINS).items:
+    def look(self) -> Outlook:
+        """Move on what it is time for. While there is a drain it is looked at again and again."""
+        drains = scan(self._store, keys.DRAINS)
+        for found in drains.items:
             drain = found.value
             # Only the last stage asks what is announced, which takes a read of all that a node says.
             left = announced(self._store, drain) if drain.stage is DrainStage.WITHDRAWING else 0
             after = following(drain, left, self._clock())
             if after is not None:
                 self._move(found, after)
+        again_s = PERIOD_S if drains.items else RELOOK_S
+        return Outlook(drains.revision, (keys.DRAINS.prefix(),), again_s)
 
     def _move(self, found: Found[Drain], after: DrainStage | str) -> None:
         drain = found.value

@@ -14,7 +14,6 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from controller import direct, draining, moves, tidying
 from controller.compiling import Compiling
@@ -60,7 +59,7 @@ AT_ONCE = 16
 
 
 class Duties:
-    """The elections of one controller. `start` and `stop` once each."""
+    """The duties of one controller. `start` and `stop` once each."""
 
     def __init__(self, store: Store, parts: Services) -> None:
         identity = f"{socket.gethostname()}:{os.getpid()}"
@@ -68,8 +67,8 @@ class Duties:
             RELEASE: lambda: Finaliser(store, parts.releaser),
             RECLAIM: lambda: reclaiming(store, parts),
             TIDY: lambda: Periodic(TIDY, _tidying(store, parts).look, tidying.PERIOD_S),
-            DRAIN: lambda: Periodic(
-                DRAIN, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
+            DRAIN: lambda: Prompted(
+                DRAIN, store, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
             MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.clock, parts.events).look, moves.REST_S),
             SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
@@ -77,22 +76,15 @@ class Duties:
             POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
-        self._elections = [
-            Election(store, name, identity, take_up, partial(parts.metrics.leads, name))
-            for name, take_up in duties.items()
-        ]
+        self._election = Election(store, identity, duties, parts.metrics.leads)
 
     def start(self) -> None:
         """Begin to campaign for each duty."""
-        for election in self._elections:
-            election.start()
+        self._election.start()
 
     def stop(self) -> None:
         """Hand the duties over to other controllers. Blocking, some seconds at most."""
-        for election in self._elections:
-            election.resign()
-        for election in self._elections:
-            election.stop()
+        self._election.stop()
 
 
 def _tidying(store: Store, parts: Services) -> Tidying:

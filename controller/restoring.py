@@ -18,7 +18,7 @@ from datetime import datetime
 from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
-from controller.reading import put, read, scan
+from controller.reading import put, read, read_many, scan
 from store import keys
 from store.client import Compare, Op, Store
 from store.errors import Restored, StoreError
@@ -53,8 +53,8 @@ def progress(store: Store) -> Progress:
     nodes = living | {node.name for node in scan(store, keys.NODES).values}
     stored = read(store, keys.CLUSTER)
     nonce = stored.value.nonce if stored else ""
-    found = {name: read(store, keys.HOLDING, name) for name in sorted(nodes)}
-    heard = {name: one.value for name, one in found.items() if one and one.value.waits_for == nonce}
+    found = read_many(store, keys.HOLDING, [(name,) for name in sorted(nodes)])
+    heard = {name: one for (name,), one in found.items() if one.waits_for == nonce}
     return Progress(store.cluster_id(), nonce, heard, tuple(sorted(living - heard.keys())))
 
 
@@ -118,9 +118,9 @@ class Restoring:
         if stored is None or stored.value.id == NOT_COMPLETED:
             return
         nonce = stored.value.nonce
-        names = [node.name for node in scan(self._store, keys.NODES).values]
-        said = (read(self._store, keys.HOLDING, name) for name in names)
-        if self._epoch.doubted == nonce or any(each and each.value.waits_for == nonce for each in said):
+        names = [(node.name,) for node in scan(self._store, keys.NODES).values]
+        said = read_many(self._store, keys.HOLDING, names).values()
+        if self._epoch.doubted == nonce or any(each.waits_for == nonce for each in said):
             doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
             self._store.txn((stored.unchanged(),), (doubted,))
 

@@ -244,9 +244,12 @@ FINISH = f"{ROOT}restore-finish"
 """The nonce of the restored backup that an operator has told to complete now."""
 
 
+LEADERS = f"{ROOT}leader/"
+
+
 def leader(duty: str) -> str:
     """The key of an elected duty."""
-    return f"{ROOT}leader/{_part(duty)}"
+    return f"{LEADERS}{_part(duty)}"
 
 
 def recalled(ticket: str) -> str:

@@ -92,6 +92,7 @@ def run(config: Path) -> int:
     bound_unacknowledged()
     inside.share_attributes()
     inside.teach_show_routes()
+    inside.rest_when_quiet()
     sys.argv = ["exabgp", "server", str(config)]
     return int(exabgp() or 0)
 

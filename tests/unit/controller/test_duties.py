@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -46,7 +47,7 @@ def campaign(store: MemoryStore, name: str) -> tuple[Election, list[Sleeper]]:
         terms.append(Sleeper())
         return terms[-1]
 
-    election = Election(store, "work", name, take_up, pause_s=0.01)
+    election = Election(store, name, {"work": take_up}, pause_s=0.01)
     election.start()
     return election, terms
 
@@ -78,6 +79,41 @@ def test_a_term_ends_with_its_lease() -> None:
     held = store.get(keys.leader("work"))
     assert held is not None
     store.revoke(held.lease_id)
+    wait_until(lambda: len(terms) == 2 and leads(terms), SOON_S, "another term")
+    election.stop()
+
+
+def test_duties_share_a_lease_and_one_that_ends_is_stood_for_again_while_the_other_goes_on() -> None:
+    store = MemoryStore()
+    terms: dict[str, list[Sleeper]] = {"one": [], "other": []}
+
+    def take_up(name: str) -> Sleeper:
+        terms[name].append(Sleeper())
+        return terms[name][-1]
+
+    election = Election(store, "me", {name: partial(take_up, name) for name in terms}, pause_s=0.01)
+    election.start()
+    wait_until(lambda: all(map(leads, terms.values())), SOON_S, "both terms")
+    one, other = (store.get(keys.leader(name)) for name in terms)
+    assert one is not None
+    assert other is not None
+    assert one.lease_id == other.lease_id
+    terms["one"][0].stop()
+    wait_until(lambda: len(terms["one"]) == 2 and leads(terms["one"]), SOON_S, "another term of the one")
+    again = store.get(keys.leader("one"))
+    assert again is not None
+    assert again.mod_revision > one.mod_revision
+    assert store.get(keys.leader("other")) == other
+    assert len(terms["other"]) == 1
+    election.stop()
+    assert store.range(keys.LEADERS).items == ()
+
+
+def test_a_term_ends_when_the_store_is_another() -> None:
+    store = MemoryStore()
+    election, terms = campaign(store, "one")
+    wait_until(lambda: leads(terms), SOON_S, "a term")
+    store.set_cluster_id("2")
     wait_until(lambda: len(terms) == 2 and leads(terms), SOON_S, "another term")
     election.stop()
 

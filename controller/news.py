@@ -1,0 +1,65 @@
+"""Wakes who waits when something below some prefixes of the store changes, so that nobody looks in vain."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from store.client import Store
+from store.errors import StoreError
+from store.feed import Feed, Item
+
+log = logging.getLogger(__name__)
+
+RELIST_S = 10.0
+"""What was not told (watches of etcd 3.4 can lose events) is found out so late."""
+RETRY_S = 0.5
+
+
+class News:
+    """Follows some prefixes in a thread of its own. `start` and `stop` once each; one thread waits.
+
+    Args:
+        store: where to listen.
+        prefixes: what the keys begin with.
+        hear: told each batch of the feed, in that thread, before the one that waits is woken.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        prefixes: Sequence[str],
+        hear: Callable[[Sequence[Item]], None] = lambda batch: None,
+    ) -> None:
+        self._feed = Feed(store, prefixes, relist_s=RELIST_S)
+        self._hear = hear
+        self._came = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="news", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more, and wake who waits, now and ever after. Idempotent."""
+        self._stopping.set()
+        self._feed.close()
+        self._came.set()
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Until something came since the last wait, or the time is over. Blocking; None is for ever."""
+        self._came.wait(timeout_s)
+        if not self._stopping.is_set():
+            self._came.clear()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                for batch in self._feed.batches():
+                    self._hear(batch)
+                    self._came.set()
+            except StoreError as fault:
+                log.warning("event=no-news why=%r", str(fault))
+                self._stopping.wait(RETRY_S)
