@@ -11,6 +11,7 @@ from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.policy_import import add_import
 from cli.policy_rule import rule_text, typed_rule
+from cli.policy_stats import add_stats
 from cli.selection import OF_TENANT
 from cli.setting import Labelling, Setting, Several
 
@@ -108,4 +109,5 @@ add_set(
 add_get(command, POLICY)
 add_list(command, POLICY, OF_TENANT)
 add_delete(command, POLICY, "Delete a policy: others decide then, or the tenant's default.")
+add_stats(command, POLICY)
 add_import(command)

@@ -18,10 +18,8 @@ from store import keys
 from store.client import Changed, Delete, Exists, Put, Store, Watch
 from store.codec import decode, encode
 from store.errors import StoreError
-from store.model import Answered, DiffAsked, Program, Question, Unanswered
-from store.model.drops import DropsAsked
-from store.model.question import StatsAsked
-from store.model.trace import TraceAsked
+from store.model import Answered, Program, Question, Unanswered
+from store.model.question import Questioned
 
 PATIENCE_S = 5.0
 LEASE_S = 15
@@ -37,7 +35,7 @@ class Asking:
         self._patience_s = patience_s
         self._places = threading.BoundedSemaphore(at_once)
 
-    def ask(self, node: str, asked: DiffAsked | StatsAsked | TraceAsked | DropsAsked) -> Any:
+    def ask(self, node: str, asked: Questioned) -> Any:
         """What a node's agent says to a question. Blocking, `patience_s` at most beside the store's own time.
 
         Raises:

@@ -44,6 +44,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/services/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
     "/v1/policies": {"GET": TENANT_READERS, "POST": SERVERS},
     "/v1/policies/{name}": {"GET": TENANT_READERS, "PUT": SERVERS, "PATCH": SERVERS, "DELETE": SERVERS},
+    "/v1/policies/{name}/stats": {"GET": TENANT_READERS},
     "/v1/peers/{name}:drain": {"POST": NETWORK},
     "/v1/peers/{name}:undrain": {"POST": NETWORK},
     "/v1/drains": {"GET": READERS},

@@ -9,9 +9,11 @@ yet is closed: only the gateway reaches it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from intent.held import KEPT, Held
 from intent.names import GATEWAYS
@@ -51,6 +53,24 @@ JUDGES: Mapping[tuple[Direction, Mode], Judge] = {
 }
 DENIES = {Direction.EGRESS: Purpose.POLICY_EGRESS, Direction.INGRESS: Purpose.POLICY_INGRESS}
 STAGED = {Action.ALLOW: Purpose.STAGED_ALLOW, Action.DENY: Purpose.STAGED_DENY}
+
+
+class Ruled(NamedTuple):
+    """Which rule a flow decides for."""
+
+    policy: str
+    direction: Direction
+    place: int
+    """Among the rules of this direction, from 1."""
+
+
+_RULED = re.compile(r"policy (\S+), (ingress|egress) rule (\d+)(?: \(\S+\))?: ")
+
+
+def ruled(reason: str) -> Ruled | None:
+    """The rule that a flow with this reason decides for; None when it decides for none."""
+    match = _RULED.match(reason)
+    return Ruled(match[1], Direction(match[2]), int(match[3])) if match else None
 
 
 Scope = Callable[[Endpoint, Group | None], bool]

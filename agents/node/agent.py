@@ -88,7 +88,10 @@ class Agent:
         management = socket_path(ovs_run_dir(settings.ovsdb), BRIDGE)
         self._management = Management(management)
         self._metrics = NodeMetrics(
-            self._management, lambda: self._plug.read(), lambda: self._dataplane.reconcilers
+            self._management,
+            lambda: self._plug.read(),
+            lambda: self._dataplane.reconcilers,
+            lambda: self._dataplane.wanted,
         )
         self._loop = Loop(self._metrics.timed(self._step), self._resync)
         self._wants = Wants()

@@ -153,6 +153,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ),
     ("GET", "/v1/policies"): Example(query={"tenant": "shop"}),
     ("GET", "/v1/policies/{name}"): Example(path=POLICY),
+    ("GET", "/v1/policies/{name}/stats"): Example(path=POLICY),
     ("PUT", "/v1/policies/{name}"): Example(
         201,
         SPARE_POLICY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
+from controller.policy_stats import PolicyStats, policy_stats
 from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import find, read
@@ -43,6 +44,22 @@ def node_diff(name: str) -> Answer:
 def endpoint_stats(id: str) -> Answer:  # noqa: A002
     """Packets and bytes each way, and what was dropped for what it is, as its node counts them now."""
     return Answer(services().asking.ask(_node_of(id), StatsAsked(endpoint=id)))
+
+
+@explain.operation(
+    Operation(
+        "GET",
+        "/v1/policies/{name}/stats",
+        "Read what the rules of a policy have matched",
+        {200: PolicyStats},
+        refuses=(404, 503),
+    )
+)
+def get_policy_stats(name: str) -> Answer:
+    """Packets and bytes of each rule, as all nodes with an endpoint of the policy count them now."""
+    parts = services()
+    policy = find(parts.store, keys.POLICIES, name, principal().scope).value
+    return Answer(policy_stats(parts.store, parts.asking, policy))
 
 
 @explain.operation(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from store.model.drops import DropsAsked, DropsSaid, Way
+from store.model.rule_counts import RulesAsked, RulesSaid
 from store.model.trace import TraceAsked, TraceSaid
 from store.model.value import Identifier, Name, Uid, Value
 
@@ -35,7 +36,8 @@ class StatsAsked(Value):
     endpoint: Identifier
 
 
-Asked = Annotated[DiffAsked | StatsAsked | TraceAsked | DropsAsked, Field(discriminator="kind")]
+Questioned = DiffAsked | StatsAsked | TraceAsked | DropsAsked | RulesAsked
+Asked = Annotated[Questioned, Field(discriminator="kind")]
 
 
 class Question(Value):
@@ -148,7 +150,9 @@ class Unanswered(Value):
     why: Text
 
 
-Said = Annotated[DiffSaid | StatsSaid | TraceSaid | DropsSaid | Unanswered, Field(discriminator="kind")]
+Said = Annotated[
+    DiffSaid | StatsSaid | TraceSaid | DropsSaid | RulesSaid | Unanswered, Field(discriminator="kind")
+]
 
 
 class Answered(Value):

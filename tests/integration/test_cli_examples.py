@@ -26,6 +26,7 @@ ELSEWHERE = {
     "node join-token": "tests/integration/test_join.py",
     "tor check": "tests/unit/cli/test_tor.py",
     "endpoint stats": "tests/integration/test_explain.py",
+    "policy stats": "tests/integration/test_explain.py",
     "trace": "tests/integration/test_explain.py",
     "node drops": "tests/integration/test_explain.py",
     "endpoint drops": "tests/integration/test_explain.py",

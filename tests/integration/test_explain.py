@@ -265,6 +265,11 @@ def test_a_policy_that_denies_is_named_by_its_rule(web: Fixed, far: Fixed, polic
     assert (packet["protocol"], packet["destination_port"]) == ("tcp", 22)
     dropped = stats(web.lab, far.name)["dropped"]
     assert ("received", "DENIED") in [(each["way"], each["purpose"]) for each in dropped]
+    counted = json.loads(web.lab.cli("policy", "stats", "no-ssh", "-o", "json").stdout)
+    assert (counted["nodes"], counted["silent"]) == ([far.on], [])
+    ssh_rule, rest = counted["rules"]
+    assert (ssh_rule["name"], ssh_rule["action"], ssh_rule["packets"] > 0) == ("ssh", "deny", True)
+    assert (rest["name"], rest["packets"]) == ("rest", 0)
 
 
 def sum_of(drops: list[Any]) -> int:

@@ -20,7 +20,9 @@ from store.model import (
 )
 from store.model.drops import Drop, DropsAsked, DropsSaid, Sampled, Way
 from store.model.export import Export, ExportProtocol
+from store.model.policy import Direction
 from store.model.question import Counted, Dropped, PortStats, StatsAsked, StatsSaid
+from store.model.rule_counts import RuleCount, RulesAsked, RulesSaid
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
 
 nodes = st.sampled_from(["node-1", "rack7.example"])
@@ -121,6 +123,19 @@ drops = st.builds(
         max_size=2,
     ).map(tuple),
 )
+rules = st.builds(
+    RulesSaid,
+    counts=st.lists(
+        st.builds(
+            RuleCount,
+            direction=st.sampled_from(Direction),
+            rule=st.integers(1, 100),
+            packets=counts,
+            bytes=counts,
+        ),
+        max_size=2,
+    ).map(tuple),
+)
 questions = st.builds(
     Question,
     id=ids,
@@ -128,6 +143,7 @@ questions = st.builds(
     asked=st.one_of(
         st.builds(DiffAsked),
         st.builds(DropsAsked, endpoint=st.none() | st.just("web-1")),
+        st.builds(RulesAsked, policy=st.just("web")),
         st.builds(StatsAsked, endpoint=st.just("web-1")),
         st.builds(TraceAsked, packet=packets, endpoint=st.none() | st.just("web-1")),
     ),
@@ -136,5 +152,5 @@ answers = st.builds(
     Answered,
     question=ids,
     node=nodes,
-    said=st.one_of(diffs, stats, traces, drops, st.builds(Unanswered, why=texts)),
+    said=st.one_of(diffs, stats, traces, drops, rules, st.builds(Unanswered, why=texts)),
 )

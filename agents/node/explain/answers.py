@@ -11,6 +11,7 @@ from agents.node.explain.devices import Passed, Reader
 from agents.node.explain.diff import Diff
 from agents.node.explain.drops import DropLog
 from agents.node.explain.questions import Questions
+from agents.node.explain.rules import Rules
 from agents.node.explain.stats import Stats
 from agents.node.explain.trace import Trace
 from agents.node.plug import Plug
@@ -21,6 +22,7 @@ from store.client import Store
 from store.model import DiffAsked
 from store.model.drops import DropsAsked
 from store.model.question import StatsAsked
+from store.model.rule_counts import RulesAsked
 from store.model.trace import TraceAsked
 
 
@@ -64,5 +66,6 @@ def make_questions(
             StatsAsked: stats.answer,
             TraceAsked: trace.answer,
             DropsAsked: drops.answer,
+            RulesAsked: Rules(management, sources.wanted).answer,
         },
     )

@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agents.node.explain.devices import Passed
+from agents.node.explain.rules import FLOWS, by_rule
 from agents.node.plug import Busy, Plugged
 from agents.reconciler import Reconciler
 from intent.limits import limit_of, port_of
@@ -22,6 +24,7 @@ from openflow.cookie import Purpose, decode
 from openflow.counting import counts
 from openflow.decoding import Counted
 from openflow.errors import SwitchError
+from openflow.flow import FlowKey
 from openflow.management import Management
 from openflow.meter import MeterCount
 from openflow.words import purpose_words
@@ -38,6 +41,7 @@ class NodeMetrics:
         management: the switch.
         plugged: what is plugged in, by endpoint.
         reconcilers: what the agent holds.
+        wanted: what its last pass wanted: that tells the rules of flows.
     """
 
     def __init__(
@@ -45,10 +49,12 @@ class NodeMetrics:
         management: Management,
         plugged: Callable[[], Mapping[str, Plugged]],
         reconcilers: Callable[[], Iterable[Reconciler[object, object]]],
+        wanted: Passed,
     ) -> None:
         self._management = management
         self._plugged = plugged
         self._reconcilers = reconcilers
+        self._wanted = wanted
         self._registry = CollectorRegistry()
         self._pass = Histogram(
             "polder_agent_pass_seconds",
@@ -83,7 +89,9 @@ class NodeMetrics:
         except (SwitchError, Busy) as fault:
             log.warning("metrics without flows why=%s", fault)
             return made
-        return [*made, *of_endpoints(flows, names), *of_drops(flows), *of_limits(meters, names)]
+        passed = self._wanted()
+        rules = of_rules(flows, passed[FLOWS]) if passed is not None else ()
+        return [*made, *of_endpoints(flows, names), *of_drops(flows), *of_limits(meters, names), *rules]
 
 
 class _Collector(Collector):
@@ -128,6 +136,18 @@ def of_endpoints(flows: Iterable[Counted], names: Mapping[int, str]) -> Iterator
         packets.add_metric(key, counted)
         octets.add_metric(key, size)
     yield from (packets, octets)
+
+
+def of_rules(flows: Iterable[Counted], wanted: Mapping[FlowKey, object]) -> Iterator[Metric]:
+    """What each rule of each policy has matched; of a staged one, would have. Pure."""
+    matched = CounterMetricFamily(
+        "polder_policy_packets",
+        "Packets that a rule of a policy has matched, or would have where it is staged.",
+        labels=("policy", "direction", "rule"),
+    )
+    for of, total in by_rule(flows, wanted).items():
+        matched.add_metric((of.policy, of.direction.value, str(of.place)), total.packets)
+    yield matched
 
 
 def of_drops(flows: Iterable[Counted]) -> Iterator[Metric]:

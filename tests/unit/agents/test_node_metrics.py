@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from prometheus_client import Metric
 
 from agents.command import Refusal
 from agents.node.explain.exposition import MEDIA_TYPE, MetricsServer, loopback
-from agents.node.explain.metrics import NodeMetrics, of_drops, of_endpoints, of_limits
+from agents.node.explain.metrics import NodeMetrics, of_drops, of_endpoints, of_limits, of_rules
 from agents.reconciler import Reconciler
 from intent.limits import Limit, _meter_id
 from openflow.cookie import Purpose
@@ -19,7 +20,7 @@ from openflow.decoding import Counted
 from openflow.management import Management
 from openflow.meter import TO_CONTROLLERS, MeterCount
 from openflow.sampling import denied_flows
-from openflow.tables import CLASSIFY, FORWARD, IPV4, IPV6, OUT, SEND
+from openflow.tables import CLASSIFY, FORWARD, INGRESS, IPV4, IPV6, OUT, SEND
 from tests.support.drivers import DictDriver
 
 SENT = [
@@ -74,10 +75,22 @@ def test_what_limits_drop_is_told_by_endpoint_and_limit() -> None:
     }
 
 
+def test_what_a_rule_has_matched_is_told_by_its_place_whichever_flows_it_has() -> None:
+    named = (
+        "policy web, ingress rule 2 (ssh): deny",
+        "policy web, ingress rule 2 (ssh): deny",
+        "web-1 from x",
+    )
+    flows = [INGRESS.drop(place, Purpose.POLICY_INGRESS, why, {}) for place, why in enumerate(named)]
+    read = [Counted(replace(flow, reason=""), 2, 120) for flow in flows]
+    told = samples(of_rules(read, {flow.key: flow for flow in flows}))
+    assert told == {("polder_policy_packets_total", "web", "ingress", "2"): 4}
+
+
 def test_without_the_switch_the_rest_is_told(tmp_path: Path) -> None:
     reconciler = Reconciler[object, object]("routes", DictDriver())
     reconciler.put({"a": 1, "b": 2})
-    made = NodeMetrics(Management(tmp_path / "nowhere"), dict, lambda: [reconciler])
+    made = NodeMetrics(Management(tmp_path / "nowhere"), dict, lambda: [reconciler], lambda: None)
     assert made.timed(lambda: 0.5)() == 0.5
     text = made.render().decode()
     assert 'polder_agent_held{kind="routes"} 2.0' in text

@@ -59,6 +59,20 @@ def test_the_order_of_rules_counts(
     assert f"policy/web {word}" in ran.out, ran.err
 
 
+def test_what_rules_have_matched_is_shown_by_rule_and_who_was_not_counted(polder: Polder) -> None:
+    counted = {"direction": "ingress", "name": None, "packets": 0, "bytes": 0}
+    allowed = {**counted, "rule": 1, "action": "allow"}
+    denied = {**counted, "rule": 2, "action": "deny", "packets": 3, "bytes": 222}
+    silent = [{"node": "node-2", "why": "the agent does not run"}]
+    found = {"policy": "web", "mode": "staged", "nodes": ["node-1"], "silent": silent}
+    with serving(Reply(200, {**found, "rules": [allowed, denied]}), Reply(200, POLICY)) as canned:
+        ran = polder("policy", "stats", "web", "--server", canned.url)
+    assert [each.target for each in canned.asked] == ["/v1/policies/web/stats", "/v1/policies/web"]
+    assert ran.out.splitlines()[2].split() == ["ingress", "deny", "log", "3", "222"]
+    assert ran.out.splitlines()[-1].endswith("it is staged: nothing was decided by it")
+    assert "node node-2 is not counted: the agent does not run" in ran.err
+
+
 def test_what_a_dry_run_tells_of_policies() -> None:
     shift = {
         "endpoints": {"count": 5, "some": ["a", "b", "c", "d", "e"]},

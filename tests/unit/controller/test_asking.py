@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from agents.node.explain.questions import NoAnswer, Questions
 from controller.asking import Asking
+from controller.policy_stats import policy_stats
 from controller.problem import Problem
 from controller.reading import put
 from store import keys
 from store.memory import MemoryStore
-from store.model import Alive, DiffAsked, DiffSaid, Program
+from store.model import Alive, DiffAsked, DiffSaid, Node, NodePolicy, Policy, Program, Rule, Value
+from store.model.rule_counts import RuleCount, RulesAsked, RulesSaid
 from tests.support.cluster import BOOT, NODE
 from tests.unit.controller.conftest import NOW
 
@@ -22,11 +25,11 @@ EMPTY = DiffSaid(counts=())
 
 
 @contextmanager
-def agent(store: MemoryStore, answer: Callable[[DiffAsked], DiffSaid]) -> Iterator[None]:
+def agent(store: MemoryStore, answer: Callable[[Any], Any], asked: type[Value] = DiffAsked) -> Iterator[None]:
     """An agent that lives and answers so."""
     alive = Alive(node=NODE, program=Program.AGENT, boot_id=BOOT, started=NOW)
     store.txn([], [put(keys.ALIVE, alive, NODE, Program.AGENT.value)])
-    questions = Questions(store, NODE, {DiffAsked: answer})
+    questions = Questions(store, NODE, {asked: answer})
     questions.start()
     try:
         yield
@@ -43,6 +46,26 @@ def test_an_answer_comes_back_and_nothing_stays() -> None:
     with agent(store, lambda _: EMPTY):
         assert Asking(store).ask(NODE, DiffAsked()) == EMPTY
     assert left(store) == []
+
+
+def test_what_rules_have_matched_is_added_up_and_who_is_silent_is_named() -> None:
+    store = MemoryStore()
+    allow, deny = Rule(action="allow"), Rule(name="rest", action="deny")
+    policy = Policy(name="web", ingress=(allow, deny), egress=(deny,))
+    told = NodePolicy(policy="web", selector={}, order=500, mode="enforced")
+    for name in (NODE, "node-8", "node-9"):
+        store.txn([], [put(keys.NODES, Node(name=name, asn=64512), name)])
+    store.txn([], [put(keys.RULES, told, name, "web") for name in (NODE, "node-9")])
+    count = RuleCount(direction="ingress", rule=2, packets=3, bytes=180)
+    with agent(store, lambda _: RulesSaid(counts=(count,)), RulesAsked):
+        found = policy_stats(store, Asking(store), policy)
+    assert found.nodes == [NODE]
+    assert [(each.node, "does not run" in each.why) for each in found.silent] == [("node-9", True)]
+    assert [(each.direction, each.rule, each.name, each.packets) for each in found.rules] == [
+        ("ingress", 1, None, 0),
+        ("ingress", 2, "rest", 3),
+        ("egress", 1, "rest", 0),
+    ]
 
 
 def test_an_agent_that_does_not_live_is_not_waited_for() -> None:
