@@ -2,9 +2,10 @@
 
 The policies that select an endpoint are asked first, by order and name. Where none of their rules matches,
 the endpoint's group decides: with the default `deny` nothing passes; with `allow` the endpoint sends to all,
-and is reached from its own group and from outside all pools. The gateway, which is the node itself, always
-reaches its endpoints. An endpoint without policy and group is not judged. One that the node was not told of
-yet is closed: only the gateway reaches it.
+and is reached from its own group and from outside all pools: the router of a segment, and what else has a
+reserved address of its pool, is outside. The gateway, which is the node itself, always reaches its endpoints.
+An endpoint without policy and group is not judged. One that the node was not told of yet is closed: only the
+gateway reaches it.
 """
 
 from __future__ import annotations
@@ -214,6 +215,9 @@ def _defaults(snapshot: Snapshot, direction: Direction) -> Iterator[Scoped]:
             whose = f"of tenant {group.tenant}" if group.tenant else "without tenant"
             alike = Rule(f"group {group.tenant or ''}", Purpose.ALLOWED, members, reason=f"both are {whose}")
             yield alike, partial(_member, group)
+        stations = {each for pool in snapshot.pools.values() for each in pool.stations}
+        outside = tuple(sorted(stations, key=str))
+        yield Rule("stations", Purpose.ALLOWED, outside, reason="a station that is no endpoint"), _grouped
         pools = tuple(sorted({pool.cidr for pool in snapshot.pools.values()}, key=str))
         yield Rule("isolated", Purpose.ISOLATED, pools, reason="an address of another tenant"), _grouped
     yield Rule("default allow", Purpose.ALLOWED, reason="nothing denies it"), _everybody

@@ -101,7 +101,7 @@ class Comparison:
         self._population = Population()
         for member in endpoints:
             self._population.put(member)
-        self._pools = [pool.cidr for pool in pools]
+        self._pools = pools
         self._laws = (before, after)
         self._of_choice: dict[Matcher, frozenset[str]] = {}
         for law in self._laws:
@@ -193,7 +193,7 @@ class Comparison:
         """An address of each range, and one of none, that is in no pool."""
         for each in (*sorted(ranges, key=lambda each: -each.prefixlen), *_ANYWHERE):
             address = each.network_address
-            if each.version in versions and not any(address in pool for pool in self._pools):
+            if each.version in versions and not any(_holds(pool, address) for pool in self._pools):
                 yield address
 
     def _meant(self, matcher: Matcher) -> frozenset[str]:
@@ -222,6 +222,10 @@ class Comparison:
 
 _ANYWHERE = tuple(map(ip_network, ("198.51.100.0/24", "203.0.113.0/24", "2001:db8:ffff::/48")))
 """Addresses that are nobody's (RFC 5737, RFC 3849): for those that no rule names."""
+
+
+def _holds(pool: Pool, address: IPAddress) -> bool:
+    return address in pool.cidr and not any(address in each for each in pool.stations)
 
 
 def _default(law: Law, group: str) -> Action:

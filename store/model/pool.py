@@ -107,6 +107,11 @@ class Pool(Value):
     gateway: UnicastAddress | None = None
     """The segment's router in the pool; it is never assigned."""
 
+    @property
+    def stations(self) -> tuple[IPNetwork, ...]:
+        """Where the segment's router and other machines are that are no endpoints: these are outside."""
+        return self.reserved if self.segment is not None else ()
+
     @model_validator(mode="before")
     @classmethod
     def _default_advertise(cls, data: Any) -> Any:

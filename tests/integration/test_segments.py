@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from lab import netns
 from lab.host import Host
 from lab.lab import Lab
 from lab.wait import wait_until
+from tests.integration.test_policies import ADMIN, CLIENT, SERVER, WEB
+from tests.integration.test_qos import UDP_COUNTER, UDP_SENDER, mbps
 from tests.support.containers import delete
 from tests.support.ovs import open_vswitch
 
@@ -23,6 +26,8 @@ SOON_S = 20.0
 VLAN = 120
 ROUTER = ("10.73.0.1", "fd73::1")
 FAR = "198.51.100.1"
+VAULTS = ("vault-1", "vault-2")
+VAULT_ROUTER = "10.74.0.1"
 
 
 @dataclass
@@ -31,15 +36,16 @@ class Segment:
 
     lab: Lab
     router: Host
+    """Also an outside station on the VLAN."""
 
     @property
     def node(self) -> Host:
         return self.lab.hosts[self.lab.nodes[0]]
 
-    def attach(self, name: str, pools: list[str]) -> tuple[Host, Any]:
-        """A container with an endpoint of these pools."""
+    def attach(self, name: str, **asked: Any) -> tuple[Host, Any]:
+        """A container with an endpoint of these pools, or this tenant."""
         node, inside = self.lab.nodes[0], self.lab.container(name)
-        self.lab.api.do("POST", "/v1/endpoints", {"id": name, "node": node, "pools": pools})
+        self.lab.api.do("POST", "/v1/endpoints", {"id": name, "node": node, **asked})
         body = {"endpoint": name, "netns": str(inside.netns_path)}
         agent = self.lab.polder.agent_api(node)
         told = wait_until(
@@ -56,9 +62,20 @@ def segment(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segm
     node, router = lab.hosts[lab.nodes[0]], lab.container("vlan-router")
     switch = f"{lab.name}-vlan-switch"
     pools = {"disks": ("10.73.0.0/24", ROUTER[0]), "disks6": ("fd73::/64", ROUTER[1])}
+    on_vlan = {"vlan": VLAN, "uplink": "trunk0"}
     for name, (cidr, gateway) in pools.items():
         body = {"name": name, "cidr": cidr, "gateway": gateway, "cooldown_s": 0}
-        lab.api.do("POST", "/v1/pools", {**body, "segment": {"vlan": VLAN, "uplink": "trunk0"}})
+        lab.api.do("POST", "/v1/pools", {**body, "segment": on_vlan})
+    lab.api.do("POST", "/v1/tenants", {"name": "vault", "segment": on_vlan})
+    pools["vaults"] = (f"{VAULT_ROUTER}/24", VAULT_ROUTER)
+    body = {
+        "name": "vaults",
+        "cidr": "10.74.0.0/24",
+        "gateway": VAULT_ROUTER,
+        "tenant": "vault",
+        "priority": 1000,
+    }
+    lab.api.do("POST", "/v1/pools", {**body, "cooldown_s": 0})
     try:
         with open_vswitch(switch, tmp_path_factory.mktemp("ovs")) as ovs:
             netns.batch(
@@ -72,22 +89,25 @@ def segment(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segm
             ovs.vsctl(
                 "add-port", "sw0", "node1", "trunks=120,121", "--", "add-port", "sw0", "access0", "tag=120"
             )
-            addresses = [f"address add {ROUTER[0]}/24 dev eth0", f"address add {ROUTER[1]}/64 dev eth0 nodad"]
+            addresses = [f"address add {each}/24 dev eth0" for each in (ROUTER[0], VAULT_ROUTER)]
+            addresses += [f"address add {ROUTER[1]}/64 dev eth0 nodad"]
             netns.batch(["link set eth0 up", *addresses, f"address add {FAR}/32 dev lo"], inside=router.netns)
             yield Segment(lab, router)
     finally:
-        for name in ("disk-1", "disk-2", "routed-1"):
+        for name in ("disk-1", "disk-2", "routed-1", *VAULTS):
             delete(lab, name)
+        lab.api.request("DELETE", "/v1/policies/vault-1")
         for name in pools:
             wait_until(
                 lambda at=name: lab.api.request("DELETE", f"/v1/pools/{at}").ok, 30.0, "the pool to go"
             )
+        lab.api.request("DELETE", "/v1/tenants/vault")
         netns.remove([switch])
 
 
 def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) -> None:
     lab, router, node = segment.lab, segment.router, segment.node
-    one, told = segment.attach("disk-1", ["disks", "disks6"])
+    one, told = segment.attach("disk-1", pools=["disks", "disks6"])
     four, six = told["addresses"]
     assert (told["prefixes"], told["gateways"]) == ([f"{four}/24", f"{six}/64"], list(ROUTER))
     for target in (*ROUTER, FAR):
@@ -100,9 +120,9 @@ def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) 
     assert known[four] == told["mac"], "with its own MAC"
     assert FAR not in node.run("ip", "route", "show", "table", "all").stdout
 
-    two, _ = segment.attach("disk-2", ["disks"])
+    two, _ = segment.attach("disk-2", pools=["disks"])
     assert two.ping(four).ok, "a neighbour on the same node"
-    routed, _ = segment.attach("routed-1", ["default"])
+    routed, _ = segment.attach("routed-1", pools=["default"])
     assert not routed.ping(four).ok, "no way but by routers, and these know none"
     two.run("ip", "address", "add", "10.73.0.200/32", "dev", "eth0")
     assert not two.ping(ROUTER[0], source="10.73.0.200").ok, "another's address"
@@ -131,3 +151,75 @@ def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) 
     assert "trunk0" in switch.vsctl("list-ports", "polder0"), "there is one left"
     delete(lab, "disk-1")
     assert "trunk0" not in switch.vsctl("list-ports", "polder0")
+
+
+Reached = dict[tuple[str, int], bool]
+
+
+def reached(places: dict[str, tuple[Host, str]], sender: str) -> Reached:
+    """Which of the others a station reaches, and at which ports."""
+    asked = [(name, port) for name in places if name != sender for port in (WEB, ADMIN)]
+    told = json.dumps([(places[name][1], port) for name, port in asked])
+    said = json.loads(places[sender][0].run(sys.executable, "-c", CLIENT, told).stdout)
+    return dict(zip(asked, said, strict=True))
+
+
+def test_policies_and_limits_hold_on_the_vlan(segment: Segment) -> None:
+    """Of a tenant's endpoints there, and of an outside station: the router, whose address is of the pool."""
+    lab, router = segment.lab, segment.router
+    places = {"router": (router, VAULT_ROUTER)}
+    for name in VAULTS:
+        inside, told = segment.attach(name, tenant="vault", labels={"app": name})
+        places[name] = (inside, told["addresses"][0])
+    servers = [host.record(sys.executable, "-c", SERVER, str(WEB), str(ADMIN)) for host, _ in places.values()]
+
+    def comes_to(*refused: tuple[str, str, int]) -> None:
+        for sender in places:
+            wait_until(
+                lambda sender=sender: reached(places, sender),
+                SOON_S,
+                f"{sender} to reach all but {refused}",
+                good=lambda seen, sender=sender: (
+                    {at for at, there in seen.items() if not there}
+                    == {(name, port) for one, name, port in refused if one == sender}
+                ),
+            )
+
+    comes_to()
+    web = {
+        "action": "allow",
+        "peers": [{"cidr": f"{VAULT_ROUTER}/32"}],
+        "ports": [{"protocol": "tcp", "port": WEB}],
+    }
+    admin = {"action": "deny", "ports": [{"protocol": "tcp", "port": ADMIN}]}
+    rules = {"ingress": [web, {"action": "deny"}], "egress": [admin]}
+    body = {"name": "vault-1", "tenant": "vault", "selector": {"app": "vault-1"}, **rules}
+    lab.api.do("POST", "/v1/policies", body)
+    comes_to(
+        ("router", "vault-1", ADMIN),
+        *(("vault-2", "vault-1", port) for port in (WEB, ADMIN)),
+        *(("vault-1", name, ADMIN) for name in ("router", "vault-2")),
+    )
+    lab.api.do("DELETE", "/v1/policies/vault-1")
+    comes_to()
+    for server in servers:
+        server.stop()
+
+    limited, address = places["vault-1"]
+    limits = {"egress_rate_kbps": 20_000, "ingress_packets_per_s": 200}
+    lab.api.do("PATCH", "/v1/endpoints/vault-1", {"qos": limits})
+    switch = lab.fabric.switches[lab.nodes[0]]
+    wait_until(
+        lambda: switch.ofctl("dump-flows", "polder0").count("actions=meter:") == 2, SOON_S, "the flows"
+    )
+    counting = limited.record(sys.executable, "-c", UDP_COUNTER)
+    counting.wait(lambda: counting.lines()[:1] == ["ready"], SOON_S, "the receiver to listen")
+    passed_s = float(router.run(sys.executable, "-c", UDP_SENDER, address).stdout)
+    counting.wait(lambda: len(counting.lines()) == 2, SOON_S, "the receiver to have counted")
+    assert float(counting.lines()[1]) == pytest.approx(50 + 200 * passed_s, rel=0.15)
+    counting.stop()
+    lab.api.do("PATCH", "/v1/endpoints/vault-1", {"qos": {"ingress_packets_per_s": None}})
+    server = router.record("iperf3", "-s")
+    wait_until(lambda: ":5201" in router.run("ss", "-ltn").stdout, SOON_S, "iperf3 to listen")
+    assert mbps(limited, VAULT_ROUTER) == pytest.approx(20, rel=0.15)
+    server.stop()
