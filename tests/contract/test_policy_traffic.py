@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -327,6 +328,38 @@ def test_the_trace_names_the_flow_that_decided(cluster: Cluster) -> None:
         found = cluster.node.trace(f"{base},nw_ttl=64,udp_src=4000,udp_dst={port}")
         last = found.rpartition("Datapath actions: ")[2]
         assert (not re.search(r"(^|,)\d", last)) == dropped, found
+
+
+def test_rules_tell_types_ranges_and_protocols_apart(cluster: Cluster) -> None:
+    open_ = [
+        rule("allow", protocol="tcp", port=20, end_port=60),
+        rule("allow", protocol="icmp", icmp_type=8),
+        rule("allow", protocol="sctp", port=7000),
+    ]
+    cluster.tell([policy("in", "db", ingress=[*open_, rule("deny")])], {})
+    for family in (0, 1):
+        cluster.connection("web", "db", 22, family).close()
+        with pytest.raises(TimeoutError):
+            cluster.connection("web", "db", 80, family)
+        assert [port for port in (7000, 7001) if sctp_arrives(family, port)] == [7000]
+    assert ping(WEB.netns, DB.four).returncode == 0
+    assert ping(WEB.netns, DB.six).returncode != 0, "icmp is not icmpv6"
+    cluster.tell([policy("in", "db", ingress=[rule("deny", protocol="icmp", icmp_type=8)])], {})
+    assert ping(WEB.netns, DB.four).returncode != 0
+    assert ping(DB.netns, WEB.four).returncode == 0, "an answer is of another type"
+
+
+def sctp_arrives(family: int, port: int) -> bool:
+    """Whether the head of an SCTP packet (RFC 9260 §3.1) from web reaches db: no kernel has to know SCTP."""
+    kind = (socket.AF_INET, socket.AF_INET6)[family]
+    raw = partial(socket.socket, kind, socket.SOCK_RAW, socket.IPPROTO_SCTP)
+    with within(DB.netns, raw) as heard, within(WEB.netns, raw) as sender:
+        heard.settimeout(TIMEOUT_S)
+        sender.sendto(struct.pack("!HHII", 40000, port, 0, 0), (ADDRESSES["db"][family], 0))
+        try:
+            return struct.pack("!HH", 40000, port) in heard.recv(100)
+        except TimeoutError:
+            return False
 
 
 def test_fragments_of_what_is_allowed_arrive(cluster: Cluster) -> None:
