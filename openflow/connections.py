@@ -5,6 +5,7 @@ one. A packet that was not looked up yet is, in a zone of our own, and comes bac
 
     an answer, or an ICMP error about a connection -> passes
     what can belong to no connection               -> dropped (`INVALID`)
+    TCP without SYN that is not known              -> may be of a connection either way (`openflow.resuming`)
     all else, of the opening side of a connection  -> the rules decide, for each packet anew
 
 So a change of the rules takes effect on connections that are open. A connection is remembered in `send`,
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 
 from openflow.cookie import Purpose
 from openflow.flow import Flow, GotoTable, Track
+from openflow.resuming import resuming_flows
 from openflow.tables import (
     ARRIVE,
     EGRESS_STAGED,
@@ -63,7 +65,7 @@ def connection_flows() -> tuple[Flow, ...]:
     """The flows of both tables, the same whatever endpoints there are. Pure."""
     sent = _flows(TRACK, judge=EGRESS_STAGED, passing=FORWARD.goto())
     received = _flows(ARRIVE, judge=INGRESS_STAGED, passing=SEND.goto())
-    return (*sent, *received)
+    return (*sent, *received, *resuming_flows(NEW))
 
 
 def _flows(table: Table, *, judge: Table, passing: GotoTable) -> Iterator[Flow]:

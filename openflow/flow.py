@@ -48,6 +48,15 @@ class SetField:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """Copy the lowest bits of a field or register into those of another; both are OXM names."""
+
+    source: str
+    target: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecTtl:
     """Decrement the IPv4 TTL or IPv6 hop limit; the packet ends here when it was 1 or 0."""
 
@@ -100,6 +109,11 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlook:
+    """Forget what a `Track` has found out about the packet: it is as if it had not been looked up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Conjunction:
     """The packet fulfils one of the clauses of a conjunction (1 to `clauses`, which is 2 or more).
 
@@ -114,9 +128,10 @@ class Conjunction:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Apply the actions of the flow that the packet matches in a later table, then go on with the next here.
+    """Apply the actions of the flow that the packet matches in a table, then go on with the next here.
 
-    Where a meter there drops the packet it ends.
+    What tables that this leads to write is kept. Where a meter there drops the packet it ends. It may be the
+    table of the flow itself, where the packet has to match another one.
     """
 
     table_id: int
@@ -150,6 +165,8 @@ Action = (
     | Unknown
     | Visit
     | Measure
+    | Move
+    | Unlook
 )
 
 

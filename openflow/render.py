@@ -31,12 +31,14 @@ from openflow.flow import (
     Match,
     MatchValue,
     Measure,
+    Move,
     Output,
     PopVlan,
     PushVlan,
     SetField,
     Track,
     Unknown,
+    Unlook,
     Visit,
     match_of,
 )
@@ -64,6 +66,7 @@ _PLAIN: dict[type[Action], Callable[[], Any]] = {
     DecTtl: parser.OFPActionDecNwTtl,
     PushVlan: partial(parser.OFPActionPushVlan, ETH_TYPE_8021Q),
     PopVlan: parser.OFPActionPopVlan,
+    Unlook: parser.NXActionCTClear,
 }
 """The actions that say nothing more."""
 _NO_TABLE = nicira_ext.NX_CT_RECIRC_NONE
@@ -193,7 +196,7 @@ def _action(action: Action) -> Any:
             return parser.OFPActionOutput(port, SAMPLED_BYTES if port == CONTROLLER else ofp.OFPCML_NO_BUFFER)
         case SetField(field, value):
             return parser.OFPActionSetField(**{field: _to_wire(value)})
-        case DecTtl() | PushVlan() | PopVlan():
+        case DecTtl() | PushVlan() | PopVlan() | Unlook():
             return _PLAIN[type(action)]()
         case ChoosePort(ports):
             return parser.NXActionBundleLoad(**_BUNDLE, n_slaves=len(ports), slaves=list(ports))
@@ -203,6 +206,8 @@ def _action(action: Action) -> Any:
             return _conntrack(zone, flags=nicira_ext.NX_CT_F_COMMIT, table_id=_NO_TABLE)
         case Visit(table_id):
             return parser.NXActionResubmitTable(ofp.OFPP_IN_PORT & 0xFFFF, table_id)
+        case Move(source, target, bits):
+            return parser.NXActionRegMove(src_field=source, dst_field=target, n_bits=bits)
         case Conjunction(conj_id, clause, clauses):
             # the wire counts clauses from zero, and so does os-ken; people and ovs-ofctl from one
             return parser.NXActionConjunction(clause - 1, clauses, conj_id)
@@ -229,6 +234,10 @@ def _actions(instructions: list[Any]) -> Iterator[Action]:
 
 
 def _action_of(action: Any) -> Action:
+    return _standard(action) or _nicira(action) or Unknown(str(action))
+
+
+def _standard(action: Any) -> Action | None:
     if isinstance(action, parser.OFPActionOutput):
         return Output(action.port)
     if isinstance(action, parser.OFPActionSetField):
@@ -239,6 +248,10 @@ def _action_of(action: Any) -> Action:
         return PushVlan()
     if isinstance(action, parser.OFPActionPopVlan):
         return PopVlan()
+    return None
+
+
+def _nicira(action: Any) -> Action | None:
     if isinstance(action, parser.NXActionBundleLoad) and all(
         getattr(action, name) == value for name, value in _BUNDLE.items()
     ):
@@ -247,9 +260,15 @@ def _action_of(action: Any) -> Action:
         return Visit(action.table_id)
     if isinstance(action, parser.NXActionConjunction):
         return Conjunction(action.id, action.clause + 1, action.n_clauses)
+    if isinstance(action, parser.NXActionCTClear):
+        return Unlook()
+    if isinstance(action, parser.NXActionRegMove) and not (action.src_ofs or action.dst_ofs):
+        # what has an older name as well is read by that
+        source, target = (name.removesuffix("_nxm") for name in (action.src_field, action.dst_field))
+        return Move(source, target, action.n_bits)
     if isinstance(action, parser.NXActionCT):
         return _conntrack_of(action)
-    return Unknown(str(action))
+    return None
 
 
 def _conntrack_of(action: Any) -> Action:

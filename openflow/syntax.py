@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -36,8 +36,11 @@ _RENAMED = {
     "nd_sll": "ipv6_nd_sll",
     "nd_tll": "ipv6_nd_tll",
 }
-# ovs-fields(7), ct_state
-_CT_STATE = {"new": 1, "est": 2, "rel": 4, "rpl": 8, "inv": 16, "trk": 32, "snat": 64, "dnat": 128}
+# ovs-fields(7)
+_BITS = {
+    "ct_state": {"new": 1, "est": 2, "rel": 4, "rpl": 8, "inv": 16, "trk": 32, "snat": 64, "dnat": 128},
+    "tcp_flags": {"fin": 1, "syn": 2, "rst": 4, "psh": 8, "ack": 16, "urg": 32},
+}
 
 
 def match_from(text: str) -> Match:
@@ -71,8 +74,8 @@ def _name(name: str, fields: dict[str, MatchValue]) -> str:
 
 
 def _value(name: str, text: str) -> MatchValue:
-    if name == "ct_state":
-        return _ct_state(text)
+    if name in _BITS and text[:1] in ("+", "-"):
+        return _flags(text, _BITS[name])
     if text == "LOCAL":
         return LOCAL
     address, slash, _ = text.partition("/")
@@ -88,11 +91,11 @@ def _value(name: str, text: str) -> MatchValue:
         return text
 
 
-def _ct_state(text: str) -> MatchValue:
+def _flags(text: str, names: Mapping[str, int]) -> MatchValue:
     """`+trk-new` is written with a mask that has both bits."""
     value = mask = 0
     for flag in text.replace("+", " +").replace("-", " -").split():
-        bit = _CT_STATE.get(flag[1:], 0)
+        bit = names.get(flag[1:], 0)
         mask |= bit
         value |= bit if flag[0] == "+" else 0
     return f"{value:#x}/{mask:#x}"
@@ -138,3 +141,5 @@ def _words(packet: Packet, in_port: int, eth_src: str, eth_dst: str) -> Iterator
     else:
         yield f"tp_src={packet.source_port}"
         yield f"tp_dst={packet.port}"
+    if packet.protocol == "tcp":
+        yield "tcp_flags=syn"

@@ -111,7 +111,7 @@ TRACK = Table(
     "track",
     1,
     "What is known of the connection that an endpoint with rules sends for?",
-    frozenset({"in_port", "eth_type", "ip_proto", "ip_frag", "ct_state"}),
+    frozenset({"in_port", "eth_type", "ip_proto", "ip_frag", "ct_state", "tcp_flags", "reg4"}),
     Purpose.INVALID,
 )
 EGRESS_STAGED = Table(
@@ -134,7 +134,7 @@ FORWARD = Table(
     "Where does an endpoint's packet go: to an endpoint of this node, or to the kernel?",
     frozenset(
         {"in_port", "eth_type", "eth_dst", "ipv4_dst", "ipv6_dst", "nw_ttl", "ip_proto", "icmpv6_type"}
-        | {SEGMENT, "arp_tpa", "ipv6_nd_target"}
+        | {SEGMENT, "arp_tpa", "ipv6_nd_target", "reg4", "reg5"}
     ),
     Purpose.NO_ROUTE,
 )
@@ -156,7 +156,7 @@ ARRIVE = Table(
     "arrive",
     7,
     "What is known of the connection of a packet for an endpoint with rules?",
-    frozenset({OUT, "eth_type", "ip_proto", "ip_frag", "ct_state"}),
+    frozenset({OUT, "eth_type", "ip_proto", "ip_frag", "ct_state", "tcp_flags", "reg5"}),
     Purpose.INVALID,
 )
 INGRESS_STAGED = Table(
@@ -177,7 +177,7 @@ SEND = Table(
     "send",
     10,
     "Out of the port in the register; the connection tracker remembers what it was asked about.",
-    frozenset({OUT, SEGMENT, "eth_type", "ct_state"}),
+    frozenset({OUT, SEGMENT, "eth_type", "ct_state", "reg4", "reg5"}),
     Purpose.NO_ENDPOINT,
 )
 TABLES = (
@@ -206,7 +206,7 @@ DENIED = Table(
     "denied",
     21,
     "Visited by what a rule drops: of which endpoint, and which way? It is counted, and goes to `sample`.",
-    frozenset({"in_port", OUT}),
+    frozenset({"in_port", OUT, "reg4", "reg5"}),
     Purpose.SAMPLE,
 )
 LOGGED = Table(
@@ -220,7 +220,7 @@ SAMPLE = Table(
     "sample",
     SAMPLE_ID,
     "Visited by what is dropped or logged: the headers of some packets in a second go to the agent.",
-    frozenset(),
+    frozenset({"reg4", "reg5"}),
     Purpose.SAMPLE,
 )
 NAMED_TABLES = (*TABLES, METER, DENIED, LOGGED, SAMPLE)

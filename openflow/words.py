@@ -19,18 +19,28 @@ from openflow.flow import (
     Match,
     MatchValue,
     Measure,
+    Move,
     Output,
     PopVlan,
     PushVlan,
     SetField,
     Track,
+    Unlook,
     Visit,
 )
 from openflow.tables import NAMED_TABLES, WHY, drops
 
-STATES = ("new", "est", "rel", "rpl", "inv", "trk")
-"""The bits of `ct_state`, from the lowest."""
-PLAIN = {DecTtl: "decrement TTL", PushVlan: "push a VLAN tag", PopVlan: "pop the VLAN tag"}
+BITS = {
+    "ct_state": ("new", "est", "rel", "rpl", "inv", "trk"),
+    "tcp_flags": ("fin", "syn", "rst", "psh", "ack", "urg"),
+}
+"""The names of a field's bits, from the lowest."""
+PLAIN = {
+    DecTtl: "decrement TTL",
+    PushVlan: "push a VLAN tag",
+    PopVlan: "pop the VLAN tag",
+    Unlook: "as if it had not been looked up",
+}
 """The actions that say nothing more."""
 _NAMES = {table.table_id: table.name for table in NAMED_TABLES}
 
@@ -75,18 +85,18 @@ def purpose_words(cookie: int) -> str:
 def _value(name: str, value: MatchValue) -> str:
     if value == LOCAL:
         return "LOCAL"
-    if name == "ct_state":
-        return _state(str(value))
+    if name in BITS:
+        return _bits(str(value), BITS[name])
     if name in ("eth_type", "conj_id", WHY) and isinstance(value, int):
         return f"{value:#06x}"
     return str(value)
 
 
-def _state(text: str) -> str:
-    """The state of a connection as ovs-fields(7) writes it: `+new+trk`."""
+def _bits(text: str, names: Iterable[str]) -> str:
+    """Bits as ovs-fields(7) writes them: `+new+trk`."""
     value, mask = (int(part, 0) for part in text.split("/"))
     return "".join(
-        f"{'+' if value >> bit & 1 else '-'}{name}" for bit, name in enumerate(STATES) if mask >> bit & 1
+        f"{'+' if value >> bit & 1 else '-'}{name}" for bit, name in enumerate(names) if mask >> bit & 1
     )
 
 
@@ -96,7 +106,7 @@ def _action(action: Action) -> str:
             return {LOCAL: "output LOCAL", CONTROLLER: "headers to the agent"}.get(port, f"output {port}")
         case SetField(name, value):
             return f"set {name} {_value(name, value)}"
-        case DecTtl() | PushVlan() | PopVlan():
+        case DecTtl() | PushVlan() | PopVlan() | Unlook():
             return PLAIN[type(action)]
         case ChoosePort(ports):
             return f"reg0 = one of {', '.join(map(str, dict.fromkeys(ports)))} by hash"
@@ -113,6 +123,8 @@ def _seldom(action: Action) -> str:
             return f"meter {meter_id}"
         case Visit(table_id):
             return f"visit {table_words(table_id)}"
+        case Move(source, target, _bits):
+            return f"{target} = {source}"
         case Track(zone, table_id):
             return f"look its connection up in zone {zone}, goto {table_words(table_id)}"
         case Commit(zone):

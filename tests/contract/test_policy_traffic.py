@@ -38,6 +38,7 @@ PORTS = (80, 22)
 TIMEOUT_S = 0.4
 """What is not answered by then was dropped: an answer takes a few milliseconds."""
 
+KINDS = (socket.AF_INET, socket.AF_INET6)
 BLUE, REDS = "b" * 16, "c" * 16
 FAR: Mapping[str, tuple[str, str]] = {
     "far-blue": ("10.64.9.1", "fd00:64::9:1"),
@@ -268,6 +269,30 @@ def test_a_change_cuts_a_connection_that_is_open(cluster: Cluster) -> None:
             until(lambda: not passes(connection, far, within_s=TIMEOUT_S), "the connection to be cut")
             cluster.tell([], groups())
             assert passes(connection, far, within_s=10), "the same connection goes on once it may again"
+
+
+@pytest.mark.parametrize("family", [0, 1])
+@pytest.mark.parametrize("sender", ["db", "outside"])
+def test_who_may_only_answer_goes_on_when_the_tracker_has_forgotten(
+    cluster: Cluster, sender: str, family: int
+) -> None:
+    """And so what it says in a connection that nobody may have opened is dropped as before."""
+    addresses = f"{ADDRESSES[sender][family]}/{(32, 128)[family]}"
+    closed = policy("closed", "web", egress=[rule("deny")], ingress=[rule("allow", addresses), rule("deny")])
+    cluster.tell([closed], {})
+    listener = within(
+        WEB.netns, lambda: socket.create_server((ADDRESSES["web"][family], 9000), family=KINDS[family])
+    )
+    with listener, cluster.connection(sender, "web", 9000, family) as connection:
+        listener.settimeout(5)
+        far, _ = listener.accept()
+        with far:
+            assert passes(connection, far, within_s=5)
+            cluster.node.forget_connections()
+            assert passes(far, connection, within_s=5), "the first word is an answer"
+            cluster.tell([policy("closed", "web", egress=[rule("deny")], ingress=[rule("deny")])], {})
+            cluster.node.forget_connections()
+            until(lambda: not passes(far, connection, within_s=TIMEOUT_S), "the connection to be cut")
 
 
 def passes(sender: socket.socket, receiver: socket.socket, *, within_s: float) -> bool:

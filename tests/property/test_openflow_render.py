@@ -20,11 +20,13 @@ from openflow.flow import (
     GotoTable,
     MatchValue,
     Measure,
+    Move,
     Output,
     PopVlan,
     PushVlan,
     SetField,
     Track,
+    Unlook,
     Visit,
 )
 from openflow.ordering import Delete, Put
@@ -97,6 +99,8 @@ def flows(draw: st.DrawFn) -> Flow:
         st.just(DecTtl()),
         st.just(PushVlan()),
         st.just(PopVlan()),
+        st.just(Unlook()),
+        st.builds(Move, st.just("tcp_src"), st.sampled_from(["reg12", "tcp_dst"]), st.integers(1, 16)),
         st.builds(ChoosePort, st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=9).map(tuple)),
     )
     onward = st.one_of(

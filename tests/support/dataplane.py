@@ -53,8 +53,14 @@ class Node:
 
     def trace(self, flow: str) -> str:
         """What ofproto/trace says of a packet, in the words of ovs-ofctl(8)."""
-        control = str(self.ovs.directory / "ovs-vswitchd.ctl")
-        return self.ovs.run("ovs-appctl", "-t", control, "ofproto/trace", "polder0", flow)
+        return self._appctl("ofproto/trace", "polder0", flow)
+
+    def forget_connections(self) -> None:
+        """Empty the connection tracker."""
+        self._appctl("dpctl/flush-conntrack")
+
+    def _appctl(self, *words: str) -> str:
+        return self.ovs.run("ovs-appctl", "-t", str(self.ovs.directory / "ovs-vswitchd.ctl"), *words)
 
 
 @contextmanager

@@ -31,6 +31,8 @@ class Message:
     """Of ICMP and ICMPv6: the type."""
     about: Message | None = None
     """Of an ICMP error: what it is about."""
+    syn: bool = field(default=True, compare=False)
+    """Of TCP: whether it opens a connection."""
 
     @property
     def back(self) -> Message:
@@ -39,7 +41,7 @@ class Message:
         if self.protocol in (1, 58):
             kind = kinds.get(self.dport, self.dport)
             return Message(self.destination, self.source, self.protocol, 0, kind)
-        return Message(self.destination, self.source, self.protocol, self.dport, self.sport)
+        return Message(self.destination, self.source, self.protocol, self.dport, self.sport, syn=False)
 
 
 @dataclass
@@ -67,12 +69,20 @@ class World:
             return None
         if tracked and message.protocol in ECHOES and message.dport != ECHOES[message.protocol]:
             return Purpose.INVALID
+        answers = False
         for one in asked:
-            if (why := self._refused(one, message, outward=one is sender)) is not None:
+            why = self._refused(one, message, outward=one is sender)
+            answers = why is not None and self._answers(one, message, outward=one is sender)
+            if why is not None and not answers:
                 return why
-        if tracked:
+        if tracked and not answers:
             self.opened.add(message)
         return None
+
+    def _answers(self, one: Endpoint, message: Message, *, outward: bool) -> bool:
+        """Whether it may belong to a connection that was opened the other way, and is not known."""
+        unknown = message.protocol == 6 and not message.syn and message not in self.opened
+        return unknown and self._refused(one, message.back, outward=not outward) is None
 
     def _at(self, address: IPAddress) -> Endpoint | None:
         return next((one for one in self.endpoints if address in one.addresses), None)

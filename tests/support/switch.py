@@ -25,11 +25,13 @@ from openflow.flow import (
     GotoTable,
     MatchValue,
     Measure,
+    Move,
     Output,
     PopVlan,
     PushVlan,
     SetField,
     Track,
+    Unlook,
     Visit,
 )
 from openflow.tables import METER
@@ -38,7 +40,10 @@ from tests.support.conntrack import Tracker
 Packet = Mapping[str, MatchValue]
 
 
-METADATA: Packet = {"ct_state": 0, "ip_frag": 0, "reg0": 0, "reg3": 0, "reg6": 0, "reg7": 0, "conj_id": 0}
+METADATA: Packet = {
+    **dict.fromkeys(("ct_state", "ip_frag", "conj_id", "xxreg2"), 0),
+    **dict.fromkeys([f"reg{number}" for number in (0, 3, 4, 5, 6, 7, 8, 12, 13)], 0),
+}
 """What a packet has only inside of the switch."""
 
 
@@ -153,6 +158,10 @@ def _written(action: Action, packet: Packet) -> Packet:
             return {name: value}
         case PushVlan():
             return {"vlan_vid": 0x1000}
+        case Unlook():
+            return {"ct_state": 0}
+        case Move(source, target, _bits):
+            return {target: packet[source]}
         case PopVlan():
             return {"vlan_vid": 0}
         case ChoosePort(ports):

@@ -110,6 +110,10 @@ def test_what_makes_no_sense_is_no_step() -> None:
         ("tcp6,tp_dst=0x50/0xfff0", {"eth_type": 0x86DD, "ip_proto": 6, "tcp_dst": "0x50/0xfff0"}),
         ("ct_state=-trk,ip", {"ct_state": "0x0/0x20", "eth_type": 0x0800}),
         ("ct_state=+est+rpl+trk", {"ct_state": "0x2a/0x2a"}),
+        (
+            "ct_state=+new+trk,tcp,reg4=0,tcp_flags=-syn",
+            {"ct_state": "0x21/0x21", "eth_type": 0x0800, "ip_proto": 6, "reg4": 0, "tcp_flags": "0x0/0x2"},
+        ),
         ("reg0=0x7", {"reg0": 7}),
         ("ip,nw_ttl=1", {"eth_type": 0x0800, "nw_ttl": 1}),
         ("conj_id=4242,ip", {"conj_id": 4242, "eth_type": 0x0800}),
@@ -124,7 +128,7 @@ def test_a_packet_is_written_as_the_switch_takes_it() -> None:
     tcp = Packet(ip_address("10.64.0.7"), ip_address("10.64.1.1"), "tcp", 80, 40000)
     assert flow_of(tcp, in_port=7, eth_src="02:00:00:00:00:07", eth_dst="02:00:00:00:00:01") == (
         "tcp,in_port=7,dl_src=02:00:00:00:00:07,dl_dst=02:00:00:00:00:01,"
-        "nw_src=10.64.0.7,nw_dst=10.64.1.1,nw_ttl=64,tp_src=40000,tp_dst=80"
+        "nw_src=10.64.0.7,nw_dst=10.64.1.1,nw_ttl=64,tp_src=40000,tp_dst=80,tcp_flags=syn"
     )
     echo = Packet(ip_address("fd00::7"), ip_address("fd00::9"), "icmp", 0, 0)
     assert flow_of(echo, in_port=LOCAL, eth_src="02:00:00:00:00:07", eth_dst="02:00:00:00:00:01") == (
