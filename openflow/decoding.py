@@ -80,13 +80,12 @@ class Decoder:
 
 def _flow(wire: _Wire) -> Flow:
     _, length = _TLV.unpack_from(wire.rest)
-    match = tuple(fields_of(wire.rest[_TLV.size : length]))
+    match = tuple(_fields(wire.rest[_TLV.size : length]))
     instructions = wire.rest[length + (-length & 7) :]
     return Flow(wire.table_id, wire.priority, match, _actions(instructions), wire.cookie)
 
 
-def fields_of(data: bytes) -> Iterator[tuple[str, MatchValue]]:
-    """The fields of a match, in their order."""
+def _fields(data: bytes) -> Iterator[tuple[str, MatchValue]]:
     start = 0
     while start < len(data):
         end = start + _FIELD_HEADER_BYTES + data[start + _FIELD_HEADER_BYTES - 1]

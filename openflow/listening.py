@@ -10,15 +10,15 @@ import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from openflow.channel import ECHO_REPLY, ECHO_REQUEST, HEADER, Channel
-from openflow.decoding import fields_of
 from openflow.errors import SwitchError
-from openflow.flow import SAMPLED_BYTES, MatchValue
+from openflow.flow import SAMPLED_BYTES
 from openflow.switch import FRAGMENTS
+from openflow.tables import OUT, WHY
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ _PACKET_IN = struct.Struct("!IHBBQ")
 _MATCH_AT = HEADER.size + _PACKET_IN.size
 _MATCH = struct.Struct("!HH")
 PADDING_BYTES = 2
+_FIELD = struct.Struct("!II")
+"""Class, field and length (OpenFlow 1.4.1 §7.2.2.2), and a value of four bytes."""
+_IN_PORT = 0x80000004
+_NAMES = {_IN_PORT: "in_port"} | {1 << 16 | int(name[3:]) << 9 | 4: name for name in (OUT, WHY)}
+"""The fields of interest by their headers: the port, and registers (nicira-ext.h)."""
 
 REDIAL_S = 1.0
 SILENT_S = 5.0
@@ -40,8 +45,8 @@ SILENT_S = 5.0
 class Sample(NamedTuple):
     """A packet that the switch sent a copy of: what it knew of it, and its first bytes."""
 
-    metadata: Mapping[str, MatchValue]
-    """By field: the port that it came in by, and the registers that are not 0."""
+    metadata: Mapping[str, int]
+    """The port that it came in by, and of `OUT` and `WHY` what is not 0."""
     frame: bytes
 
 
@@ -113,10 +118,20 @@ def sample_of(message: bytes) -> Sample:
     """Read a packet that the switch sends. Raises `SwitchError` when it makes no sense."""
     try:
         _, length = _MATCH.unpack_from(message, _MATCH_AT)
-        fields = fields_of(message[_MATCH_AT + _MATCH.size : _MATCH_AT + length])
-    except (struct.error, ValueError, IndexError) as fault:
+        metadata = dict(_fields(message[_MATCH_AT + _MATCH.size : _MATCH_AT + length]))
+    except struct.error as fault:
         raise SwitchError(f"the switch's packet does not decode: {fault}") from fault
-    return Sample(dict(fields), message[_MATCH_AT + length + (-length & 7) + PADDING_BYTES :])
+    return Sample(metadata, message[_MATCH_AT + length + (-length & 7) + PADDING_BYTES :])
+
+
+def _fields(match: bytes) -> Iterator[tuple[str, int]]:
+    """Those of interest. A packet of a connection has others, of which os-ken misreads some."""
+    start = 0
+    while start < len(match):
+        header, value = _FIELD.unpack_from(match.ljust(start + _FIELD.size, b"\0"), start)
+        if header in _NAMES:
+            yield _NAMES[header], value
+        start += 4 + (header & 0xFF)
 
 
 def _message(kind: int, body: bytes, xid: int = 0) -> bytes:

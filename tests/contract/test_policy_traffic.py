@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from agents.node.explain.samples import Samples, sampled
 from agents.node.health.probe import probe
 from intent.flows import flows
 from intent.held import Held
@@ -236,6 +238,9 @@ def test_what_is_dropped_is_counted_for_its_reason(cluster: Cluster) -> None:
     cluster.tell(
         [*rules, policy("in", "db", ingress=[rule("deny", protocol="tcp", port=22)])], groups("deny")
     )
+    names = {port.ofport: name for name, port in cluster.node.ports.items()}
+    samples = Samples(cluster.node.ovs.directory / "polder0.mgmt", lambda: datetime.now(UTC))
+    samples.start()
     for sender, receiver, port, purpose in (
         ("web", "outside", 22, Purpose.POLICY_EGRESS),
         ("outside", "db", 22, Purpose.POLICY_INGRESS),
@@ -247,6 +252,11 @@ def test_what_is_dropped_is_counted_for_its_reason(cluster: Cluster) -> None:
         with pytest.raises(TimeoutError):
             cluster.connection(sender, receiver, port)
         until(lambda: cluster.node.dropped(purpose) > before, f"{purpose.name} to count")  # noqa: B023
+        told = [packet for packet, _ in sampled(samples.take(), names, cluster.applied)]
+        assert {(packet.purpose, packet.destination_port) for packet in told} == {(purpose.name, port)}
+        at = receiver if purpose in (Purpose.POLICY_INGRESS, Purpose.ISOLATED) else sender
+        assert {packet.endpoint for packet in told} == {at}
+    samples.stop()
 
 
 def test_a_staged_rule_counts_what_it_would_drop(cluster: Cluster) -> None:

@@ -30,7 +30,7 @@ class Heard(NamedTuple):
     """A sample as it came, without its bytes."""
 
     at: datetime
-    metadata: Mapping[str, MatchValue]
+    metadata: Mapping[str, int]
     headers: Headers
 
 
@@ -75,13 +75,13 @@ def sampled(
         yield _sampled(one, names, found), _logged(found)
 
 
-def _flow(candidates: Iterable[Flow], metadata: Mapping[str, MatchValue]) -> Flow | None:
+def _flow(candidates: Iterable[Flow], metadata: Mapping[str, int]) -> Flow | None:
     """The flow by which it came here: what it says of ports agrees, and it says the most of those that do."""
     agree = [flow for flow in candidates if all(_known(flow, metadata))]
     return max(agree, key=lambda flow: len(_known(flow, metadata)), default=None)
 
 
-def _known(flow: Flow, metadata: Mapping[str, MatchValue]) -> list[bool]:
+def _known(flow: Flow, metadata: Mapping[str, int]) -> list[bool]:
     return [metadata.get(name, 0) == value for name, value in flow.match if name in ("in_port", OUT)]
 
 
@@ -99,7 +99,7 @@ def _sampled(one: Heard, names: Mapping[int, str], flow: Flow | None) -> Sampled
     found = one.headers
     return Sampled(
         at=one.at,
-        endpoint=names.get(port) if isinstance(port, int) else None,
+        endpoint=names.get(port) if port is not None else None,
         way=way,
         purpose=purpose_words(flow.cookie) if flow is not None else "",
         reason=flow.reason[:1000] if flow is not None else "",

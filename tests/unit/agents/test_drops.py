@@ -12,8 +12,10 @@ from agents.node.explain.drops import LINES, _write, _write_packets, dropped
 from agents.node.explain.samples import Heard, sampled
 from openflow.cookie import Purpose, encode
 from openflow.decoding import Counted
-from openflow.flow import LOCAL, Flow, FlowKey, MatchValue
+from openflow.errors import SwitchError
+from openflow.flow import LOCAL, Flow, FlowKey
 from openflow.headers import headers
+from openflow.listening import Sample, sample_of
 from openflow.policy import ENFORCED_IN, Rule, compiled
 from openflow.tables import CLASSIFY, FORWARD, GROUP_MAC
 from store.model.drops import Drop
@@ -86,7 +88,7 @@ def test_a_drop_is_a_value_of_the_store() -> None:
     assert Drop.model_validate_json(drop.model_dump_json()) == drop
 
 
-def heard(metadata: dict[str, MatchValue], frame: bytes) -> Heard:
+def heard(metadata: dict[str, int], frame: bytes) -> Heard:
     return Heard(NOW, metadata, headers(frame))
 
 
@@ -137,7 +139,7 @@ def test_a_sample_of_a_flow_that_is_gone_has_no_reason() -> None:
 def test_what_a_rule_denies_is_written_by_packet_only_where_it_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    metadata: dict[str, MatchValue] = {"in_port": LOCAL, "reg0": 7, "reg6": WHY_RULE}
+    metadata: dict[str, int] = {"in_port": LOCAL, "reg0": 7, "reg6": WHY_RULE}
     ((packet, _),) = sampled([heard(metadata, TCP)], {7: "web-1"}, DENIES)
     with caplog.at_level(logging.WARNING, "polder.drops"):
         _write_packets([(packet, True)] * (LINES + 5) + [(packet, False)])
@@ -147,3 +149,12 @@ def test_what_a_rule_denies_is_written_by_packet_only_where_it_says_so(
     caplog.clear()
     _write_packets([(packet, False)])
     assert not caplog.records
+
+
+def test_a_sample_is_read_whatever_else_the_switch_knows_of_the_packet() -> None:
+    fields = ("80000004", 7), ("0001f004", 0xFFFFFFFF), ("00010004", 9), ("00010c04", WHY_RULE)
+    match = b"".join(bytes.fromhex(head) + value.to_bytes(4) for head, value in fields)
+    packet_in = bytes(24) + (1).to_bytes(2) + (4 + len(match)).to_bytes(2) + match + bytes(4 + 2)
+    assert sample_of(packet_in + TCP) == Sample({"in_port": 7, "reg0": 9, "reg6": WHY_RULE}, TCP)
+    with pytest.raises(SwitchError):
+        sample_of(packet_in[:20])
