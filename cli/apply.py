@@ -106,14 +106,13 @@ def apply(
     documents = read_documents(files)
     echo_read_nothing(documents)
     steps = _steps(session, documents)
-    writes = [write for step in steps if (write := step.write)]
     if not dry_run:
         # What is only made takes nothing away.
         if not yes and any(step.write and step.there is not None for step in steps):
-            weigh(session, writes, max_withdraw)
+            weigh(session, _writes(steps), max_withdraw)
         _apply(session, steps)
         return
-    _show_dry_run(session, steps, foretold_if_shown(session, writes) if writes else None)
+    _show_dry_run(session, steps)
     if exit_code and any(step.word != "unchanged" for step in steps):
         raise SystemExit(Exit.DIFFERENT)
 
@@ -138,7 +137,14 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
-def _show_dry_run(session: Session, steps: Sequence[Step], impact: Json | None) -> None:
+def _writes(steps: Sequence[Step]) -> list[Json]:
+    """Those that can do something at the routers."""
+    return [write for step in steps if (write := step.write)]
+
+
+def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
+    writes = _writes(steps)
+    impact = foretold_if_shown(session, writes) if writes else None
     done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
     if session.output in {"json", "yaml"}:
         items = [{"object": title, "result": word} for title, word in done]
@@ -216,9 +222,17 @@ def _apply(session: Session, steps: Sequence[Step]) -> None:
     _report(session, _each(steps, lambda step: (step.wanted.title, _done(session, step)), "applied"))
 
 
-def apply_documents(session: Session, documents: Sequence[Document]) -> None:
-    """Make it so as documents say, of things of which nothing is announced. Raises `Failure`."""
-    _apply(session, _steps(session, documents))
+def apply_documents(session: Session, documents: Sequence[Document], *, dry_run: bool = False) -> None:
+    """Make it so as documents say, of things of which nothing is announced, or show what that would change.
+
+    Raises:
+        Failure: it cannot be.
+    """
+    steps = _steps(session, documents)
+    if dry_run:
+        _show_dry_run(session, steps)
+    else:
+        _apply(session, steps)
 
 
 def _each(steps: Sequence[Any], do: Callable[[Any], Any], word: str) -> Iterator[Any]:

@@ -11,6 +11,8 @@ from cli.text import printable
 ATTRIBUTES = ("next_hop", "communities", "med", "local_pref", "as_path")
 COLOURS = {"+": "green", "-": "red", "~": "yellow", "!": "red"}
 NAMED = 3
+MOVED = ("appear", "change", "vanish", "opens", "closes", "resets", "refused", "endpoints")
+"""What of the totals tells that something happens at a router."""
 SHOWN = 20
 """Endpoints; all of them are in `-o json`."""
 
@@ -18,7 +20,10 @@ Item = Mapping[str, Any]
 
 
 def lines(impact: Item) -> Iterator[str]:
-    """The sessions and what becomes of their prefixes, the endpoints, and a last line with totals."""
+    """The sessions and what becomes of their prefixes, the endpoints, and a last line with totals.
+
+    The totals are left out where they are nothing, and who reaches whom was told.
+    """
     for peer in impact["peers"]:
         yield printable(f"node {peer['node']}, peer {peer['peer']} at {peer['address']}")
         for line in _of_peer(peer):
@@ -30,7 +35,8 @@ def lines(impact: Item) -> Iterator[str]:
         yield f"... and {len(endpoints) - SHOWN} more endpoints: see -o json"
     if impact.get("policies") is not None:
         yield from _policies(impact["policies"])
-    yield _totals(impact["totals"])
+    if impact.get("policies") is None or any(impact["totals"][what] for what in MOVED):
+        yield _totals(impact["totals"])
 
 
 def _policies(policies: Item) -> Iterator[str]:

@@ -51,15 +51,17 @@ def translated(document: Document, tenant: str | None, faults: Faults) -> list[J
         tenant: in place of its namespace.
         faults: what is wrong is added here.
     """
+    wrong: list[Untranslatable] = []
     try:
-        return list(_policies(document.fields, tenant))
+        made = list(_policies(document.fields, tenant, wrong))
     except Untranslatable as fault:
-        name = ".".join(fault.path)
-        faults.append((f"{document.place(*fault.path)}, {name}", fault.what))
-        return []
+        wrong.append(fault)
+    faults += [(f"{document.place(*each.path)}, {'.'.join(each.path)}", each.what) for each in wrong]
+    return [] if wrong else made
 
 
-def _policies(fields: Fields, tenant: str | None) -> Iterator[Json]:
+def _policies(fields: Fields, tenant: str | None, wrong: list[Untranslatable]) -> Iterator[Json]:
+    """The policies; what is wrong with single rules is added to `wrong`."""
     metadata = _checked(fields.get("metadata"), ("metadata",), None)
     known = ("podSelector", "policyTypes", "ingress", "egress")
     spec = _checked(fields.get("spec"), ("spec",), known)
@@ -72,13 +74,13 @@ def _policies(fields: Fields, tenant: str | None) -> Iterator[Json]:
         raise Untranslatable(("spec", "podSelector"), "has several values; write a policy for each")
     common = {"tenant": whose, **({"selector": selectors[0]} if selectors[0] else {})}
     ways = [DIRECTIONS[kind] for kind in _types(spec)]
-    allows = {
-        direction: [
-            _rule(rule, ("spec", direction, str(number)), towards)
-            for number, rule in enumerate(_list(spec.get(direction), ("spec", direction)))
-        ]
-        for direction, towards in ways
-    }
+    allows: dict[str, list[Json]] = {direction: [] for direction, _ in ways}
+    for direction, towards in ways:
+        for number, rule in enumerate(_list(spec.get(direction), ("spec", direction))):
+            try:
+                allows[direction].append(_rule(rule, ("spec", direction, str(number)), towards))
+            except Untranslatable as fault:
+                wrong.append(fault)
     if any(allows.values()):
         yield {"name": name, **common, **{way: rules for way, rules in allows.items() if rules}}
     rest = {direction: [{"action": "deny"}] for direction, _ in ways}
@@ -133,6 +135,8 @@ def _peers(given: Any, path: Path) -> Iterator[Json]:
 def _namespaces(given: Any, path: Path) -> Iterator[str]:
     """The tenants that a selector of namespaces names. It can name them by the one label that all have."""
     for labels in _selectors(given, path):
+        if not labels:
+            raise Untranslatable(path, f"selects every namespace; name each by {NAMESPACE_LABEL}")
         if set(labels) != {NAMESPACE_LABEL}:
             raise Untranslatable(
                 path, f"selects by other labels than {NAMESPACE_LABEL}; name each namespace by that"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -14,6 +15,9 @@ from cli.policy_rule import rule_text, typed_rule
 from cli.policy_stats import add_stats
 from cli.selection import OF_TENANT
 from cli.setting import Labelling, Setting, Several
+
+INGRESS_RULE = partial(typed_rule, direction="ingress")
+EGRESS_RULE = partial(typed_rule, direction="egress")
 
 SETTINGS = (
     Setting(
@@ -39,8 +43,8 @@ SETTINGS = (
         click.Choice(["enforced", "staged"]),
         default="enforced",
     ),
-    Several("ingress", "--ingress", "RULE", "A rule for connections to the endpoints", typed_rule),
-    Several("egress", "--egress", "RULE", "A rule for connections that they open", typed_rule),
+    Several("ingress", "--ingress", "RULE", "A rule for connections to the endpoints", INGRESS_RULE),
+    Several("egress", "--egress", "RULE", "A rule for connections that they open", EGRESS_RULE),
 )
 
 

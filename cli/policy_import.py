@@ -33,6 +33,7 @@ def add_import(group: click.Group) -> None:
         "import",
         epilog=examples(
             "polder policy import netpol.yaml",
+            "polder policy import netpol.yaml --tenant shop --dry-run",
             "polder policy import netpol.yaml --tenant shop --apply",
             "polder policy import allowed.txt --tenant shop --selector app=web",
         ),
@@ -52,6 +53,7 @@ def add_import(group: click.Group) -> None:
     )
     @click.option("--name", metavar="NAME", help="Of lines: the policy's name.  [default: the file's]")
     @click.option("--apply", "applying", is_flag=True, help="Write them, as polder apply does.")
+    @click.option("--dry-run", is_flag=True, help="Show what writing them would change, and change nothing.")
     @takes_session
     def import_(
         session: Session,
@@ -60,6 +62,7 @@ def add_import(group: click.Group) -> None:
         selector: dict[str, str] | None,
         name: str | None,
         applying: bool,
+        dry_run: bool,
     ) -> None:
         """Translate policies of Kubernetes, or lines of rules.
 
@@ -67,12 +70,13 @@ def add_import(group: click.Group) -> None:
         ingress tcp/443 from 10.0.0.0/8"; - is standard input. They are printed as YAML, or written (--apply).
         """
         source, made = _read(file, tenant, selector, name)
-        if not applying:
+        if not (applying or dry_run):
             print_yaml([{"kind": "policy", **each} for each in made])
             return
         from cli.apply import apply_documents
 
-        apply_documents(session, [_document(each, source, number) for number, each in enumerate(made, 1)])
+        documents = [_document(each, source, number) for number, each in enumerate(made, 1)]
+        apply_documents(session, documents, dry_run=dry_run)
 
 
 def _read(

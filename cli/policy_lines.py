@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cli.failure import Exit, Failure
-from cli.policy_rule import ACTIONS, Json, parse_rule
+from cli.policy_rule import ACTIONS, TOWARDS, Json, parse_rule
 
-DIRECTIONS = {"ingress": "from", "egress": "to"}
-"""And the word that stands before its peers."""
 ADVICE = "correct the file; nothing was changed"
 
 
@@ -45,10 +43,9 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _rule(words: list[str]) -> tuple[str, Json]:
-    if len(words) < 2 or words[0] not in ACTIONS or words[1] not in DIRECTIONS:
-        raise ValueError("expected allow or deny, then ingress or egress")
-    direction = words[1]
-    wrong = {"from": "to", "to": "from"}[DIRECTIONS[direction]]
-    if wrong in words:
-        raise ValueError(f"{direction} is {DIRECTIONS[direction]} somebody, not {wrong}")
-    return direction, parse_rule([words[0], *words[2:]])
+    if len(words) < 2 or words[0] not in ACTIONS or words[1] not in TOWARDS:
+        said = " ".join(words[:2])
+        raise ValueError(
+            f"{said!r} is no beginning of a rule; expected allow or deny, then ingress or egress"
+        )
+    return words[1], parse_rule([words[0], *words[2:]], words[1])

@@ -22,23 +22,28 @@ Json = dict[str, Any]
 ACTIONS = ("allow", "deny")
 WITH_PORTS = ("tcp", "udp", "sctp")
 ICMPS = ("icmp", "icmpv6")
-TOWARDS = ("from", "to")
+TOWARDS = {"ingress": "from", "egress": "to"}
+"""The word that stands before peers."""
 EVERY_ENDPOINT = "endpoints"
 
 _TRAFFIC = re.compile(r"(?P<protocol>[a-z0-9]+)(/(?P<first>\d{1,5}))?([-/](?P<second>\d{1,5}))?")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*=[A-Za-z0-9._-]*")
 
 
-def typed_rule(text: str) -> Json:
-    """The fields of the API of one option. Raises `click.BadParameter`."""
+def typed_rule(text: str, direction: str) -> Json:
+    """The fields of the API of one option, which is for a direction. Raises `click.BadParameter`."""
     try:
-        return parse_rule(text.split())
+        return parse_rule(text.split(), direction)
     except ValueError as fault:
         raise click.BadParameter(f"{text!r}: {fault}") from None
 
 
-def parse_rule(words: Sequence[str]) -> Json:
-    """The fields of the API. Raises `ValueError` that says which word is wrong."""
+def parse_rule(words: Sequence[str], direction: str) -> Json:
+    """The fields of the API, of a rule for `ingress` or `egress`.
+
+    Raises:
+        ValueError: says which word is wrong.
+    """
     if not words or words[0] not in ACTIONS:
         raise ValueError("a rule begins with allow or deny")
     rule: Json = {"action": words[0]}
@@ -46,7 +51,9 @@ def parse_rule(words: Sequence[str]) -> Json:
     if rest[:1] == ["log"]:
         rule["log"] = True
         del rest[0]
-    at = next((place for place, word in enumerate(rest) if word in TOWARDS), len(rest))
+    at = next((place for place, word in enumerate(rest) if word in TOWARDS.values()), len(rest))
+    if at < len(rest) and rest[at] != TOWARDS[direction]:
+        raise ValueError(f"{direction} is {TOWARDS[direction]} somebody, not {rest[at]}")
     if at == len(rest) - 1:
         raise ValueError(f"nobody stands behind {rest[at]}; leave it out to mean anyone")
     if ports := [parse_traffic(word) for word in rest[:at]]:

@@ -7,7 +7,7 @@ import click
 from cli.example import examples
 from cli.noun import Noun, name_argument
 from cli.output import Column, Item, field, print_table
-from cli.policy_rule import rule_text
+from cli.policy_rule import TOWARDS, rule_text
 from cli.rest import Json
 from cli.session import Session, takes_session
 from cli.text import printable
@@ -18,7 +18,6 @@ COLUMNS = (
     field("packets"),
     field("bytes"),
 )
-TOWARDS = {"ingress": "from", "egress": "to"}
 
 
 def add_stats(group: click.Group, noun: Noun) -> None:

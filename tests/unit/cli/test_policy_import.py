@@ -112,7 +112,8 @@ def test_a_list_of_kubectl_is_read(polder: Polder, tmp_path: Path) -> None:
         ("ingress: [{ports: [{protocol: ICMP}]}]", "spec.ingress.0.ports.0.protocol", "'ICMP' is none of"),
         ("ingress: [{ports: [{port: 9, endPort: 8}]}]", "spec.ingress.0.ports.0.endPort", "less than port"),
         ("ingress: [{from: [{}]}]", "spec.ingress.0.from.0", "has no podSelector"),
-        ("ingress: [{from: [{namespaceSelector: {}}]}]", "namespaceSelector", "name each namespace"),
+        ("ingress: [{from: [{namespaceSelector: {}}]}]", "namespaceSelector", "selects every namespace"),
+        ("ingress: [{to: [{}]}, {ports: [{port: dns}]}]", "spec.ingress.1.ports.0.port", "named 'dns'"),
         ("ingress: [{to: [{}]}]", "spec.ingress.0.to", "has no translation"),
         (
             "podSelector: {matchExpressions: [{key: a, operator: Exists}]}",
@@ -169,5 +170,5 @@ def test_every_wrong_line_is_told(polder: Polder, tmp_path: Path) -> None:
     file.write_text("allow ingress\nallow tcp/443\nallow egress from 10.0.0.0/8\n")
     ran = polder("policy", "import", str(file))
     assert (ran.code, ran.out) == (2, "")
-    assert "line 2" in ran.err
+    assert "line 2: 'allow tcp/443' is no beginning of a rule" in ran.err
     assert "egress is to somebody, not from" in ran.err

@@ -54,12 +54,12 @@ TCP = {"protocol": "tcp"}
     ],
 )
 def test_a_rule_in_words(text: str, rule: dict[str, Any]) -> None:
-    assert parse_rule(text.split()) == rule
+    assert parse_rule(text.split(), "ingress") == rule
     assert rule_text(rule, "from") == text
 
 
 def test_an_address_is_a_range_of_one() -> None:
-    assert parse_rule(["deny", "to", "192.0.2.7"])["peers"] == [{"cidr": "192.0.2.7/32"}]
+    assert parse_rule(["deny", "to", "192.0.2.7"], "egress")["peers"] == [{"cidr": "192.0.2.7/32"}]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,7 @@ def test_an_address_is_a_range_of_one() -> None:
         ("allow tcp/80/", "is no traffic"),
         ("allow 47/1", "protocol 47 has no ports"),
         ("allow 10.0.0.0/8", "is no traffic"),
+        ("allow tcp/80 to app=web", "ingress is from somebody, not to"),
         ("allow from", "nobody stands behind from"),
         ("allow from 10.0.0.1/8", "has host bits set"),
         ("allow from web", "'web' is no peer"),
@@ -81,4 +82,4 @@ def test_an_address_is_a_range_of_one() -> None:
 )
 def test_words_that_are_no_rule(text: str, about: str) -> None:
     with pytest.raises(ValueError, match=about):
-        parse_rule(text.split())
+        parse_rule(text.split(), "ingress")
