@@ -35,7 +35,7 @@ socket_option = click.option(
         "polder attach web-1 --netns web-1",
         "polder attach web-1 --netns /proc/4711/ns/net --ifname eth1",
         "polder attach vm-1 --port tap0",
-        "polder attach db-1 --via 192.0.2.7",
+        "polder attach db-1 --port eth3 --via 192.0.2.7",
     )
 )
 @click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
@@ -50,7 +50,7 @@ socket_option = click.option(
     "--via",
     metavar="ADDRESS",
     multiple=True,
-    help="The neighbour that a host is behind, at most one of each family.",
+    help="The neighbour behind the port, if several hosts are behind it; at most one of each family.",
 )
 @socket_option
 @output_option
@@ -66,8 +66,10 @@ def attach(
     output: str | None,
 ) -> None:
     """Put an endpoint of this node where it is: into a namespace, on a port, or behind a neighbour."""
-    if [netns is not None, port is not None, bool(via)].count(True) != 1:
-        raise click.UsageError("give one of --netns, --port and --via")
+    if via and port is None:
+        raise click.UsageError("--via is a neighbour behind a port of this node; give --port as well")
+    if (netns is None) == (port is None):
+        raise click.UsageError("give --netns or --port")
     if ifname is not None and netns is None:
         raise click.UsageError("--ifname is a name in a namespace; give --netns as well")
     session = Session(chosen_output(context, output), SocketLink(socket))

@@ -12,6 +12,7 @@ from functools import lru_cache
 from intent.held import KEPT, Held
 from intent.limits import port_qos
 from intent.names import GATEWAY_MAC
+from openflow.behind import SharedPort, behind_flows
 from openflow.flow import Flow, FlowKey
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.segment import SegmentPort, segment_flows
@@ -32,15 +33,17 @@ def flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
 
 @lru_cache(maxsize=KEPT)
 def flows_of(held: Held) -> Mapping[FlowKey, Flow]:
-    """The flows of one endpoint; none of one that has no port."""
-    if held.via:
-        return {}
+    """The flows of one endpoint."""
     endpoint = held.endpoint
     named = (endpoint.id, held.ofport, endpoint.mac, endpoint.addresses)
     port = EndpointPort(*named, judged=held.judged, qos=port_qos(held))
     if endpoint.membership is not None:
         segment = SegmentPort(endpoint.membership.segment.vlan, held.uplink)
         return {flow.key: flow for flow in segment_flows(port, segment)}
+    if held.via:
+        families = {address.version for address in endpoint.addresses}
+        shared = SharedPort(held.shared, tuple(each for each in held.via if each.version in families))
+        return {flow.key: flow for flow in behind_flows(port, shared, GATEWAY_MAC)}
     return {flow.key: flow for flow in endpoint_flows(port, GATEWAY_MAC)}
 
 

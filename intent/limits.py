@@ -74,9 +74,9 @@ def limit_of(meter_id: int) -> Limit:
 
 @lru_cache(maxsize=KEPT)
 def port_qos(held: Held) -> PortQos:
-    """What limits and marks the packets of one endpoint; those of one without a port pass no bridge."""
+    """What limits and marks the packets of one endpoint."""
     qos = held.endpoint.qos
-    if qos is None or held.via:
+    if qos is None:
         return NO_QOS
     made = _meters(held, qos)
     return PortQos(
@@ -120,5 +120,6 @@ def _meter(held: Held, limit: Limit, unit: Unit, rate: int, burst: int) -> Meter
 
 
 def _meter_id(ofport: int, limit: Limit) -> int:
-    """Open vSwitch numbers ports from 1 to 32767 by itself: this stays below 200,000."""
+    """Open vSwitch gives ports 1 to 32767 by itself, and `openflow.behind.NUMBERS` end where this would
+    be 200,000: the kernel's datapath takes no more meters."""
     return ofport * len(Limit) + limit

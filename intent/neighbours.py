@@ -44,7 +44,7 @@ def neighbours(held: Iterable[Held]) -> dict[NeighbourKey, Neighbour]:
 
 @lru_cache(maxsize=KEPT)
 def neighbours_of(held: Held) -> Mapping[NeighbourKey, Neighbour]:
-    """The neighbours of one endpoint; none of one that has neighbours of its own."""
+    """The neighbours of one endpoint; none of one on a segment, which has neighbours of its own."""
     if not held.routed:
         return {}
     one = held.endpoint

@@ -1,7 +1,6 @@
 """The kernel routes and policy rules a node should have.
 
-- An endpoint that the node holds: its /32 (/128) on-link on the bridge's internal port, or by way of the
-  neighbour that it is behind.
+- An endpoint that the node holds: its /32 (/128) on-link on the bridge's internal port.
 - A block: a blackhole, so that what the block's prefix attracts and nobody holds ends here, never loops.
 - A range that is announced as one (`intent.summaries`): likewise, and in the table of its own the way by the
   routers, with the node's own prefixes thrown out of it.
@@ -117,14 +116,8 @@ def routes_of(held: Held) -> Mapping[RouteKey, Route]:
     if held.endpoint.membership is not None:
         return {}
     reason = f"endpoint {held.endpoint.id}"
-    made = (_endpoint(one, held.via, reason) for one in held.endpoint.addresses)
+    made = (Route(host_prefix(one), oif=BRIDGE, reason=reason) for one in held.endpoint.addresses)
     return {route.key: route for route in made}
-
-
-def _endpoint(address: IPAddress, via: Iterable[IPAddress], reason: str) -> Route:
-    """By the bridge, or by the neighbour of its family."""
-    gateways = tuple(each for each in via if each.version == address.version)
-    return Route(host_prefix(address), oif=None if gateways else BRIDGE, gateways=gateways, reason=reason)
 
 
 def _block(cidr: IPNetwork) -> Route:

@@ -20,7 +20,9 @@ HANDLE = 0x706C
 """The major number of the queueing discipline, which marks it as ours: "pl"."""
 ROOT, OTHERS = 1, 2
 FIRST = 0x8000
-"""Of the endpoints' classes: to this the number of the port is added. Open vSwitch gives numbers below it."""
+"""Of the endpoints' classes: to this the number of the port is added. Open vSwitch gives numbers below it.
+Endpoints that share a port have higher ones (`openflow.behind.NUMBERS`): theirs are, modulo 2^16, above
+`OTHERS`."""
 
 LOWEST = 7
 """htb counts priorities the other way round: 0 is served first."""
@@ -96,7 +98,7 @@ ShareKey = Discipline | ClassKey | FilterKey
 def shares(node: Node | None, held: Collection[Held]) -> dict[ShareKey, Share]:
     """What each uplink of the node should have. Pure."""
     asking = sorted(
-        (one for one in held if one.endpoint.qos is not None and one.endpoint.qos.shaped and not one.via),
+        (one for one in held if one.endpoint.qos is not None and one.endpoint.qos.shaped),
         key=lambda one: one.endpoint.id,
     )
     if node is None or not asking:
@@ -115,7 +117,7 @@ def _of(uplink: Uplink, asking: Collection[Held]) -> Iterator[Share]:
     yield Class(ifname, ROOT, 0, whole, whole, reason="what the uplink takes")
     yield Class(ifname, OTHERS, ROOT, others, whole, LOWEST, reason="the node, and who asked for nothing")
     for one, rate in granted.items():
-        endpoint, minor = one.endpoint, FIRST + one.ofport
+        endpoint, minor = one.endpoint, (FIRST + one.ofport) % 0x10000
         priority = LOWEST - (endpoint.qos.priority if endpoint.qos is not None else 0)
         less = f": guaranteed are {total} kbps in all, more than there is" if rate < wanted[one] else ""
         yield Class(ifname, minor, ROOT, rate, whole, priority, reason=f"endpoint {endpoint.id}{less}")

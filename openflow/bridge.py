@@ -185,9 +185,15 @@ class Bridge:
         """
         return self._submit(self._add_port(name, {MARK: "port", **external_ids}, given=False, wanted=ofport))
 
-    def remove_port(self, name: str) -> None:
-        """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours."""
-        self._call(self._transact(lambda _: self._rows.take(name)))
+    def remove_port(self, name: str, *, closed: bool = False) -> None:
+        """Remove a port; nothing happens when it is absent. Raises `BridgeRejected` when it is not ours.
+
+        Args:
+            name: of the port.
+            closed: return when Open vSwitch has closed the link. It takes a port that is added again before
+                it looks for the same, and reads on from a link that is another meanwhile.
+        """
+        self._call(self._remove_port(name, closed))
 
     @property
     def restart(self) -> Restart:
@@ -201,6 +207,11 @@ class Bridge:
     def _await_flows(self, wanted: bool) -> Steps[None]:
         yield from self._transact(lambda _: self._rows.await_flows(wanted))
         while not wanted and not self._rows.configured:
+            yield
+
+    def _remove_port(self, name: str, closed: bool) -> Steps[None]:
+        yield from self._transact(lambda _: self._rows.take(name, told=closed))
+        while closed and not self._rows.configured:
             yield
 
     def _ensure(self, wanted: BridgeSpec) -> Steps[None]:

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from openflow.cookie import Purpose, decode
-from openflow.flow import Flow
-from openflow.tables import CLASSIFY, DENIED, OUT, SEND
+from openflow.flow import Flow, SetField
+from openflow.tables import CAME_BY, CLASSIFY, DENIED, OUT, SEND
 
 
 class Way(StrEnum):
@@ -45,11 +45,19 @@ def counts(flow: Flow) -> Counts | None:
         return Counts(receiver, Way.RECEIVED)
     if flow.table_id == CLASSIFY.table_id and isinstance(sender, int):
         dropped = cookie.purpose >= Purpose.SPOOFED
-        return Counts(sender, Way.REFUSED if dropped else Way.SENT)
+        return Counts(_written(flow) or sender, Way.REFUSED if dropped else Way.SENT)
     if flow.table_id == DENIED.table_id and isinstance(receiver, int):
         return (
             Counts(sender, Way.DENIED_SENT)
             if isinstance(sender, int)
             else Counts(receiver, Way.DENIED_RECEIVED)
         )
+    return None
+
+
+def _written(flow: Flow) -> int | None:
+    """The number of an endpoint that shares a port; None of one that has its own."""
+    for action in flow.actions:
+        if isinstance(action, SetField) and action.field == CAME_BY and isinstance(action.value, int):
+            return action.value
     return None

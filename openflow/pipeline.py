@@ -126,7 +126,7 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
     sent = send_flows(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
     limited = opening_flows(port.qos, port.ofport, families, port.endpoint, judged=port.judged)
     denied = denied_flows(port.ofport, port.endpoint) if port.judged else ()
-    return (*_classify(port), *_forward(port, gateway_mac), *_deliver(port), *sent, *limited, *denied)
+    return (*_classify(port), *forward_flows(port, gateway_mac), *_deliver(port), *sent, *limited, *denied)
 
 
 def _miss(table: Table) -> Flow:
@@ -163,7 +163,7 @@ def _classify(port: EndpointPort) -> Iterator[Flow]:
             f"{port.endpoint} from {address}",
             {**own, **from_address(address)},
         )
-    for fields in _neighbour_messages(port):
+    for fields in neighbour_messages(port):
         yield CLASSIFY.flow(
             300, Purpose.NEIGHBOUR, (FORWARD.goto(),), f"{port.endpoint} and the gateway", {**own, **fields}
         )
@@ -179,7 +179,7 @@ def refused_flows(port: EndpointPort, speaks: str) -> Iterator[Flow]:
     yield CLASSIFY.drop(50, Purpose.SPOOFED, has, anything)
 
 
-def _neighbour_messages(port: EndpointPort) -> Iterator[Fields]:
+def neighbour_messages(port: EndpointPort) -> Iterator[Fields]:
     """The ARP and neighbour discovery that an endpoint may send: of its own addresses, to the gateway."""
     ask: Fields = {**ARP, "arp_sha": port.mac, "arp_tpa": GATEWAY_IPV4}
     solicit: Fields = {**SOLICITATION, "ipv6_nd_target": GATEWAY_IPV6}
@@ -211,7 +211,8 @@ def _base_forward(gateway_mac: str) -> Iterator[Flow]:
     yield FORWARD.flow(100, Purpose.GATEWAY, TO_KERNEL, "the kernel routes the rest", to_gateway)
 
 
-def _forward(port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
+def forward_flows(port: EndpointPort, gateway_mac: str) -> Iterator[Flow]:
+    """How others of this node reach an endpoint: routed, as by a router."""
     routed = (SetField("eth_src", gateway_mac), SetField("eth_dst", port.mac), DecTtl())
     onward = (*routed, SetField(OUT, port.ofport), port.reach)
     for address in port.addresses:
@@ -230,10 +231,7 @@ def _deliver(port: EndpointPort) -> Iterator[Flow]:
     for address in port.addresses:
         match: Fields = {**to_mac, **to_address(address)}
         yield DELIVER.flow(100, Purpose.LOCAL, (out, port.reach), f"{address} is {port.endpoint}", match)
-    answers = ([ARP] if port.ipv4 else []) + [
-        {**kind, "ipv6_dst": source} for kind in (SOLICITATION, ADVERTISEMENT) for source in _link_local(port)
-    ]
-    for fields in answers:
+    for fields in answers_to(port):
         yield DELIVER.flow(
             100,
             Purpose.NEIGHBOUR,
@@ -241,6 +239,14 @@ def _deliver(port: EndpointPort) -> Iterator[Flow]:
             f"the gateway and {port.endpoint}",
             {**to_mac, **fields},
         )
+
+
+def answers_to(port: EndpointPort) -> Iterator[Fields]:
+    """The ARP and neighbour discovery that the gateway sends to an endpoint."""
+    if port.ipv4:
+        yield ARP
+    for kind in (SOLICITATION, ADVERTISEMENT):
+        yield from ({**kind, "ipv6_dst": source} for source in _link_local(port))
 
 
 def send_flows(

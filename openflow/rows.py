@@ -261,16 +261,19 @@ class Rows:
             bridge.delvalue("ports", port)
         bridge.addvalue("ports", self._insert_port(txn, name, "", external_ids, ofport))
 
-    def take(self, name: str) -> None:
+    def take(self, name: str, *, told: bool = False) -> None:
         """Remove a port if it is there; one that was adopted stays, without our mark.
 
-        Raises `BridgeRejected` when it is not ours.
+        With `told` ovs-vswitchd says when it is done (`configured`). Raises `BridgeRejected` when the port is
+        not ours.
         """
         port = self._own_port(name)
         if port is not None and ADOPTED in port.external_ids:
             _set(port, "external_ids", _foreign(port))
         elif port is not None:
             self._bridge().delvalue("ports", port)
+            for root in self.tables[DATABASE].rows.values() if told else ():
+                root.increment("next_cfg")
 
     def _make(self, txn: Any, datapath_type: str) -> Any:
         bridge = txn.insert(self.tables["Bridge"])

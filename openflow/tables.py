@@ -40,6 +40,8 @@ GROUPS: tuple[Fields, ...] = (
 """Every multicast and broadcast destination of IP."""
 OUT = "reg0"
 """The register that has the port by which the packet is to leave, from `forward`, `deliver` or `serve` on."""
+CAME_BY = "in_port_nxm"
+"""The port that a packet came in by, as what can be written (`NXM_OF_IN_PORT` of ovs-fields(7))."""
 METER_ID = "reg7"
 """The register that has the meter through which a packet is to go, when `meter` is visited."""
 SEGMENT = "reg3"

@@ -56,7 +56,7 @@ class Attachments:
         """
         endpoint = self._endpoint(request.endpoint)
         want = self.places.want(request, endpoint)
-        self._refuse_mac_of_another(endpoint)
+        self._refuse_mac_of_another(endpoint, want)
         new = self.wants.add(want)
         if new:
             self._hold(want, endpoint)
@@ -112,11 +112,13 @@ class Attachments:
             raise Refused(409, f"endpoint {name} is being released")
         return endpoint
 
-    def _refuse_mac_of_another(self, endpoint: Endpoint) -> None:
-        """On one bridge a MAC is one endpoint's: the switch finds an endpoint by it."""
+    def _refuse_mac_of_another(self, endpoint: Endpoint, want: Want) -> None:
+        """On one bridge a MAC is one endpoint's, or that of a machine which several are behind."""
         snapshot = self.knowledge.snapshot()
-        for name in self.wants.all():
+        for name, there in self.wants.all().items():
             other = snapshot.endpoints.get(name) if snapshot else None
+            if there.via and want.via and there.port == want.port:
+                continue
             if other is not None and other.id != endpoint.id and other.mac == endpoint.mac:
                 raise Refused(
                     409,
@@ -160,21 +162,21 @@ def _render(node: str, endpoint: Endpoint, want: Want) -> dict[str, object]:
         "node": node,
         **_place(endpoint, want),
         "addresses": [str(address) for address in endpoint.addresses],
-        **_way(endpoint, want),
+        **_way(endpoint),
         "mac": endpoint.mac,
         "mtu_bytes": endpoint.mtu_bytes,
     }
 
 
 def _place(endpoint: Endpoint, want: Want) -> dict[str, object]:
+    if want.via:
+        return {"port": want.port, "via": [str(address) for address in want.via]}
     if want.port:
         return {"port": want.port}
-    if want.via:
-        return {"via": [str(address) for address in want.via]}
     return {"netns": want.netns, "ifname": want.ifname, "host_ifname": host_ifname(endpoint.id)}
 
 
-def _way(endpoint: Endpoint, want: Want) -> dict[str, object]:
+def _way(endpoint: Endpoint) -> dict[str, object]:
     """Which addresses are on-link, and who knows the way to the others."""
     on = endpoint.membership
     if on is not None:
@@ -182,5 +184,5 @@ def _way(endpoint: Endpoint, want: Want) -> dict[str, object]:
         prefixes = [f"{address}/{network.prefixlen}" for address, network in pairs]
         return {"prefixes": prefixes, "gateways": [str(each) for each in on.gateways]}
     prefixes = [str(host_prefix(address)) for address in endpoint.addresses]
-    gateways = [] if want.via else [str(gateway(address.version)) for address in endpoint.addresses]
+    gateways = [str(gateway(address.version)) for address in endpoint.addresses]
     return {"prefixes": prefixes, "gateways": gateways}

@@ -22,13 +22,13 @@ from store.model.value import Identifier, Ifname, UnicastAddress
 NAMES = {
     EndpointKind.CONTAINER: "netns, the path of its network namespace",
     EndpointKind.VM: "port, the name of its tap or of its port of the bridge",
-    EndpointKind.HOST: "port, the physical port that it is behind, or via, the neighbour that it is behind",
+    EndpointKind.HOST: "port, the physical port that it is behind, and via, if others are behind it too",
 }
 """What each kind of endpoint is attached to."""
 
 
 class AttachRequest(Value):
-    """The body of `POST /v1/attachments`: one of `netns`, `port` and `via`."""
+    """The body of `POST /v1/attachments`: `netns` or `port`; and `via`, if several are behind the port."""
 
     endpoint: Identifier
     netns: NetnsPath | None = None
@@ -38,8 +38,13 @@ class AttachRequest(Value):
 
     @model_validator(mode="after")
     def _one_place(self) -> AttachRequest:
-        if [self.netns is not None, self.port is not None, bool(self.via)].count(True) != 1:
-            raise ValueError("give one of netns, port and via")
+        if self.via and self.port is None:
+            raise ValueError(
+                "via needs port, the link that the neighbour is behind, which the bridge takes; on "
+                "a link that the node itself uses, such as an uplink, no policy could hold"
+            )
+        if (self.netns is None) == (self.port is None):
+            raise ValueError("give netns or port")
         if len({each.version for each in self.via}) < len(self.via):
             raise ValueError("via names at most one neighbour of each family")
         if any(each.is_link_local for each in self.via):
@@ -77,7 +82,7 @@ class Places:
             if port:
                 self._check_port(port)
             if request.via:
-                _check_neighbours(request.via, endpoint)
+                _check_neighbours(request.via, port, endpoint)
             if endpoint.membership is not None:
                 self._check_uplink(endpoint.membership.segment.uplink, made)
         except (KernelError, BridgeError) as fault:
@@ -113,12 +118,12 @@ class Places:
             raise Refused(409, f"uplink {uplink} of the endpoint's segment cannot be used: {why}")
 
 
-def _check_neighbours(via: tuple[IPAddress, ...], endpoint: Endpoint) -> None:
+def _check_neighbours(via: tuple[IPAddress, ...], port: str, endpoint: Endpoint) -> None:
     lacks = {each.version for each in endpoint.addresses} - {each.version for each in via}
     if lacks:
         families = ", ".join(f"IPv{version}" for version in sorted(lacks))
         raise Refused(422, f"endpoint {endpoint.id} has {families} as well: name a neighbour of that family")
     for each in via:
         link = given.link_of(each)
-        if link is None or link == BRIDGE:
-            raise Refused(422, f"via {each} is no neighbour on a link of this node; see ip route get {each}")
+        if link not in {None, BRIDGE, port}:
+            raise Refused(409, f"via {each} is a neighbour of this node itself, on {link}, not behind {port}")

@@ -1,9 +1,10 @@
 """An endpoint's plug: what its node makes for it, and the port of the bridge that is the endpoint's.
 
 A container gets a veth pair into its namespace, and a port at the host's end. For a virtual machine, or a
-machine behind a physical port, the port's link is the caller's: it is added and given back, never made. What
-is behind a neighbour has no port. Everything is recorded (`agents.node.record`). A link of ours without a
-port is what a crash left in between: swept.
+machine behind a physical port, the port's link is the caller's: it is added and given back, never made.
+Several addresses behind one machine share its port, each with a number that stands for a port of its own.
+Everything is recorded (`agents.node.record`). A link of ours without a port is what a crash left in between:
+swept.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from typing import Protocol
 from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.record import NO_PORT, UPLINK, Plugged, external_ids, identity, plugged
+from agents.node.record import SHARED, UPLINK, Plugged, external_ids, identity, plugged
+from agents.node.sharing import idle, noted, number_of, refuse_other_use, with_uplink
 from agents.node.wants import Refused, Want
 from intent.names import gateway
 from openflow.errors import BridgeError, PortTaken
-from openflow.rows import PortRow
-from store.model import Endpoint, IPAddress, Segment
+from openflow.rows import NEEDS_LINK, PortRow
+from store.model import Endpoint, IPAddress
 
 __all__ = ["Busy", "Plug", "Plugged", "host_ifname", "identity"]
 
@@ -38,9 +40,9 @@ _OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
 """What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
 
 
-FIRST_OFPORT, LAST_OFPORT = 0x4000, 0xFE00
+FIRST_OFPORT, LAST_OFPORT = 0x4000, 0x8000
 """OpenFlow numbers that are asked for, so that flows need not wait for a port. Open vSwitch itself gives the
-lowest that are free."""
+lowest that are free. Those above are `openflow.behind.NUMBERS`; meters and classes have no room for more."""
 
 
 class Busy(Exception):
@@ -53,7 +55,7 @@ class Ports(Protocol):
     def ports(self) -> Mapping[str, PortRow]: ...
     def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int: ...
     def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]: ...
-    def remove_port(self, name: str) -> None: ...
+    def remove_port(self, name: str, *, closed: bool = False) -> None: ...
     def notes(self) -> Mapping[str, Mapping[str, str]]: ...
     def note(self, name: str, external_ids: Mapping[str, str] | None) -> None: ...
 
@@ -131,8 +133,8 @@ class Plug:
             else (row, plugged(name, row.ofport, row.external_ids))
             for name, row in rows.items()
         }
-        found = [one and _with_uplink(one, rows) for _, one in self._rows.values()]
-        found += [_noted(ids) for ids in notes.values()]
+        found = [one and with_uplink(one, rows) for _, one in self._rows.values()]
+        found += [noted(ids, rows) for ids in notes.values()]
         return {one.want.endpoint: one for one in found if one is not None}
 
     def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
@@ -146,15 +148,13 @@ class Plug:
             Refused: it cannot be done as asked for.
             Busy: not now.
         """
-        ids = external_ids(want, endpoint, services)
         try:
-            uplink = self._ensure_uplink(endpoint)
-            if want.port:
-                ofport = self._insert_given(want, ids)
-                return Plugged(want, want.port, ofport, endpoint, services, uplink)
             if want.via:
-                self._bridge.note(endpoint.id, ids)
-                return Plugged(want, "", NO_PORT, endpoint, services)
+                return self._insert_behind(want, endpoint, services)
+            ids, uplink = external_ids(want, endpoint, services), self._ensure_uplink(endpoint)
+            if want.port:
+                ofport = self._insert_given(want.port, ids, endpoint.id)
+                return Plugged(want, want.port, ofport, endpoint, services, uplink)
             return Plugged(want, *self._insert_pair(want, endpoint, ids), endpoint, services, uplink)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
@@ -209,18 +209,30 @@ class Plug:
         if endpoint.membership is None:
             return None
         name = endpoint.membership.segment.uplink
+        refuse_other_use(
+            self._bridge.ports(), name, "uplink", "a machine with addresses of endpoints is behind it"
+        )
         self._links.take_link(name)
         return self._bridge.add_port(name, {"polder": "uplink", UPLINK: name}, given=True)
 
+    def _insert_behind(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress]) -> Plugged:
+        """The record of an endpoint that shares a port, and the port.
+
+        Ordering: the record comes first, so that a port without any is nobody's.
+        """
+        refuse_other_use(self._bridge.ports(), want.port, SHARED, "it is the uplink of a segment")
+        number = number_of(self._bridge.notes(), endpoint.id)
+        self._bridge.note(endpoint.id, external_ids(want, endpoint, services, number))
+        mark = {"polder": SHARED, UPLINK: want.port, NEEDS_LINK: "up"}
+        shared = self._insert_given(want.port, mark)
+        ofport = number if shared is not None else None
+        return Plugged(want, want.port, ofport, endpoint, services, shared=shared)
+
     def _remove_idle_uplinks(self) -> None:
-        """Give back the uplinks of segments that no endpoint here is on any more."""
-        rows = self._bridge.ports()
-        found = [plugged(row.name, row.ofport, row.external_ids) for row in rows.values()]
-        used = {segment.uplink for each in found if each is not None and (segment := _segment(each))}
-        for row in rows.values():
-            if UPLINK in row.external_ids and row.name not in used:
-                self._bridge.remove_port(row.name)
-                self._links.give_back_link(row.name)
+        """Give back the ports that no endpoint here is behind any more."""
+        for name in idle(self._bridge.ports(), self._bridge.notes()):
+            self._bridge.remove_port(name)
+            self._links.give_back_link(name)
 
     def _as_taken(self, there: Plugged) -> Plugged:
         """A link that came back counts when it was made ready, as a new one does."""
@@ -230,23 +242,26 @@ class Plug:
             self._taken.discard(there.port)
         return there if there.port in self._taken else replace(there, taken=False)
 
-    def _insert_given(self, want: Want, ids: dict[str, str]) -> int | None:
+    def _insert_given(self, name: str, ids: dict[str, str], whose: str = "") -> int | None:
         """The port of a link that is the caller's; its number, None while it does not work.
 
         A link that is gone is not for us to make. One that came back is another, which Open vSwitch does not
-        read from before the port was taken out; what it was is noted meanwhile.
+        read from before the port was taken out; of the endpoint `whose` record the port has, that is noted
+        meanwhile.
         """
-        name = want.port
         there, index = self._bridge.ports().get(name), self._links.take_link(name)
         if not index and (there is None or there.ofport is None):
             log.warning("port is gone, or not made yet port=%s", name)
             return None
-        if there is not None and there.external_ids.get(IFINDEX) not in {None, str(index)}:
-            self._bridge.note(want.endpoint, ids)
-            self._bridge.remove_port(name)
-        self._bridge.add_port(name, {**ids, IFINDEX: str(index)} if index else ids, given=True)
-        if want.endpoint in self._bridge.notes():
-            self._bridge.note(want.endpoint, None)
+        was = there.external_ids.get(IFINDEX) if there is not None else None
+        is_now = str(index) if index else was  # Open vSwitch may notice later than the kernel that it is gone
+        if was not in {None, is_now}:
+            if whose:
+                self._bridge.note(whose, ids)
+            self._bridge.remove_port(name, closed=True)
+        self._bridge.add_port(name, {**ids, IFINDEX: is_now} if is_now else ids, given=True)
+        if whose in self._bridge.notes():
+            self._bridge.note(whose, None)
         self._taken.add(name)
         made = self._bridge.ports().get(name)
         return None if made is None else made.ofport
@@ -282,13 +297,15 @@ class Plug:
         """Write down all of it. A port whose record of its endpoint cannot be read is left as it is."""
         if wanted.endpoint is None:
             return wanted
-        ids = external_ids(wanted.want, wanted.endpoint, wanted.services)
+        want, name = wanted.want, wanted.endpoint.id
         try:
-            if wanted.want.via:
-                self._bridge.note(wanted.endpoint.id, ids)
+            if want.via:
+                number = number_of(self._bridge.notes(), name)
+                self._bridge.note(name, external_ids(want, wanted.endpoint, wanted.services, number))
                 return wanted
-            if wanted.want.port:
-                return replace(wanted, ofport=self._insert_given(wanted.want, ids))
+            ids = external_ids(want, wanted.endpoint, wanted.services)
+            if want.port:
+                return replace(wanted, ofport=self._insert_given(want.port, ids, name))
             self._added(wanted.port)
             return replace(wanted, ofport=self._bridge.add_port(wanted.port, ids))
         except (KernelError, BridgeError) as fault:
@@ -331,12 +348,6 @@ class Plug:
             raise Busy(str(fault)) from fault
 
 
-def _noted(ids: Mapping[str, str]) -> Plugged | None:
-    """What has no port: because it needs none, or has none just now."""
-    found = plugged("", NO_PORT, ids)
-    return found and (replace(found, port=found.want.port, ofport=None) if found.want.port else found)
-
-
 def _spec(name: str, want: Want, endpoint: Endpoint) -> LinkSpec:
     """What a container's link should be."""
     on = endpoint.membership
@@ -351,14 +362,3 @@ def _spec(name: str, want: Want, endpoint: Endpoint) -> LinkSpec:
         mtu_bytes=endpoint.mtu_bytes,
         networks=on.networks if on is not None else (),
     )
-
-
-def _segment(there: Plugged) -> Segment | None:
-    on = there.endpoint.membership if there.endpoint is not None else None
-    return on.segment if on is not None else None
-
-
-def _with_uplink(there: Plugged, rows: Mapping[str, PortRow]) -> Plugged:
-    segment = _segment(there)
-    row = rows.get(segment.uplink) if segment is not None else None
-    return there if row is None else replace(there, uplink=row.ofport)

@@ -106,7 +106,7 @@ class Plugging:
             there = plugged.get(name)
             if there is None or not (snapshot.services or there.services):
                 continue
-            if not one.routed or name in self.busy:
+            if not one.serves or name in self.busy:
                 continue
             wanted = self._services.addresses(snapshot, one.endpoint)
             services = wanted if only else wanted | there.services
@@ -147,8 +147,8 @@ class Plugging:
 
     def _hold(self, endpoint: Endpoint, there: Plugged, ruled: bool, closed: bool) -> Held:
         """The object of the last pass where nothing has changed: what follows from it is kept by it."""
-        via, ruled = there.want.via, (ruled or closed) and not there.want.via
-        made = Held(endpoint, there.ofport or 0, via, ruled, there.uplink or 0, closed)
+        numbers = there.uplink or 0, closed, there.shared or 0
+        made = Held(endpoint, there.ofport or 0, there.want.via, ruled or closed, *numbers)
         before = self.held.get(endpoint.id)
         return before if before is not None and before.same(made) else made
 

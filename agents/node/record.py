@@ -1,7 +1,8 @@
 """What is plugged in, as the switch's database keeps it: a port's `external_ids`, and back.
 
 They are the node's own record of what is attached where, the whole endpoint with it; they outlive this
-program, the store and the machine's reboot. What has no port is recorded with the bridge, in the same form.
+program, the store and the machine's reboot. What has no port of its own is recorded with the bridge, in the
+same form.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ log = logging.getLogger(__name__)
 
 RECORDS_KEPT = 1 << 13
 UPLINK = "polder-uplink"
-"""Marks the port of a segment's uplink."""
-NO_PORT = 0
-"""Stands for the OpenFlow number of what needs no port."""
+"""Marks a port that several endpoints are behind: a segment's uplink, or a `SHARED` one."""
+SHARED = "shared"
+"""Says of such a port that a machine is behind it."""
+NUMBER = "polder-number"
+"""What stands for the port of an endpoint that shares one (`openflow.behind.NUMBERS`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
     """What is plugged in for an endpoint: mostly a port of the bridge that is the endpoint's.
 
-    `ofport` is None while the switch has not given one, and `NO_PORT` where none is needed.
+    `ofport` is None while the switch has not given one. Of an endpoint that shares a port it is its `NUMBER`,
+    and None while that port has none.
     """
 
     want: Want
@@ -43,6 +47,8 @@ class Plugged:
     """The addresses of services that its namespace may hold beside the endpoint's own."""
     uplink: int | None = None
     """The OpenFlow number of the uplink of its segment; None while there is none."""
+    shared: int | None = None
+    """The OpenFlow number of the port that it shares; None while that has none, and where it has its own."""
     taken: bool = True
     """Whether its link is as it has to be, where others make it: one that comes back is a new one."""
 
@@ -69,15 +75,18 @@ def identity(endpoint: Endpoint) -> str:
     return " ".join([endpoint.mac, *map(str, endpoint.addresses)])
 
 
-def external_ids(want: Want, endpoint: Endpoint, services: Iterable[IPAddress]) -> dict[str, str]:
-    """The record of what is plugged in."""
+def external_ids(
+    want: Want, endpoint: Endpoint, services: Iterable[IPAddress], number: int | None = None
+) -> dict[str, str]:
+    """The record of what is plugged in; `number` is that of one that shares a port."""
     ids = {
         "polder": want.endpoint,
         "polder-endpoint": encode(endpoint).decode(),
         "polder-services": " ".join(sorted(map(str, services))),
     }
     if want.via:
-        return {**ids, "polder-via": " ".join(map(str, want.via))}
+        via = " ".join(map(str, want.via))
+        return {**ids, "polder-port": want.port, "polder-via": via, NUMBER: str(number)}
     if want.port:
         # The cable of a machine tells whether it can be reached; a tap is there before its guest runs.
         needs = "up" if endpoint.kind is EndpointKind.HOST else "there"
@@ -104,9 +113,10 @@ def plugged(name: str, ofport: int | None, ids: Mapping[str, str]) -> Plugged | 
 def _want(name: str, ids: Mapping[str, str]) -> Want | None:
     try:
         if "polder-port" in ids:
-            return Want(ids["polder"], port=ids["polder-port"])
-        if via := _addresses_in_order(ids.get("polder-via", "")):
-            return Want(ids["polder"], via=via)
+            via = _addresses_in_order(ids.get("polder-via", ""))
+            return Want(ids["polder"], port=ids["polder-port"], via=via)
+        if "polder-via" in ids:  # of an agent that policed no neighbours: it fits no kind, and is taken down
+            return Want(ids["polder"], via=_addresses_in_order(ids["polder-via"]))
         return Want(ids["polder"], ids["polder-netns"], ids["polder-netns-id"], ids["polder-ifname"])
     except KeyError as fault:
         log.warning("port is marked as Polder's but lacks external_ids port=%s key=%s", name, fault)

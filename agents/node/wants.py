@@ -28,10 +28,11 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """An endpoint to be attached: to an interface in a namespace, to a port, or behind neighbours.
+    """An endpoint to be attached: to an interface in a namespace, to a port, or with others behind a port.
 
     `netns_id` tells a namespace from a later one at the same path. `port` is a link or a port of the bridge
-    that the caller has made, `via` one neighbour for each family: what is not meant is empty.
+    that the caller has made, `via` the neighbour behind it, one address for each family: what is not meant is
+    empty.
     """
 
     endpoint: str
@@ -45,13 +46,9 @@ class Want:
     @property
     def where(self) -> str:
         """Where it is, in words."""
-        if self.port:
-            return f"port {self.port}"
-        return (
-            f"what is behind {', '.join(map(str, self.via))}"
-            if self.via
-            else f"{self.ifname} in {self.netns}"
-        )
+        if self.via:
+            return f"what is behind {', '.join(map(str, self.via))} on port {self.port}"
+        return f"port {self.port}" if self.port else f"{self.ifname} in {self.netns}"
 
     def attachment(self, node: str, addresses: tuple[IPAddress, ...], boot_id: str) -> Attachment:
         """What is said of it in the store."""
@@ -71,8 +68,8 @@ def fits(want: Want, kind: EndpointKind) -> bool:
     """Whether an endpoint of this kind is attached in this way."""
     places = {
         EndpointKind.CONTAINER: bool(want.netns),
-        EndpointKind.VM: bool(want.port),
-        EndpointKind.HOST: bool(want.port or want.via),
+        EndpointKind.VM: bool(want.port and not want.via),
+        EndpointKind.HOST: bool(want.port),
     }
     return places[kind]
 
@@ -114,7 +111,7 @@ class Wants:
 
     def _refuse_port_of_another(self, want: Want) -> None:
         for other in self._wants.values():
-            if other.port == want.port:
+            if other.port == want.port and not (other.via and want.via):
                 raise Refused(
                     409, f"port {want.port} is endpoint {other.endpoint}'s; name another, or detach it"
                 )

@@ -145,7 +145,7 @@ class Attachment(Value):
 
     Written before the first of them is made and removed after the last is gone, so that its absence
     proves that the address can be released. It is on an interface in a namespace, or on a port that its
-    caller has made, or behind neighbours of the node.
+    caller has made, or behind a neighbour on such a port.
     """
 
     endpoint: Identifier

@@ -116,6 +116,9 @@ def test_a_port_is_added_once(bridge: Bridge, link: str, ovs: OpenVSwitch) -> No
 def test_a_port_is_removed_once(bridge: Bridge, link: str, ovs: OpenVSwitch) -> None:
     bridge.add_port(link, {})
     assert bridge.ports()[link].external_ids == {"polder": "port"}
+    number = bridge.ports()[link].ofport
+    bridge.remove_port(link, closed=True)
+    assert bridge.add_port(link, {}) != number, "it was closed, and opened anew"
     bridge.remove_port(link)
     bridge.remove_port(link)
     assert bridge.ports() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,13 +18,17 @@ pytestmark = pytest.mark.needs("root", "ip", "ping", "bgpd", "vtysh", "ovs-vswit
 
 SOON_S = 20.0
 MAC = "52:54:00:12:34:56"
+ROUTER_MAC = "0c:c4:7a:00:00:08"
+UPSTREAM = "10.1.1.0"
+"""The router on the uplink up-a of the first node."""
 
 
 @pytest.fixture
 def six(lab: Lab) -> Iterator[None]:
-    lab.api.do("POST", "/v1/pools", {"name": "kinds6", "cidr": "fd00:65::/64", "advertise": "host"})
+    lab.api.do(
+        "POST", "/v1/pools", {"name": "kinds6", "cidr": "fd00:65::/64", "advertise": "host", "cooldown_s": 0}
+    )
     yield
-    lab.api.do("PATCH", "/v1/pools/kinds6", {"cooldown_s": 0})
     wait_until(lambda: lab.api.request("DELETE", "/v1/pools/kinds6").ok, 90.0, "the pool to go")
 
 
@@ -135,34 +140,78 @@ def test_a_machine_behind_a_physical_port(lab: Lab, six: None) -> None:
     node.run("ip", "link", "delete", "eth7")
 
 
-def test_a_machine_behind_a_neighbour(lab: Lab) -> None:
-    node, machine, metal = lab.hosts[lab.nodes[0]], lab.container("bare-2"), lab.hosts["metal"]
-    netns.batch([f"link add name eth8 netns {node.netns} type veth peer name eno1 netns {machine.netns}"])
-    netns.batch(["address add 192.0.2.1/24 dev eth8", "link set eth8 up"], inside=node.netns)
+def test_several_addresses_behind_a_neighbour_are_each_policed(lab: Lab, six: None) -> None:
+    node, metal = lab.hosts[lab.nodes[0]], lab.hosts["metal"]
+    router, inner = lab.container("router"), lab.container("inner")
+    netns.batch([f"link add name eth8 netns {node.netns} type veth peer name eno1 netns {router.netns}"])
+    netns.batch([f"link add name lan netns {router.netns} type veth peer name eth0 netns {inner.netns}"])
+    router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    netns.batch([f"link set eno1 address {ROUTER_MAC}"], inside=router.netns)
+    gateways = ["route add default via 169.254.1.1 dev eno1 onlink", "link set lan up"]
+    netns.batch(["address add 192.0.2.7/24 dev eno1", "link set eno1 up", *gateways], inside=router.netns)
+    create(lab, "bare-2", "host", mac=ROUTER_MAC, pools=["default", "kinds6"])
+    create(lab, "bare-3", "host", mac=ROUTER_MAC, pool="default", labels={"app": "inner"})
+    refused = attach(lab, "bare-3", via=["192.0.2.7"])
+    assert (refused.status, "via needs port" in str(refused.body)) == (422, True), refused
+    refused = attach(lab, "bare-3", port="up-a", via=["192.0.2.7"])
+    assert (refused.status, "addresses of this host" in refused.body["detail"]) == (409, True)
+    refused = attach(lab, "bare-3", port="eth8", via=[UPSTREAM])
+    assert (refused.status, "not behind eth8" in refused.body["detail"]) == (409, True)
+
+    four, other = attach(lab, "bare-2", port="eth8", via=["192.0.2.7", "2001:db8::7"]).body["addresses"]
+    (behind,) = attach(lab, "bare-3", port="eth8", via=["192.0.2.7"]).body["addresses"]
+    netns.batch([f"address add {four}/32 dev lo", f"route add {behind}/32 dev lan"], inside=router.netns)
     netns.batch(
-        ["address add 192.0.2.7/24 dev eno1", "link set eno1 up", "route add default via 192.0.2.1"],
-        inside=machine.netns,
+        [f"address add {other}/128 dev lo", "route add default via fe80::1 dev eno1"], inside=router.netns
     )
-    create(lab, "bare-2", "host", pool="default")
-    refused = attach(lab, "bare-2", via=["203.0.113.9"])
-    assert (refused.status, "no neighbour" in refused.body["detail"]) == (422, True)
-    told = attach(lab, "bare-2", via=["192.0.2.7"]).body
-    address = told["addresses"][0]
-    machine.run("ip", "address", "add", f"{address}/32", "dev", "lo")
-    wait_until(lambda: metal.ping(address).ok, SOON_S, "the machine to answer")
-    ping = metal.ping_background(address)
+    way = ["link set eth0 up", f"address add {behind}/32 dev eth0", f"route add {four}/32 dev eth0"]
+    netns.batch([*way, f"route add default via {four}"], inside=inner.netns)
+    for address in (four, behind):
+        wait_until(lambda at=address: metal.ping(at).ok, SOON_S, f"{address} to answer")
+    assert node.ping(other).ok, "by IPv6 as well"
+    assert inner.ping("10.3.0.10").ok, "what it opens itself"
+
+    # What nobody there has stays there, also the router's own address.
+    assert not router.ping("10.3.0.10", source="192.0.2.7").ok
+    stats_of = lambda name: lab.api.do("GET", f"/v1/endpoints/{name}/stats")  # noqa: E731
+    stats = stats_of("bare-3")
+    assert min(stats[way]["packets"] for way in ("sent", "received")) >= 2, stats
+    told = json.loads(lab.cli("trace", "bare-3", "10.3.0.10", "-o", "json").stdout)
+    assert told["arrives"], told
+
+    # A rule is for one of them, whoever asks, those behind the same port as well.
+    lab.api.do(
+        "POST",
+        "/v1/policies",
+        {"name": "inner", "selector": {"app": "inner"}, "ingress": [{"action": "deny"}]},
+    )
+    wait_until(lambda: not metal.ping(behind).ok, SOON_S, "it not to answer any more")
+    assert metal.ping(four).ok
+    assert inner.ping("10.3.0.10").ok
+    ping = metal.ping_background(four)
     lab.polder.agents[lab.nodes[0]].restart()
     wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
     report = ping.stop()
     assert report.ok, report
+    assert not metal.ping(behind).ok
+    lab.api.do("DELETE", "/v1/policies/inner")
+    wait_until(lambda: metal.ping(behind).ok, SOON_S, "it to answer again")
+
+    lab.api.do("PATCH", "/v1/endpoints/bare-3", {"qos": {"ingress_packets_per_s": 10}})
+    wait_until(lambda: not metal.ping(behind, 60, 0.002).ok, SOON_S, "no more than it may get")
+    assert [each["purpose"] for each in stats_of("bare-3")["dropped"]] == ["METER"]
+    assert not stats_of("bare-2")["dropped"]
 
     shown = lambda: lab.api.do("GET", "/v1/endpoints/bare-2")  # noqa: E731
-    node.set_link("eth8", up=False)
-    wait_until(shown, SOON_S, "no link, not ready", good=lambda found: not found["ready"])
-    node.set_link("eth8", up=True)
+    router.set_link("eno1", up=False)
+    wait_until(shown, SOON_S, "no carrier, not ready", good=lambda found: not found["ready"])
+    router.set_link("eno1", up=True)
+    netns.batch(gateways[:1], inside=router.netns)
     wait_until(shown, SOON_S, "to be ready again", good=lambda found: found["ready"])
     delete(lab, "bare-2")
-    assert not [route for route in node.routes() if route.dst == f"{address}/32"]
+    assert not [route for route in node.routes() if route.dst == f"{four}/32"]
+    wait_until(lambda: metal.ping(behind).ok, SOON_S, "the other to go on")
+    delete(lab, "bare-3")
     node.run("ip", "link", "delete", "eth8")
 
 

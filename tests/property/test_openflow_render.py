@@ -32,6 +32,7 @@ from openflow.flow import (
 from openflow.ordering import Delete, Put
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.render import PROTOCOL, flow_mod, flow_of
+from openflow.tables import CAME_BY
 
 MACS = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
 PORTS = st.integers(1, 0xFEFF) | st.just(0xFFFFFFFE)
@@ -92,6 +93,7 @@ def flows(draw: st.DrawFn) -> Flow:
         st.builds(Output, PORTS),
         st.builds(SetField, st.just("eth_src"), MACS),
         st.builds(SetField, st.just("reg0"), st.integers(0, 2**32 - 1)),
+        st.builds(SetField, st.just(CAME_BY), st.integers(0, 2**16 - 1)),
         st.builds(SetField, st.just("ip_dscp"), st.integers(0, 63)),
         st.builds(Visit, st.integers(table_id + 1, 253)),
         st.builds(Commit, st.integers(0, 65535)),

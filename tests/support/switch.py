@@ -34,7 +34,7 @@ from openflow.flow import (
     Unlook,
     Visit,
 )
-from openflow.tables import METER
+from openflow.tables import CAME_BY, METER
 from tests.support.conntrack import Tracker
 
 Packet = Mapping[str, MatchValue]
@@ -155,7 +155,7 @@ def _written(action: Action, packet: Packet) -> Packet:
     """What an action writes into a packet."""
     match action:
         case SetField(name, value):
-            return {name: value}
+            return {"in_port" if name == CAME_BY else name: value}
         case PushVlan():
             return {"vlan_vid": 0x1000}
         case Unlook():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from agents.driver import Unreadable
@@ -68,21 +68,28 @@ class Reader:
             raise NoAnswer(str(fault)) from fault
 
     def _ports(self) -> dict[str, Port]:
-        return {
-            one.port: Port(one.port, one.want.endpoint, one.ofport is not None)
-            for one in self._plug.read().values()
-            if not one.want.via
-        }
+        plugged = self._plug.read()
+        opened = {one.port for one in plugged.values() if one.ofport is not None}
+        whose = _whose((one.port, name) for name, one in plugged.items())
+        return {port: Port(port, owners, port in opened) for port, owners in whose.items()}
 
 
 def wanted_ports(wants: Mapping[str, Want], snapshot: Snapshot) -> dict[str, Port]:
     """The ports that what was asked to be attached needs, by name."""
-    return {
-        port: Port(port, name, reason=f"endpoint {name} at {want.where}")
+    whose = _whose(
+        (want.port or host_ifname(name), name)
         for name, want in wants.items()
-        if (name in snapshot.endpoints or name in snapshot.departing) and not want.via
-        for port in (want.port or host_ifname(name),)
-    }
+        if name in snapshot.endpoints or name in snapshot.departing
+    )
+    return {port: Port(port, owners, reason=f"of {owners}, attached here") for port, owners in whose.items()}
+
+
+def _whose(held: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The endpoints of each port, in words: several may share one."""
+    owners: dict[str, list[str]] = {}
+    for port, name in held:
+        owners.setdefault(port, []).append(name)
+    return {port: ", ".join(sorted(names)) for port, names in owners.items()}
 
 
 Passed = Callable[[], tuple[Mapping[Any, Any], ...] | None]

@@ -96,14 +96,9 @@ class _Walk:
         there = self._plugged.get(asked.endpoint or "")
         if there is None or there.endpoint is None:
             return self._stop("port", f"endpoint {asked.endpoint} is not attached here", cure="polder attach")
-        if there.want.via:
-            self._pass(
-                "neighbour", f"{asked.endpoint} is at {there.want.where}", "not plugged into the bridge"
-            )
-            return self.from_uplink(asked.packet)
         if not self._port(there) or there.ofport is None:
             return self._ended(Outcome.STOPPED)
-        return self._bridge(asked.packet, there.ofport, there.endpoint.mac, GATEWAY_MAC)
+        return self._bridge(asked.packet, there.shared or there.ofport, there.endpoint.mac, GATEWAY_MAC)
 
     def from_uplink(self, packet: Packet) -> TraceSaid:
         """A packet that comes from outside."""
@@ -124,7 +119,7 @@ class _Walk:
             self._pass(
                 "port",
                 f"{there.want.endpoint} is at {there.port}",
-                f"ofport {there.ofport}, {there.want.where}",
+                f"ofport {there.shared or there.ofport}, {there.want.where}",
             )
             return True
         return False
@@ -140,7 +135,7 @@ class _Walk:
         return self._delivered(packet, found.outputs[0])
 
     def _delivered(self, packet: Packet, ofport: int) -> TraceSaid:
-        behind = [one for one in self._plugged.values() if one.ofport == ofport]
+        behind = [one for one in self._plugged.values() if (one.shared or one.ofport) == ofport]
         to = next((one for one in behind if _has(one, packet.destination)), next(iter(behind), None))
         if to is None:
             return self._stop("port", f"port {ofport} is no endpoint's")
@@ -184,10 +179,6 @@ class _Walk:
         shown = ", ".join(f"{way.oif} to {way.gateway or 'what is on it'}" for way in taken.ways)
         if not working:
             return self._stop("uplink", f"{shown}: down")
-        for one in self._plugged.values():
-            if one.want.via and _has(one, packet.destination):
-                self._pass("neighbour", f"{one.want.endpoint} is at {one.want.where}", f"by {shown}")
-                return self._ended(Outcome.DELIVERED, endpoint=one.want.endpoint)
         self._pass("uplink", f"leaves by {shown}", f"{len(working)} of {len(taken.ways)} up")
         return self._ended(Outcome.LEFT, gateways=tuple(way.gateway for way in working if way.gateway))
 

@@ -146,8 +146,10 @@ def test_detach_is_done_once_and_may_be_asked_for_again(agent: Agent) -> None:
         ({"port": "eth0/1"}, 422, "/port"),
         ({"port": "tap0"}, 422, ""),
         ({"netns": None}, 422, ""),
-        ({"netns": None, "via": ["10.0.0.1", "10.0.0.2"]}, 422, ""),
-        ({"netns": None, "via": ["fe80::7"]}, 422, ""),
+        ({"netns": None, "port": "eth3", "via": ["10.0.0.1", "10.0.0.2"]}, 422, ""),
+        ({"netns": None, "port": "eth3", "via": ["fe80::7"]}, 422, ""),
+        ({"netns": None, "via": ["10.0.0.1"]}, 422, ""),
+        ({"via": ["10.0.0.1"]}, 422, ""),
     ],
 )
 def test_a_bad_body_names_the_field(
@@ -168,11 +170,10 @@ def of_kind(kind: EndpointKind, name: str = "web", address: str = "10.64.0.1", *
     [
         (EndpointKind.CONTAINER, {"port": "vhu0"}, 422, "name its netns"),
         (EndpointKind.VM, {"netns": "/run/netns/web"}, 422, "name its port"),
-        (EndpointKind.VM, {"via": ["192.0.2.7"]}, 422, "name its port"),
+        (EndpointKind.VM, {"port": "vhu0", "via": ["192.0.2.7"]}, 422, "name its port"),
         (EndpointKind.VM, {"port": "no-such-link"}, 422, "make it first"),
         (EndpointKind.HOST, {"port": "lo"}, 409, "addresses of this host"),
-        (EndpointKind.HOST, {"via": ["fd00::7"]}, 422, "IPv4 as well"),
-        (EndpointKind.HOST, {"via": ["203.0.113.77"]}, 422, "no neighbour"),
+        (EndpointKind.HOST, {"port": "vhu0", "via": ["fd00::7"]}, 422, "IPv4 as well"),
     ],
 )
 def test_an_endpoint_is_attached_as_its_kind_says(
@@ -197,6 +198,22 @@ def test_a_port_and_a_mac_are_one_endpoints(agent: Agent) -> None:
         status, problem = agent.ask("POST", "/v1/attachments", body)
         assert (status, words in problem["detail"]) == (409, True), problem
     assert list(agent.wants.all()) == ["web"]
+
+
+def test_endpoints_behind_one_neighbour_share_its_port_and_its_mac(agent: Agent) -> None:
+    first, second = (
+        of_kind(EndpointKind.HOST),
+        of_kind(EndpointKind.HOST, "db", "10.64.0.2", mac=endpoint().mac),
+    )
+    agent.know(pool(), first, second, of_kind(EndpointKind.HOST, "own", "10.64.0.3"))
+    for name in ("web", "db"):
+        body = {"endpoint": name, "port": "vhu0", "via": ["203.0.113.77"]}
+        status, made = agent.ask("POST", "/v1/attachments", body)
+        assert status == 201, made
+        assert (made["port"], made["via"]) == ("vhu0", ["203.0.113.77"])
+        assert (made["gateways"], made["mac"]) == (["169.254.1.1"], first.mac)
+    status, problem = agent.ask("POST", "/v1/attachments", {"endpoint": "own", "port": "vhu0"})
+    assert (status, "endpoint web's" in problem["detail"]) == (409, True)
 
 
 def test_bad_requests_are_told_so(agent: Agent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 
 import pytest
@@ -13,7 +13,9 @@ from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
 from agents.node.plug import FIRST_OFPORT, Busy, Plug, host_ifname
+from agents.node.record import UPLINK
 from agents.node.wants import Refused, Want
+from openflow.behind import NUMBERS
 from openflow.errors import BridgeError, BridgeUnavailable
 from openflow.rows import PortRow
 from store.model import IPAddress
@@ -107,7 +109,7 @@ class MemoryBridge:
         added.set_result(self.rows[name].ofport or 0)
         return added
 
-    def remove_port(self, name: str) -> None:
+    def remove_port(self, name: str, *, closed: bool = False) -> None:
         if self.rows.pop(name, None) is not None:
             self.removed.append(name)
 
@@ -261,7 +263,7 @@ def test_names_fit_the_kernel_and_differ() -> None:
 
 
 TAP = Want("web", port="tap0")
-BEHIND = Want("web", via=(ip_address("192.0.2.7"),))
+BEHIND = Want("web", port="eth3", via=(ip_address("192.0.2.7"),))
 
 
 def test_a_port_of_the_callers_is_added_and_given_back_and_its_link_stays() -> None:
@@ -282,6 +284,8 @@ def test_a_link_that_is_gone_is_waited_for_and_one_that_came_back_is_a_new_one()
     assert bridge.rows == {}
     links.theirs["tap0"] = 5
     plug.insert(TAP, endpoint())
+    del links.theirs["tap0"]
+    plug.insert(TAP, endpoint())  # the switch has not noticed yet
     links.theirs["tap0"] = 9
     plug.forget()
     bridge.removed.clear()
@@ -299,13 +303,39 @@ def test_a_crash_while_a_port_is_taken_out_loses_no_record() -> None:
     assert (Plug(links, bridge).read(), bridge.noted) == ({}, {})
 
 
-def test_what_is_behind_a_neighbour_has_no_port_and_is_recorded_all_the_same() -> None:
-    links, bridge = MemoryLinks(), MemoryBridge()
-    made = Plug(links, bridge).insert(BEHIND, endpoint())
-    assert Plug(links, bridge).read() == {"web": made}
-    assert (bridge.rows, made.serves(BEHIND, endpoint())) == ({}, True)
+def test_what_is_behind_a_neighbour_shares_a_port_under_a_number_of_its_own() -> None:
+    links, bridge = MemoryLinks(theirs={"eth3": 5}), MemoryBridge()
+    plug, other = Plug(links, bridge), replace(BEHIND, endpoint="db")
+    made, second = plug.insert(BEHIND, endpoint()), plug.insert(other, endpoint("db", "10.64.0.2"))
+    assert (made.ofport, second.ofport, made.shared, second.shared) == (*NUMBERS[:2], 1, 1)
+    assert plug.read() == {"web": made, "db": second}
     labelled = endpoint().model_copy(update={"labels": {"app": "web"}})
-    Plug(links, bridge).record(made, BEHIND, labelled)
-    assert Plug(links, bridge).read()["web"].endpoint == labelled
-    Plug(links, bridge).remove("web")
-    assert Plug(links, bridge).read() == {}
+    plug.record(made, BEHIND, labelled)
+    again = Plug(links, bridge)
+    assert not again.read()["web"].serves(BEHIND, labelled), "a new program makes sure of the link first"
+    assert again.insert(BEHIND, labelled) == again.read()["web"] == replace(made, endpoint=labelled)
+    again.remove("db")
+    assert (list(bridge.rows), links.given_back) == (["eth3"], [])
+    again.remove("web")
+    assert (bridge.rows, bridge.noted, links.given_back) == ({}, {}, ["eth3"])
+
+
+def test_a_shared_port_whose_link_is_gone_keeps_the_numbers() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug = Plug(links, bridge)
+    assert plug.insert(BEHIND, endpoint()).ofport is None, "the link is not for us to make"
+    second = replace(BEHIND, endpoint="db")
+    links.theirs["eth3"] = 5
+    assert plug.insert(second, endpoint("db", "10.64.0.2")).ofport == NUMBERS[1]
+    assert plug.insert(BEHIND, endpoint()).ofport == NUMBERS[0]
+    links.theirs["eth3"] = 9
+    bridge.removed.clear()
+    assert plug.insert(BEHIND, endpoint()).ofport == NUMBERS[0]
+    assert (bridge.removed, set(bridge.noted)) == (["eth3"], {"web", "db"})
+
+
+def test_the_uplink_of_a_segment_is_no_machines_port() -> None:
+    bridge = MemoryBridge({"eth3": PortRow("eth3", 1, {"polder": "uplink", UPLINK: "eth3"})})
+    with pytest.raises(Refused, match="uplink of a segment"):
+        Plug(MemoryLinks(theirs={"eth3": 5}), bridge).insert(BEHIND, endpoint())
+    assert bridge.noted == {}
