@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from agents.belief import Belief
+from intent.mtu import Mtus
 from intent.snapshot import Snapshot, View
 from store.client import Store
 from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
@@ -61,6 +62,13 @@ class Knowledge:
         """What is known; None as long as the store has not been read whole once, and can be believed."""
         with self._changed:
             return self._told
+
+    def measure(self, mtus: Mtus) -> None:
+        """Take what the kernel says of this node's links. The snapshot has it at once."""
+        with self._changed:
+            self._view.measure(mtus)
+            if self._told is not None and self._is_believed():
+                self._told = self._view.snapshot
 
     @property
     def waits_for(self) -> str:

@@ -26,7 +26,7 @@ SETTINGS = (
         "BYTES",
         "The MTU of endpoints that are created or moved here from now on.",
         click.INT,
-        default="1500",
+        default="their uplink's",
     ),
     Labelling(),
     Setting(

@@ -6,12 +6,13 @@ is what they amount to. A value that does not belong (another node's) is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from intent.drains import Drains
+from intent.mtu import Mtus
 from intent.peers import peers_of
 from store import keys
 from store.model import (
@@ -144,6 +145,9 @@ class View:
         self._values: dict[type[Value], dict[str, Value]] = {}
         self._changed: set[type[Value]] = set()
         self._snapshot = Snapshot(node)
+        self._mtus = Mtus()
+        self._sized: dict[str, tuple[Endpoint, Endpoint]] = {}
+        """The endpoints of the snapshot, as they are stored and as they are in it."""
 
     def put(self, key: str, value: Value) -> None:
         """Take a value that was written. Idempotent."""
@@ -157,6 +161,12 @@ class View:
         for model, values in self._values.items():
             if values.pop(key, None) is not None:
                 self._changed.add(model)
+
+    def measure(self, mtus: Mtus) -> None:
+        """Take what the node's kernel says: endpoints whose MTU is the uplink's have it in the snapshot."""
+        if mtus != self._mtus:
+            self._mtus = mtus
+            self._changed |= {Endpoint, Move}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -188,10 +198,10 @@ class View:
             "pools": lambda: ((pool.name, pool) for pool in self._of(Pool)),
             "peers": lambda: peers_of(mine, self._node_record(), self._of(Peer)).items(),
             "drains": lambda: (((d.noun, d.name), d) for d in self._of(Drain)),
-            "endpoints": lambda: ((e.id, e) for e in self._of(Endpoint) if e.node == mine),
+            "endpoints": self._endpoints,
             "blocks": lambda: ((b.cidr, b) for b in self._of(Block) if b.node == mine),
             "displaced": lambda: ((d.address, d) for d in self._of(Displaced)),
-            "moves": lambda: ((m.endpoint.id, m) for m in self._of(Move)),
+            "moves": lambda: ((m.endpoint.id, self._move(m)) for m in self._of(Move)),
             "on_link": lambda: ((o.node, o) for o in self._of(OnLink)),
             "attachments": lambda: ((a.endpoint, a) for a in self._of(Attachment)),
             "ready": lambda: ((r.prefix, r) for r in self._of(Ready)),
@@ -205,6 +215,22 @@ class View:
             "sessions": lambda: ((s.peer, s) for s in self._of(Session) if s.node == mine),
         }
         return MappingProxyType(dict(takes[name]()))
+
+    def _endpoints(self) -> Iterator[tuple[str, Endpoint]]:
+        """Those of the node, each the very one of the snapshot before unless it is another now."""
+        before, self._sized = self._sized, {}
+        for stored in self._of(Endpoint):
+            if stored.node == self._node:
+                made = self._mtus.sized(stored)
+                kept = before.get(stored.id)
+                if kept is not None and kept[0] is stored and kept[1].mtu_bytes == made.mtu_bytes:
+                    made = kept[1]
+                self._sized[stored.id] = stored, made
+                yield stored.id, made
+
+    def _move(self, move: Move) -> Move:
+        made = self._mtus.sized(move.endpoint)
+        return move if made is move.endpoint else move.model_copy(update={"endpoint": made})
 
     def _node_record(self) -> Node | None:
         return next((node for node in self._of(Node) if node.name == self._node), None)

@@ -19,6 +19,8 @@ from agents.kernel.route_messages import FAMILIES, decode, dump
 from store.model import IPAddress
 
 _LINK_LOCAL_PREFIXLEN = 64
+_RTM_DST_LEN_AT = 1
+"""rtm_dst_len in struct rtmsg. Of many thousand routes those to everywhere are decoded."""
 
 _FORWARDING = (
     ("net/ipv4/ip_forward", "1"),
@@ -72,12 +74,13 @@ def setup_gateway(netlink: Netlink, ifname: str, mac: str, addresses: Iterable[I
     return tuple(changed)
 
 
-def uplink_mtu(netlink: Netlink) -> int | None:
-    """The smallest MTU, in bytes, of the interfaces that default routes leave by; None without one."""
-    routes = (decode(body) for family in FAMILIES.values() for body in netlink.dump(dump(family, protocol=0)))
-    indexes = {hop.oif for route in routes if route.destination.prefixlen == 0 for hop in route.hops}
+def uplinks(netlink: Netlink) -> dict[str, int]:
+    """The interfaces that default routes leave by, and the MTU of each in bytes."""
+    told = (body for family in FAMILIES.values() for body in netlink.dump(dump(family, protocol=0)))
+    routes = [decode(body) for body in told if not body[_RTM_DST_LEN_AT]]
+    indexes = {hop.oif for route in routes for hop in route.hops}
     found = (find_interface(netlink, index) for index in indexes)
-    return min((one.mtu_bytes for one in found if one is not None), default=None)
+    return {one.name: one.mtu_bytes for one in found if one is not None}
 
 
 def _parameters(ifname: str) -> list[tuple[str, str]]:

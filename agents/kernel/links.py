@@ -151,9 +151,9 @@ class Links:
         """See `agents.kernel.gateway.setup_gateway`."""
         return gateway.setup_gateway(self._netlink, ifname, mac, addresses)
 
-    def uplink_mtu(self) -> int | None:
-        """See `agents.kernel.gateway.uplink_mtu`."""
-        return gateway.uplink_mtu(self._netlink)
+    def uplinks(self) -> dict[str, int]:
+        """See `agents.kernel.gateway.uplinks`."""
+        return gateway.uplinks(self._netlink)
 
     def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
         """Bring both ends to what they should be; returns whether anything had to be changed."""

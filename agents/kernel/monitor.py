@@ -57,12 +57,14 @@ class Monitor:
     """A thread that calls `on_change` when another program, or the kernel itself, changed what is ours.
 
     Ours are routes, rules and neighbours of our protocol, the links `pl...`, the bridge's port; and that any
-    interface of the host begins or ceases to work. Watches the namespace of the thread that makes it.
+    interface of the host begins or ceases to work, or the MTU of an uplink changes. Watches the namespace of
+    the thread that makes it.
 
     Args:
         on_change: called from this thread; several changes that came together are one call for each kind.
         protocol: the number that marks ours.
         awaited: whether somebody waits for a link of this name to be made.
+        is_uplink: whether the MTU of a foreign link of this name matters.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class Monitor:
         on_change: Callable[[Changed], None],
         protocol: int = PROTOCOL,
         awaited: Callable[[str], bool] = lambda _: False,
+        is_uplink: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._on_change = on_change
         self._protocol = protocol
         self._awaited = awaited
+        self._is_uplink = is_uplink
         self._socket = open_socket(_GROUPS, receive_bytes=_RECEIVE_BYTES)
         self._socket.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -83,6 +87,10 @@ class Monitor:
                 self._states[interface.index] = _State.of(interface)
         self._thread = threading.Thread(target=self._run, name="kernel-monitor", daemon=True)
         self._closed = False
+
+    def mtus(self) -> dict[str, int]:
+        """The MTU of each interface that is not ours, by name, in bytes; from any thread."""
+        return {each.name: each.mtu_bytes for each in list(self._states.values()) if each.settings is None}
 
     def start(self) -> None:
         """Begin to call `on_change`, with what happened since this object was made first."""
@@ -154,27 +162,31 @@ class Monitor:
         after = self._states[interface.index] = _State.of(interface)
         if before is None and self._awaited(after.name):
             return Changed.LINK
+        if before is not None and not self._is_uplink(after.name):
+            before = replace(before, mtu_bytes=after.mtu_bytes)
         return Changed.LINK if _matters(before, after) and not leaving else None
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What matters of an interface: of foreign ones only their name, and whether they work."""
+    """What matters of an interface: of foreign ones their name, whether they work, and uplinks' MTU."""
 
     name: str
     works: bool
     settings: tuple[str, int] | None
+    mtu_bytes: int
 
     @staticmethod
     def of(interface: Interface) -> _State:
         works = bool(interface.flags & IFF_UP and interface.flags & IFF_RUNNING)
         ours = interface.name == BRIDGE or interface.name.startswith(PREFIX)
-        return _State(interface.name, works, (interface.mac, interface.mtu_bytes) if ours else None)
+        settings = (interface.mac, interface.mtu_bytes) if ours else None
+        return _State(interface.name, works, settings, interface.mtu_bytes)
 
 
 def _matters(before: _State | None, after: _State) -> bool:
     if before is None:
-        before = _State(after.name, False, after.settings)
+        before = replace(after, works=False)
     if after.name.startswith(PREFIX) and after.works and not before.works:
         # This program's own doing, which the kernel reports without the name of the socket.
         before = replace(before, works=True)

@@ -43,6 +43,7 @@ from agents.node.places import Places
 from agents.node.plug import Busy, Plug
 from agents.node.serving import Services
 from agents.node.switch_restart import SwitchRestart
+from agents.node.uplinks import Uplinks
 from agents.node.wants import Refused, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
@@ -104,7 +105,12 @@ class Agent:
         self._exporting = Exporting(self._bridge)
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
-        self._monitor = Monitor(lambda _what: self._loop.mark_resync(), awaited=self._wants.has_port)
+        self._uplinks = Uplinks(self._links, lambda: self._monitor.mtus(), self._knowledge)
+        self._monitor = Monitor(
+            lambda _what: self._loop.mark_resync(),
+            awaited=self._wants.has_port,
+            is_uplink=self._uplinks.is_one,
+        )
         self._checker = Checker(self._loop.mark, GATEWAY_SOURCES)
         self._publisher = self._make_publisher()
         self._holding = HoldingReport(settings.node, self._boot_id, self._publisher)
@@ -238,6 +244,7 @@ class Agent:
         try:
             self._bridge.ensure(mac=GATEWAY_MAC)
             self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
+            self._uplinks.measure()
             self._adopt()
             self._plug.sweep(self._wants.all())
         except (Busy, BridgeError, KernelError) as fault:

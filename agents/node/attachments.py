@@ -14,6 +14,7 @@ from agents.knowledge import Knowledge
 from agents.node.places import AttachRequest, Places
 from agents.node.plug import host_ifname
 from agents.node.wants import Refused, Stage, Want, Wants
+from intent.mtu import mtu_of
 from intent.names import gateway
 from intent.policy import is_told
 from store import keys
@@ -164,7 +165,7 @@ def _render(node: str, endpoint: Endpoint, want: Want) -> dict[str, object]:
         "addresses": [str(address) for address in endpoint.addresses],
         **_way(endpoint),
         "mac": endpoint.mac,
-        "mtu_bytes": endpoint.mtu_bytes,
+        "mtu_bytes": mtu_of(endpoint),
     }
 
 

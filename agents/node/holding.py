@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from agents.node.plug import Plugged
 from agents.publisher import Publisher
+from intent.mtu import mtu_of
 from store import keys
 from store.codec import encode
 from store.model import HeldEndpoint, Holding
@@ -92,7 +93,7 @@ def _held(plugged: Plugged) -> HeldEndpoint | None:
         addresses=endpoint.addresses,
         netns=want.netns or None,
         ifname=want.ifname or None,
-        mtu_bytes=endpoint.mtu_bytes,
+        mtu_bytes=mtu_of(endpoint),
         kind=endpoint.kind,
         labels=endpoint.labels,
         qos=endpoint.qos,

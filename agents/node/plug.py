@@ -24,6 +24,7 @@ from agents.kernel.netns import NetnsGone
 from agents.node.record import SHARED, UPLINK, Plugged, external_ids, identity, plugged
 from agents.node.sharing import idle, noted, number_of, refuse_other_use, with_uplink
 from agents.node.wants import Refused, Want
+from intent.mtu import mtu_of
 from intent.names import gateway
 from openflow.errors import BridgeError, PortTaken
 from openflow.rows import NEEDS_LINK, PortRow
@@ -359,6 +360,6 @@ def _spec(name: str, want: Want, endpoint: Endpoint) -> LinkSpec:
         mac=endpoint.mac,
         addresses=endpoint.addresses,
         gateways=on.gateways if on is not None else tuple(map(gateway, families)),
-        mtu_bytes=endpoint.mtu_bytes,
+        mtu_bytes=mtu_of(endpoint),
         networks=on.networks if on is not None else (),
     )

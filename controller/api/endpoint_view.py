@@ -125,7 +125,8 @@ class EndpointView(BaseModel):
     prefixes: tuple[PrefixText, ...]
     gateways: tuple[AddressText, ...]
     mac: str
-    mtu_bytes: int
+    mtu_bytes: int | None
+    """None is that of the uplink: the agent's answer to an attach has the number."""
     labels: Labels
     qos: Qos | None
     state: EndpointState

@@ -146,7 +146,7 @@ def put_node(name: str, node: Node) -> Answer:
     )
 )
 def change_node(name: str, patch: dict[str, Any]) -> Answer:
-    """All but its name. Endpoints that exist keep their MTU."""
+    """All but its name. Endpoints that exist keep the MTU that they were made with, or that of the uplink."""
     changed = services().registry.change(
         keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE), match()
     )

@@ -64,7 +64,8 @@ class Endpoint(Value):
     """The pool of each address, in the same order."""
     addresses: Annotated[tuple[UnicastAddress, ...], Field(min_length=1, max_length=2)]
     mac: Mac
-    mtu_bytes: MtuBytes = 1500
+    mtu_bytes: MtuBytes | None = None
+    """Of its link; when not given its node takes that of the uplink, as it is at the time."""
     labels: Labels = {}
     state: EndpointState = EndpointState.ASSIGNED
     qos: OptionalQos = None

@@ -22,13 +22,14 @@ class Uplink(Value):
 
 
 class Node(Value):
-    """A host that runs workloads: its AS number, and the MTU its endpoints get."""
+    """A host that runs workloads: its AS number, and what its endpoints get."""
 
     name: Name
     asn: Asn
     router_id: Ipv4Address | None = None
     """The BGP identifier (RFC 4271 §4.2); the session's own IPv4 address when not given."""
-    mtu_bytes: MtuBytes = 1500
+    mtu_bytes: MtuBytes | None = None
+    """Of its endpoints' links; what the uplink takes that they leave by when not given."""
     labels: Labels = {}
     reclaim_after_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] = 86400
     """Seconds for which none of its programs lives until its endpoints end and their addresses are free; 0 is

@@ -14,6 +14,7 @@ import pytest
 from lab import netns
 from lab.host import Host
 from lab.lab import Lab
+from lab.topology import METAL_ADDRESS
 from lab.wait import wait_until
 from tests.integration.test_policies import ADMIN, CLIENT, SERVER, WEB
 from tests.integration.test_qos import UDP_COUNTER, UDP_SENDER, mbps
@@ -94,9 +95,10 @@ def segment(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segm
             netns.batch(["link set eth0 up", *addresses, f"address add {FAR}/32 dev lo"], inside=router.netns)
             yield Segment(lab, router)
     finally:
-        for name in ("disk-1", "disk-2", "routed-1", *VAULTS):
+        for name in ("disk-1", "disk-2", "routed-1", *VAULTS, "wide-1"):
             delete(lab, name)
-        lab.api.request("DELETE", "/v1/policies/vault-1")
+        for path in ("policies/vault-1", "policies/out", "tenants/closed"):
+            lab.api.request("DELETE", f"/v1/{path}")
         for name in pools:
             wait_until(
                 lambda at=name: lab.api.request("DELETE", f"/v1/pools/{at}").ok, 30.0, "the pool to go"
@@ -223,3 +225,45 @@ def test_policies_and_limits_hold_on_the_vlan(segment: Segment) -> None:
     wait_until(lambda: ":5201" in router.run("ss", "-ltn").stdout, SOON_S, "iperf3 to listen")
     assert mbps(limited, VAULT_ROUTER) == pytest.approx(20, rel=0.15)
     server.stop()
+
+
+def test_links_have_the_mtu_of_their_uplink(segment: Segment) -> None:
+    """Each kind of its own uplink's, as that changes; jumbo frames reach the router, and errors come back."""
+    lab, node = segment.lab, segment.node
+    disk = lab.hosts["vault-1"]
+    lab.api.do("POST", "/v1/tenants", {"name": "closed", "default": "deny"})
+    out = {"egress": [{"action": "allow"}]}
+    lab.api.do("POST", "/v1/policies", {"name": "out", "tenant": "closed", "selector": {}, **out})
+    wide, told = segment.attach("wide-1", pools=["default"], tenant="closed")
+    assert told["mtu_bytes"] == 1500
+    ends = [(lab.hosts[tor], lab.nodes[0]) for tor in ("tor-a", "tor-b")] + [(node, "up-a"), (node, "up-b")]
+
+    def resize(mtu_bytes: int) -> None:
+        for host, ifname in ends:
+            host.run("ip", "link", "set", ifname, "mtu", str(mtu_bytes))
+
+    def has(host: Host, mtu_bytes: int) -> None:
+        wait_until(
+            lambda: host.run("ip", "-o", "link", "show", "eth0").stdout,
+            SOON_S,
+            f"an MTU of {mtu_bytes}",
+            good=lambda shown: f"mtu {mtu_bytes} " in shown,
+        )
+
+    node.run("ip", "link", "set", "trunk0", "mtu", "1400")
+    has(disk, 1400)
+    has(wide, 1500)
+    node.run("ip", "link", "set", "trunk0", "mtu", "9000")
+    has(disk, 9000)
+    resize(9000)
+    has(wide, 9000)
+    whole = ("ping", "-c", "1", "-W", "1", "-M", "do", "-s", "8972")
+    wait_until(
+        lambda: wide.run(*whole, "10.1.1.0", check=False).returncode == 0,
+        SOON_S,
+        "a jumbo frame to be answered",
+    )
+    too_big = wide.run(*whole, METAL_ADDRESS, check=False).stdout
+    assert "mtu = 1500" in too_big, "what a router says to a tenant that denies by default"
+    resize(1500)
+    has(wide, 1500)

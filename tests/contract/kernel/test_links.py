@@ -324,11 +324,11 @@ def test_a_gateway_without_its_bridge(host: Place, links: Links) -> None:
     assert caught.value.errno == errno.ENODEV
 
 
-def test_the_uplinks_mtu(host: Place, links: Links) -> None:
-    assert links.uplink_mtu() is None
+def test_the_uplinks_and_their_mtu(host: Place, links: Links) -> None:
+    assert links.uplinks() == {}
     host.run("ip link set up0 mtu 1400")
     host.run(f"ip route add default nexthop dev {BRIDGE} nexthop via 192.0.2.2")
-    assert links.uplink_mtu() == 1400
+    assert links.uplinks() == {BRIDGE: 1500, "up0": 1400}
     assert ip_network("0.0.0.0/0") not in {key.destination for key in RouteDriver().read()}
 
 

@@ -42,7 +42,7 @@ def heard(host: Place) -> Iterator[Heard]:
     RuleDriver().apply(Delta(rules(), {}))
     NeighbourDriver().apply(Delta(NEIGHBOURS, {}))
     found: Heard = queue.SimpleQueue()
-    monitor = Monitor(found.put)
+    monitor = Monitor(found.put, is_uplink=lambda name: name == "up0")
     monitor.start()
     yield found
     monitor.close()
@@ -60,6 +60,7 @@ def heard(host: Place) -> Iterator[Heard]:
         (f"ip neigh replace 10.64.0.5 lladdr 02:00:00:00:00:77 dev {BRIDGE}", Changed.NEIGHBOUR),
         ("ip link set up0 down", Changed.LINK),
         ("ip link set far0 down", Changed.LINK),
+        ("ip link set up0 mtu 1400", Changed.LINK),
         (f"ip link set {BRIDGE} mtu 1400", Changed.LINK),
         (f"ip link del {BRIDGE}", Changed.LINK),
     ],

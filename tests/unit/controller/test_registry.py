@@ -60,7 +60,7 @@ def test_defaults_are_shown(api: Api) -> None:
     assert api.made("/v1/nodes", NODE) == {
         **NODE,
         "router_id": None,
-        "mtu_bytes": 1500,
+        "mtu_bytes": None,
         "labels": {},
         "reclaim_after_s": 86400,
         "next_hops": [],

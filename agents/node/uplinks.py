@@ -1,0 +1,79 @@
+"""The MTU of this node's uplinks, which is that of its endpoints' links unless their records say another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from agents.knowledge import Knowledge
+from intent.mtu import Mtus
+from intent.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class DefaultWays(Protocol):
+    """The part of the kernel's links that is needed (`agents.kernel.links.Links`)."""
+
+    def uplinks(self) -> dict[str, int]: ...
+
+
+class Uplinks:
+    """Tells what is known of the node how large packets may be. `measure` is called by one thread.
+
+    Looked at when the agent starts, at each resync, and when the kernel tells of a change: an attach reads
+    nothing for it.
+
+    Args:
+        kernel: says which interfaces default routes leave by.
+        mtus: the MTU of each link by name, as the kernel told it last.
+        knowledge: is told.
+    """
+
+    def __init__(
+        self, kernel: DefaultWays, mtus: Callable[[], Mapping[str, int]], knowledge: Knowledge
+    ) -> None:
+        self._kernel = kernel
+        self._mtus = mtus
+        self._knowledge = knowledge
+        self._names: frozenset[str] = frozenset()
+        self._warned: str | None = None
+
+    def is_one(self, ifname: str) -> bool:
+        """Whether endpoints leave by this link, as far as is known. From any thread."""
+        return ifname in self._names
+
+    def measure(self) -> None:
+        """Look. Raises `KernelError`."""
+        ways = self._kernel.uplinks()
+        snapshot = self._knowledge.snapshot()
+        self._names = frozenset({*ways, *_of_segments(snapshot)})
+        mtus = Mtus(min(ways.values(), default=None), {**self._mtus(), **ways})
+        self._knowledge.measure(mtus)
+        self._warn(snapshot, ways)
+
+    def _warn(self, snapshot: Snapshot | None, ways: Mapping[str, int]) -> None:
+        why = too_large(snapshot, ways)
+        if why is not None and why != self._warned:
+            log.warning("mtu is too large: %s", why)
+        self._warned = why
+
+
+def too_large(snapshot: Snapshot | None, ways: Mapping[str, int]) -> str | None:
+    """Why the MTU that the node's record says cannot be, and what to do; None when it can. Pure."""
+    node = snapshot.node if snapshot is not None else None
+    if node is None or node.mtu_bytes is None or not ways:
+        return None
+    name, least = min(ways.items(), key=lambda each: each[1])
+    if node.mtu_bytes <= least:
+        return None
+    return (
+        f"endpoints of {node.name} get {node.mtu_bytes} bytes, and its uplink {name} takes {least}; "
+        f'raise that, or polder node set {node.name} --mtu-bytes ""'
+    )
+
+
+def _of_segments(snapshot: Snapshot | None) -> set[str]:
+    endpoints = snapshot.endpoints.values() if snapshot is not None else ()
+    return {each.membership.segment.uplink for each in endpoints if each.membership is not None}
