@@ -5,6 +5,7 @@
     etcd = https://192.0.2.1:2379
 
 The names are those of the options, without the dashes. What stands on the command line as well wins there.
+Agent and speaker share the file: each passes over what only the other one knows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+AGENT_ONLY = frozenset({"ovsdb", "metrics-listen"})
+SPEAKER_ONLY = frozenset({"secrets-dir"})
 
 _LINE = re.compile(r"([a-z][a-z-]*)\s*=\s*(\S.*)")
 
@@ -28,8 +32,16 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments with those of the file. Exits with 2 and one line when something is wrong."""
+def parse(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, *, of_others: Collection[str] = ()
+) -> argparse.Namespace:
+    """The arguments with those of the file. Exits with 2 and one line when something is wrong.
+
+    Args:
+        parser: of this program.
+        argv: the command line.
+        of_others: names in the file that mean nothing here.
+    """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--config", type=Path)
     given = list(sys.argv[1:] if argv is None else argv)
@@ -37,14 +49,14 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     if known.config is None:
         return parser.parse_args(given)
     try:
-        options = read(known.config)
+        options = read(known.config, of_others)
     except (OSError, ValueError) as fault:
         parser.error(f"--config: {fault}")
     return parser.parse_args([*options, *rest])
 
 
-def read(path: Path) -> list[str]:
-    """The options in a file, as arguments.
+def read(path: Path, of_others: Collection[str] = ()) -> list[str]:
+    """The options in a file, as arguments, without those of these names.
 
     Raises:
         OSError: it cannot be read.
@@ -58,5 +70,6 @@ def read(path: Path) -> list[str]:
         found = _LINE.fullmatch(text)
         if found is None:
             raise ValueError(f"{path}, line {number}: expected 'name = value', such as 'node = node-1'")
-        arguments.append(f"--{found[1]}={found[2]}")
+        if found[1] not in of_others:
+            arguments.append(f"--{found[1]}={found[2]}")
     return arguments

@@ -39,7 +39,7 @@ def _unix(text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status; a usage error is 2."""
-    args = options_file.parse(parser(), argv)
+    args = options_file.parse(parser(), argv, of_others=options_file.SPEAKER_ONLY)
 
     def make(store: Store) -> Agent:
         listen = loopback(args.metrics_listen) if args.metrics_listen else None

@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT, or retire. Returns the exit status; a usage error is 2."""
-    args = options_file.parse(parser(), argv)
+    args = options_file.parse(parser(), argv, of_others=options_file.AGENT_ONLY)
 
     def settings() -> Settings:
         return Settings(command.node_name(args), args.run_dir.absolute(), args.secrets_dir.absolute())

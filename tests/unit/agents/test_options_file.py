@@ -32,6 +32,21 @@ def test_agent_and_speaker_take_the_same_file(config: Path) -> None:
         assert given.etcd_ca == Path("/etc/polder/a file.pem")
 
 
+def test_each_passes_over_what_only_the_other_knows(config: Path) -> None:
+    config.write_text(
+        TEXT + "ovsdb = unix:/db.sock\nmetrics-listen = 127.0.0.1:9000\nsecrets-dir = /etc/secrets\n"
+    )
+    only = {"agent": options_file.AGENT_ONLY, "speaker": options_file.SPEAKER_ONLY}
+    argv = [f"--config={config}"]
+    given = options_file.parse(speaker(), argv, of_others=only["agent"])
+    assert (given.secrets_dir, hasattr(given, "ovsdb")) == (Path("/etc/secrets"), False)
+    given = options_file.parse(agent(), argv, of_others=only["speaker"])
+    assert (given.ovsdb, given.metrics_listen) == ("unix:/db.sock", "127.0.0.1:9000")
+    for known, other in ((agent, "speaker"), (speaker, "agent")):
+        has = known().format_help()
+        assert not [name for name in only[other] if f"--{name} " in has], "it is known here as well"
+
+
 def test_the_command_line_wins(config: Path) -> None:
     given = options_file.parse(agent(), ["--node", "other", "--config", str(config), "--ovsdb=unix:/db.sock"])
     assert (given.node, given.ovsdb) == ("other", "unix:/db.sock")
