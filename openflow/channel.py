@@ -51,11 +51,23 @@ class Message(NamedTuple):
 
 
 class Channel:
-    """A connected socket that speaks OpenFlow of one version. It owns the socket."""
+    """A connected socket that speaks OpenFlow of one version. It owns the socket.
 
-    def __init__(self, connection: socket.socket, version: int) -> None:
+    Args:
+        connection: the socket.
+        version: of OpenFlow.
+        unasked: called by `serve` with what answers nothing; it must return at once.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        version: int,
+        unasked: Callable[[Message], None] = lambda _message: None,
+    ) -> None:
         self._socket = connection
         self._version = version
+        self._unasked = unasked
         self._received = bytearray()
         self._sending = threading.Lock()
         self._exchanging = threading.Lock()
@@ -179,6 +191,8 @@ class Channel:
                 return
         if message.type == ERROR:
             log.warning("switch error unasked xid=%d data=%s", message.xid, message.data[HEADER.size :].hex())
+            return
+        self._unasked(message)
 
     def _echo(self, kind: int, xid: int, payload: bytes) -> bytes:
         return HEADER.pack(self._version, kind, HEADER.size + len(payload), xid) + payload

@@ -34,6 +34,7 @@ from openflow.decoding import Counted, Decoder
 from openflow.encoding import bundle_of
 from openflow.errors import Disconnected, Refused, SwitchError
 from openflow.flow import Flow
+from openflow.noticing import somebody_changed
 from openflow.ordering import Change, order
 from openflow.render import PROTOCOL, flow_stats_request
 
@@ -74,14 +75,21 @@ class Switch:
         dpid: the datapath id to accept; None accepts any.
         on_connect: called after each connect, in the connection's thread. It must return at once and not
             call this object: mark something dirty.
+        on_touched: likewise, when somebody else has removed or changed flows of ours.
     """
 
     def __init__(
-        self, path: Path, *, dpid: int | None = None, on_connect: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        *,
+        dpid: int | None = None,
+        on_connect: Callable[[], None] = lambda: None,
+        on_touched: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._dpid = dpid
         self._on_connect = on_connect
+        self._on_touched = on_touched
         self._state = threading.Condition()
         self._channel: Channel | None = None
         self._pending: Channel | None = None
@@ -201,7 +209,7 @@ class Switch:
                 told = str(fault)
                 self._stopped(wait_s=REDIAL_S)
                 continue
-            channel, told = Channel(connection, ofp.OFP_VERSION), ""
+            channel, told = Channel(connection, ofp.OFP_VERSION, self._told), ""
             with self._state:
                 self._pending = channel
                 if self._stopping:
@@ -249,7 +257,17 @@ class Switch:
         if self._dpid not in (None, dpid):
             raise SwitchError(f"datapath id {dpid:016x} is not ours, {self._dpid:016x}")
         channel.send(_encoded(parser.OFPSetConfig(PROTOCOL, FRAGMENTS, NO_PACKETS), 0))
+        told = ofp.OFPFMF_REMOVED | ofp.OFPFMF_MODIFY
+        channel.send(_encoded(parser.OFPFlowMonitorRequest(PROTOCOL, monitor_id=1, monitor_flags=told), 0))
         return dpid
+
+    def _told(self, message: Message) -> None:
+        try:
+            touched = somebody_changed(message.type, message.data)
+        except SwitchError as fault:
+            raise Disconnected(str(fault)) from fault
+        if touched:
+            self._on_touched()
 
 
 def _await(channel: Channel, kind: int) -> Message:

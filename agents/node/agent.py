@@ -98,7 +98,8 @@ class Agent:
         self._wants = Wants()
         belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
         self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief, watched(settings.node))
-        self._switch = Switch(management, on_connect=self._loop.mark_resync)
+        again = self._loop.mark_resync
+        self._switch = Switch(management, on_connect=again, on_touched=again)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
         self._flows = FlowDriver(self._switch)
         self._restart = SwitchRestart(self._bridge, self._switch)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -109,6 +110,32 @@ def test_foreign_flows_are_neither_shown_nor_touched(switch: Switch, ovs: OpenVS
     left = ovs.ofctl("dump-flows", "polder0")
     assert "cookie=0x1," in left
     assert "cookie=0x2," in left
+
+
+def test_what_somebody_else_does_to_our_flows_is_told_at_once_and_what_we_do_is_not(
+    ovs: OpenVSwitch, bridge: Bridge
+) -> None:
+    told: list[bool] = []
+    switch = Switch(socket_of(ovs), dpid=DPID, on_touched=lambda: told.append(True))
+    switch.start()
+    assert switch.wait_connected(CONNECT_S)
+    one = FLOWS[-1]
+    ours = f"cookie={one.cookie:#x}/-1,table={one.table_id}"
+    other = replace(one, actions=(Output(9),))
+    switch.apply(FLOWS, [])
+    switch.apply([other], FLOWS[:5])
+    switch.apply(FLOWS, [])
+    ovs.ofctl("add-flow", "polder0", "cookie=0x1,table=0,priority=7,in_port=9,actions=drop")
+    ovs.ofctl("del-flows", "polder0", "cookie=0x1/-1")
+    switch.dump()  # what was told before has been read
+    assert told == []
+    ovs.ofctl("mod-flows", "polder0", f"{ours},actions=drop")
+    until(lambda: told, "a flow of ours that was changed to be told")
+    switch.apply(FLOWS, [])
+    told.clear()
+    ovs.ofctl("del-flows", "polder0", ours)
+    until(lambda: told, "flows of ours that were removed to be told")
+    switch.stop()
 
 
 def test_a_refused_change_leaves_everything_as_it_was(switch: Switch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -153,6 +154,24 @@ def test_foreign_state_is_left_alone(web: Fixed) -> None:
     node.run("ip", "rule", "delete", "priority", "99")
     node.run("ip", "route", "delete", "10.99.0.0/24")
     node.run("ip", "neigh", "delete", "10.99.0.1", "dev", "polder0")
+
+
+def test_flows_that_are_removed_by_hand_come_back_at_once_and_are_counted(web: Fixed) -> None:
+    switch, agent = web.lab.fabric.switches[NODE], web.lab.polder.agent_api(NODE)
+    here = len(web.flows())
+
+    def repaired() -> int:
+        told = str(agent.get("/metrics").body)
+        return sum(map(int, re.findall(r'polder_node_repairs_total\{driver="flows"\} (\d+)', told)))
+
+    before = repaired()
+    switch.ofctl("del-flows", "polder0", f"table=5,ip,nw_dst={web.address}")
+    wait_until(lambda: len(web.flows()), 5.0, "its flow to come back", good=here.__eq__)
+    wait_until(repaired, 5.0, "the repair to be counted", good=(before + 1).__eq__)
+    log = web.lab.polder.agents[NODE].log.read_text()
+    assert re.search(
+        rf"drift driver=flows entry=table=5,\S*{re.escape(web.address)}\S* .* found=nothing", log
+    )
 
 
 @pytest.mark.parametrize("what", ["route", "neighbour", "rule", "blackhole"])
