@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs("root", "ip", "ovs-vswitchd")
 BRIDGE = "polder0"
 FOREIGN = "table=0,priority=7,cookie=0x1,arp,actions=drop"
 FLOW = CLASSIFY.flow(100, Purpose.ACCEPT, (GotoTable(5),), "why", {**IPV4, "in_port": 1})
-DROP = CLASSIFY.drop(0, Purpose.UNKNOWN_PORT, "nothing else matched", {})
+DROP = CLASSIFY.flow(0, Purpose.UNKNOWN_PORT, (), "nothing else matched", {})
 
 
 @pytest.fixture(scope="module")

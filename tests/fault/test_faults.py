@@ -162,7 +162,7 @@ def test_flows_that_are_removed_by_hand_come_back_at_once_and_are_counted(web: F
 
     def repaired() -> int:
         told = str(agent.get("/metrics").body)
-        return sum(map(int, re.findall(r'polder_node_repairs_total\{driver="flows"\} (\d+)', told)))
+        return sum(map(int, re.findall(r'polder_agent_repairs_total\{kind="flows"\} (\d+)', told)))
 
     before = repaired()
     switch.ofctl("del-flows", "polder0", f"table=5,ip,nw_dst={web.address}")
