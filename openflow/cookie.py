@@ -87,6 +87,8 @@ class Purpose(IntEnum):
     """An endpoint speaks as a router: a router advertisement or a redirect."""
     ROGUE_DHCP = 0x10D
     """An endpoint speaks as a DHCP server."""
+    CUT = 0x10E
+    """An answer of a connection that a rule has cut."""
 
     @property
     def drops(self) -> bool:

@@ -103,9 +103,10 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Have the connection tracker remember the packet's connection, in a zone."""
+    """Have the connection tracker remember the packet's connection, in a zone, and with a mark if given."""
 
     zone: int
+    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from openflow.connections import NEW, ZONE, connection_flows
 from openflow.cookie import Purpose
-from openflow.flow import LOCAL, Action, Commit, DecTtl, Flow, GotoTable, IPAddress, Output, SetField
+from openflow.flow import LOCAL, Action, Commit, DecTtl, Flow, GotoTable, IPAddress, Output, SetField, Visit
 from openflow.qos import NO_QOS, PortQos, opening_flows
 from openflow.sampling import denied_flows, sampling_flows
 from openflow.tables import (
@@ -41,6 +41,7 @@ from openflow.tables import (
     GROUPS,
     IPV4,
     IPV6,
+    KEEP,
     LINK_LOCAL,
     OUT,
     REDIRECT,
@@ -270,7 +271,7 @@ def send_flows(
     for family in families:
         new: Fields = {**leaving, **family, **NEW}
         yield SEND.flow(200, Purpose.SEND, (*first, Commit(ZONE), *out), f"{reason}, remembered", new)
-    yield SEND.flow(100, Purpose.SEND, (*first, *out), reason, leaving)
+    yield SEND.flow(100, Purpose.SEND, (*first, Visit(KEEP.table_id), *out), reason, leaving)
 
 
 def _link_local(port: EndpointPort) -> tuple[IPv6Address | IPv6Network, ...]:

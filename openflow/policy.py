@@ -41,6 +41,7 @@ from openflow.flow import (
 from openflow.levels import priorities
 from openflow.masks import masked
 from openflow.tables import (
+    CUT_OFF,
     DENIED,
     EGRESS,
     EGRESS_STAGED,
@@ -240,10 +241,10 @@ def _decision(judge: Judge, placed: Placed, fields: Fields) -> Flow:
 
 
 def _decided(judge: Judge, placed: Placed) -> tuple[Action, ...]:
-    """What a rule does: what it drops is counted and sampled, what it logs is sampled."""
+    """What a rule does. What it drops is counted and sampled and its connection cut, what it logs sampled."""
     named = SetField(WHY, placed.conj_id)
     if placed.rule.purpose.drops:
-        return named, Visit(DENIED.table_id)
+        return named, Visit(DENIED.table_id), Visit(CUT_OFF.table_id)
     onward = GotoTable(judge.onward.table_id)
     return (named, Visit(LOGGED.table_id), onward) if placed.rule.logged else (onward,)
 

@@ -202,8 +202,8 @@ def _action(action: Action) -> Any:
             return parser.NXActionBundleLoad(**_BUNDLE, n_slaves=len(ports), slaves=list(ports))
         case Track(zone, table_id):
             return _conntrack(zone, flags=0, table_id=table_id)
-        case Commit(zone):
-            return _conntrack(zone, flags=nicira_ext.NX_CT_F_COMMIT, table_id=_NO_TABLE)
+        case Commit(zone, mark):
+            return _conntrack(zone, flags=nicira_ext.NX_CT_F_COMMIT, table_id=_NO_TABLE, mark=mark)
         case Visit(table_id):
             return parser.NXActionResubmitTable(ofp.OFPP_IN_PORT & 0xFFFF, table_id)
         case Move(source, target, bits):
@@ -215,9 +215,10 @@ def _action(action: Action) -> Any:
             raise ValueError(f"{action} cannot be written")
 
 
-def _conntrack(zone: int, *, flags: int, table_id: int) -> Any:
+def _conntrack(zone: int, *, flags: int, table_id: int, mark: int | None = None) -> Any:
+    marking = [] if mark is None else [parser.OFPActionSetField(ct_mark=mark)]
     return parser.NXActionCT(
-        flags=flags, zone_src="", zone_ofs_nbits=zone, recirc_table=table_id, alg=0, actions=[]
+        flags=flags, zone_src="", zone_ofs_nbits=zone, recirc_table=table_id, alg=0, actions=marking
     )
 
 
@@ -273,11 +274,12 @@ def _nicira(action: Any) -> Action | None:
 
 def _conntrack_of(action: Any) -> Action:
     zone, table_id = action.zone_ofs_nbits, action.recirc_table
-    if not (action.zone_src or action.alg or action.actions):
-        if action.flags == 0 and table_id != _NO_TABLE:
+    marks = [each.value for each in action.actions if getattr(each, "key", "") == "ct_mark"]
+    if not (action.zone_src or action.alg or len(marks) != len(action.actions) or len(marks) > 1):
+        if action.flags == 0 and table_id != _NO_TABLE and not marks:
             return Track(zone, table_id)
         if action.flags == nicira_ext.NX_CT_F_COMMIT and table_id == _NO_TABLE:
-            return Commit(zone)
+            return Commit(zone, *marks)
     return Unknown(str(action))
 
 

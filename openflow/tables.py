@@ -113,7 +113,7 @@ TRACK = Table(
     "track",
     1,
     "What is known of the connection that an endpoint with rules sends for?",
-    frozenset({"in_port", "eth_type", "ip_proto", "ip_frag", "ct_state", "tcp_flags", "reg4"}),
+    frozenset({"in_port", "eth_type", "ip_proto", "ip_frag", "ct_state", "ct_mark", "tcp_flags", "reg4"}),
     Purpose.INVALID,
 )
 EGRESS_STAGED = Table(
@@ -158,7 +158,7 @@ ARRIVE = Table(
     "arrive",
     7,
     "What is known of the connection of a packet for an endpoint with rules?",
-    frozenset({OUT, "eth_type", "ip_proto", "ip_frag", "ct_state", "tcp_flags", "reg5"}),
+    frozenset({OUT, "eth_type", "ip_proto", "ip_frag", "ct_state", "ct_mark", "tcp_flags", "reg5"}),
     Purpose.INVALID,
 )
 INGRESS_STAGED = Table(
@@ -225,5 +225,21 @@ SAMPLE = Table(
     frozenset({"reg4", "reg5"}),
     Purpose.SAMPLE,
 )
-NAMED_TABLES = (*TABLES, METER, DENIED, LOGGED, SAMPLE)
+CUT_OFF = Table(
+    "cut",
+    24,
+    "Visited by what a rule drops: is it of a connection that was allowed? Its answers are cut too.",
+    frozenset({"ct_state", "eth_type"}),
+    Purpose.CONNECTION,
+)
+KEEP = Table(
+    "keep",
+    25,
+    "Visited by what leaves: is it of a connection that was cut? Its answers are allowed again too.",
+    frozenset({"ct_state", "ct_mark", "eth_type"}),
+    Purpose.CONNECTION,
+)
+ASIDE = (METER, DENIED, LOGGED, SAMPLE, CUT_OFF, KEEP)
+"""Those that are visited on the way."""
+NAMED_TABLES = (*TABLES, *ASIDE)
 """All of them."""

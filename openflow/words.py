@@ -127,8 +127,9 @@ def _seldom(action: Action) -> str:
             return f"{target} = {source}"
         case Track(zone, table_id):
             return f"look its connection up in zone {zone}, goto {table_words(table_id)}"
-        case Commit(zone):
-            return f"remember its connection in zone {zone}"
+        case Commit(zone, mark):
+            marked = "" if mark is None else f", marked {mark}"
+            return f"remember its connection in zone {zone}{marked}"
         case Conjunction(conj_id, clause, clauses):
             return f"clause {clause} of {clauses} of conj_id {conj_id:#x}"
         case _:

@@ -20,7 +20,17 @@ Ends = tuple[Any, ...]
 class Tracker:
     """Remembers who opened each connection."""
 
-    openers: set[Ends] = field(default_factory=set)
+    openers: dict[Ends, int] = field(default_factory=dict)
+    """With the mark of each."""
+
+    def known(self, packet: Mapping[str, Any]) -> dict[str, int]:
+        """What a packet gets to know of its connection."""
+        opener = self._ends(packet) if self._ends(packet) in self.openers else self._back(packet)
+        about = packet.get("about") is not None
+        return {
+            "ct_state": self.state(packet),
+            "ct_mark": 0 if about else self.openers.get(opener, 0),
+        }
 
     def state(self, packet: Mapping[str, Any]) -> int:
         """The `ct_state` of a packet (ovs-fields(7))."""
@@ -35,12 +45,12 @@ class Tracker:
             return TRACKED | ESTABLISHED | REPLY
         return TRACKED | (INVALID if kind not in (None, ASKS.get(packet["ip_proto"])) else NEW)
 
-    def commit(self, packet: Mapping[str, Any]) -> None:
-        """Remember the packet's connection, and its sender as who opened it."""
-        self.openers.add(self._ends(packet))
+    def commit(self, packet: Mapping[str, Any], mark: int | None = None) -> None:
+        """Remember the packet's connection, its sender as who opened it, and a mark if there is one."""
+        self.openers[self._ends(packet)] = self.openers.get(self._ends(packet), 0) if mark is None else mark
 
     def _known(self, packet: Mapping[str, Any]) -> bool:
-        return bool({self._ends(packet), self._back(packet)} & self.openers)
+        return bool({self._ends(packet), self._back(packet)} & self.openers.keys())
 
     def _ends(self, packet: Mapping[str, Any]) -> Ends:
         name = TRANSPORT.get(packet["ip_proto"])

@@ -56,6 +56,8 @@ class World:
     closed: frozenset[str] = frozenset()
     """Endpoints that the node was not told of yet."""
     opened: set[Message] = field(default_factory=set)
+    cut: set[Message] = field(default_factory=set)
+    """Those of them that a rule has cut since, and not allowed again."""
 
     def send(self, message: Message) -> Purpose | None:
         """What becomes of a packet: None when it arrives, else what it is dropped as."""
@@ -66,7 +68,7 @@ class World:
             known = {message.about, message.about.back} & self.opened
             return None if known else Purpose.INVALID
         if tracked and message.back in self.opened and message not in self.opened:
-            return None
+            return Purpose.CUT if message.back in self.cut else None
         if tracked and message.protocol in ECHOES and message.dport != ECHOES[message.protocol]:
             return Purpose.INVALID
         answers = False
@@ -74,9 +76,11 @@ class World:
             why = self._refused(one, message, outward=one is sender)
             answers = why is not None and self._answers(one, message, outward=one is sender)
             if why is not None and not answers:
+                self.cut |= {message} & self.opened
                 return why
         if tracked and not answers:
             self.opened.add(message)
+            self.cut.discard(message)
         return None
 
     def _answers(self, one: Endpoint, message: Message, *, outward: bool) -> bool:

@@ -41,7 +41,7 @@ Packet = Mapping[str, MatchValue]
 
 
 METADATA: Packet = {
-    **dict.fromkeys(("ct_state", "ip_frag", "conj_id", "xxreg2"), 0),
+    **dict.fromkeys(("ct_state", "ct_mark", "ip_frag", "conj_id", "xxreg2"), 0),
     **dict.fromkeys([f"reg{number}" for number in (0, 3, 4, 5, 6, 7, 8, 12, 13)], 0),
 }
 """What a packet has only inside of the switch."""
@@ -122,10 +122,10 @@ class MemorySwitch:
                         return None
                     packet["nw_ttl"] = ttl - 1
                 case Track(zone, table_id):
-                    packet["ct_state"] = self.trackers[zone].state(packet)
+                    packet |= self.trackers[zone].known(packet)
                     return table_id
-                case Commit(zone):
-                    self.trackers[zone].commit(packet)
+                case Commit(zone, mark):
+                    self.trackers[zone].commit(packet, mark)
                 case GotoTable(table_id):
                     return table_id
                 case Visit() | Measure():

@@ -7,14 +7,14 @@ from typing import Any
 
 from openflow.flow import Flow, FlowKey
 from openflow.syntax import match_from
-from openflow.tables import DENIED, LOGGED, SAMPLE
+from openflow.tables import ASIDE, METER
 from openflow.tracing import Step, Traced
 from openflow.words import actions_words, match_words, purpose_words, table_words
 from store.model.trace import TraceStep, Verdict
 
 NO_FLOW = "no flow matches"
 NOT_WANTED = "the agent does not want this flow: polder node diff"
-ASIDE = frozenset({DENIED.table_id, LOGGED.table_id, SAMPLE.table_id})
+UNTOLD = frozenset({table.table_id for table in ASIDE} - {METER.table_id})
 """Tables that are visited on the way and decide nothing."""
 MISSING = "every table has a flow for what nothing else matches; it is missing: polder node diff"
 
@@ -27,7 +27,7 @@ def bridge_steps(node: str, traced: Traced, wanted: Mapping[Any, Any]) -> Iterat
         traced: what the switch says.
         wanted: the flows that the last pass wanted: they have the reasons.
     """
-    steps = [step for step in traced.steps if step.table_id not in ASIDE]
+    steps = [step for step in traced.steps if step.table_id not in UNTOLD]
     for place, step in enumerate(steps, start=1):
         ends = place == len(steps) and not traced.outputs
         yield _step(node, step, wanted, Verdict.STOPS if ends else Verdict.PASSES)
