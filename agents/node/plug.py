@@ -138,12 +138,19 @@ class Plug:
         found += [noted(ids, rows) for ids in notes.values()]
         return {one.want.endpoint: one for one in found if one is not None}
 
-    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
+    def insert(
+        self,
+        want: Want,
+        endpoint: Endpoint,
+        services: frozenset[IPAddress] = frozenset(),
+        *,
+        closed: bool = False,
+    ) -> Plugged:
         """Make what the want needs; returns what is there, without a number where the caller's link is gone.
 
         A container's port has been asked for, with that number, when this returns: `settle` waits for it.
         Ordering: the link is there before its port, and complete when it is up. `services` are what the port
-        says that is there already.
+        says that is there already, and `closed` that the endpoint is to be closed.
 
         Raises:
             Refused: it cannot be done as asked for.
@@ -151,12 +158,14 @@ class Plug:
         """
         try:
             if want.via:
-                return self._insert_behind(want, endpoint, services)
-            ids, uplink = external_ids(want, endpoint, services), self._ensure_uplink(endpoint)
+                return self._insert_behind(want, endpoint, services, closed=closed)
+            ids = external_ids(want, endpoint, services, closed=closed)
+            uplink = self._ensure_uplink(endpoint)
             if want.port:
                 ofport = self._insert_given(want.port, ids, endpoint.id)
-                return Plugged(want, want.port, ofport, endpoint, services, uplink)
-            return Plugged(want, *self._insert_pair(want, endpoint, ids), endpoint, services, uplink)
+                return Plugged(want, want.port, ofport, endpoint, services, uplink, closed=closed)
+            name, made = self._insert_pair(want, endpoint, ids)
+            return Plugged(want, name, made, endpoint, services, uplink, closed=closed)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
         except IfnameTaken as fault:
@@ -216,18 +225,20 @@ class Plug:
         self._links.take_link(name)
         return self._bridge.add_port(name, {"polder": "uplink", UPLINK: name}, given=True)
 
-    def _insert_behind(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress]) -> Plugged:
+    def _insert_behind(
+        self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress], *, closed: bool
+    ) -> Plugged:
         """The record of an endpoint that shares a port, and the port.
 
         Ordering: the record comes first, so that a port without any is nobody's.
         """
         refuse_other_use(self._bridge.ports(), want.port, SHARED, "it is the uplink of a segment")
         number = number_of(self._bridge.notes(), endpoint.id)
-        self._bridge.note(endpoint.id, external_ids(want, endpoint, services, number))
+        self._bridge.note(endpoint.id, external_ids(want, endpoint, services, number, closed=closed))
         mark = {"polder": SHARED, UPLINK: want.port, NEEDS_LINK: "up"}
         shared = self._insert_given(want.port, mark)
         ofport = number if shared is not None else None
-        return Plugged(want, want.port, ofport, endpoint, services, shared=shared)
+        return Plugged(want, want.port, ofport, endpoint, services, shared=shared, closed=closed)
 
     def _remove_idle_uplinks(self) -> None:
         """Give back the ports that no endpoint here is behind any more."""
@@ -267,9 +278,9 @@ class Plug:
         made = self._bridge.ports().get(name)
         return None if made is None else made.ofport
 
-    def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
+    def record(self, there: Plugged, want: Want, endpoint: Endpoint, *, closed: bool = False) -> Plugged:
         """Write down what has changed of an endpoint that is plugged in. Raises `Busy`."""
-        return self._record(replace(there, want=want, endpoint=endpoint))
+        return self._record(replace(there, want=want, endpoint=endpoint, closed=closed))
 
     def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
         """Have the endpoint's namespace hold these addresses of services, and no others of services.
@@ -298,13 +309,14 @@ class Plug:
         """Write down all of it. A port whose record of its endpoint cannot be read is left as it is."""
         if wanted.endpoint is None:
             return wanted
-        want, name = wanted.want, wanted.endpoint.id
+        want, name, closed = wanted.want, wanted.endpoint.id, wanted.closed
         try:
             if want.via:
                 number = number_of(self._bridge.notes(), name)
-                self._bridge.note(name, external_ids(want, wanted.endpoint, wanted.services, number))
+                ids = external_ids(want, wanted.endpoint, wanted.services, number, closed=closed)
+                self._bridge.note(name, ids)
                 return wanted
-            ids = external_ids(want, wanted.endpoint, wanted.services)
+            ids = external_ids(want, wanted.endpoint, wanted.services, closed=closed)
             if want.port:
                 return replace(wanted, ofport=self._insert_given(want.port, ids, name))
             self._added(wanted.port)

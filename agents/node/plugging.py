@@ -78,7 +78,7 @@ class Plugging:
         same = len(self._grounds) == 2 and all(a is b for a, b in zip(grounds, self._grounds, strict=True))
         kept, self._kept, self._grounds = self._kept if same else {}, {}, grounds
         held, endpoints = {}, {**todo.draining, **todo.up}
-        closed = self._newcomers.look(snapshot, endpoints)
+        closed = self._newcomers.look(snapshot, endpoints, plugged)
         for name, endpoint in endpoints.items():
             before = kept.get(name)
             if before is not None and before.follows(
@@ -87,7 +87,8 @@ class Plugging:
                 held[name], self._kept[name] = before.held, before
                 continue
             if name in todo.up:
-                self._without_waiting(name, partial(self._ensure, endpoint, wants, plugged))
+                ensure = partial(self._ensure, endpoint, wants, plugged, closed=name in closed)
+                self._without_waiting(name, ensure)
             there = plugged.get(name)
             if name in self.busy:
                 held.update(self._as_it_was(endpoint))
@@ -152,14 +153,14 @@ class Plugging:
         before = self.held.get(endpoint.id)
         return before if before is not None and before.same(made) else made
 
-    def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: Plugs) -> None:
+    def _ensure(self, endpoint: Endpoint, wants: dict[str, Want], plugged: Plugs, *, closed: bool) -> None:
         there, want = plugged.get(endpoint.id), wants[endpoint.id]
         if there is None or not there.serves(want, endpoint):
-            self._insert(endpoint, wants, plugged)
-        elif there.endpoint != endpoint:
-            plugged[endpoint.id] = self._plug.record(there, want, endpoint)
+            self._insert(endpoint, wants, plugged, closed=closed)
+        elif there.endpoint != endpoint or there.closed is not closed:
+            plugged[endpoint.id] = self._plug.record(there, want, endpoint, closed=closed)
 
-    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: Plugs) -> None:
+    def _insert(self, endpoint: Endpoint, wants: dict[str, Want], plugged: Plugs, *, closed: bool) -> None:
         name = endpoint.id
         there = plugged.get(name)
         if there is not None and there.identity != identity(endpoint):
@@ -169,7 +170,7 @@ class Plugging:
         self._sure.discard(name)
         try:
             services = plugged[name].services if name in plugged else frozenset()
-            plugged[name] = self._plug.insert(wants[name], endpoint, services)
+            plugged[name] = self._plug.insert(wants[name], endpoint, services, closed=closed)
             self._asked.append(name)
         except Refused as fault:
             self._refuse(name, wants, plugged, fault)

@@ -49,6 +49,8 @@ class Plugged:
     """The OpenFlow number of the uplink of its segment; None while there is none."""
     shared: int | None = None
     """The OpenFlow number of the port that it shares; None while that has none, and where it has its own."""
+    closed: bool = False
+    """Whether it was to be closed when that was recorded last: its node was not told of it yet."""
     taken: bool = True
     """Whether its link is as it has to be, where others make it: one that comes back is a new one."""
 
@@ -76,13 +78,19 @@ def identity(endpoint: Endpoint) -> str:
 
 
 def external_ids(
-    want: Want, endpoint: Endpoint, services: Iterable[IPAddress], number: int | None = None
+    want: Want,
+    endpoint: Endpoint,
+    services: Iterable[IPAddress],
+    number: int | None = None,
+    *,
+    closed: bool = False,
 ) -> dict[str, str]:
     """The record of what is plugged in; `number` is that of one that shares a port."""
     ids = {
         "polder": want.endpoint,
         "polder-endpoint": encode(endpoint).decode(),
         "polder-services": " ".join(sorted(map(str, services))),
+        "polder-closed": "yes" if closed else "no",
     }
     if want.via:
         via = " ".join(map(str, want.via))
@@ -107,7 +115,8 @@ def plugged(name: str, ofport: int | None, ids: Mapping[str, str]) -> Plugged | 
     if want is None:
         return None
     endpoint = _recorded(ids.get("polder-endpoint", ""))
-    return Plugged(want, name, ofport, endpoint, _addresses(ids.get("polder-services", "")))
+    closed = ids.get("polder-closed") == "yes"
+    return Plugged(want, name, ofport, endpoint, _addresses(ids.get("polder-services", "")), closed=closed)
 
 
 def _want(name: str, ids: Mapping[str, str]) -> Want | None:

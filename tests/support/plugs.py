@@ -34,7 +34,14 @@ class MemoryPlug:
             raise Busy("the switch is away")
         return dict(self.plugged)
 
-    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
+    def insert(
+        self,
+        want: Want,
+        endpoint: Endpoint,
+        services: frozenset[IPAddress] = frozenset(),
+        *,
+        closed: bool = False,
+    ) -> Plugged:
         if self.refuse is not None:
             raise self.refuse
         self._refuse_stuck(endpoint.id)
@@ -42,7 +49,7 @@ class MemoryPlug:
         there = self.plugged.get(endpoint.id)
         self.made += there is None
         ofport = self.made if there is None else there.ofport
-        made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint, services)
+        made = Plugged(want, f"pl-{endpoint.id}", ofport, endpoint, services, closed=closed)
         self.plugged[endpoint.id] = made
         return made
 
@@ -51,8 +58,8 @@ class MemoryPlug:
             raise Busy("Open vSwitch does not answer")
         return there
 
-    def record(self, there: Plugged, want: Want, endpoint: Endpoint) -> Plugged:
-        self.plugged[endpoint.id] = replace(there, want=want, endpoint=endpoint)
+    def record(self, there: Plugged, want: Want, endpoint: Endpoint, *, closed: bool = False) -> Plugged:
+        self.plugged[endpoint.id] = replace(there, want=want, endpoint=endpoint, closed=closed)
         return self.plugged[endpoint.id]
 
     def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:

@@ -93,11 +93,18 @@ class FusedPlug(MemoryPlug):
 
     fuse: Fuse
 
-    def insert(self, want: Want, endpoint: Endpoint, services: frozenset[IPAddress] = frozenset()) -> Plugged:
+    def insert(
+        self,
+        want: Want,
+        endpoint: Endpoint,
+        services: frozenset[IPAddress] = frozenset(),
+        *,
+        closed: bool = False,
+    ) -> Plugged:
         self.fuse.burn()
         if self.busy:
             raise Busy("the switch is away")
-        return super().insert(want, endpoint, services)
+        return super().insert(want, endpoint, services, closed=closed)
 
     def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
         self.fuse.burn()

@@ -217,7 +217,8 @@ def test_a_port_has_the_number_that_the_switch_gives() -> None:
     assert first.ofport != second.ofport
     assert (plug.settle(first), plug.settle(second)) == (first, second)
     plug = Plug(MemoryLinks(), others)
-    assert plug.settle(plug.insert(WANT, endpoint())) == plug.read()["web"]
+    assert plug.settle(plug.insert(WANT, endpoint(), closed=True)) == plug.read()["web"]
+    assert plug.read()["web"].closed
     assert plug.read()["web"].ofport == 7
 
 
