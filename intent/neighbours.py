@@ -13,10 +13,17 @@ from store.model import IPAddress
 
 @dataclass(frozen=True, slots=True)
 class NeighbourKey:
-    """What a neighbour is found by."""
+    """What a neighbour is found by. Its hash is made once: all are looked up in each pass."""
 
     oif: str
     address: IPAddress
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.oif, self.address)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from agents.node.wants import Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from intent.flows import flows_of
-from intent.held import Held
+from intent.held import KEPT, Held
 from intent.neighbours import Neighbour, NeighbourKey
 from intent.routes import Route, RouteKey, Rule, routed_blocks, routes_of
 from intent.services import Serving, service_flows_of, service_routes
@@ -37,13 +37,12 @@ from intent.summaries import summaries
 from openflow.flow import Flow, FlowKey
 from openflow.meter import Meter
 from store import keys
-from store.model import Attachment, Block, Endpoint, IPAddress, IPNetwork, Pool, Ready, host_prefix
+from store.model import Attachment, Block, IPAddress, IPNetwork, Pool, Ready, host_prefix
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
 DRAIN_POLL_S = 0.05
-REPORTS_KEPT = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,8 @@ class Dataplane:
         self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
         self._plugging = Plugging(devices.plug, wants, services)
-        self._alive: set[Want] = set()
+        self._alive: dict[str, Want] = {}
+        self._attachments: dict[str, _Said] = {}
         self._done: tuple[object, ...] | None = None
         self.wanted: tuple[Mapping[Any, Any], ...] | None = None
         """What the last pass wanted of each reconciler; None before there was one. For any thread."""
@@ -189,9 +189,9 @@ class Dataplane:
 
     def _is_alive(self, want: Want) -> bool:
         """Looked up once: when a namespace dies its link dies, and that is a reason to read all again."""
-        if want not in self._alive and self._netns_alive(want):
-            self._alive.add(want)
-        return want in self._alive
+        if self._alive.get(want.endpoint) is not want and self._netns_alive(want):
+            self._alive[want.endpoint] = want
+        return self._alive.get(want.endpoint) is want
 
     def _put(self, reconciler: Reconciler[Any, Any], wanted: Mapping[Any, Any]) -> bool:
         reconciler.wants_retry = False
@@ -213,8 +213,7 @@ class Dataplane:
         wanted = _blackholes(snapshot).union(served, *(_prefixes(one) for one in up.values()))
         if all_done:
             self._confirmed = wanted
-            for name in up:
-                self._wants.attached(name)
+            self._wants.attached(up)
             return
         if not (self._devices.routes.known and self._devices.flows.known):
             self._confirmed &= wanted
@@ -224,7 +223,7 @@ class Dataplane:
         for name, one in up.items():
             if not puts(routes_of(one), in_kernel) and not puts(flows_of(one), in_switch):
                 self._confirmed |= _prefixes(one)
-                self._wants.attached(name)
+                self._wants.attached([name])
         self._confirmed |= {
             prefix
             for prefix, one in served.items()
@@ -236,9 +235,17 @@ class Dataplane:
         if not (self._confirmed or (self._devices.routes.known and self._devices.flows.known)):
             return
         self._reported = True
-        whose = {prefix: name for name, one in self._plugging.held.items() for prefix in _prefixes(one)}
-        said = (_ready(snapshot.name, each, self._boot_id, whose.get(each)) for each in self._confirmed)
-        self._publisher.say("ready", dict(said))
+        said = dict[str, Ready]()
+        others = set(self._confirmed)
+        for one in self._plugging.held.values():
+            others -= _prefixes(one)
+            reports = _reports(one, snapshot.name, self._boot_id)
+            if _prefixes(one) <= self._confirmed:
+                said.update(reports)
+            else:
+                said.update((key, each) for key, each in reports.items() if each.prefix in self._confirmed)
+        said.update(_ready(snapshot.name, each, self._boot_id, None) for each in others)
+        self._publisher.say("ready", said)
         self._publisher.say("health", self._services.report(snapshot))
 
     def _take_down(self, todo: Plan, wants: dict[str, Want], plugged: dict[str, Plugged]) -> None:
@@ -249,32 +256,40 @@ class Dataplane:
 
     def _report_attachments(self, snapshot: Snapshot) -> None:
         """Every want, for which the store's own words do when the endpoint went while no agent looked."""
-        known: dict[str, Attachment | Endpoint] = {
-            **snapshot.attachments,
-            **snapshot.endpoints,
-            **self._memory.endpoints,
-        }
-        held = (
-            _attachment(snapshot.name, want, known[name].addresses, self._boot_id)
-            for name, want in self._wants.all().items()
-            if name in known
-        )
-        self._publisher.say("attachments", dict(held))
+        before, self._attachments = self._attachments, {}
+        for name, want in self._wants.all().items():
+            endpoint = self._memory.endpoints.get(name) or snapshot.endpoints.get(name)
+            of = endpoint or snapshot.attachments.get(name)
+            if of is None:
+                continue
+            kept = before.get(name)
+            if kept is None or kept.want is not want or kept.addresses is not of.addresses:
+                said = want.attachment(snapshot.name, of.addresses, self._boot_id)
+                kept = _Said(want, of.addresses, keys.ATTACHMENTS.key(snapshot.name, name), said)
+            self._attachments[name] = kept
+        self._publisher.say("attachments", {one.key: one.said for one in self._attachments.values()})
 
 
-@lru_cache(maxsize=REPORTS_KEPT)
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The report that an endpoint is held, with its key, and what it follows from. Made once."""
+
+    want: Want
+    addresses: tuple[IPAddress, ...]
+    key: str
+    said: Attachment
+
+
+@lru_cache(maxsize=KEPT)
+def _reports(held: Held, node: str, boot_id: str) -> Mapping[str, Ready]:
+    """The reports that an endpoint's prefixes are ready, by key. Made once: every pass says all of them."""
+    return dict(_ready(node, each, boot_id, held.endpoint.id) for each in _prefixes(held))
+
+
 def _ready(node: str, prefix: IPNetwork, boot_id: str, endpoint: str | None) -> tuple[str, Ready]:
-    """The report that a prefix is ready, with its key. Made once: every pass says all of them."""
+    """The report that a prefix is ready, with its key."""
     said = Ready(prefix=prefix, node=node, boot_id=boot_id, endpoint=endpoint)
     return keys.READY.key(node, prefix), said
-
-
-@lru_cache(maxsize=REPORTS_KEPT)
-def _attachment(
-    node: str, want: Want, addresses: tuple[IPAddress, ...], boot_id: str
-) -> tuple[str, Attachment]:
-    """The report that an endpoint is held, with its key."""
-    return keys.ATTACHMENTS.key(node, want.endpoint), want.attachment(node, addresses, boot_id)
 
 
 def _inputs(
@@ -299,5 +314,6 @@ def _same(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
     return all(a is b or a == b for a, b in zip(before, now, strict=True))
 
 
-def _prefixes(held: Held) -> set[IPNetwork]:
-    return {host_prefix(address) for address in held.endpoint.addresses}
+@lru_cache(maxsize=KEPT)
+def _prefixes(held: Held) -> frozenset[IPNetwork]:
+    return frozenset(host_prefix(address) for address in held.endpoint.addresses)

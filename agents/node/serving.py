@@ -61,7 +61,7 @@ class Services:
         """
         holders: dict[str, list[Held]] = {}
         targets: dict[Key, Target] = {}
-        for name, held in up.items():
+        for name, held in up.items() if snapshot.services else ():
             there = plugged.get(name)
             for service in self._of(snapshot, held.endpoint):
                 if there is None or service.address not in there.services:
@@ -81,7 +81,8 @@ class Services:
     def report(self, snapshot: Snapshot) -> dict[str, Health]:
         """What to say of each service that selects an endpoint of this node, by its key."""
         backends: dict[str, list[Backend]] = {}
-        for endpoint in sorted(snapshot.endpoints.values(), key=lambda each: each.id):
+        mine = snapshot.endpoints.values() if snapshot.services else ()
+        for endpoint in sorted(mine, key=lambda each: each.id):
             for service in self._of(snapshot, endpoint):
                 why = self._why_not(service, endpoint)
                 made = Backend(endpoint=endpoint.id, healthy=not why, why=why)

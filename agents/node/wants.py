@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -66,12 +66,13 @@ class Want:
 
 def fits(want: Want, kind: EndpointKind) -> bool:
     """Whether an endpoint of this kind is attached in this way."""
-    places = {
-        EndpointKind.CONTAINER: bool(want.netns),
-        EndpointKind.VM: bool(want.port and not want.via),
-        EndpointKind.HOST: bool(want.port),
-    }
-    return places[kind]
+    match kind:
+        case EndpointKind.CONTAINER:
+            return bool(want.netns)
+        case EndpointKind.VM:
+            return bool(want.port and not want.via)
+        case EndpointKind.HOST:
+            return bool(want.port)
 
 
 class Refused(Exception):
@@ -137,14 +138,15 @@ class Wants:
             self._attached.discard(endpoint)
             self._changed.notify_all()
 
-    def attached(self, endpoint: str) -> None:
-        """The want is true now, if it is wanted still."""
+    def attached(self, endpoints: Collection[str]) -> None:
+        """Say that the wants of these endpoints are true now, if they are wanted still."""
         with self._changed:
-            want = self._wants.get(endpoint)
-            if want is None or want.stage is not Stage.WANTED or endpoint in self._attached:
-                return
-            self._attached.add(endpoint)
-            log.info("attached endpoint=%s to=%s", endpoint, want.where)
+            for endpoint in frozenset(endpoints) - self._attached:
+                want = self._wants.get(endpoint)
+                if want is None or want.stage is not Stage.WANTED:
+                    continue
+                self._attached.add(endpoint)
+                log.info("attached endpoint=%s to=%s", endpoint, want.where)
             self._changed.notify_all()
 
     def all(self) -> Mapping[str, Want]:

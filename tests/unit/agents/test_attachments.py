@@ -68,7 +68,7 @@ class Agent:
             elif self.refuse is not None:
                 self.wants.remove(name, self.refuse)
             elif want.stage is Stage.WANTED:
-                self.wants.attached(name)
+                self.wants.attached([name])
 
     def netns_id(self, path: str) -> str:
         if path == "/run/netns/gone":
