@@ -1,4 +1,4 @@
-"""`ipam.batch`: addresses by batches of 500 in one REST request.
+"""`ipam.batch`: addresses by batches of 500 in one REST request, asked of two controllers.
 
 Beside it in the same run and on the same etcd: puts at 120 a transaction by one thread through the same
 client library. The two take turns; the ratio is that of their medians, in addresses and in puts a second.
@@ -17,6 +17,9 @@ from store.client import Put
 from store.etcd import EtcdStore
 
 BATCH = 500
+CONTROLLERS = 2
+"""Each uses one core; clients are given the addresses of both, which fill the same blocks."""
+
 CLIENTS = 4
 NODES = 32
 ROUNDS = 5
@@ -28,7 +31,7 @@ RATIO_GOAL, RATE_GOAL = 0.3, 10_000
 
 def measure() -> Row:
     """Measure."""
-    with Service() as service:
+    with Service(controllers=CONTROLLERS) as service:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/9"})
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
@@ -38,7 +41,7 @@ def measure() -> Row:
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, SECONDS))
-                done = load(Job(service.port, requests, CLIENTS, SECONDS, expect=200))
+                done = load(Job(tuple(service.ports), requests, CLIENTS, SECONDS, expect=200))
                 ours.append(done.rate * BATCH)
                 samples.extend(done.milliseconds)
                 progress(

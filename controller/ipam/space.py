@@ -230,6 +230,8 @@ class Space:
         with self._lock:  # first: what is settled after this is in what the store tells
             taken = set(self._pending)
         held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
+        if len(held) == block.num_addresses:
+            return []
         taken.update(map(_address_of, held))
         return list(blocks.assignable(pool, block, taken, _last_assigned(held)))[::-1]
 
@@ -239,7 +241,7 @@ def _address_of(item: KeyValue) -> IPAddress:
     return ip_address(item.key.rpartition("/")[2])
 
 
-def _last_assigned(held: Iterable[KeyValue]) -> IPAddress | None:
+def _last_assigned(held: Sequence[KeyValue]) -> IPAddress | None:
     """The address whose key was created last: a cooldown and a move write over it and do not create it."""
-    last = max(((item.create_revision, _address_of(item)) for item in held), default=None)
-    return last[1] if last else None
+    last = max((item.create_revision for item in held), default=0)
+    return max((_address_of(item) for item in held if item.create_revision == last), default=None)
