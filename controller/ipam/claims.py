@@ -7,6 +7,7 @@ blocks reads none of them. The hint is read again when it proves wrong, and befo
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -61,7 +62,7 @@ class Claims:
                 if claimed := self.claim(pool, node, *sorted(chosen)):
                     return claimed
                 self._check(pool, node)
-                self._hints.pop(pool.value.name, None)
+                self._remember(pool.value, chosen)  # others have these
                 spread = SPREAD * wanted
         raise Stale
 
@@ -76,11 +77,13 @@ class Claims:
         for block, future in zip(made, futures, strict=True):
             if revision := wait(future):
                 claimed.append(Found(block, keys.NODE_BLOCKS.key(block.node, block.cidr), revision))
-        hint = self._hints.get(pool.value.name)
-        if hint is not None:
-            first = (found.value.cidr.network_address for found in claimed)
-            hint.claimed.update(blocks.block_index(pool.value, address) for address in first)
+        self._remember(pool.value, [found.value.cidr for found in claimed])
         return claimed
+
+    def _remember(self, pool: Pool, claimed: Iterable[IPNetwork]) -> None:
+        hint = self._hints.get(pool.name)
+        if hint is not None:
+            hint.claimed.update(blocks.block_index(pool, cidr.network_address) for cidr in claimed)
 
     def _candidates(self, pool: Found[Pool], count: int) -> list[IPNetwork]:
         hint = self._hints.get(pool.value.name)

@@ -19,7 +19,7 @@ from controller.ipam.space import Space, Spot
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from store import keys
-from store.client import Compare, Delete, Op, TxnResult
+from store.client import Compare, Delete, Op, Range, TxnResult
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
@@ -27,9 +27,13 @@ from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check
 
 
 class CountingStore(FlakyStore):
-    """Counts the transactions whose compares failed."""
+    """Counts the transactions whose compares failed, and the ranges that were read."""
 
-    failed = 0
+    failed = ranges = 0
+
+    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+        self.ranges += 1
+        return super().range(prefix, limit=limit, after=after, revision=revision)
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         result = super().txn(compares, ops)
@@ -336,6 +340,27 @@ def test_two_controllers_that_fill_one_block_by_turns_hardly_meet() -> None:
     made = [pair[number % 2].allocator.assign(Request("n1"))[0] for number in range(62)]
     assert len({endpoint.addresses for endpoint in made}) == 62
     assert sum(store.failed for store in stores) <= 6
+    for controller in pair:
+        controller.committer.close()
+
+
+def test_two_controllers_that_claim_blocks_by_turns_do_not_read_them_all_each_time() -> None:
+    memory = MemoryStore()
+    stores = [CountingStore(memory), CountingStore(memory)]
+    pair = [Controller.over(store) for store in stores]
+    pair[0].registry.create_pool(Pool(name="p", cidr="10.0.0.0/20"))
+    pair[0].registry.create_node(Node(name="n1", asn=64512))
+    pool, node = read(memory, keys.POOLS, "p"), read(memory, keys.NODES, "n1")
+    assert pool is not None
+    assert node is not None
+    claims = [Claims(controller.store, controller.committer) for controller in pair]
+    before = sum(store.ranges for store in stores)
+    claimed = [
+        block.value.cidr for number in range(64) for block in claims[number % 2].claim_next(pool, node)
+    ]
+    assert len(set(claimed)) == 64, "the whole pool"
+    assert sum(store.ranges for store in stores) - before <= 4
+    assert claims[0].claim_next(pool, node) == []
     for controller in pair:
         controller.committer.close()
 
