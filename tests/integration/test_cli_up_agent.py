@@ -9,9 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from cli.attachment import attach, detach
 from lab.wait import wait_until
+from tests.support.command_tree import examples_of, parts
 from tests.support.ovs import OpenVSwitch, open_vswitch
 from tests.support.polder_up import POLDER, Up
 
@@ -54,17 +57,33 @@ def told(switch: OpenVSwitch, up: Up, since: int) -> list[bool]:
     return [each["item"]["ready"] for each in json.loads(switch.run("curl", "-sf", url))["items"]]
 
 
+def try_examples(switch: OpenVSwitch, up: Up, command: click.Command, word: str) -> list[str]:
+    """Run the examples in a command's help that have this word; the endpoints that they name."""
+    vectors = [vector for line in examples_of(command) for vector in parts(line) if word in vector]
+    for vector in vectors:
+        typed(switch, up, *vector, "--socket", str(switch.directory / "run" / "agent.sock"))
+    return [vector[1] for vector in vectors]
+
+
 def test_a_container_answers_through_every_stop_and_start(switch: OpenVSwitch, web: str) -> None:
     with start(switch) as up:
         typed(switch, up, "pool", "create", "default", "--cidr", "10.64.0.0/16", "--cooldown-s", "0")
         typed(switch, up, "endpoint", "create", "web-1", "--node", "here")
+        for name, kind in (("vm-1", "vm"), ("db-1", "host")):
+            typed(switch, up, "endpoint", "create", name, "--node", "here", "--kind", kind)
+        switch.run("ip", "tuntap", "add", "tap0", "mode", "tap")
+        switch.run("ip", "link", "add", "eth3", "type", "veth", "peer", "name", "machine")
+        switch.run("ip", "link", "set", "machine", "up")
         revision = json.loads(switch.run("curl", "-sf", f"{up.url}/v1/endpoints"))["revision"]
         socket = str(switch.directory / "run" / "agent.sock")
+        typed(switch, up, "attach", "web-1", "--netns", web, "--socket", socket)
+        assert try_examples(switch, up, detach, "web-1") == ["web-1"]
         typed(switch, up, "attach", "web-1", "--netns", web, "--socket", socket)
         switch.run("ping", "-c1", "-W2", "10.64.0.1")
         assert endpoint(switch, up)["ready"] is True
         wait_until(lambda: any(told(switch, up, revision)), 30, "a watch to tell that it is ready")
         assert "here" in typed(switch, up, "node", "list")
+        assert try_examples(switch, up, attach, "--port") == ["vm-1", "db-1"]
         assert up.stop() == 0
     switch.run("ping", "-c1", "-W2", "10.64.0.1")
 
