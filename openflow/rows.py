@@ -30,6 +30,8 @@ PROTOCOLS = ["OpenFlow13", "OpenFlow14"]
 AWAIT_FLOWS = "flow-restore-wait"
 """Of `other_config`: an ovs-vswitchd that finds it at its start keeps what the kernel's datapath holds,
 and handles no packet until it is taken away. One that runs already does not look at it."""
+VHOST_USER = ("dpdkvhostuserclient", "dpdkvhostuser")
+"""Types of interfaces that are no links of the kernel's. They are up while a guest's process is connected."""
 NO_OFPORT = -1
 """What Open vSwitch writes when it cannot open a port's link."""
 
@@ -329,8 +331,9 @@ class Rows:
 
 def _ofport(port: Any) -> int | None:
     interface, needs = port.interfaces[0], port.external_ids.get(NEEDS_LINK)
-    gone = interface.ifindex == [0] and ADOPTED not in port.external_ids  # a vhost-user port never has one
-    if (needs and gone) or (needs == "up" and interface.link_state == ["down"]):
+    gone = interface.ifindex == [0] and ADOPTED not in port.external_ids
+    tells = needs == "up" or (needs and interface.type in VHOST_USER)
+    if (needs and gone) or (tells and interface.link_state == ["down"]):
         return None
     return next((number for number in interface.ofport if number != NO_OFPORT), None)
 

@@ -56,6 +56,7 @@ class Ports(Protocol):
     def ports(self) -> Mapping[str, PortRow]: ...
     def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int: ...
     def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]: ...
+    def holds(self, name: str) -> bool: ...
     def remove_port(self, name: str, *, closed: bool = False) -> None: ...
     def notes(self) -> Mapping[str, Mapping[str, str]]: ...
     def note(self, name: str, external_ids: Mapping[str, str] | None) -> None: ...
@@ -257,12 +258,12 @@ class Plug:
     def _insert_given(self, name: str, ids: dict[str, str], whose: str = "") -> int | None:
         """The port of a link that is the caller's; its number, None while it does not work.
 
-        A link that is gone is not for us to make. One that came back is another, which Open vSwitch does not
-        read from before the port was taken out; of the endpoint `whose` record the port has, that is noted
-        meanwhile.
+        A link that is gone is not for us to make; a port of somebody else's may need none. One that came back
+        is another, which Open vSwitch does not read from before the port was taken out; of the endpoint
+        `whose` record the port has, that is noted meanwhile.
         """
         there, index = self._bridge.ports().get(name), self._links.take_link(name)
-        if not index and (there is None or there.ofport is None):
+        if not index and (not self._bridge.holds(name) if there is None else there.ofport is None):
             log.warning("port is gone, or not made yet port=%s", name)
             return None
         was = there.external_ids.get(IFINDEX) if there is not None else None

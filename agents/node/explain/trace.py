@@ -111,9 +111,9 @@ class _Walk:
     def _port(self, there: Plugged) -> bool:
         """Look at an endpoint's port; whether packets pass it."""
         link = self._lookup.link(there.port)
-        if there.ofport is None or link is None:
+        if there.ofport is None or (link is None and not there.want.port):
             self._stop("port", f"the switch has no link for {there.port}", f"port of {there.want.endpoint}")
-        elif not link.is_up:
+        elif link is not None and not link.is_up:  # a port of the caller's may be no link (vhost-user)
             self._stop("port", f"{there.port} is down", cure=f"ip link set {there.port} up")
         else:
             self._pass(

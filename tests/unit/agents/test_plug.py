@@ -78,6 +78,7 @@ class MemoryBridge:
 
     rows: dict[str, PortRow] = field(default_factory=dict)
     noted: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    theirs: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
     fault: BridgeError | None = None
     gives: int | None = None
@@ -108,6 +109,9 @@ class MemoryBridge:
         added = Future[int]()
         added.set_result(self.rows[name].ofport or 0)
         return added
+
+    def holds(self, name: str) -> bool:
+        return name in self.rows or name in self.theirs
 
     def remove_port(self, name: str, *, closed: bool = False) -> None:
         if self.rows.pop(name, None) is not None:
@@ -292,6 +296,13 @@ def test_a_link_that_is_gone_is_waited_for_and_one_that_came_back_is_a_new_one()
     bridge.removed.clear()
     made = plug.insert(TAP, endpoint())
     assert (bridge.removed, made.ofport, bridge.noted) == (["tap0"], 1, {})
+
+
+def test_a_port_of_somebody_elses_needs_no_link() -> None:
+    bridge = MemoryBridge()
+    assert Plug(MemoryLinks(), bridge).insert(TAP, endpoint()).ofport is None
+    bridge.theirs.add("tap0")
+    assert Plug(MemoryLinks(), bridge).insert(TAP, endpoint()).ofport == 1
 
 
 def test_a_crash_while_a_port_is_taken_out_loses_no_record() -> None:
