@@ -13,6 +13,7 @@ from lab.lab import Lab
 from lab.wait import wait_until
 from tests.support.containers import delete
 from tests.support.guest import Guest, configure
+from tests.support.restarts import rebooted, switch_is_restarted
 
 pytestmark = pytest.mark.needs("root", "ip", "ping", "bgpd", "vtysh", "ovs-vswitchd", "etcd")
 
@@ -77,6 +78,7 @@ def test_a_virtual_machine_is_reached_by_its_own_address(lab: Lab) -> None:
         wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
         report = ping.stop()
         assert report.ok, report
+        switch_is_restarted(lab, lab.nodes[0], metal, address)
 
         guest.stop()
         shown = wait_until(
@@ -90,6 +92,13 @@ def test_a_virtual_machine_is_reached_by_its_own_address(lab: Lab) -> None:
         guest.start()
         guest.configure(told["mac"], told["prefixes"], told["mtu_bytes"])
         wait_until(lambda: metal.ping(address).ok, SOON_S, "the guest to answer again")
+
+        with rebooted(lab, lab.nodes[0]):
+            guest.stop()
+        guest.start()
+        guest.configure(told["mac"], told["prefixes"], told["mtu_bytes"])
+        wait_until(lambda: metal.ping(address).ok, SOON_S, "the guest to answer after a reboot of the node")
+        assert lab.api.do("GET", "/v1/endpoints/vm-1")["attached"]
 
         lab.detach("vm-1", lab.nodes[0])
         assert "tap-vm1" in node.links(), "the tap is the caller's"
@@ -128,6 +137,12 @@ def test_a_machine_behind_a_physical_port(lab: Lab, six: None) -> None:
     # What is not its own stays where it is.
     machine.run("ip", "address", "add", "10.64.200.200/32", "dev", "eno1")
     assert not machine.ping("10.3.0.10", source="10.64.200.200").ok
+    switch_is_restarted(lab, lab.nodes[0], metal, four)
+    with rebooted(lab, lab.nodes[0]):
+        machine.run("ip", "address", "flush", "dev", "eno1")
+        machine.set_link("eno1", up=False)
+    configure(machine, "eno1", None, told["prefixes"], told["mtu_bytes"])
+    wait_until(lambda: metal.ping(four).ok, SOON_S, "the machine to answer after a reboot of the node")
 
     machine.set_link("eno1", up=False)
     shown = lambda: lab.api.do("GET", "/v1/endpoints/bare-1")  # noqa: E731
@@ -193,6 +208,7 @@ def test_several_addresses_behind_a_neighbour_are_each_policed(lab: Lab, six: No
     wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
     report = ping.stop()
     assert report.ok, report
+    switch_is_restarted(lab, lab.nodes[0], metal, four)
     assert not metal.ping(behind).ok
     lab.api.do("DELETE", "/v1/policies/inner")
     wait_until(lambda: metal.ping(behind).ok, SOON_S, "it to answer again")

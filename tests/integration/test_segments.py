@@ -20,6 +20,7 @@ from tests.integration.test_policies import ADMIN, CLIENT, SERVER, WEB
 from tests.integration.test_qos import UDP_COUNTER, UDP_SENDER, mbps
 from tests.support.containers import delete
 from tests.support.ovs import open_vswitch
+from tests.support.restarts import rebooted, switch_is_restarted
 
 pytestmark = pytest.mark.needs("root", "ip", "ping", "bgpd", "vtysh", "ovs-vswitchd", "etcd", "curl")
 
@@ -146,6 +147,11 @@ def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) 
     wait_until(lambda: lab.polder.agent_api(lab.nodes[0]).get("/readyz").ok, SOON_S, "the agent")
     report = ping.stop()
     assert report.ok, report
+    switch_is_restarted(lab, lab.nodes[0], router, four)
+    with rebooted(lab, lab.nodes[0]):
+        node.set_link("trunk0", up=False)
+    node.set_link("trunk0", up=True)
+    wait_until(lambda: router.ping(four).ok, SOON_S, "the endpoint to answer after a reboot of the node")
 
     switch = lab.fabric.switches[lab.nodes[0]]
     for name in ("disk-2", "routed-1"):
