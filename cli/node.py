@@ -81,6 +81,13 @@ def _program(name: str) -> Column:
     return Column(name.upper(), state, lambda text: {"up": "green", "down": "red"}.get(text, ""))
 
 
+def _amiss(item: dict[str, Any]) -> object:
+    """What the node's programs found that people have to mend."""
+    programs = item.get("programs")
+    found = programs.values() if isinstance(programs, dict) else ()
+    return "; ".join(why for each in found if isinstance(each, dict) for why in each.get("amiss", ()))
+
+
 NODE = Noun(
     "node",
     "nodes",
@@ -99,6 +106,7 @@ NODE = Noun(
         field("uplinks", wide=True),
         field("export", wide=True),
         field("labels"),
+        Column("AMISS", _amiss, lambda _: "red", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
     fixed=tuple(each.field for each in SETTINGS if each.fixed),

@@ -32,7 +32,7 @@ class Heartbeat:
     def __init__(self, store: Store, ttl_s: int, puts: Sequence[Put]) -> None:
         self._store = store
         self._ttl_s = ttl_s
-        self._puts = tuple(puts)
+        self._puts = self._written = tuple(puts)
         self._lease_id = 0
         self._failing = False
         self._ended = threading.Event()
@@ -41,6 +41,10 @@ class Heartbeat:
     def start(self) -> None:
         """Begin. The keys are there soon, and not later than the store is."""
         self._thread.start()
+
+    def say(self, puts: Sequence[Put]) -> None:
+        """Have the keys hold this, from the next beat on; returns at once. From any thread."""
+        self._puts = tuple(puts)
 
     def stop(self, *, revoke: bool = True) -> None:
         """End. With `revoke` the keys go at once, if the store answers, else after the rest of the lease.
@@ -68,6 +72,8 @@ class Heartbeat:
                 self._establish()
             else:
                 self._store.keep_alive(self._lease_id)
+                if self._written != self._puts:
+                    self._write(self._lease_id)
         except LeaseExpired:
             log.warning("lease expired lease=%x", self._lease_id)
             self._lease_id = 0
@@ -83,5 +89,10 @@ class Heartbeat:
     def _establish(self) -> None:
         # The lease counts as ours only when the keys are under it: else they are put again.
         lease_id = self._store.grant(self._ttl_s)
-        self._store.txn([], [replace(put, lease_id=lease_id) for put in self._puts])
+        self._write(lease_id)
         self._lease_id = lease_id
+
+    def _write(self, lease_id: int) -> None:
+        puts = self._puts
+        self._store.txn([], [replace(put, lease_id=lease_id) for put in puts])
+        self._written = puts

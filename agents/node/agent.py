@@ -120,6 +120,7 @@ class Agent:
             self._management, Samples(management, _now), self._plug.read, lambda: self._dataplane.wanted, _now
         )
         self._questions = self._make_questions()
+        self._started = _now()
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._ground_why: str | None = "not tried yet"
         self._looked = False
@@ -246,6 +247,7 @@ class Agent:
             self._bridge.ensure(mac=GATEWAY_MAC)
             self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
             self._uplinks.measure()
+            self._heartbeat.say([self._alive()])
             self._adopt()
             self._plug.sweep(self._wants.all())
         except (Busy, BridgeError, KernelError) as fault:
@@ -321,7 +323,13 @@ class Agent:
         )
 
     def _alive(self) -> Put:
-        alive = Alive(node=self._settings.node, program=Program.AGENT, boot_id=self._boot_id, started=_now())
+        alive = Alive(
+            node=self._settings.node,
+            program=Program.AGENT,
+            boot_id=self._boot_id,
+            started=self._started,
+            amiss=self._uplinks.amiss,
+        )
         return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
 
 

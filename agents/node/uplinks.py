@@ -38,7 +38,8 @@ class Uplinks:
         self._mtus = mtus
         self._knowledge = knowledge
         self._names: frozenset[str] = frozenset()
-        self._warned: str | None = None
+        self.amiss: tuple[str, ...] = ()
+        """What people have to mend."""
 
     def is_one(self, ifname: str) -> bool:
         """Whether endpoints leave by this link, as far as is known. From any thread."""
@@ -55,9 +56,10 @@ class Uplinks:
 
     def _warn(self, snapshot: Snapshot | None, ways: Mapping[str, int]) -> None:
         why = too_large(snapshot, ways)
-        if why is not None and why != self._warned:
+        amiss = () if why is None else (why,)
+        if amiss and amiss != self.amiss:
             log.warning("mtu is too large: %s", why)
-        self._warned = why
+        self.amiss = amiss
 
 
 def too_large(snapshot: Snapshot | None, ways: Mapping[str, int]) -> str | None:

@@ -48,6 +48,8 @@ class ProgramView(BaseModel):
     alive: bool = False
     since: AwareDatetime | None = None
     """When it started; null while it does not live."""
+    amiss: tuple[str, ...] = ()
+    """What it found on the node that people have to mend, each with the cure."""
 
 
 class NodeView(Node):
@@ -201,4 +203,4 @@ def _views(shown: Sequence[Node], alive: Alives) -> list[NodeView]:
 
 
 def _program(alive: Alive | None) -> ProgramView:
-    return ProgramView(alive=True, since=alive.started) if alive else ProgramView()
+    return ProgramView(alive=True, since=alive.started, amiss=alive.amiss) if alive else ProgramView()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from store.model.export import Export
 from store.model.value import Asn, Ifname, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
@@ -90,6 +90,8 @@ class Alive(Value):
     program: Program
     boot_id: str
     started: AwareDatetime
+    amiss: Annotated[tuple[Annotated[str, StringConstraints(max_length=400)], ...], Field(max_length=8)] = ()
+    """What people have to mend on the node, each with the cure."""
 
 
 class Lost(Value):

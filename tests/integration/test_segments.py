@@ -30,6 +30,7 @@ ROUTER = ("10.73.0.1", "fd73::1")
 FAR = "198.51.100.1"
 VAULTS = ("vault-1", "vault-2")
 VAULT_ROUTER = "10.74.0.1"
+CURE = 'polder node set node-1 --mtu-bytes ""'
 
 
 @dataclass
@@ -271,5 +272,13 @@ def test_links_have_the_mtu_of_their_uplink(segment: Segment) -> None:
     )
     too_big = wide.run(*whole, METAL_ADDRESS, check=False).stdout
     assert "mtu = 1500" in too_big, "what a router says to a tenant that denies by default"
+    lab.api.do("PATCH", f"/v1/nodes/{lab.nodes[0]}", {"mtu_bytes": 9000})
     resize(1500)
     has(wide, 1500)
+    wait_until(
+        lambda: lab.cli("node", "list", "-o", "wide").stdout,
+        SOON_S,
+        "it to be told",
+        good=lambda told: CURE in told,
+    )
+    lab.api.do("PATCH", f"/v1/nodes/{lab.nodes[0]}", {"mtu_bytes": None})

@@ -68,7 +68,7 @@ def test_defaults_are_shown(api: Api) -> None:
         "direct": None,
         "uplinks": [],
         "export": None,
-        "programs": {name: {"alive": False, "since": None} for name in ("agent", "speaker")},
+        "programs": {name: {"alive": False, "since": None, "amiss": []} for name in ("agent", "speaker")},
     }
 
 
@@ -160,7 +160,7 @@ def test_a_deleted_pool_takes_its_claims_along_in_any_number(api: Api) -> None:
 
 
 def test_programs_and_sessions_are_shown_with_their_life(plant: Api) -> None:
-    alive = Alive(node="node-1", program=Program.SPEAKER, boot_id="b", started=NOW)
+    alive = Alive(node="node-1", program=Program.SPEAKER, boot_id="b", started=NOW, amiss=("that; do this",))
     plant.store.txn([], [put(keys.ALIVE, alive, "node-1", "speaker"), _session("node-1"), _session("node-2")])
     sessions = plant.get("/v1/bgp/sessions")["items"]
     assert [(each["node"], each["state"], each["stale"]) for each in sessions] == [
@@ -170,8 +170,12 @@ def test_programs_and_sessions_are_shown_with_their_life(plant: Api) -> None:
     assert plant.get("/v1/bgp/sessions?node=node-2")["items"] == sessions[1:]
     programs = plant.get("/v1/nodes")["items"][0]["programs"]
     assert programs == plant.get("/v1/nodes/node-1")["programs"]
-    assert programs["speaker"] == {"alive": True, "since": "2026-01-01T00:00:00Z"}
-    assert programs["agent"] == {"alive": False, "since": None}
+    assert programs["speaker"] == {
+        "alive": True,
+        "since": "2026-01-01T00:00:00Z",
+        "amiss": ["that; do this"],
+    }
+    assert programs["agent"] == {"alive": False, "since": None, "amiss": []}
 
 
 def test_what_all_nodes_import_is_in_one_list(plant: Api) -> None:

@@ -70,6 +70,22 @@ def test_the_keys_are_under_a_lease_that_is_kept(store: Beats, heartbeat: Heartb
     assert lease_of(store) == lease > 0
 
 
+def test_what_is_said_anew_is_written_under_the_same_lease_and_stays(
+    store: Beats, heartbeat: Heartbeat
+) -> None:
+    heartbeat.start()
+    store.wait_for(lambda: store.get(KEY))
+    lease = lease_of(store)
+    heartbeat.say([Put(KEY, b"well")])
+    store.wait_for(lambda: (item := store.get(KEY)) and item.value == b"well")
+    assert lease_of(store) == lease
+    store.now += 100
+    store.wait_for(lambda: lease_of(store) not in {0, lease})
+    item = store.get(KEY)
+    assert item is not None
+    assert item.value == b"well"
+
+
 def test_after_the_lease_expired_the_keys_come_back(store: Beats, heartbeat: Heartbeat) -> None:
     heartbeat.start()
     store.wait_for(lambda: store.get(KEY))
