@@ -15,6 +15,8 @@ from tests.support.containers import BACK_S, Fixed, attach, delete, make
 pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra", "tcpdump")
 
 SEGMENT = {"node-1": "10.255.0.11", "node-2": "10.255.0.12"}
+SEGMENT6 = {"node-1": "fd00:255::11", "node-2": "fd00:255::12"}
+"""There is no IPv6 but this in the lab: without it IPv6 addresses of other nodes are not reached."""
 LINK = "mgmt0"
 TTL = 64
 NEAR, FAR = TTL - 2, TTL - 3
@@ -28,6 +30,8 @@ class Pair:
     lab: Lab
     here: Fixed
     there: Fixed
+    six: str
+    """The IPv6 address of the one that is there."""
 
     def ttl(self, address: str = "") -> int:
         """What is left of the TTL of an answer; 0 when there is none."""
@@ -44,21 +48,33 @@ class Pair:
 
     def becomes(self, ttl: int, why: str) -> None:
         wait_until(self.ttl, BACK_S, why, good=ttl.__eq__)
+        six = ttl if ttl == NEAR else 0
+        wait_until(lambda: self.ttl(self.six), BACK_S, f"{why}, IPv6", good=six.__eq__)
 
     def set(self, direct: str | None) -> None:
         for node, address in SEGMENT.items():
-            body = {"direct": direct, "next_hops": [address] if direct else []}
+            body = {"direct": direct, "next_hops": [address, SEGMENT6[node]] if direct else []}
             self.lab.api.do("PATCH", f"/v1/nodes/{node}", body)
 
 
 @pytest.fixture
 def pair(lab: Lab) -> Iterator[Pair]:
-    made = Pair(lab, make(lab, "near-1", node="node-1"), make(lab, "near-2", node="node-2"))
+    lab.api.do("POST", "/v1/pools", {"name": "near6", "cidr": "fd00:66::/64", "cooldown_s": 0})
+    ends = {"near-1": "node-1", "near-2": "node-2"}
+    for name, node in ends.items():
+        lab.hosts[node].run("sysctl", "-qw", f"net.ipv6.conf.{LINK}.keep_addr_on_down=1")
+        lab.hosts[node].run("ip", "address", "add", f"{SEGMENT6[node]}/64", "dev", LINK, "nodad")
+        lab.api.do("POST", "/v1/endpoints", {"id": name, "node": node, "pools": ["default", "near6"]})
+    here, there = (attach(lab, name, node=node) for name, node in ends.items())
+    made = Pair(lab, here, there, lab.api.do("GET", "/v1/endpoints/near-2")["addresses"][1])
     yield made
     made.set(None)
     for name in ("near-1", "near-2", "strayed"):
         delete(lab, name)
         lab.fabric.remove_container(name)
+    for node, address in SEGMENT6.items():
+        lab.hosts[node].run("ip", "address", "delete", f"{address}/64", "dev", LINK)
+    wait_until(lambda: lab.api.request("DELETE", "/v1/pools/near6").ok, BACK_S, "the pool to go")
 
 
 def test_nodes_on_a_segment_need_no_router(pair: Pair) -> None:
