@@ -24,8 +24,8 @@ from typing import Self
 CLIENT_PORT = 2379
 PEER_PORT = 2380
 POLL_S = 0.02
-QUICK_ELECTIONS = ("--heartbeat-interval=50", "--election-timeout=500")
-"""In milliseconds; half of etcd's defaults, since every start waits for one election."""
+QUICK_ELECTIONS = ("--heartbeat-interval=100", "--election-timeout=500")
+"""In milliseconds; elections are half of etcd's default, since every start waits for one."""
 
 
 class EtcdFailed(Exception):
