@@ -77,7 +77,10 @@ def _key(path: Path) -> tuple[int, int] | None:
 def _hold(process: Process) -> int | None:
     try:
         fd = os.pidfd_open(process.pid)
-    except ProcessLookupError:
+    except (
+        ProcessLookupError,
+        FileNotFoundError,
+    ):  # the latter, from Linux 6.15 on, while it is being reaped
         return None
     if alive(process):
         return fd
