@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from agents.node.explain.samples import Samples, sampled
+from agents.node.explain.samples import Heard, Samples, sampled
 from agents.node.health.probe import probe
 from intent.flows import flows
 from intent.held import Held
@@ -233,14 +233,27 @@ def test_who_reaches_whom(cluster: Cluster, name: str) -> None:
     assert cluster.reached() == wanted
 
 
-def test_what_is_dropped_is_counted_for_its_reason(cluster: Cluster) -> None:
+@pytest.fixture
+def samples(cluster: Cluster) -> Iterator[Samples]:
+    made = Samples(cluster.node.ovs.directory / "polder0.mgmt", lambda: datetime.now(UTC))
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_what_is_dropped_is_counted_and_sampled_for_its_reason(cluster: Cluster, samples: Samples) -> None:
     rules = [policy("out", "web", egress=[rule("deny", protocol="tcp", port=22)])]
     cluster.tell(
         [*rules, policy("in", "db", ingress=[rule("deny", protocol="tcp", port=22)])], groups("deny")
     )
     names = {port.ofport: name for name, port in cluster.node.ports.items()}
-    samples = Samples(cluster.node.ovs.directory / "polder0.mgmt", lambda: datetime.now(UTC))
-    samples.start()
+
+    def heard(sender: str, receiver: str, port: int) -> list[Heard]:
+        with pytest.raises(TimeoutError):
+            cluster.connection(sender, receiver, port)
+        return samples.take()
+
+    until(lambda: heard("web", "outside", 22), "samples to come")
     for sender, receiver, port, purpose in (
         ("web", "outside", 22, Purpose.POLICY_EGRESS),
         ("outside", "db", 22, Purpose.POLICY_INGRESS),
@@ -249,14 +262,12 @@ def test_what_is_dropped_is_counted_for_its_reason(cluster: Cluster) -> None:
         ("far-blue", "red", 80, Purpose.ISOLATED),
     ):
         before = cluster.node.dropped(purpose)
-        with pytest.raises(TimeoutError):
-            cluster.connection(sender, receiver, port)
+        got = heard(sender, receiver, port)
         until(lambda: cluster.node.dropped(purpose) > before, f"{purpose.name} to count")  # noqa: B023
         at = receiver if purpose in (Purpose.POLICY_INGRESS, Purpose.ISOLATED) else sender
-        told = [packet for packet, _ in sampled(samples.take(), names, cluster.applied)]
+        told = [packet for packet, _ in sampled([*got, *samples.take()], names, cluster.applied)]
         found = {(each.endpoint, each.purpose, each.destination_port, each.reason != "") for each in told}
         assert (at, purpose.name, port, True) in found
-    samples.stop()
 
 
 def test_a_staged_rule_counts_what_it_would_drop(cluster: Cluster) -> None:
