@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
 from lab.lab import Lab
+from lab.ovs import Switch
 from lab.topology import METAL_ADDRESS
 from lab.wait import wait_until
 from tests.support.cluster import NODE
@@ -45,20 +47,28 @@ def test_a_node_that_holds_what_it_should_differs_in_nothing(web: Fixed) -> None
     }, told
 
 
-def test_a_flow_that_was_deleted_is_missing_with_its_reason(web: Fixed) -> None:
-    switch = web.lab.fabric.switches[NODE]
+@contextmanager
+def kept_away(switch: Switch, flows: str) -> Iterator[None]:
+    """Flows are deleted again and again while the block runs: the agent puts them back at once."""
+    again = 'while :; do ovs-ofctl -O OpenFlow13 del-flows "$1" "$2"; done'
+    target = f"unix:{switch.directory / 'polder0'}.mgmt"
+    deleting = switch.host.record("sh", "-c", again, "sh", target, flows)
+    try:
+        yield
+    finally:
+        deleting.stop()
 
+
+def test_a_flow_that_was_deleted_is_missing_with_its_reason(web: Fixed) -> None:
     def broken() -> list[dict[str, str]]:
-        # The agent puts it back at its next resync: broken again until it is seen.
-        switch.ofctl("del-flows", "polder0", f"table=0,ip,nw_src={web.address}")
         return [each for each in diff(web.lab)["unlike"] if each["kind"] == "missing"]
 
-    missing = wait_until(broken, SOON_S, "the flow to be missed")
+    with kept_away(web.lab.fabric.switches[NODE], f"table=0,ip,nw_src={web.address}"):
+        missing = wait_until(broken, SOON_S, "the flow to be missed")
     assert [each["held"] for each in missing] == ["flows"]
     assert f"ipv4_src={web.address}" in missing[0]["key"]
     assert missing[0]["reason"] == f"told from {web.address}"
     assert "(ACCEPT)" in missing[0]["wanted"]
-    web.lab.polder.agents[NODE].restart()
     wait_until(lambda: web.metal.ping(web.address).ok, SOON_S, "the container to answer again")
 
 
@@ -131,17 +141,16 @@ def test_a_block_that_nobody_has_is_announced_by_nobody(web: Fixed) -> None:
 
 
 def test_a_deleted_flow_is_where_the_trace_stops(web: Fixed, far: Fixed) -> None:
-    switch = web.lab.fabric.switches[far.on]
-
-    def broken() -> Any:
-        switch.ofctl("del-flows", "polder0", f"ip,nw_dst={far.address}")
-        return trace(web.lab, web.name, far.name)
-
-    told = wait_until(broken, SOON_S, "the trace to stop", good=lambda told: not told["arrives"])
+    with kept_away(web.lab.fabric.switches[far.on], f"ip,nw_dst={far.address}"):
+        told = wait_until(
+            lambda: trace(web.lab, web.name, far.name),
+            SOON_S,
+            "the trace to stop",
+            good=lambda told: not told["arrives"],
+        )
     last = told["steps"][-1]
     assert (last["node"], last["at"], last["verdict"]) == (far.on, "deliver", "stops")
     assert last["purpose"] == "NO_ENDPOINT"
-    web.lab.polder.agents[far.on].restart()
     wait_until(lambda: trace(web.lab, web.name, far.name)["arrives"], SOON_S, "the way to be whole")
 
 
