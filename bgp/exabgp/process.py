@@ -52,7 +52,7 @@ class Process:
             return None
         try:
             pidfd = os.pidfd_open(found.pid)
-        except ProcessLookupError:
+        except (ProcessLookupError, FileNotFoundError):  # the latter while Linux reaps it
             return None
         boot_id = rundir.BOOT_ID.read_text().strip()
         if found.boot_id != boot_id or rundir.start_time(found.pid) != found.start_time:
