@@ -54,6 +54,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "cli.help": cli_help.measure,
     "e2e.latency": _in_lab(e2e_latency.measure),
     "dataplane.ready": _in_lab(dataplane_ready.measure),
+    "dataplane.dense": _in_lab(dataplane_ready.measure_dense),
     "dataplane.throughput": _in_lab(dataplane_throughput.measure),
     "move.gap": _in_lab(move_gap.measure),
     "agent.start": agent_start.measure,

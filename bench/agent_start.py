@@ -7,9 +7,9 @@ The time is from the start of the process until it says that routes and flows ar
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.crowd import crowd
 from bench.row import Row, median, percentile, progress
 from lab.errors import LabError
 from lab.lab import Lab
@@ -17,7 +17,6 @@ from lab.topology import dual_tor
 from lab.wait import wait_until
 
 ENDPOINTS = 500
-HOSTS_AT_A_TIME = 8
 ROUNDS = 5
 GOAL_S, MEMORY_GOAL_MB = 2.0, 120.0
 READY_S = 60.0
@@ -28,7 +27,7 @@ def measure() -> Row:
     """Measure. Its value is seconds until in sync."""
     progress(f"agent.start: building a lab with {ENDPOINTS} endpoints on one node")
     with Lab("bench", topology=dual_tor(1)) as lab:
-        address = _populate(lab)
+        address = crowd(lab, NODE, ENDPOINTS)
         agent, metal = lab.polder.agents[NODE], lab.hosts["metal"]
         wait_until(lambda: metal.ping(address).ok, READY_S, f"{address} to answer")
         ping = metal.ping_background(address, interval_s=0.01)
@@ -48,20 +47,6 @@ def measure() -> Row:
     goal = f"p50 <= {GOAL_S:g} s, no packet lost, memory <= {MEMORY_GOAL_MB:g} MB"
     good = value <= GOAL_S and report.ok and max(memory_mb) <= MEMORY_GOAL_MB
     return Row("agent.start", value, "s", value, percentile(samples, 99), None, None, None, goal, good)
-
-
-def _populate(lab: Lab) -> str:
-    """Create and attach the endpoints; returns the address of one of them."""
-    names = [f"e{number}" for number in range(ENDPOINTS)]
-    made = [lab.api.do("POST", "/v1/endpoints", {"id": name, "node": NODE}) for name in names]
-    containers = [lab.container(name) for name in names]
-    with ThreadPoolExecutor(HOSTS_AT_A_TIME) as pool:
-        attached = pool.map(
-            lambda each: lab.attach(each[0], each[1], NODE), zip(names, containers, strict=True)
-        )
-        if len(list(attached)) != ENDPOINTS:
-            raise LabError("not all endpoints are attached")
-    return str(made[-1]["addresses"][0])
 
 
 def _memory_mb(pid: int) -> float:

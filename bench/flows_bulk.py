@@ -7,8 +7,7 @@ a pass after a change of one endpoint.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from agents.node.flow_driver import FlowDriver
 from agents.parts import Parts
 from agents.reconciler import Reconciler
 from bench.lone_node import connected, endpoints, lone_node, run
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, beside, median, progress, ratio_of, seconds
 from intent.flows import flow_parts
 from intent.held import Held
 from intent.names import BRIDGE
@@ -44,24 +43,15 @@ def measure() -> Row:
             held = _enough(FIRST + number * 0x10000)
             file = host.directory / f"flows-{number}"
             ours.append(_fill(switch, ovs, held, file))
-            theirs.append(_seconds(lambda file=file: _add_flows(ovs, file)))  # type: ignore[misc]
+            theirs.append(seconds(lambda file=file: _add_flows(ovs, file)))  # type: ignore[misc]
             progress(f"flows.bulk: round {number + 1}: {ours[-1]:.3f} s, {PEER} {theirs[-1]:.3f} s")
         unchanged_s, changes_ms = _resync(switch, held), _changes(switch, held)
-    ratio = median([their / our for our, their in zip(ours, theirs, strict=True)])
     change_ms = median(changes_ms)
     progress(f"flows.bulk: unchanged {unchanged_s:.3f} s, one change {change_ms:.1f} ms")
-    return Row(
-        name="flows.bulk",
-        value=median(ours) * 1000,
-        unit="ms",
-        p50=median(ours) * 1000,
-        p99=percentile(ours, 99) * 1000,
-        peer=PEER,
-        peer_value=median(theirs) * 1000,
-        ratio=ratio,
-        goal=f"ratio >= {RATIO_GOAL}, unchanged <= {UNCHANGED_GOAL_S:g} s, a change <= {CHANGE_GOAL_MS:g} ms",
-        ok=ratio >= RATIO_GOAL and unchanged_s <= UNCHANGED_GOAL_S and change_ms <= CHANGE_GOAL_MS,
-    )
+    goal = f"ratio >= {RATIO_GOAL}, unchanged <= {UNCHANGED_GOAL_S:g} s, a change <= {CHANGE_GOAL_MS:g} ms"
+    fast = ratio_of(ours, theirs) >= RATIO_GOAL
+    ok = fast and unchanged_s <= UNCHANGED_GOAL_S and change_ms <= CHANGE_GOAL_MS
+    return beside("flows.bulk", ours, theirs, PEER, goal, ok=ok)
 
 
 def _enough(first: IPv4Address) -> list[Held]:
@@ -76,7 +66,7 @@ def _fill(switch: Switch, ovs: OpenVSwitch, held: list[Held], file: Path) -> flo
     wanted = Parts(flow_parts(held))
     filling: Flows = Reconciler("flows", FlowDriver(switch))
     ovs.ofctl("del-flows", BRIDGE)
-    taken_s = _seconds(lambda: _settle(filling, wanted))
+    taken_s = seconds(lambda: _settle(filling, wanted))
     lines = ovs.ofctl("dump-flows", BRIDGE, "--no-stats").splitlines()
     file.write_text("\n".join(line.strip() for line in lines if "actions=" in line))
     if len(lines) < len(wanted):
@@ -93,7 +83,7 @@ def _add_flows(ovs: OpenVSwitch, file: Path) -> None:
 def _resync(switch: Switch, held: list[Held]) -> float:
     """Everything is there: read it again and find that it is. The flows were not read before."""
     reading: Flows = Reconciler("flows", FlowDriver(switch))
-    taken_s = _seconds(lambda: _settle(reading, Parts(flow_parts(held))))
+    taken_s = seconds(lambda: _settle(reading, Parts(flow_parts(held))))
     if reading.repairs:
         raise LabError("flows that are there were not found")
     return taken_s
@@ -106,7 +96,7 @@ def _changes(switch: Switch, held: list[Held]) -> list[float]:
     taken = []
     for number in range(CHANGES):
         held[number] = Held(held[number].endpoint, 0x8000 + number)
-        taken.append(_seconds(lambda: _settle(reconciler, Parts(flow_parts(held)))) * 1000)
+        taken.append(seconds(lambda: _settle(reconciler, Parts(flow_parts(held)))) * 1000)
     return taken
 
 
@@ -115,9 +105,3 @@ def _settle(reconciler: Flows, wanted: Mapping[FlowKey, Flow]) -> None:
     reconciler.delete(wanted)
     if not reconciler.known:
         raise LabError("the switch did not take the flows")
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began

@@ -6,15 +6,13 @@ Told on standard error and part of the goal: to read all of them and find that n
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from agents.kernel.routes import RouteDriver
 from agents.reconciler import Reconciler
 from bench.lone_node import run
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, beside, progress, ratio_of, seconds
 from intent.names import BRIDGE, PROTOCOL
 from intent.routes import Route, RouteKey
 from lab import netns, tools
@@ -43,27 +41,17 @@ def measure() -> Row:
         wanted = {route.key: route for route in map(_route, range(ROUTES))}
         file = _file(host, wanted)
         for number in range(ROUNDS):
-            ours.append(_seconds(lambda: _settle(driver, wanted)))
-            unchanged.append(_seconds(lambda: _settle(driver, wanted)))
+            ours.append(seconds(lambda: _settle(driver, wanted)))
+            unchanged.append(seconds(lambda: _settle(driver, wanted)))
             _empty(host)
-            theirs.append(_seconds(lambda: run(tools.find("ip"), "-n", host.netns, "-batch", str(file))))
+            theirs.append(seconds(lambda: run(tools.find("ip"), "-n", host.netns, "-batch", str(file))))
             _settle(driver, wanted)
             _empty(host)
             progress(f"routes.bulk: round {number + 1}: {ours[-1]:.3f} s, {PEER} {theirs[-1]:.3f} s")
-    ratio = median([their / our for our, their in zip(ours, theirs, strict=True)])
     progress(f"routes.bulk: unchanged, at most {max(unchanged):.3f} s")
-    return Row(
-        name="routes.bulk",
-        value=median(ours) * 1000,
-        unit="ms",
-        p50=median(ours) * 1000,
-        p99=percentile(ours, 99) * 1000,
-        peer=PEER,
-        peer_value=median(theirs) * 1000,
-        ratio=ratio,
-        goal=f"ratio >= {RATIO_GOAL}, unchanged <= {UNCHANGED_GOAL_S:g} s",
-        ok=ratio >= RATIO_GOAL and max(unchanged) <= UNCHANGED_GOAL_S,
-    )
+    goal = f"ratio >= {RATIO_GOAL}, unchanged <= {UNCHANGED_GOAL_S:g} s"
+    ok = ratio_of(ours, theirs) >= RATIO_GOAL and max(unchanged) <= UNCHANGED_GOAL_S
+    return beside("routes.bulk", ours, theirs, PEER, goal, ok=ok)
 
 
 def _route(number: int) -> Route:
@@ -90,9 +78,3 @@ def _empty(host: Host) -> None:
     if len(lines) != ROUTES:
         raise LabError(f"{len(lines)} routes are there, not {ROUTES}")
     host.run("ip", "-4", "route", "flush", "proto", str(PROTOCOL))
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began

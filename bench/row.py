@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,29 @@ class Row:
         return json.dumps(fields)
 
 
+def beside(
+    name: str, ours_s: Sequence[float], theirs_s: Sequence[float], peer: str, goal: str, *, ok: bool
+) -> Row:
+    """The row of a job that was done in turns with a peer: milliseconds, and the median of the ratios.
+
+    Args:
+        name: the row's.
+        ours_s: seconds of each of our turns.
+        theirs_s: those of the peer, as many.
+        peer: what it is.
+        goal: what is to be reached, in words.
+        ok: whether it is.
+    """
+    p50 = median(ours_s) * 1000
+    p99, theirs = percentile(ours_s, 99) * 1000, median(theirs_s) * 1000
+    return Row(name, p50, "ms", p50, p99, peer, theirs, ratio_of(ours_s, theirs_s), goal, ok)
+
+
+def ratio_of(ours_s: Sequence[float], theirs_s: Sequence[float]) -> float:
+    """How many times as fast as a peer that took turns: the median over the turns."""
+    return median([their / our for our, their in zip(ours_s, theirs_s, strict=True)])
+
+
 def percentile(samples: Sequence[float], percent: int) -> float:
     """The smallest sample that at least so many percent of the samples do not exceed."""
     ordered = sorted(samples)
@@ -42,6 +68,19 @@ def percentile(samples: Sequence[float], percent: int) -> float:
 def median(samples: Sequence[float]) -> float:
     """The middle one."""
     return statistics.median(samples)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def progress(text: str) -> None:
