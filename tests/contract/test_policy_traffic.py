@@ -88,6 +88,7 @@ class Cluster:
         gone = [flow for key, flow in self.applied.items() if key not in wanted]
         self.node.switch.apply(list(wanted.values()), gone)
         self.applied = wanted
+        self.node.settle()
         assert set(self.node.switch.dump()) == set(wanted.values()), "flows read as they were written"
 
     def reached(self, ports: Sequence[int] = (80,)) -> set[str]:

@@ -51,6 +51,11 @@ class Node:
         counted = ((decode(each.flow.cookie), each.packets) for each in self.switch.counters())
         return sum(packets for cookie, packets in counted if cookie and cookie.purpose == purpose)
 
+    def settle(self) -> None:
+        """Wait until what the switch has cached follows its flows: some milliseconds, more under load."""
+        control = str(self.ovs.directory / "ovs-vswitchd.ctl")
+        self.ovs.run("ovs-appctl", "-t", control, "revalidator/wait")
+
     def trace(self, flow: str) -> str:
         """What ofproto/trace says of a packet, in the words of ovs-ofctl(8)."""
         return self._appctl("ofproto/trace", "polder0", flow)
