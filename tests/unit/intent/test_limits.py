@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -67,8 +66,3 @@ def test_each_meter_has_the_flow_that_leads_into_it() -> None:
 
 def test_a_meter_tells_whose_it_is() -> None:
     assert {port_of(number) for number in meters([held(7, **ALL)])} == {7}
-
-
-def test_what_has_no_port_has_no_meters() -> None:
-    behind = Held(endpoint(qos=Qos(egress_rate_kbps=1000)), 0, (ip_address("10.1.0.9"),))
-    assert (meters([behind]), meter_flow_parts([behind])) == ({}, [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
-from intent.flows import flows_of
 from intent.held import Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.neighbours import neighbours
@@ -24,18 +23,10 @@ def test_an_endpoint_gets_a_host_route_and_a_neighbour() -> None:
     )
 
 
-def test_what_is_behind_a_neighbour_is_routed_there_and_has_no_neighbour_of_its_own() -> None:
-    four, six = ip_address("192.0.2.7"), ip_address("fd00:9::7")
-    both = endpoint().model_copy(
-        update={"addresses": (ip_address("10.64.0.1"), ip_address("fd00::1")), "pools": ("default", "six")}
-    )
-    held = [Held(both, 0, (four, six))]
-    made = routes(snapshot(pool()), held)
-    assert {str(key.destination): route.gateways for key, route in made.items()} == {
-        "10.64.0.1/32": (four,),
-        "fd00::1/128": (six,),
-    }
-    assert (neighbours(held), flows_of(held[0])) == ({}, {})
+def test_what_is_behind_a_neighbour_is_routed_as_what_has_a_port_of_its_own() -> None:
+    alone, behind = hold([endpoint()]), [Held(endpoint(), 0x8010, (ip_address("192.0.2.7"),), shared=1)]
+    assert routes(snapshot(pool()), behind) == routes(snapshot(pool()), alone)
+    assert neighbours(behind) == neighbours(alone)
 
 
 def test_a_block_ends_in_a_blackhole() -> None:
