@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+from bgp.exabgp import rundir
 from lab import netns
 from lab.host import Host
 from lab.lab import Lab
@@ -31,14 +34,14 @@ def switch_is_restarted(lab: Lab, node: str, sender: Host, address: str) -> None
 
 @contextmanager
 def rebooted(lab: Lab, node: str) -> Iterator[None]:
-    """A node goes down, with all that its kernel holds, and comes up; while it is down the block runs.
-
-    Its ExaBGP processes go on: what routers make of a silent peer is tried elsewhere.
-    """
+    """A node goes down, with all that its kernel holds, and comes up; while it is down the block runs."""
     host, switch = lab.hosts[node], lab.fabric.switches[node]
     programs = (lab.polder.agents[node], lab.polder.speakers[node])
     for program in programs:
         program.kill()
+    for peer in (host.directory / "polder" / "bgp").iterdir():
+        if (found := rundir.recorded(peer)) is not None and rundir.start_time(found.pid) == found.start_time:
+            os.kill(found.pid, signal.SIGKILL)
     switch.stop()
     for family in ("-4", "-6"):
         host.run("ip", family, *["route", "flush", "proto", "80", "table", "all"], check=False)
