@@ -20,7 +20,7 @@ check: setup
 
 test: check
 	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough tests/property/test_*_machine.py tests/property/test_policy_flows.py
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/contract tests/integration
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/fault
 
 demo: setup

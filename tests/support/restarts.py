@@ -39,7 +39,7 @@ def rebooted(lab: Lab, node: str) -> Iterator[None]:
     programs = (lab.polder.agents[node], lab.polder.speakers[node])
     for program in programs:
         program.kill()
-    for peer in (host.directory / "polder" / "bgp").iterdir():
+    for peer in (host.directory / "polder" / "bgp").glob("*/"):
         if (found := rundir.recorded(peer)) is not None and rundir.start_time(found.pid) == found.start_time:
             os.kill(found.pid, signal.SIGKILL)
     switch.stop()
