@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.polder-setup
-PACKAGES := agents bgp cli controller intent lab openflow pki store
+MACHINES := $(wildcard tests/property/test_*_machine.py) tests/property/test_policy_flows.py
 
 .PHONY: setup check test demo lab lab-down bench lock
 setup: $(STAMP)
@@ -16,10 +16,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n auto tests/unit tests/property
+	$(BIN)/pytest -q -n auto tests/unit tests/property $(addprefix --ignore=,$(MACHINES))
 
 test: check
-	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough tests/property/test_*_machine.py tests/property/test_policy_flows.py
+	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough $(MACHINES)
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/fault
 

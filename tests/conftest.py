@@ -17,8 +17,8 @@ pytest_plugins = ["tests.support.labs"]
 # machines are tried at greater length in `make test`, so that `make check` stays below a minute.
 SAME = bool(os.environ.get("CI"))
 hypothesis.settings.register_profile("polder", deadline=None, derandomize=SAME, max_examples=30)
-hypothesis.settings.register_profile("thorough", deadline=None, derandomize=SAME, max_examples=400)
-hypothesis.settings.register_profile("long", deadline=None, max_examples=4000)
+hypothesis.settings.register_profile("thorough", deadline=None, derandomize=SAME, max_examples=250)
+hypothesis.settings.register_profile("long", deadline=None, max_examples=2500)
 hypothesis.settings.load_profile("polder")
 
 GARBAGE_AFTER = 50_000

@@ -37,8 +37,8 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
-EXAMPLES_EACH = 20
-EXAMPLES_EACH_OVER_ETCD = 8
+EXAMPLES_EACH = 12
+EXAMPLES_EACH_OVER_ETCD = 6
 """What is refused before the store is asked is tried over memory."""
 WHAT_IS_NO_VALUE = ("leader/", "cluster")
 
