@@ -40,9 +40,7 @@ def add_import(group: click.Group) -> None:
     )
     @click.argument("file", metavar="FILE", callback=not_empty, type=click.Path())
     @click.option(
-        "--tenant",
-        metavar="NAME",
-        help="The tenant of all of them.  [default: the namespace of each; of lines, none]",
+        "--tenant", metavar="NAME", help="Of all of them.  [default: the namespace of each; of lines, none]"
     )
     @click.option(
         "--selector",
