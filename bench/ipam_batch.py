@@ -1,4 +1,4 @@
-"""`ipam.batch`: addresses by batches of 500 in one REST request, asked of two controllers.
+"""`ipam.batch`: addresses by batches of 500 in one REST request.
 
 Beside it in the same run and on the same etcd: puts at 120 a transaction by one thread through the same
 client library. The two take turns; the ratio is that of their medians, in addresses and in puts a second.
@@ -17,9 +17,6 @@ from store.client import Put
 from store.etcd import EtcdStore
 
 BATCH = 500
-CONTROLLERS = 2
-"""Each uses one core; clients are given the addresses of both, which fill the same blocks."""
-
 CLIENTS = 4
 NODES = 32
 ROUNDS = 5
@@ -31,7 +28,7 @@ RATIO_GOAL, RATE_GOAL = 0.3, 10_000
 
 def measure() -> Row:
     """Measure."""
-    with Service(controllers=CONTROLLERS) as service:
+    with Service() as service:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/9"})
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
@@ -41,7 +38,7 @@ def measure() -> Row:
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, SECONDS))
-                done = load(Job(tuple(service.ports), requests, CLIENTS, SECONDS, expect=200))
+                done = load(Job(service.port, requests, CLIENTS, SECONDS, expect=200))
                 ours.append(done.rate * BATCH)
                 samples.extend(done.milliseconds)
                 progress(

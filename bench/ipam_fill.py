@@ -53,7 +53,7 @@ def measure() -> Row:
 
 def _assign(service: Service, count: int) -> Outcome:
     requests = [("POST", "/v1/endpoints", json.dumps({"node": f"node-{n % NODES}"})) for n in range(count)]
-    return load(Job((service.port,), tuple(requests), CLIENTS))
+    return load(Job(service.port, tuple(requests), CLIENTS))
 
 
 def _assign_batches(service: Service, count: int) -> None:
@@ -64,7 +64,7 @@ def _assign_batches(service: Service, count: int) -> None:
         for size in [BATCH] * whole + [rest]
         for n in range(NODES)
     ]
-    load(Job((service.port,), tuple(requests), 2, expect=200))
+    load(Job(service.port, tuple(requests), 2, expect=200))
 
 
 def _fill_up(service: Service) -> None:
@@ -74,7 +74,7 @@ def _fill_up(service: Service) -> None:
         for node in service.send("GET", "/v1/pools/default/usage")["nodes"]
         for _ in range(sum(block["free"] for block in node["blocks"]))
     ]
-    load(Job((service.port,), tuple(rest), 1))
+    load(Job(service.port, tuple(rest), 1))
     full = service.send("GET", "/v1/pools/default/usage")
     if (full["assigned"], full["free"]) != (ADDRESSES, 0):
         raise SystemExit(f"bench: {full['assigned']} of {ADDRESSES} addresses are assigned")
@@ -85,14 +85,14 @@ def _empty(service: Service) -> None:
     with closing(service.store()) as store:
         names = [endpoint.id for endpoint in scan(store, keys.ENDPOINTS).values]
     alone = tuple(("DELETE", f"/v1/endpoints/{name}", "") for name in names[:SLICE])
-    one = load(Job((service.port,), alone, CLIENTS, expect=204))
+    one = load(Job(service.port, alone, CLIENTS, expect=204))
     rest = names[SLICE:]
     many = [
         ("POST", "/v1/endpoints:release", json.dumps({"items": [{"id": name} for name in part]}))
         for start in range(0, len(rest), BATCH)
         if (part := rest[start : start + BATCH])
     ]
-    batches = load(Job((service.port,), tuple(many), 2, expect=200))
+    batches = load(Job(service.port, tuple(many), 2, expect=200))
     rate = batches.rate * len(rest) / len(many)
     progress(f"ipam.fill: emptied at {one.rate:.0f}/s one by one, {rate:.0f}/s in batches of {BATCH}")
     with closing(service.store()) as store:

@@ -137,7 +137,7 @@ def _pages_ms(service: Service) -> Iterator[float]:
 def _rate(service: Service) -> float:
     names = [f"node-{number:04}" for number in range(0, NODES, NODES // CLIENTS)]
     requests = tuple(("POST", "/v1/endpoints", json.dumps({"node": name})) for name in names)
-    return load(Job((service.port,), requests, CLIENTS, SECONDS)).rate
+    return load(Job(service.port, requests, CLIENTS, SECONDS)).rate
 
 
 def _resident_mb(pid: int) -> float:

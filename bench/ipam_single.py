@@ -1,4 +1,4 @@
-"""`ipam.single`: one address per REST request, by 32 clients that keep their connections to two controllers.
+"""`ipam.single`: one address per REST request, by 32 clients that keep their connections.
 
 Beside it in the same run and on the same etcd: one put per transaction by 32 threads through the same
 client library, which is what an address costs at the least when each is written alone. The two take
@@ -18,9 +18,6 @@ from bench.service import Service
 from store.client import Put
 from store.etcd import EtcdStore
 
-CONTROLLERS = 2
-"""Each uses one core; clients are given the addresses of both, which fill the same blocks."""
-
 CLIENTS = 32
 NODES = 32
 ROUNDS = 5
@@ -31,7 +28,7 @@ RATIO_GOAL, P50_GOAL_MS = 1.0, 15.0
 
 def measure() -> Row:
     """Measure."""
-    with Service(controllers=CONTROLLERS) as service:
+    with Service() as service:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/11"})
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
@@ -43,7 +40,7 @@ def measure() -> Row:
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 theirs.append(raw_rate(store, CLIENTS, SECONDS))
-                done = load(Job(tuple(service.ports), requests, CLIENTS, SECONDS))
+                done = load(Job(service.port, requests, CLIENTS, SECONDS))
                 ours.append(done.rate)
                 samples.extend(done.milliseconds)
                 progress(

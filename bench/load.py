@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
+from itertools import cycle
 from typing import Any
 
 HEAD_END = b"\r\n\r\n"
@@ -27,14 +27,14 @@ class Job:
     """What to send: each client takes the next request in turn, over a connection that it keeps.
 
     Args:
-        ports: on loopback; clients have them in turn, as if given the addresses of all controllers.
+        port: on loopback.
         requests: method, path and JSON body of each.
         clients: how many there are.
         seconds: for so long, the requests again and again; None sends each once.
         expect: the status that every answer must have.
     """
 
-    ports: tuple[int, ...]
+    port: int
     requests: tuple[tuple[str, str, str], ...]
     clients: int
     seconds: float | None = None
@@ -99,7 +99,7 @@ def load(job: Job) -> Outcome:
 def run(job: Job) -> Outcome:
     """Send for so many seconds, then wait for what is in flight."""
     following = _requests(job)
-    clients = [_Client(port, job.expect) for port in islice(cycle(job.ports), job.clients)]
+    clients = [_Client(job.port, job.expect) for _ in range(job.clients)]
     samples: list[float] = []
     began = time.perf_counter()
     until = began + job.seconds if job.seconds else math.inf

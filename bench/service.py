@@ -19,7 +19,7 @@ from lab.wait import wait_until
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 
-READY_S = 120.0
+READY_S = 30.0
 
 
 class Service:

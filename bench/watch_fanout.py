@@ -33,7 +33,7 @@ def measure() -> Row:
     names = [f"node-{number}" for number in range(NODES)]
     with Service() as service, ExitStack() as stack:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/11"})
-        load(Job((service.port,), tuple(("POST", "/v1/nodes", _node(name)) for name in names), 8))
+        load(Job(service.port, tuple(("POST", "/v1/nodes", _node(name)) for name in names), 8))
         progress(f"watch.fanout: {NODES} nodes; starting their feeds")
         listeners = [
             stack.enter_context(Listeners(service.etcd.url, names[number::PROCESSES]))
