@@ -102,15 +102,26 @@ def all_interfaces(netlink: Netlink, kind: str = "") -> list[Interface]:
 
 def set_up(interface: Interface, *, mac: str | None = None, mtu_bytes: int | None = None) -> list[bytes]:
     """What has to be sent for the interface to have this MAC and MTU and be up: nothing or one request."""
+    return _set(interface, IFF_UP, mac=mac, mtu_bytes=mtu_bytes)
+
+
+def set_mtu(interface: Interface, mtu_bytes: int) -> list[bytes]:
+    """Likewise for it to have this MTU, up or not."""
+    return _set(interface, 0, mtu_bytes=mtu_bytes)
+
+
+def _set(
+    interface: Interface, flags: int, *, mac: str | None = None, mtu_bytes: int | None = None
+) -> list[bytes]:
     attrs: list[tuple[str, Any]] = []
     if mac is not None and interface.mac != mac:
         attrs.append(("IFLA_ADDRESS", mac))
     if mtu_bytes is not None and interface.mtu_bytes != mtu_bytes:
         attrs.append(("IFLA_MTU", mtu_bytes))
-    if interface.is_up and not attrs:
+    if interface.flags & flags == flags and not attrs:
         return []
     message = ifinfmsg()
-    message["index"], message["flags"], message["change"] = interface.index, IFF_UP, IFF_UP
+    message["index"], message["flags"], message["change"] = interface.index, flags, flags
     message["attrs"] = attrs
     return [encode(message, RTM_SETLINK)]
 

@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
 from agents.kernel import gateway, given, loopback, own
 from agents.kernel.container import Inside, configure
-from agents.kernel.interface import Interface, all_interfaces, find_interface, set_up
+from agents.kernel.interface import Interface, all_interfaces, find_interface, set_mtu, set_up
 from agents.kernel.message import attributes, encode, encode_get
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
@@ -79,12 +79,10 @@ class Links:
         self._netlink.close()
 
     def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None] = lambda: None) -> None:
-        """Make the link, or complete it. Idempotent: what is right is read and not written.
+        """Make the link, or complete it but for `raise_link`. Idempotent: what is right is only read.
 
         A link of this name whose other end is elsewhere belonged to the endpoint's former namespace: it is
         made anew.
-
-        Ordering: the host's end is set up last, so that one that is down tells of an incomplete link.
 
         Args:
             spec: what it should be.
@@ -106,6 +104,22 @@ class Links:
             changed = self._configure(host, spec, netns)
         if changed:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
+
+    def raise_link(self, host_ifname: str) -> None:
+        """Set up the host's end of a link that is complete. Idempotent.
+
+        Ordering: this comes last, so that one that is down tells of an incomplete link; and after it is a
+        port. Open vSwitch, when it takes a link, writes flags that it has read before: one that is set up in
+        between is down again.
+
+        Raises:
+            KernelError: there is no such link, or the kernel refuses.
+        """
+        found = find_interface(self._netlink, host_ifname)
+        if found is None:
+            raise KernelError(errno.ENODEV, f"link {host_ifname} vanished as it was plugged in")
+        if requests := set_up(found):
+            self._netlink.request(*requests)
 
     def take_link(self, ifname: str) -> int:
         """See `agents.kernel.given.take`."""
@@ -156,7 +170,7 @@ class Links:
         return gateway.uplinks(self._netlink)
 
     def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
-        """Bring both ends to what they should be; returns whether anything had to be changed."""
+        """Bring both ends to what they should be; returns whether anything had to be changed or raised."""
         changed = given.keep_host_out(host)
         inside = Inside(
             host.peer_index,
@@ -168,9 +182,9 @@ class Links:
             spec.networks,
         )
         completed = self._worker.run(netns, lambda: configure(inside))
-        if requests := set_up(host, mtu_bytes=spec.mtu_bytes):
+        if requests := set_mtu(host, spec.mtu_bytes):
             self._netlink.request(*requests)
-        return changed or bool(requests) or completed
+        return changed or bool(requests) or completed or not host.is_up
 
     def _existing(self, spec: LinkSpec, netns: Netns) -> Interface | None:
         host = find_interface(self._netlink, spec.host_ifname)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pyroute2.netlink import rtnl
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING
 
 from agents.kernel import own
 from agents.kernel.interface import Interface, all_interfaces, parse_interface
@@ -169,25 +169,29 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What matters of an interface: of foreign ones their name, whether they work, and uplinks' MTU."""
+    """What matters of an interface: of foreign ones their name, whether they work, and uplinks' MTU.
+
+    Of ours also whether they are up: one that nobody answers at has not worked before it goes down.
+    """
 
     name: str
+    up: bool
     works: bool
     settings: tuple[str, int] | None
     mtu_bytes: int
 
     @staticmethod
     def of(interface: Interface) -> _State:
-        works = bool(interface.flags & IFF_UP and interface.flags & IFF_RUNNING)
+        works = bool(interface.is_up and interface.flags & IFF_RUNNING)
         ours = interface.name == BRIDGE or interface.name.startswith(PREFIX)
         settings = (interface.mac, interface.mtu_bytes) if ours else None
-        return _State(interface.name, works, settings, interface.mtu_bytes)
+        return _State(interface.name, interface.is_up or not ours, works, settings, interface.mtu_bytes)
 
 
 def _matters(before: _State | None, after: _State) -> bool:
     if before is None:
         before = replace(after, works=False)
-    if after.name.startswith(PREFIX) and after.works and not before.works:
-        # This program's own doing, which the kernel reports without the name of the socket.
-        before = replace(before, works=True)
+    if after.name.startswith(PREFIX):
+        # That it comes up is this program's own doing, which the kernel reports without the socket's name.
+        before = replace(before, up=before.up or after.up, works=before.works or after.works)
     return before != after

@@ -66,6 +66,7 @@ class Links(Protocol):
     """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
 
     def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None]) -> None: ...
+    def raise_link(self, host_ifname: str) -> None: ...
     def take_link(self, ifname: str) -> int: ...
     def give_back_link(self, ifname: str) -> None: ...
     def hold_addresses(
@@ -150,8 +151,8 @@ class Plug:
         """Make what the want needs; returns what is there, without a number where the caller's link is gone.
 
         A container's port has been asked for, with that number, when this returns: `settle` waits for it.
-        Ordering: the link is there before its port, and complete when it is up. `services` are what the port
-        says that is there already, and `closed` that the endpoint is to be closed.
+        Ordering: the link is there before its port, and set up after it, when it is complete. `services` are
+        what the port says that is there already, and `closed` that the endpoint is to be closed.
 
         Raises:
             Refused: it cannot be done as asked for.
@@ -188,7 +189,6 @@ class Plug:
             self._adding[name] = self._bridge.begin_port(name, ids, ofport)
 
         self._links.ensure_endpoint_link(_spec(name, want, endpoint), begin)
-        self._incomplete.discard(name)
         return name, ofport
 
     def _free_ofport(self) -> int:
@@ -196,7 +196,10 @@ class Plug:
         return next(number for number in self._ofports if number not in taken)
 
     def settle(self, there: Plugged) -> Plugged:
-        """Wait for the port that `insert` has asked for; returns what is there, perhaps with another number.
+        """Wait for the port that `insert` has asked for, and set its link up.
+
+        Returns:
+            What is there, perhaps with another number.
 
         Raises:
             Refused: it cannot be done as asked for.
@@ -204,9 +207,12 @@ class Plug:
         """
         try:
             ofport = self._added(there.port)
+            if there.port in self._incomplete:
+                self._links.raise_link(there.port)
+                self._incomplete.discard(there.port)
         except PortTaken as fault:
             raise Refused(409, f"{fault}; name another") from fault
-        except BridgeError as fault:
+        except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
         return there if ofport in (None, there.ofport) else replace(there, ofport=ofport)
 

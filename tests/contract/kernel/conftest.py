@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agents.kernel.links import Links
+from agents.kernel.links import Links, LinkSpec
 from agents.kernel.netns import Netns, entered
 from intent.names import BRIDGE
 
@@ -89,8 +89,16 @@ def endpoint(make_place: Callable[[], Place]) -> Place:
     return place
 
 
+class WholeLinks(Links):
+    """Links that need not wait for a port: what is made is up."""
+
+    def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None] = lambda: None) -> None:
+        super().ensure_endpoint_link(spec, standing)
+        self.raise_link(spec.host_ifname)
+
+
 @pytest.fixture
 def links(host: Place) -> Iterator[Links]:
-    made = Links()
+    made = WholeLinks()
     yield made
     made.close()

@@ -135,6 +135,16 @@ def spec(endpoint: Place) -> LinkSpec:
     return LinkSpec("pl1", endpoint.path, "eth0", NEIGHBOUR.mac, addresses, GATEWAYS[:1], 1500)
 
 
+def test_a_link_that_is_set_down_before_it_has_worked_is_reported(
+    host: Place, endpoint: Place, heard: Heard, links: Links
+) -> None:
+    host.run(f"ip link add pl1 type veth peer name eth0 netns {endpoint.name}")
+    links.raise_link("pl1")
+    assert reported(host, heard, *ROUTE_ADDED) == []
+    host.run("ip link set pl1 down")
+    assert heard.get(timeout=DEADLINE_S) is Changed.LINK
+
+
 def test_a_link_that_goes_with_its_namespace_is_reported(
     host: Place, endpoint: Place, heard: Heard, links: Links
 ) -> None:

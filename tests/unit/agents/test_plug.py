@@ -30,6 +30,8 @@ class MemoryLinks:
     """Links by name, and what the kernel answers instead when it is told to."""
 
     links: dict[str, LinkSpec | None] = field(default_factory=dict)
+    """Those that are up, with what they are; None while they are down."""
+    complete: dict[str, LinkSpec] = field(default_factory=dict)
     fault: KernelError | None = None
     incomplete: KernelError | None = None
     """What it answers when the link stands, and is to be completed."""
@@ -44,7 +46,12 @@ class MemoryLinks:
         standing()
         if self.incomplete is not None:
             raise self.incomplete
-        self.links[spec.host_ifname] = spec
+        self.complete[spec.host_ifname] = spec
+
+    def raise_link(self, host_ifname: str) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.links[host_ifname] = self.complete[host_ifname]
 
     def hold_addresses(
         self,
@@ -81,6 +88,8 @@ class MemoryBridge:
     theirs: set[str] = field(default_factory=set)
     removed: list[str] = field(default_factory=list)
     fault: BridgeError | None = None
+    fails: BridgeError | None = None
+    """What becomes of a port that was asked for."""
     gives: int | None = None
     """The number that a port gets, whichever is asked for."""
 
@@ -107,7 +116,10 @@ class MemoryBridge:
         if name not in self.rows:
             self.rows[name] = PortRow(name, self.gives or ofport, dict(external_ids))
         added = Future[int]()
-        added.set_result(self.rows[name].ofport or 0)
+        if self.fails is not None:
+            added.set_exception(self.fails)
+        else:
+            added.set_result(self.rows[name].ofport or 0)
         return added
 
     def holds(self, name: str) -> bool:
@@ -192,8 +204,7 @@ def test_a_record_that_cannot_be_read_serves_nobody() -> None:
 def test_the_link_is_what_the_endpoint_says() -> None:
     links = MemoryLinks()
     Plug(links, MemoryBridge()).insert(WANT, endpoint(address="fd00::7"))
-    spec = links.links[host_ifname("web")]
-    assert spec is not None
+    spec = links.complete[host_ifname("web")]
     assert [str(one) for one in (*spec.addresses, *spec.gateways)] == ["fd00::7", "fe80::1"]
     assert (spec.netns, spec.ifname, spec.mtu_bytes) == ("/run/netns/web", "eth0", 1500)
 
@@ -236,9 +247,22 @@ def test_a_link_that_a_crash_left_incomplete_is_completed() -> None:
     for each in (plug, again):
         assert not each.read()["web"].serves(WANT, endpoint()), "the port is there, the link is not complete"
     links.incomplete = None
-    again.insert(WANT, endpoint())
+    again.settle(again.insert(WANT, endpoint()))
     assert links.links[host_ifname("web")] is not None
     assert again.read()["web"].serves(WANT, endpoint())
+
+
+def test_a_link_is_down_until_the_switch_has_its_port() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge(fails=BridgeUnavailable("no answer"))
+    plug = Plug(links, bridge)
+    with pytest.raises(Busy, match="no answer"):
+        plug.settle(plug.insert(WANT, endpoint()))
+    assert links.owned_links() == {host_ifname("web"): False}
+    bridge.fails = None
+    assert not plug.read()["web"].serves(WANT, endpoint())
+    plug.settle(plug.insert(WANT, endpoint()))
+    assert links.owned_links() == {host_ifname("web"): True}
+    assert plug.read()["web"].serves(WANT, endpoint())
 
 
 def test_a_switch_that_is_away_is_busy() -> None:
