@@ -29,9 +29,11 @@ class Publisher:
     """
 
     def __init__(self, drivers: Mapping[str, StoreDriver[Any]]) -> None:
+        self._drivers = dict(drivers)
         self._reconcilers = {name: Reconciler[str, Value](name, driver) for name, driver in drivers.items()}
         self._desired: dict[str, Mapping[str, Value]] = {}
         self._doubted: set[str] = set()
+        self._written: list[tuple[str, str, Value, int]] = []
         self._lock = threading.Lock()
         self._loop = Loop(self._step, self._forget)
         self._thread = threading.Thread(target=self._loop.run, name="publisher", daemon=True)
@@ -53,6 +55,11 @@ class Publisher:
             self._desired[name] = dict(desired)
         self._loop.mark()
 
+    def written(self, name: str, key: str, value: Value, revision: int) -> None:
+        """Take note that another thread has written a key of the family, so that it is not written again."""
+        with self._lock:
+            self._written.append((name, key, value, revision))
+
     def recheck(self, name: str) -> None:
         """Read the family again, soon: a key may be there that nobody says any more."""
         with self._lock:
@@ -67,6 +74,10 @@ class Publisher:
         with self._lock:
             desired = dict(self._desired)
             doubted, self._doubted = self._doubted, set()
+            written, self._written = self._written, []
+        for name, key, value, revision in written:
+            self._drivers[name].saw(key, revision)
+            self._reconcilers[name].learn(key, value)
         for name in doubted:
             self._reconcilers[name].forget()
         for name, reconciler in self._reconcilers.items():

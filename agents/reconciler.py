@@ -64,6 +64,12 @@ class Reconciler(Generic[K, V]):
             self._believed = self._actual
         self._doubt()
 
+    def learn(self, key: K, value: V) -> None:
+        """Somebody else has made this actual. Nothing where it is not known what is."""
+        if self._actual is not None:
+            self._actual[key] = value
+            self._settled = None
+
     def read(self) -> bool:
         """Know the actual state. Returns false, and wants a retry, when the device cannot be read."""
         if self._actual is not None:

@@ -52,6 +52,10 @@ class StoreDriver(Generic[V]):
         self._seen: dict[str, int] = {}
         """The revision at which each key was last read or written here."""
 
+    def saw(self, key: str, revision: int) -> None:
+        """A key was written by another thread, at this revision."""
+        self._seen[key] = revision
+
     def read(self) -> Mapping[str, V]:
         """What the store holds. What does not decode counts as absent and is written over: it is ours."""
         try:

@@ -139,6 +139,7 @@ class Agent:
             knowledge=self._knowledge,
             wants=self._wants,
             wake=self._loop.mark,
+            written=partial(self._publisher.written, "attachments"),
             recheck=partial(self._publisher.recheck, "attachments"),
             places=Places(inode, self._bridge.holds),
         )

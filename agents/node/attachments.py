@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agents.knowledge import Knowledge
+from agents.node.pairs import host_ifname
 from agents.node.places import AttachRequest, Places
-from agents.node.plug import host_ifname
 from agents.node.wants import Refused, Stage, Want, Wants
 from intent.mtu import mtu_of
 from intent.names import gateway
@@ -21,7 +21,7 @@ from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
 from store.errors import PermissionDenied, Unavailable
-from store.model import Endpoint, EndpointState, host_prefix
+from store.model import Attachment, Endpoint, EndpointState, host_prefix
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Attachments:
     knowledge: Knowledge
     wants: Wants
     wake: Callable[[], None]
+    written: Callable[[str, Attachment, int], None]
+    """Told of an attachment that was written: its key, and the revision."""
     recheck: Callable[[], None]
     """Told when an attachment that was written is not wanted any more, and perhaps never was reported."""
     places: Places
@@ -60,6 +62,7 @@ class Attachments:
         self._refuse_mac_of_another(endpoint, want)
         new = self.wants.add(want)
         if new:
+            self.wake()  # its link can stand before
             self._hold(want, endpoint)
             self.wants.advance(endpoint.id, Stage.WANTED)
         self.wake()
@@ -143,9 +146,11 @@ class Attachments:
         With the store away the attach goes on: the endpoint is known, and the report follows.
         """
         held = want.attachment(self.node, endpoint.addresses, self.boot_id)
-        put = Put(keys.ATTACHMENTS.key(self.node, endpoint.id), encode(held))
+        key = keys.ATTACHMENTS.key(self.node, endpoint.id)
         try:
-            result = self.store.txn((Exists(keys.NODE_ENDPOINTS.key(self.node, endpoint.id)),), (put,))
+            result = self.store.txn(
+                (Exists(keys.NODE_ENDPOINTS.key(self.node, endpoint.id)),), (Put(key, encode(held)),)
+            )
         except (Unavailable, PermissionDenied) as fault:
             log.warning("attaching without the store endpoint=%s why=%s", endpoint.id, fault)
             return
@@ -153,7 +158,9 @@ class Attachments:
             detail = f"endpoint {endpoint.id} was deleted or moved meanwhile"
             gone = Refused(503, RESTORING) if self.knowledge.waits_for else Refused(404, detail)
             self.wants.remove(endpoint.id, gone)
+            self.wake()
             raise gone
+        self.written(key, held, result.revision)
 
 
 def _render(node: str, endpoint: Endpoint, want: Want) -> dict[str, object]:

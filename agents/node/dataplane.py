@@ -23,7 +23,7 @@ from agents.node.plan import Memory, Plan, plan
 from agents.node.plug import Busy, Plug, Plugged
 from agents.node.plugging import Plugging
 from agents.node.serving import Services
-from agents.node.wants import Want, Wants
+from agents.node.wants import Stage, Want, Wants
 from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from intent.flows import flows_of
@@ -158,6 +158,7 @@ class Dataplane:
         ranges = self._leaving_ranges.look(mine, snapshot, advertised, now)
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
+        self._plugging.stand(snapshot, wants)
         held = self._plugging.plug_in(todo, snapshot, wants, plugged)
         up = {name: one for name, one in held.items() if name in todo.up and not one.closed}
         self._plugging.hold_services(snapshot, up, plugged, only=False)
@@ -255,9 +256,12 @@ class Dataplane:
         self._plugging.take_down(todo.down, wants, plugged)
 
     def _report_attachments(self, snapshot: Snapshot) -> None:
-        """Every want, for which the store's own words do when the endpoint went while no agent looked."""
+        """Every want but those that are being written by others. The store's own words do of an endpoint that
+        went while no agent looked."""
         before, self._attachments = self._attachments, {}
         for name, want in self._wants.all().items():
+            if want.stage is Stage.HOLDING:
+                continue
             endpoint = self._memory.endpoints.get(name) or snapshot.endpoints.get(name)
             of = endpoint or snapshot.attachments.get(name)
             if of is None:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from agents.kernel import given
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.plug import LINK_PREFIX
+from agents.node.pairs import LINK_PREFIX
 from agents.node.wants import Refused, Stage, Want, fits
 from intent.names import BRIDGE
 from openflow.errors import BridgeError

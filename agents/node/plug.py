@@ -9,64 +9,47 @@ swept.
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import logging
-import re
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from agents.kernel.links import IfnameTaken, LinkSpec
+from agents.kernel.links import IfnameTaken
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.record import SHARED, UPLINK, Plugged, external_ids, identity, plugged
+from agents.node.pairs import OUR_NAME, PairLinks, PairPorts, Pairs, host_ifname
+from agents.node.record import SHARED, STANDING, UPLINK, Plugged, external_ids, identity, plugged
 from agents.node.sharing import idle, noted, number_of, refuse_other_use, with_uplink
 from agents.node.wants import Refused, Want
-from intent.mtu import mtu_of
-from intent.names import gateway
 from openflow.errors import BridgeError, PortTaken
 from openflow.rows import NEEDS_LINK, PortRow
 from store.model import Endpoint, IPAddress
 
-__all__ = ["Busy", "Plug", "Plugged", "host_ifname", "identity"]
+__all__ = ["Busy", "Plug", "Plugged", "identity"]
 
 log = logging.getLogger(__name__)
 
-LINK_PREFIX = "pl"
 IFINDEX = "polder-ifindex"
 """Says which link a port was added with: another one of the same name is not the same."""
-_OUR_NAME = re.compile(rf"{LINK_PREFIX}[0-9a-f]{{12}}")
-"""What is swept has the very shape of a name that we give: another program's link may begin with `pl` too."""
-
-
-FIRST_OFPORT, LAST_OFPORT = 0x4000, 0x8000
-"""OpenFlow numbers that are asked for, so that flows need not wait for a port. Open vSwitch itself gives the
-lowest that are free. Those above are `openflow.behind.NUMBERS`; meters and classes have no room for more."""
 
 
 class Busy(Exception):
     """The switch or the kernel did not take it now. Try again after a pause."""
 
 
-class Ports(Protocol):
+class Ports(PairPorts, Protocol):
     """The part of the bridge that a plug needs (`openflow.bridge.Bridge`)."""
 
-    def ports(self) -> Mapping[str, PortRow]: ...
     def add_port(self, name: str, external_ids: Mapping[str, str], *, given: bool = False) -> int: ...
-    def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]: ...
     def holds(self, name: str) -> bool: ...
     def remove_port(self, name: str, *, closed: bool = False) -> None: ...
     def notes(self) -> Mapping[str, Mapping[str, str]]: ...
     def note(self, name: str, external_ids: Mapping[str, str] | None) -> None: ...
 
 
-class Links(Protocol):
+class Links(PairLinks, Protocol):
     """The part of the kernel that a plug needs (`agents.kernel.links.Links`)."""
 
-    def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None]) -> None: ...
-    def raise_link(self, host_ifname: str) -> None: ...
     def take_link(self, ifname: str) -> int: ...
     def give_back_link(self, ifname: str) -> None: ...
     def hold_addresses(
@@ -81,11 +64,6 @@ class Links(Protocol):
     def owned_links(self) -> Mapping[str, bool]: ...
 
 
-def host_ifname(endpoint: str) -> str:
-    """The name of the host's end of an endpoint's link: 15 characters at most, the same on every start."""
-    return LINK_PREFIX + hashlib.sha256(endpoint.encode()).hexdigest()[:12]
-
-
 class Plug:
     """Plugs endpoints in and out. One thread at a time. Everything is idempotent."""
 
@@ -94,11 +72,7 @@ class Plug:
         self._bridge = bridge
         self._taken: set[str] = set()
         """Links of others that were made ready since they are there."""
-        self._incomplete: set[str] = set()
-        """Links of ours that have to be completed: a crash, or somebody, left them so."""
-        self._adding: dict[str, Future[int]] = {}
-        """Ports that Open vSwitch was asked for, by name."""
-        self._ofports = itertools.cycle(range(FIRST_OFPORT, LAST_OFPORT))
+        self._pairs = Pairs(links, bridge)
         self._rows: dict[str, tuple[PortRow, Plugged | None]] = {}
         self._recorded: (
             tuple[Mapping[str, PortRow], Mapping[str, Mapping[str, str]], dict[str, Plugged]] | None
@@ -119,11 +93,8 @@ class Plug:
             self._recorded = rows, notes, self._look(rows, notes)
         found = self._recorded[2]
         given = {name: self._as_taken(one) for name, one in found.items() if one.want.port}
-        halves = (
-            {name: replace(one, taken=False) for name, one in found.items() if one.port in self._incomplete}
-            if self._incomplete
-            else {}
-        )
+        half = self._pairs.incomplete
+        halves = {name: replace(one, taken=False) for name, one in found.items() if half and one.port in half}
         return {**found, **given, **halves}
 
     def _look(
@@ -166,7 +137,7 @@ class Plug:
             if want.port:
                 ofport = self._insert_given(want.port, ids, endpoint.id)
                 return Plugged(want, want.port, ofport, endpoint, services, uplink, closed=closed)
-            name, made = self._insert_pair(want, endpoint, ids)
+            name, made = self._pairs.insert(want, endpoint, ids)
             return Plugged(want, name, made, endpoint, services, uplink, closed=closed)
         except NetnsGone as fault:
             raise Refused(422, f"netns {want.netns} is not a network namespace on this node") from fault
@@ -178,22 +149,13 @@ class Plug:
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
 
-    def _insert_pair(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
-        """Link and port of a container: the port's name and number."""
-        name = host_ifname(endpoint.id)
-        there = self._bridge.ports().get(name)
-        ofport = (there.ofport if there is not None else None) or self._free_ofport()
+    def stand(self, want: Want, endpoint: Endpoint) -> bool:
+        """Begin with what `insert` needs, before it is known that the endpoint may be plugged in.
 
-        def begin() -> None:
-            self._incomplete.add(name)
-            self._adding[name] = self._bridge.begin_port(name, ids, ofport)
-
-        self._links.ensure_endpoint_link(_spec(name, want, endpoint), begin)
-        return name, ofport
-
-    def _free_ofport(self) -> int:
-        taken = {row.ofport for row in self._bridge.ports().values()}
-        return next(number for number in self._ofports if number not in taken)
+        Returns:
+            Whether something was begun: without an address, and not recorded as the endpoint's.
+        """
+        return bool(want.netns) and self._pairs.stand(want, endpoint)
 
     def settle(self, there: Plugged) -> Plugged:
         """Wait for the port that `insert` has asked for, and set its link up.
@@ -206,20 +168,12 @@ class Plug:
             Busy: not now.
         """
         try:
-            ofport = self._added(there.port)
-            if there.port in self._incomplete:
-                self._links.raise_link(there.port)
-                self._incomplete.discard(there.port)
+            ofport = self._pairs.settle(there.port)
         except PortTaken as fault:
             raise Refused(409, f"{fault}; name another") from fault
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
         return there if ofport in (None, there.ofport) else replace(there, ofport=ofport)
-
-    def _added(self, name: str) -> int | None:
-        """Wait until a port is added that was asked for; its number. Raises `BridgeError`."""
-        adding = self._adding.pop(name, None)
-        return adding.result() if adding is not None else None
 
     def _ensure_uplink(self, endpoint: Endpoint) -> int | None:
         """The number of the port of the segment's uplink; None without a segment."""
@@ -326,7 +280,7 @@ class Plug:
             ids = external_ids(want, wanted.endpoint, wanted.services, closed=closed)
             if want.port:
                 return replace(wanted, ofport=self._insert_given(want.port, ids, name))
-            self._added(wanted.port)
+            self._pairs.added(wanted.port)
             return replace(wanted, ofport=self._bridge.add_port(wanted.port, ids))
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
@@ -335,12 +289,12 @@ class Plug:
         """Take out port and link, or give back the caller's. Raises `Busy`."""
         name = host_ifname(endpoint)
         try:
-            self._added(name)
+            self._pairs.added(name)
             if name not in self._bridge.ports():
                 self._remove_given(endpoint)
             self._bridge.remove_port(name)
             self._links.remove_link(name)
-            self._incomplete.discard(name)
+            self._pairs.incomplete.discard(name)
             if any(UPLINK in row.external_ids for row in self._bridge.ports().values()):
                 self._remove_idle_uplinks()
         except (KernelError, BridgeError) as fault:
@@ -355,30 +309,17 @@ class Plug:
                 self._links.give_back_link(row.name)
 
     def sweep(self, wanted: Mapping[str, Want]) -> None:
-        """Remove links that nobody wants and that have no port; find incomplete ones. Raises `Busy`."""
+        """Remove links that nobody wants and whose port is nobody's; find incomplete ones. Raises `Busy`."""
         keep = {host_ifname(endpoint) for endpoint in wanted}
         keep |= {one.port for one in self.read().values()}
         try:
+            for name, row in self._bridge.ports().items():
+                if STANDING in row.external_ids and name not in keep:
+                    self._bridge.remove_port(name)
             links = self._links.owned_links()
-            self._incomplete = {name for name, up in links.items() if name in keep and not up}
-            for name in filter(_OUR_NAME.fullmatch, links.keys() - keep):
+            self._pairs.incomplete = {name for name, up in links.items() if name in keep and not up}
+            for name in filter(OUR_NAME.fullmatch, links.keys() - keep):
                 log.warning("swept a link that nobody wants ifname=%s", name)
                 self._links.remove_link(name)
-        except KernelError as fault:
+        except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
-
-
-def _spec(name: str, want: Want, endpoint: Endpoint) -> LinkSpec:
-    """What a container's link should be."""
-    on = endpoint.membership
-    families = [address.version for address in endpoint.addresses]
-    return LinkSpec(
-        host_ifname=name,
-        netns=want.netns,
-        ifname=want.ifname,
-        mac=endpoint.mac,
-        addresses=endpoint.addresses,
-        gateways=on.gateways if on is not None else tuple(map(gateway, families)),
-        mtu_bytes=mtu_of(endpoint),
-        networks=on.networks if on is not None else (),
-    )

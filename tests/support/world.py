@@ -7,6 +7,7 @@ and a fuse kills an agent before any one of its writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from agents.delta import Delta
@@ -106,6 +107,10 @@ class FusedPlug(MemoryPlug):
             raise Busy("the switch is away")
         return super().insert(want, endpoint, services, closed=closed)
 
+    def stand(self, want: Want, endpoint: Endpoint) -> bool:
+        self.fuse.burn()
+        return super().stand(want, endpoint)
+
     def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
         self.fuse.burn()
         return super().hold(there, services)
@@ -155,6 +160,7 @@ class SimNode:
         self.wants = Wants()
         for one in self.plug.plugged.values():
             self.wants.add(one.want)
+        self.plug.standing.clear()  # what `Plug.sweep` does
         self.publisher = self._make_publisher()
         made = {each: Reconciler(each, driver) for each, driver in self.drivers.items()}
         self.dataplane = Dataplane(
@@ -255,6 +261,7 @@ class SimNode:
             knowledge=Sure(),  # type: ignore[arg-type]
             wants=self.wants,
             wake=lambda: None,
+            written=partial(self.publisher.written, "attachments"),
             recheck=lambda: None,
             places=Places(str, lambda _: False),
         )

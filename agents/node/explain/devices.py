@@ -11,7 +11,8 @@ from agents.kernel.routes import RouteDriver, RuleDriver
 from agents.kernel.shares import ShareDriver
 from agents.node.explain.differences import Port
 from agents.node.explain.questions import NoAnswer
-from agents.node.plug import Busy, Plug, host_ifname
+from agents.node.pairs import host_ifname
+from agents.node.plug import Busy, Plug
 from agents.node.wants import Want
 from intent.snapshot import Snapshot
 from openflow.errors import SwitchError

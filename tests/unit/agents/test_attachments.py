@@ -47,12 +47,14 @@ class Agent:
             knowledge=self.knowledge,
             wants=self.wants,
             wake=self.wake,
+            written=lambda key, value, revision: self.written.append(key),
             recheck=self.recheck,
             places=Places(self.netns_id, lambda name: name == "vhu0"),
         )
         self.refuse: Refused | None = None
         self.meanwhile: Callable[[], None] = lambda: None
         self.rechecks = 0
+        self.written: list[str] = []
         self.socket = run_dir / "agent.sock"
         self.waiting: dict[str, str] = {}
         self.server = ApiServer(self.socket, self.attachments, lambda: self.waiting)

@@ -12,7 +12,8 @@ import pytest
 from agents.kernel.links import IfnameTaken, LinkSpec
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
-from agents.node.plug import FIRST_OFPORT, Busy, Plug, host_ifname
+from agents.node.pairs import FIRST_OFPORT, host_ifname
+from agents.node.plug import Busy, Plug
 from agents.node.record import UPLINK
 from agents.node.wants import Refused, Want
 from openflow.behind import NUMBERS
@@ -113,8 +114,8 @@ class MemoryBridge:
         return number
 
     def begin_port(self, name: str, external_ids: Mapping[str, str], ofport: int) -> Future[int]:
-        if name not in self.rows:
-            self.rows[name] = PortRow(name, self.gives or ofport, dict(external_ids))
+        number = self.rows[name].ofport if name in self.rows else self.gives or ofport
+        self.rows[name] = PortRow(name, number, dict(external_ids))
         added = Future[int]()
         if self.fails is not None:
             added.set_exception(self.fails)
@@ -250,6 +251,38 @@ def test_a_link_that_a_crash_left_incomplete_is_completed() -> None:
     again.settle(again.insert(WANT, endpoint()))
     assert links.links[host_ifname("web")] is not None
     assert again.read()["web"].serves(WANT, endpoint())
+
+
+def test_a_link_that_stands_has_no_address_and_is_nobodys_until_it_is_inserted() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    plug, name = Plug(links, bridge), host_ifname("web")
+    assert plug.stand(WANT, endpoint())
+    assert (links.complete[name].addresses, links.complete[name].gateways) == ((), ())
+    assert (plug.read(), links.owned_links()) == ({}, {name: False})
+    made = plug.settle(plug.insert(WANT, endpoint()))
+    assert links.complete[name].addresses == endpoint().addresses
+    assert links.owned_links() == {name: True}
+    assert plug.read() == {"web": made}
+    assert len(bridge.rows) == 1
+
+
+def test_what_stands_is_not_found_by_another_program_and_swept_by_it() -> None:
+    links, bridge = MemoryLinks(), MemoryBridge()
+    Plug(links, bridge).stand(WANT, endpoint())
+    again = Plug(links, bridge)
+    assert again.read() == {}
+    again.sweep({"web": WANT})
+    assert len(bridge.rows) == len(links.links) == 1, "it is wanted by now"
+    again.sweep({})
+    assert (bridge.rows, links.links) == ({}, {})
+
+
+def test_what_cannot_stand_is_told_when_it_is_inserted() -> None:
+    plug = Plug(MemoryLinks(fault=IfnameTaken("eth0", "/run/netns/web")), MemoryBridge())
+    assert not plug.stand(WANT, endpoint())
+    assert not plug.stand(Want("vm", port="tap0"), endpoint("vm"))
+    with pytest.raises(Refused, match="is taken"):
+        plug.insert(WANT, endpoint())
 
 
 def test_a_link_is_down_until_the_switch_has_its_port() -> None:

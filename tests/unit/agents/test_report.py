@@ -11,7 +11,7 @@ from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from lab.wait import wait_until
 from store import keys
-from store.client import Exists, Put
+from store.client import Absent, Exists, Put
 from store.codec import decode, encode
 from store.memory import MemoryStore
 from store.model import Ready
@@ -130,6 +130,22 @@ def test_a_key_that_was_never_said_goes_when_it_is_looked_for(store: MemoryStore
     publisher.recheck("ready")
     wait_until(lambda: set(held(store)) == {KEYS[0]}, 5.0, "the end of what nobody said")
     publisher.stop()
+
+
+def test_what_another_thread_has_written_is_not_written_again_and_can_be_deleted(store: MemoryStore) -> None:
+    publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE, guard=lambda _: Absent("nowhere"))})
+    publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
+    assert publisher._step() is None
+    revision = store.txn((), (Put(KEYS[1], encode(VALUES[KEYS[1]])),)).revision
+    publisher.written("ready", KEYS[1], VALUES[KEYS[1]], revision)
+    publisher.say("ready", {key: VALUES[key] for key in KEYS[:2]})
+    assert publisher._step() is None
+    item = store.get(KEYS[1])
+    assert item is not None
+    assert item.mod_revision == revision
+    publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
+    assert publisher._step() is None
+    assert set(held(store)) == {KEYS[0]}
 
 
 def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
