@@ -10,7 +10,6 @@ gateway reaches it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -57,21 +56,18 @@ STAGED = {Action.ALLOW: Purpose.STAGED_ALLOW, Action.DENY: Purpose.STAGED_DENY}
 
 
 class Ruled(NamedTuple):
-    """Which rule a flow decides for."""
+    """Which rule of a policy a flow decides for: the reason of such a flow."""
 
     policy: str
     direction: Direction
     place: int
     """Among the rules of this direction, from 1."""
+    name: str | None
+    action: Action
 
-
-_RULED = re.compile(r"policy (\S+), (ingress|egress) rule (\d+)(?: \(\S+\))?: ")
-
-
-def ruled(reason: str) -> Ruled | None:
-    """The rule that a flow with this reason decides for; None when it decides for none."""
-    match = _RULED.match(reason)
-    return Ruled(match[1], Direction(match[2]), int(match[3])) if match else None
+    def __str__(self) -> str:
+        named = f" ({self.name})" if self.name else ""
+        return f"policy {self.policy}, {self.direction} rule {self.place}{named}: {self.action}"
 
 
 Scope = Callable[[Endpoint, Group | None], bool]
@@ -194,14 +190,13 @@ def _rule(snapshot: Snapshot, policy: NodePolicy, rule: NodeRule, direction: Dir
         purpose = STAGED[rule.action]
     else:
         purpose = Purpose.ALLOWED if rule.action is Action.ALLOW else DENIES[direction]
-    named = f"{direction} rule {place}" + (f" ({rule.name})" if rule.name else "")
     return Rule(
         f"{policy.policy} {rule.name or place}",
         purpose,
         None if rule.anyone else _peers(snapshot, rule),
         tuple(map(_traffic, rule.ports)) or None,
         rule.log,
-        f"policy {policy.policy}, {named}: {rule.action}",
+        Ruled(policy.policy, direction, place, rule.name, rule.action),
     )
 
 

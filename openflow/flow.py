@@ -206,7 +206,8 @@ class Flow:
         actions: applied in order; a `GotoTable` comes last and leads to a later table,
             a `Track` comes last.
         cookie: 64 bits, see `openflow.cookie`.
-        reason: why it is there, for people; not part of equality, and unknown of a flow read from a switch.
+        reason: why it is there: its `str` is for people, what it is more is for who made it. Not part of
+            equality, and unknown of a flow read from a switch.
 
     Raises:
         ValueError: a field given twice or with a mask that covers nothing (a switch forgets it), or a
@@ -218,7 +219,7 @@ class Flow:
     match: Match = ()
     actions: tuple[Action, ...] = ()
     cookie: int = 0
-    reason: str = field(default="", compare=False)
+    reason: object = field(default="", compare=False)
     key: FlowKey = field(init=False, repr=False, compare=False)
     """What the switch identifies this flow by."""
 

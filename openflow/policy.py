@@ -117,7 +117,7 @@ class Rule:
             its hash, and so is found quickly when rules are compiled again.
         traffic: any of these; None is all.
         logged: marks it by its cookie.
-        reason: for people.
+        reason: of the flows that decide for it.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Rule:
     peers: Collection[IPv4Network | IPv6Network] | None = None
     traffic: tuple[Traffic, ...] | None = None
     logged: bool = False
-    reason: str = ""
+    reason: object = ""
 
     @property
     def clauses(self) -> int:

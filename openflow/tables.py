@@ -74,7 +74,7 @@ class Table:
     miss: Purpose
 
     def flow(
-        self, priority: int, purpose: Purpose, actions: tuple[Action, ...], reason: str, fields: Fields
+        self, priority: int, purpose: Purpose, actions: tuple[Action, ...], reason: object, fields: Fields
     ) -> Flow:
         """A flow of this table, its cookie from purpose and generation. Pure."""
         return Flow(self.table_id, priority, match_of(fields), actions, encode(purpose, GENERATION), reason)
@@ -83,7 +83,7 @@ class Table:
         """Go on here."""
         return GotoTable(self.table_id)
 
-    def drop(self, priority: int, purpose: Purpose, reason: str, fields: Fields) -> Flow:
+    def drop(self, priority: int, purpose: Purpose, reason: object, fields: Fields) -> Flow:
         """A flow that drops and counts; of what it drops some is sampled, but for the chatter of hosts."""
         told = (SetField(WHY, self.why(priority, purpose)), Visit(SAMPLE_ID))
         return self.flow(priority, purpose, () if purpose is Purpose.MULTICAST else told, reason, fields)

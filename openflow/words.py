@@ -82,6 +82,11 @@ def purpose_words(cookie: int) -> str:
         return f"purpose {ours.purpose:#x}"
 
 
+def reason_words(wanted: object) -> str:
+    """Why a flow, or what else has a `reason`, is wanted, 1,000 characters at most; empty when it is not."""
+    return str(getattr(wanted, "reason", ""))[:1000]
+
+
 def _value(name: str, value: MatchValue) -> str:
     if value == LOCAL:
         return "LOCAL"

@@ -9,7 +9,7 @@ from openflow.flow import Flow, FlowKey
 from openflow.syntax import match_from
 from openflow.tables import ASIDE, METER
 from openflow.tracing import Step, Traced
-from openflow.words import actions_words, match_words, purpose_words, table_words
+from openflow.words import actions_words, match_words, purpose_words, reason_words, table_words
 from store.model.trace import TraceStep, Verdict
 
 NO_FLOW = "no flow matches"
@@ -47,7 +47,7 @@ def _step(node: str, step: Step, wanted: Mapping[Any, Any], verdict: Verdict) ->
         what=what[:1000],
         evidence=f"priority={step.priority} {match}".strip()[:1000],
         purpose=purpose_words(step.cookie),
-        reason=(flow.reason if flow is not None else NOT_WANTED)[:1000],
+        reason=reason_words(flow) if flow is not None else NOT_WANTED,
     )
 
 

@@ -26,7 +26,7 @@ from intent.shares import (
 )
 from openflow.flow import Flow, FlowKey
 from openflow.meter import Meter
-from openflow.words import flow_words, key_words
+from openflow.words import flow_words, key_words, reason_words
 from store.model import HeldKind, Unlike, UnlikeKind
 from store.model.question import TEXT_CHARACTERS
 
@@ -63,7 +63,7 @@ def both(first: Iterable[Unlike], then: Iterable[Unlike]) -> list[Unlike]:
 
 
 def _unlike(held: HeldKind, kind: UnlikeKind, key: Key, wanted: Item | None, found: Item | None) -> Unlike:
-    reason = getattr(wanted, "reason", "") or (NOT_WANTED if wanted is None else "every node has it")
+    reason = reason_words(wanted) or (NOT_WANTED if wanted is None else "every node has it")
     return Unlike(
         held=held,
         kind=kind,

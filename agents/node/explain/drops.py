@@ -23,7 +23,7 @@ from openflow.decoding import Counted
 from openflow.errors import SwitchError
 from openflow.flow import FlowKey
 from openflow.management import Management
-from openflow.words import match_words, purpose_words
+from openflow.words import match_words, purpose_words, reason_words
 from store.model import HeldKind
 from store.model.drops import MOST_DROPS, MOST_SAMPLES, Drop, DropsAsked, DropsSaid, Sampled
 
@@ -150,7 +150,7 @@ def dropped(
             at=at,
             endpoint=names.get(mine.ofport) if mine is not None else None,
             purpose=purpose_words(one.flow.cookie),
-            reason=getattr(wanted.get(one.flow.key), "reason", "")[:1000],
+            reason=reason_words(wanted.get(one.flow.key)),
             match=match_words(one.flow.match)[:1000],
             packets=packets,
             bytes=octets,

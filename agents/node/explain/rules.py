@@ -8,7 +8,7 @@ from typing import NamedTuple
 from agents.node.explain.devices import Passed
 from agents.node.explain.diff import IN_PASS
 from agents.node.explain.questions import NoAnswer
-from intent.policy import Ruled, ruled
+from intent.policy import Ruled
 from openflow.decoding import Counted
 from openflow.errors import SwitchError
 from openflow.flow import FlowKey
@@ -61,6 +61,6 @@ def by_rule(flows: Iterable[Counted], wanted: Mapping[FlowKey, object]) -> dict[
 
 def _of_rules(flows: Iterable[Counted], wanted: Mapping[FlowKey, object]) -> Iterator[tuple[Ruled, Counted]]:
     for one in flows:
-        of = ruled(getattr(wanted.get(one.flow.key), "reason", ""))
-        if of is not None:
+        of = getattr(wanted.get(one.flow.key), "reason", None)
+        if isinstance(of, Ruled):
             yield of, one

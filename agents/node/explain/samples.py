@@ -17,7 +17,7 @@ from openflow.flow import LOCAL, Flow, FlowKey, MatchValue, SetField
 from openflow.headers import Headers, headers
 from openflow.listening import Listener, Sample
 from openflow.tables import OUT, WHY
-from openflow.words import purpose_words
+from openflow.words import purpose_words, reason_words
 from store.model.drops import Sampled, Way
 
 WAITING = 256
@@ -102,7 +102,7 @@ def _sampled(one: Heard, names: Mapping[int, str], flow: Flow | None) -> Sampled
         endpoint=names.get(port) if port is not None else None,
         way=way,
         purpose=purpose_words(flow.cookie) if flow is not None else "",
-        reason=flow.reason[:1000] if flow is not None else "",
+        reason=reason_words(flow),
         source=found.source,
         destination=found.destination,
         protocol=_protocol(found),

@@ -17,7 +17,7 @@ from openflow.errors import SwitchError
 from openflow.flow import FlowKey
 from openflow.management import Management, PortCounted
 from openflow.meter import MeterCount
-from openflow.words import purpose_words
+from openflow.words import purpose_words, reason_words
 from store.model import HeldKind
 from store.model.drops import Way
 from store.model.question import MOST_UNLIKE, Counted, Dropped, PortStats, StatsAsked, StatsSaid
@@ -73,7 +73,7 @@ def counted(ofport: int, flows: Iterable[FlowCounted], wanted: Mapping[FlowKey, 
         Dropped(
             way=DROPPED[way],
             purpose=purpose_words(one.flow.cookie),
-            reason=getattr(wanted.get(one.flow.key), "reason", "")[:1000],
+            reason=reason_words(wanted.get(one.flow.key)),
             packets=one.packets,
             bytes=one.bytes,
         )
@@ -95,7 +95,7 @@ def limited(ofport: int, meters: Mapping[int, MeterCount], wanted: Mapping[int, 
         Dropped(
             way=Way.SENT if limit_of(number).of_sent else Way.RECEIVED,
             purpose=Purpose.METER.name,
-            reason=getattr(wanted.get(number), "reason", ""),
+            reason=reason_words(wanted.get(number)),
             packets=count.dropped_packets,
             bytes=count.dropped_bytes,
         )

@@ -15,12 +15,14 @@ from agents.node.explain.exposition import MEDIA_TYPE, MetricsServer, loopback
 from agents.node.explain.metrics import NodeMetrics, of_drops, of_endpoints, of_limits, of_rules
 from agents.reconciler import Reconciler
 from intent.limits import Limit, _meter_id
+from intent.policy import Ruled
 from openflow.cookie import Purpose
 from openflow.decoding import Counted
 from openflow.management import Management
 from openflow.meter import TO_CONTROLLERS, MeterCount
 from openflow.sampling import denied_flows
 from openflow.tables import CLASSIFY, FORWARD, INGRESS, IPV4, IPV6, OUT, SEND
+from store.model import Action, Direction
 from tests.support.drivers import DictDriver
 
 SENT = [
@@ -76,11 +78,9 @@ def test_what_limits_drop_is_told_by_endpoint_and_limit() -> None:
 
 
 def test_what_a_rule_has_matched_is_told_by_its_place_whichever_flows_it_has() -> None:
-    named = (
-        "policy web, ingress rule 2 (ssh): deny",
-        "policy web, ingress rule 2 (ssh): deny",
-        "web-1 from x",
-    )
+    rule = Ruled("web", Direction.INGRESS, 2, "ssh", Action.DENY)
+    assert str(rule) == "policy web, ingress rule 2 (ssh): deny"
+    named = (rule, rule, "policy web, ingress rule 3: deny")
     flows = [INGRESS.drop(place, Purpose.POLICY_INGRESS, why, {}) for place, why in enumerate(named)]
     read = [Counted(replace(flow, reason=""), 2, 120) for flow in flows]
     told = samples(of_rules(read, {flow.key: flow for flow in flows}))
