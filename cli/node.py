@@ -84,8 +84,9 @@ def _program(name: str) -> Column:
 def _amiss(item: dict[str, Any]) -> object:
     """What the node's programs found that people have to mend."""
     programs = item.get("programs")
-    found = programs.values() if isinstance(programs, dict) else ()
-    return "; ".join(why for each in found if isinstance(each, dict) for why in each.get("amiss", ()))
+    of_each = programs.values() if isinstance(programs, dict) else ()
+    found = (one for each in of_each if isinstance(each, dict) for one in each.get("amiss", ()))
+    return "; ".join(f"{one.get('reason')}: {one.get('detail')}" for one in found if isinstance(one, dict))
 
 
 NODE = Noun(

@@ -30,9 +30,9 @@ from controller.periodic import Periodic
 from controller.prompted import Prompted
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
+from controller.reported import Reported
 from controller.restoring import Restoring
 from controller.services import Services
-from controller.session_events import SessionEvents
 from controller.tidying import Tidying
 from store import keys
 from store.client import Change, Removed, Store, Watch
@@ -72,7 +72,7 @@ class Duties:
             ),
             MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.clock, parts.events).look, moves.REST_S),
             SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
-            SESSIONS: lambda: SessionEvents(store, parts.clock, parts.events),
+            SESSIONS: lambda: Reported(store, parts.clock, parts.events),
             POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }

@@ -1,9 +1,9 @@
-"""The elected duty that makes events of what speakers say of their sessions: up, down, ExaBGP replaced,
-prefixes kept back by the outbound guard.
+"""Events of what speakers say of their sessions: up, down, ExaBGP replaced, prefixes kept back by the
+outbound guard.
 
-Nodes may not write events. A session tells its last transitions itself, so nothing has to be remembered: a
-controller that takes the duty up looks at those of the last minutes, and an event is stored under a name made
-of the time and the session, so that one that another controller has told already is not told again.
+A session tells its last transitions itself, so nothing has to be remembered: a controller that takes the
+duty up looks at those of the last minutes, and an event is stored under a name made of the time and the
+session, so that one that another controller has told already is not told again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.events import Events
-from store import keys
-from store.client import Store
-from store.feed import Delete, Feed, Put, decoded_batches
 from store.model import Session, SessionState, Severity, Transition
 
 LOOK_BACK = timedelta(minutes=10)
@@ -33,35 +30,25 @@ class News:
 
 
 class SessionEvents:
-    """Tells of sessions. One `run`, ended by `stop`."""
+    """Tells of sessions, as they are taken one after the other by one thread."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], events: Events) -> None:
-        self._feed = Feed(store, [keys.SESSIONS.prefix()])
+    def __init__(self, clock: Callable[[], datetime], events: Events) -> None:
         self._clock = clock
         self._events = events
         self._seen: dict[str, Session] = {}
 
-    def run(self) -> None:
-        """Tell what happens. Blocking, until `stop`."""
-        for batch in decoded_batches(self._feed):
-            for item in batch:
-                match item:
-                    case Put(key=key, value=Session() as session):
-                        self._take(key, session)
-                    case Delete(key=key):
-                        self._seen.pop(key, None)
-
-    def stop(self) -> None:
-        """End `run`. Idempotent."""
-        self._feed.close()
-
-    def _take(self, key: str, session: Session) -> None:
+    def take(self, key: str, session: Session) -> None:
+        """Tell what is new of a session. Blocking."""
         before, self._seen[key] = self._seen.get(key), session
         name = f"{session.node}/{session.peer}"
         for each in news(before, session, self._clock() - LOOK_BACK):
             self._events.record_at(
                 each.at, each.severity, each.reason, "session", name, each.detail, node=session.node
             )
+
+    def forget(self, key: str) -> None:
+        """The session is gone; one of that key is a new one."""
+        self._seen.pop(key, None)
 
 
 def news(before: Session | None, session: Session, since: datetime) -> Iterator[News]:

@@ -10,7 +10,7 @@ priority alike. Where no endpoint asks for something nothing is made: the uplink
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from intent.held import Held
@@ -62,6 +62,8 @@ class Class:
     ceil_kbps: int
     priority: int = 0
     reason: str = field(default="", compare=False)
+    asked_kbps: int = field(default=0, compare=False)
+    """Of the topmost: what is guaranteed to endpoints below it in all, whether there is so much or not."""
 
     @property
     def key(self) -> ClassKey:
@@ -109,12 +111,11 @@ def shares(node: Node | None, held: Collection[Held]) -> dict[ShareKey, Share]:
 def _of(uplink: Uplink, asking: Collection[Held]) -> Iterator[Share]:
     ifname, whole = uplink.ifname, uplink.rate_mbps * 1000
     wanted = {one: _guaranteed(one.endpoint.qos) for one in asking}
-    # What asked for nothing is left something, the node's own BGP sessions among it.
-    others = max(1, whole // 100)
+    others = _others(whole)
     most, total = whole - others, sum(wanted.values())
     granted = {one: max(1, rate * most // max(total, most)) for one, rate in wanted.items()}
     yield Discipline(ifname)
-    yield Class(ifname, ROOT, 0, whole, whole, reason="what the uplink takes")
+    yield Class(ifname, ROOT, 0, whole, whole, reason="what the uplink takes", asked_kbps=total)
     yield Class(ifname, OTHERS, ROOT, others, whole, LOWEST, reason="the node, and who asked for nothing")
     for one, rate in granted.items():
         endpoint, minor = one.endpoint, (FIRST + one.ofport) % 0x10000
@@ -123,6 +124,24 @@ def _of(uplink: Uplink, asking: Collection[Held]) -> Iterator[Share]:
         yield Class(ifname, minor, ROOT, rate, whole, priority, reason=f"endpoint {endpoint.id}{less}")
         for address in endpoint.addresses:
             yield Filter(ifname, address, minor)
+
+
+def overbooked(made: Mapping[ShareKey, Share], ifname: str) -> tuple[int, int] | None:
+    """Of an uplink of which more is guaranteed than there is: so many kbps, and how many there are. Pure.
+
+    Args:
+        made: what the uplinks should have.
+    """
+    root = made.get(ClassKey(ifname, ROOT))
+    if not isinstance(root, Class):
+        return None
+    most = root.rate_kbps - _others(root.rate_kbps)
+    return (root.asked_kbps, most) if root.asked_kbps > most else None
+
+
+def _others(whole_kbps: int) -> int:
+    """What asked for nothing is left something, the node's own BGP sessions among it."""
+    return max(1, whole_kbps // 100)
 
 
 def _guaranteed(qos: Qos | None) -> int:

@@ -18,7 +18,7 @@ from enum import StrEnum
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING
 
-from agents.kernel import own
+from agents.kernel import own, share_messages
 from agents.kernel.interface import Interface, all_interfaces, parse_interface
 from agents.kernel.links import PREFIX
 from agents.kernel.message import Message, attributes, messages
@@ -32,6 +32,7 @@ _GROUPS = (
     rtnl.RTNLGRP_IPV4_RULE,
     rtnl.RTNLGRP_IPV6_ROUTE,
     rtnl.RTNLGRP_IPV6_RULE,
+    rtnl.RTNLGRP_TC,
 )
 _RECEIVE_BYTES = 4 << 20
 
@@ -49,6 +50,7 @@ class Changed(StrEnum):
     ROUTE = "route"
     RULE = "rule"
     NEIGHBOUR = "neighbour"
+    SHARE = "share"
     RESYNC = "resync"
     """Notifications were lost: anything may have changed."""
 
@@ -56,15 +58,16 @@ class Changed(StrEnum):
 class Monitor:
     """A thread that calls `on_change` when another program, or the kernel itself, changed what is ours.
 
-    Ours are routes, rules and neighbours of our protocol, the links `pl...`, the bridge's port; and that any
-    interface of the host begins or ceases to work, or the MTU of an uplink changes. Watches the namespace of
-    the thread that makes it.
+    Ours are routes, rules and neighbours of our protocol, the links `pl...`, the bridge's port, the shares of
+    uplinks; and that any interface of the host begins or ceases to work, or the MTU of an uplink changes.
+    Watches the namespace of the thread that makes it.
 
     Args:
         on_change: called from this thread; several changes that came together are one call for each kind.
         protocol: the number that marks ours.
         awaited: whether somebody waits for a link of this name to be made.
         is_uplink: whether the MTU of a foreign link of this name matters.
+        awaits_shares: whether an interface of this name would be shared out if it had no foreign discipline.
     """
 
     def __init__(
@@ -73,11 +76,13 @@ class Monitor:
         protocol: int = PROTOCOL,
         awaited: Callable[[str], bool] = lambda _: False,
         is_uplink: Callable[[str], bool] = lambda _: False,
+        awaits_shares: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._on_change = on_change
         self._protocol = protocol
         self._awaited = awaited
         self._is_uplink = is_uplink
+        self._awaits_shares = awaits_shares
         self._socket = open_socket(_GROUPS, receive_bytes=_RECEIVE_BYTES)
         self._socket.setblocking(False)
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -127,11 +132,12 @@ class Monitor:
                     raise KernelError(fault.errno or errno.EIO, f"netlink: {fault.strerror}") from fault
                 yield Changed.RESYNC
                 continue
-            for message in messages(datagram):
-                if (changed := self._meaning(message)) is not None:
+            told = list(messages(datagram))
+            for message in told:
+                if (changed := self._meaning(message, alone=len(told) == 1)) is not None:
                     yield changed
 
-    def _meaning(self, message: Message) -> Changed | None:
+    def _meaning(self, message: Message, *, alone: bool) -> Changed | None:
         match message.type:
             case rtnl.RTM_NEWLINK | rtnl.RTM_DELLINK:
                 return self._link(message)
@@ -143,12 +149,23 @@ class Monitor:
                 # A neighbour that is deleted is told as failed first. What goes with its interface is told
                 # as deleted only, in the name of nobody; the interface tells it as well.
                 changed, marked = Changed.NEIGHBOUR, self._carries(message, _NDA_PROTOCOL)
+            case kind if kind in share_messages.CHANGES:
+                changed, marked = Changed.SHARE, self._touches_shares(message, alone)
             case _:
                 return None
         return changed if marked and not own.is_own(message.port) else None
 
     def _carries(self, message: Message, attribute: int) -> bool:
         return attributes(message.body, _HEADER_BYTES).get(attribute) == bytes([self._protocol])
+
+    def _touches_shares(self, message: Message, alone: bool) -> bool:
+        if share_messages.is_inside(message.type, message.body):
+            return True
+        # A discipline that is replaced is told as deleted together with the one that takes its place.
+        index = share_messages.root_of(message.body) if alone else None
+        if message.type != share_messages.DELETE_DISCIPLINE or index not in self._states:
+            return False
+        return self._awaits_shares(self._states[index].name)
 
     def _link(self, message: Message) -> Changed | None:
         if message.body[0] != 0:  # an address family's view of the interface, not the interface

@@ -21,6 +21,7 @@ from store.model import IPAddress
 NEW_DISCIPLINE, DELETE_DISCIPLINE, GET_DISCIPLINE = 36, 37, 38
 NEW_CLASS, DELETE_CLASS, GET_CLASS = 40, 41, 42
 NEW_FILTER, DELETE_FILTER, GET_FILTER = 44, 45, 46
+CHANGES = frozenset({NEW_DISCIPLINE, DELETE_DISCIPLINE, NEW_CLASS, DELETE_CLASS, NEW_FILTER, DELETE_FILTER})
 
 TCMSG = struct.Struct("=BxxxiIII")
 """struct tcmsg: family, ifindex, handle, parent, info."""
@@ -58,6 +59,7 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _SOURCE_AT = {4: 12, 6: 8}
 """Where the source address is in the header."""
 _PROTOCOLS = {4: _IPV4, 6: _IPV6}
+_OF_FILTERS = frozenset({NEW_FILTER, DELETE_FILTER})
 _ABSENT = frozenset({errno.ENOENT, errno.ENODEV, errno.EINVAL})
 
 
@@ -85,6 +87,19 @@ def decode(body: bytes) -> Traffic:
     return Traffic(
         index, handle, parent, info, found.get(_KIND, b""), attributes(found.get(_OPTIONS, b""), 0)
     )
+
+
+def is_inside(kind: int, body: bytes) -> bool:
+    """Whether a notification of this kind is of a root discipline of ours, or of what is in one."""
+    _, _, handle, parent, _ = TCMSG.unpack_from(body)
+    mark: int = parent if kind in _OF_FILTERS else handle
+    return mark >> 16 == HANDLE
+
+
+def root_of(body: bytes) -> int | None:
+    """The interface whose root discipline a notification is of; None when it is of another one."""
+    _, index, _, parent, _ = TCMSG.unpack_from(body)
+    return int(index) if parent == ROOT_PARENT else None
 
 
 def is_ours(discipline: Traffic) -> bool:

@@ -25,6 +25,8 @@ class ShareDriver:
 
     def __init__(self, netlink: Netlink | None = None) -> None:
         self._netlink = netlink or Netlink()
+        self.refused: dict[str, str] = {}
+        """Why no discipline could be made on an interface, by name, as of the last time that it was tried."""
 
     def read(self) -> Mapping[ShareKey, Share]:
         """Our disciplines, and what is in them."""
@@ -57,9 +59,12 @@ class ShareDriver:
             return Outcome.DONE
         usable = {share.ifname for share in puts.values()}
         for share in puts.values():
-            if isinstance(share, Discipline) and (why := self._cannot(share, names)):
+            if not isinstance(share, Discipline):
+                continue
+            if why := self._cannot(share, names):
                 log.error("nothing is shared out on this uplink ifname=%s why=%s", share.ifname, why)
                 usable.discard(share.ifname)
+            self.refused[share.ifname] = why
         wanted = [share for share in puts.values() if share.ifname in usable]
         classes = sorted((one for one in wanted if isinstance(one, Class)), key=lambda one: one.parent)
         filters = [one for one in wanted if isinstance(one, Filter)]
@@ -78,7 +83,7 @@ class ShareDriver:
         if fault is None or (fault.errno == errno.EEXIST and index in self._ours()):
             return ""
         if fault.errno == errno.EEXIST:
-            return "it has a queueing discipline that is not Polder's: tc qdisc del dev IFNAME root"
+            return f"its queueing discipline is not Polder's: tc qdisc del dev {wanted.ifname} root"
         return f"the kernel has no htb: {fault}" if fault.errno == errno.ENOENT else str(fault)
 
     def _delete(self, deletes: Mapping[ShareKey, Share], names: Names) -> Outcome:

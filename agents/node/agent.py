@@ -29,12 +29,14 @@ from agents.node.api import ApiServer
 from agents.node.attachments import RESTORING, Attachments
 from agents.node.dataplane import RETRY_S, Dataplane, Devices
 from agents.node.explain.answers import Sources, make_questions
+from agents.node.explain.diff import IN_PASS
 from agents.node.explain.drops import DropLog
 from agents.node.explain.exposition import MetricsServer
 from agents.node.explain.metrics import NodeMetrics
 from agents.node.explain.questions import Questions
 from agents.node.explain.samples import Samples
 from agents.node.exporting import Exporting
+from agents.node.findings import Findings
 from agents.node.flow_driver import FlowDriver
 from agents.node.health.checker import Checker
 from agents.node.holding import HoldingReport
@@ -49,7 +51,7 @@ from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAY_SOURCES, GATEWAYS
-from intent.snapshot import watched
+from intent.snapshot import Snapshot, watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError
 from openflow.management import Management, ovs_run_dir, socket_path
@@ -59,11 +61,12 @@ from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
 from store.lease import Heartbeat
-from store.model import Alive, Attachment, Program
+from store.model import Alive, Attachment, HeldKind, Program
 
 log = logging.getLogger(__name__)
 
 ALIVE_TTL_S = 10
+SHARES = IN_PASS.index(HeldKind.SHARES)
 BELIEF_FILE = "agent-belief.json"
 """In the run directory."""
 
@@ -107,10 +110,13 @@ class Agent:
         self._links = Links()
         self._plug = Plug(self._links, self._bridge)
         self._uplinks = Uplinks(self._links, lambda: self._monitor.mtus(), self._knowledge)
+        self._shares = ShareDriver()
+        self._findings = Findings(self._shares.refused)
         self._monitor = Monitor(
             lambda _what: self._loop.mark_resync(),
             awaited=self._wants.has_port,
             is_uplink=self._uplinks.is_one,
+            awaits_shares=lambda ifname: ifname in self._findings.unshared,
         )
         self._checker = Checker(self._loop.mark, GATEWAY_SOURCES)
         self._publisher = self._make_publisher()
@@ -215,9 +221,18 @@ class Agent:
             self._exporting.look(snapshot.node)
         pause_s = self._dataplane.step()
         self._looked = self._looked or self._dataplane.reported
+        self._look_for_amiss(snapshot)
         told_s = self._tell_holding(believes if self._dataplane.reported else "")
         mark_s = self._settle_restart()
         return min((each for each in (pause_s, told_s, mark_s) if each is not None), default=None)
+
+    def _look_for_amiss(self, snapshot: Snapshot | None) -> None:
+        passed = self._dataplane.wanted
+        node = snapshot.node if snapshot is not None else None
+        if node is None or passed is None:
+            return
+        if self._findings.look(node, self._uplinks.ways, passed[SHARES], self._dataplane.reconcilers[SHARES]):
+            self._heartbeat.say([self._alive()])
 
     def _settle_restart(self) -> float | None:
         try:
@@ -248,7 +263,6 @@ class Agent:
             self._bridge.ensure(mac=GATEWAY_MAC)
             self._links.setup_gateway(BRIDGE, GATEWAY_MAC, GATEWAYS)
             self._uplinks.measure()
-            self._heartbeat.say([self._alive()])
             self._adopt()
             self._plug.sweep(self._wants.all())
         except (Busy, BridgeError, KernelError) as fault:
@@ -294,7 +308,7 @@ class Agent:
             rules=Reconciler("rules", RuleDriver()),
             neighbours=Reconciler("neighbours", NeighbourDriver()),
             routes=Reconciler("routes", RouteDriver()),
-            shares=Reconciler("shares", ShareDriver()),
+            shares=Reconciler("shares", self._shares),
             meters=Reconciler("meters", MeterDriver(Metering(self._switch))),
             flows=Reconciler("flows", self._flows),
         )
@@ -329,7 +343,7 @@ class Agent:
             program=Program.AGENT,
             boot_id=self._boot_id,
             started=self._started,
-            amiss=self._uplinks.amiss,
+            amiss=self._findings.amiss,
         )
         return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
 

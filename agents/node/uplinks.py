@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agents.knowledge import Knowledge
 from intent.mtu import Mtus
 from intent.snapshot import Snapshot
-
-log = logging.getLogger(__name__)
 
 
 class DefaultWays(Protocol):
@@ -38,8 +35,8 @@ class Uplinks:
         self._mtus = mtus
         self._knowledge = knowledge
         self._names: frozenset[str] = frozenset()
-        self.amiss: tuple[str, ...] = ()
-        """What people have to mend."""
+        self.ways: Mapping[str, int] = {}
+        """The MTU of each interface that default routes leave by, as of the last look, by name."""
 
     def is_one(self, ifname: str) -> bool:
         """Whether endpoints leave by this link, as far as is known. From any thread."""
@@ -47,33 +44,11 @@ class Uplinks:
 
     def measure(self) -> None:
         """Look. Raises `KernelError`."""
-        ways = self._kernel.uplinks()
+        ways = self.ways = self._kernel.uplinks()
         snapshot = self._knowledge.snapshot()
         self._names = frozenset({*ways, *_of_segments(snapshot)})
         mtus = Mtus(min(ways.values(), default=None), {**self._mtus(), **ways})
         self._knowledge.measure(mtus)
-        self._warn(snapshot, ways)
-
-    def _warn(self, snapshot: Snapshot | None, ways: Mapping[str, int]) -> None:
-        why = too_large(snapshot, ways)
-        amiss = () if why is None else (why,)
-        if amiss and amiss != self.amiss:
-            log.warning("mtu is too large: %s", why)
-        self.amiss = amiss
-
-
-def too_large(snapshot: Snapshot | None, ways: Mapping[str, int]) -> str | None:
-    """Why the MTU that the node's record says cannot be, and what to do; None when it can. Pure."""
-    node = snapshot.node if snapshot is not None else None
-    if node is None or node.mtu_bytes is None or not ways:
-        return None
-    name, least = min(ways.items(), key=lambda each: each[1])
-    if node.mtu_bytes <= least:
-        return None
-    return (
-        f"endpoints of {node.name} get {node.mtu_bytes} bytes, and its uplink {name} takes {least}; "
-        f'raise that, or polder node set {node.name} --mtu-bytes ""'
-    )
 
 
 def _of_segments(snapshot: Snapshot | None) -> set[str]:

@@ -25,7 +25,7 @@ def _young(given: str) -> Where[Event]:
 
 
 FILTERS = (
-    named("noun", "only events about such things: pool, node, endpoint, address, session", "node"),
+    named("noun", "only events about such things: pool, node, uplink, endpoint, address, session", "node"),
     Parameter(
         "name",
         "only events about the thing of this name",

@@ -21,7 +21,7 @@ from controller.watching.topic import Beside, Topic
 from store import keys
 from store.client import Change, Store
 from store.history import key_of
-from store.model import Alive, Node, Program
+from store.model import Alive, Amiss, Node, Program
 
 nodes = Noun("nodes")
 
@@ -48,7 +48,7 @@ class ProgramView(BaseModel):
     alive: bool = False
     since: AwareDatetime | None = None
     """When it started; null while it does not live."""
-    amiss: tuple[str, ...] = ()
+    amiss: tuple[Amiss, ...] = ()
     """What it found on the node that people have to mend, each with the cure."""
 
 
@@ -203,4 +203,4 @@ def _views(shown: Sequence[Node], alive: Alives) -> list[NodeView]:
 
 
 def _program(alive: Alive | None) -> ProgramView:
-    return ProgramView(alive=True, since=alive.started, amiss=alive.amiss) if alive else ProgramView()
+    return ProgramView(alive=True, since=alive.started, amiss=alive.amiss or ()) if alive else ProgramView()

@@ -19,7 +19,7 @@ from store.model.endpoint import (
 from store.model.event import Event, Severity
 from store.model.imported import Imported, ImportedPath
 from store.model.move import Move
-from store.model.node import Alive, Lost, Node, Program, Uplink
+from store.model.node import Alive, Amiss, Lost, Node, Program, Uplink
 from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.policy import (
@@ -66,6 +66,7 @@ __all__ = [
     "Advertise",
     "Advertised",
     "Alive",
+    "Amiss",
     "Announces",
     "Answered",
     "Attachment",

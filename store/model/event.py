@@ -30,7 +30,7 @@ class Event(Value):
     reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     """What kind of thing, for programs: `pool-full`, `session-down`."""
     noun: str
-    """What it is about: `pool`, `node`, `endpoint`, `address`, `session`."""
+    """What it is about: `pool`, `node`, `uplink`, `endpoint`, `address`, `session`."""
     name: str
     detail: str
     """One sentence for people."""

@@ -83,6 +83,17 @@ class Program(StrEnum):
     SPEAKER = "speaker"
 
 
+class Amiss(Value):
+    """Something on a node that people have to mend."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,57}$")]
+    """What kind of thing, for programs: `uplink-not-shared`."""
+    uplink: Ifname
+    """The interface that it is about: each has one of a kind at most."""
+    detail: Annotated[str, StringConstraints(max_length=400)]
+    """What it is, and the cure."""
+
+
 class Alive(Value):
     """A program runs on a node. Under a lease: gone some seconds after the program is."""
 
@@ -90,8 +101,8 @@ class Alive(Value):
     program: Program
     boot_id: str
     started: AwareDatetime
-    amiss: Annotated[tuple[Annotated[str, StringConstraints(max_length=400)], ...], Field(max_length=8)] = ()
-    """What people have to mend on the node, each with the cure."""
+    amiss: Annotated[tuple[Amiss, ...], Field(max_length=64)] | None = None
+    """What people have to mend on the node; None while the program has not looked, or when it never does."""
 
 
 class Lost(Value):

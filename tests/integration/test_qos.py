@@ -21,6 +21,7 @@ from tests.support.containers import Fixed, delete, make
 pytestmark = pytest.mark.needs("root", "etcd", "ovs-vswitchd", "bgpd", "zebra", "iperf3", "tc", "tcpdump")
 
 SOON_S = 20.0
+AT_ONCE_S = 10.0
 TOR_ADDRESS = "10.1.1.0"
 """Of tor-a on the first node's link `up-a`: what is for it leaves by that uplink."""
 UPLINKS = [{"ifname": "up-a", "rate_mbps": 50}, {"ifname": "up-b", "rate_mbps": 50}]
@@ -116,6 +117,21 @@ class Node:
     def classes(self) -> str:
         return self.web.node.run("tc", "class", "show", "dev", "up-a").stdout
 
+    def tc(self, command: str) -> None:
+        """Do something to the first uplink by hand."""
+        noun, verb, *rest = command.split()
+        self.web.node.run("tc", noun, verb, "dev", "up-a", *rest)
+
+    def shared(self) -> bool:
+        """Whether the first uplink has its tree, and who is found by an address in it."""
+        found = self.web.node.run("tc", "filter", "show", "dev", "up-a").stdout
+        return "root rate 50Mbit" in self.classes() and "flowid 706c:" in found
+
+    def is_told(self, reason: str, uplink: str) -> None:
+        """Wait for the event."""
+        about = f"/v1/events?noun=uplink&name={NODE}/{uplink}&reason={reason}"
+        wait_until(lambda: self.lab.api.do("GET", about)["items"], SOON_S, f"the event {reason} of {uplink}")
+
 
 @pytest.fixture(scope="module")
 def node(lab: Lab) -> Iterator[Node]:
@@ -176,6 +192,31 @@ def test_an_uplink_is_shared_by_guarantee_then_by_priority(node: Node, servers: 
     assert mbps(node.web.host, TOR_ADDRESS) < 15
     flood.stop()
     node.set(node.bulk, None)
+    wait_until(node.classes, SOON_S, "nothing to be shared", good=lambda told: "htb" not in told)
+
+
+def test_shares_changed_by_hand_are_put_right_at_once_and_what_is_amiss_is_told(node: Node) -> None:
+    """Each in less than the time to the next resync, which a repair puts off by 30 s."""
+    node.tc("qdisc replace root tbf rate 1gbit burst 128kb latency 50ms")
+    node.set(node.web, {"guaranteed_kbps": 60_000})
+    node.lab.api.do("PATCH", f"/v1/nodes/{NODE}", {"uplinks": UPLINKS})
+    node.is_told("uplink-overbooked", "up-b")
+    node.is_told("uplink-not-shared", "up-a")
+    listed = node.lab.cli("node", "list", "-o", "wide").stdout
+    assert "uplink-not-shared: nothing is shared out on up-a" in listed
+
+    for by_hand in (
+        "qdisc del root",
+        "class change parent 706c: classid 706c:1 htb rate 9mbit",
+        "filter del parent 706c:",
+        "qdisc del root",
+    ):
+        node.tc(by_hand)
+        wait_until(node.shared, AT_ONCE_S, f"the shares again after {by_hand}")
+
+    node.set(node.web, None)
+    node.is_told("uplink-not-shared-over", "up-a")
+    node.is_told("uplink-overbooked-over", "up-b")
     wait_until(node.classes, SOON_S, "nothing to be shared", good=lambda told: "htb" not in told)
 
 

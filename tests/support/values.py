@@ -16,6 +16,7 @@ from store.model import (
     Advertise,
     Advertised,
     Alive,
+    Amiss,
     Announces,
     Answered,
     Attachment,
@@ -553,6 +554,15 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         program=st.sampled_from(Program),
         boot_id=texts,
         started=times,
-        amiss=st.lists(texts, max_size=2).map(tuple),
+        amiss=st.none()
+        | st.lists(
+            st.builds(
+                Amiss,
+                reason=st.sampled_from(["uplink-mtu", "x"]),
+                uplink=st.sampled_from(["eth0", "up1"]),
+                detail=texts,
+            ),
+            max_size=2,
+        ).map(tuple),
     ),
 }

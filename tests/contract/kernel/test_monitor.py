@@ -15,12 +15,14 @@ from agents.kernel.links import Links, LinkSpec
 from agents.kernel.monitor import Changed, Monitor
 from agents.kernel.neighbours import NeighbourDriver
 from agents.kernel.routes import RouteDriver, RuleDriver
+from agents.kernel.shares import ShareDriver
 from intent.names import BRIDGE, GATEWAYS, IMPORT_PROTOCOL
 from intent.neighbours import Neighbour
 from intent.routes import Route, RouteKind, rules
+from intent.shares import LOWEST, OTHERS, ROOT, Class, Discipline, Filter, Share, ShareKey
 from tests.contract.kernel.conftest import DEADLINE_S, Place, poll
 
-pytestmark = pytest.mark.needs("root", "ip", "nsenter")
+pytestmark = pytest.mark.needs("root", "ip", "nsenter", "tc")
 
 ROUTES = {
     route.key: route
@@ -31,18 +33,29 @@ ROUTES = {
 }
 NEIGHBOUR = Neighbour(BRIDGE, ip_address("10.64.0.5"), "02:00:00:00:00:05")
 NEIGHBOURS = {NEIGHBOUR.key: NEIGHBOUR}
+SHARES: dict[ShareKey, Share] = {
+    share.key: share
+    for share in (
+        Discipline("up0"),
+        Class("up0", ROOT, 0, 50_000, 50_000),
+        Class("up0", OTHERS, ROOT, 500, 50_000, LOWEST),
+        Filter("up0", ip_address("10.64.0.5"), OTHERS),
+    )
+}
+TBF = "tbf rate 1gbit burst 128kb latency 50ms"
 
 Heard = queue.SimpleQueue[Changed]
 
 
 @pytest.fixture
 def heard(host: Place) -> Iterator[Heard]:
-    """What is reported from here on; the host has routes, rules and neighbours of ours."""
+    """What is reported from here on; the host has routes, rules, neighbours and shares of ours."""
     RouteDriver().apply(Delta(ROUTES, {}))
     RuleDriver().apply(Delta(rules(), {}))
     NeighbourDriver().apply(Delta(NEIGHBOURS, {}))
+    ShareDriver().apply(Delta(SHARES, {}))
     found: Heard = queue.SimpleQueue()
-    monitor = Monitor(found.put, is_uplink=lambda name: name == "up0")
+    monitor = Monitor(found.put, is_uplink="up0".__eq__, awaits_shares="far0".__eq__)
     monitor.start()
     yield found
     monitor.close()
@@ -63,6 +76,11 @@ def heard(host: Place) -> Iterator[Heard]:
         ("ip link set up0 mtu 1400", Changed.LINK),
         (f"ip link set {BRIDGE} mtu 1400", Changed.LINK),
         (f"ip link del {BRIDGE}", Changed.LINK),
+        ("tc qdisc del dev up0 root", Changed.SHARE),
+        (f"tc qdisc replace dev up0 root {TBF}", Changed.SHARE),
+        ("tc class change dev up0 parent 706c:1 classid 706c:2 htb rate 9mbit", Changed.SHARE),
+        ("tc class add dev up0 parent 706c:1 classid 706c:9 htb rate 1mbit", Changed.SHARE),
+        ("tc filter del dev up0 parent 706c:", Changed.SHARE),
     ],
 )
 def test_a_change_by_hand_is_reported(host: Place, heard: Heard, command: str, changed: Changed) -> None:
@@ -98,10 +116,27 @@ def test_foreign_changes_are_not_reported(host: Place, heard: Heard) -> None:
     assert reported(host, heard, *ROUTE_ADDED) == []
 
 
+def test_traffic_control_of_others_is_not_reported_until_an_uplink_is_free(host: Place, heard: Heard) -> None:
+    far, bridge = "dev far0", f"dev {BRIDGE}"
+    for command in (
+        f"qdisc add {bridge} root handle 1: htb",
+        f"class add {bridge} parent 1: classid 1:1 htb rate 1mbit",
+        f"filter add {bridge} parent 1: protocol ip prio 4 u32 match ip src 10.0.0.1/32 flowid 1:1",
+        f"filter del {bridge} parent 1:",
+        f"qdisc del {bridge} root",
+        f"qdisc add {far} ingress",
+        f"qdisc del {far} ingress",
+        f"qdisc add {far} root handle 1: {TBF}",
+        f"qdisc replace {far} root handle 2: {TBF}",
+    ):
+        host.run(f"tc {command}")
+    assert reported(host, heard, f"tc qdisc del {far} root", Changed.SHARE) == []
+
+
 @pytest.mark.parametrize(
     ("make", "held"),
-    [(RouteDriver, ROUTES), (RuleDriver, rules()), (NeighbourDriver, NEIGHBOURS)],
-    ids=["routes", "rules", "neighbours"],
+    [(RouteDriver, ROUTES), (RuleDriver, rules()), (NeighbourDriver, NEIGHBOURS), (ShareDriver, SHARES)],
+    ids=["routes", "rules", "neighbours", "shares"],
 )
 def test_own_changes_are_not_reported(
     host: Place, heard: Heard, make: Callable[[], Driver[Any, Any]], held: Mapping[Any, Any]

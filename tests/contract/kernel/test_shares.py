@@ -89,9 +89,13 @@ def test_a_discipline_of_somebody_else_is_left_alone(
     host.run("tc qdisc add dev up0 root handle 1: tbf rate 1gbit burst 128kb latency 50ms")
     before = shown(host)
     assert driver.apply(put(WHOLE)) is Outcome.REJECTED
-    assert "not Polder's" in caplog.text
+    assert "not Polder's: tc qdisc del dev up0 root" in caplog.text
+    assert "not Polder's: tc qdisc del dev up0 root" in driver.refused["up0"]
     assert driver.apply(gone(WHOLE)) is Outcome.DONE
     assert (driver.read(), shown(host)) == ({}, before)
+    host.run("tc qdisc del dev up0 root")
+    assert driver.apply(put(WHOLE)) is Outcome.DONE
+    assert driver.refused["up0"] == ""
 
 
 def test_an_uplink_that_is_not_there_does_not_stop_the_others(driver: ShareDriver) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from controller.reading import put
 from store import keys
-from store.model import Advertised, Alive, Imported, ImportedPath, Program, Session, SessionState
+from store.model import Advertised, Alive, Amiss, Imported, ImportedPath, Program, Session, SessionState
 from tests.support.ipam import check
 from tests.unit.controller.conftest import NOW, Api
 
@@ -160,7 +160,8 @@ def test_a_deleted_pool_takes_its_claims_along_in_any_number(api: Api) -> None:
 
 
 def test_programs_and_sessions_are_shown_with_their_life(plant: Api) -> None:
-    alive = Alive(node="node-1", program=Program.SPEAKER, boot_id="b", started=NOW, amiss=("that; do this",))
+    found = {"reason": "uplink-mtu", "uplink": "eth0", "detail": "that; do this"}
+    alive = Alive(node="node-1", program=Program.SPEAKER, boot_id="b", started=NOW, amiss=(Amiss(**found),))
     plant.store.txn([], [put(keys.ALIVE, alive, "node-1", "speaker"), _session("node-1"), _session("node-2")])
     sessions = plant.get("/v1/bgp/sessions")["items"]
     assert [(each["node"], each["state"], each["stale"]) for each in sessions] == [
@@ -173,7 +174,7 @@ def test_programs_and_sessions_are_shown_with_their_life(plant: Api) -> None:
     assert programs["speaker"] == {
         "alive": True,
         "since": "2026-01-01T00:00:00Z",
-        "amiss": ["that; do this"],
+        "amiss": [found],
     }
     assert programs["agent"] == {"alive": False, "since": None, "amiss": []}
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
-from controller.events import Events
-from controller.reading import put, scan
-from controller.session_events import LOOK_BACK, SessionEvents, news
-from lab.wait import wait_until
+from controller.reading import put
+from controller.session_events import LOOK_BACK, news
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
-from store.model import Event, Session, SessionState, Severity, Transition
+from store.model import Session, SessionState, Severity, Transition
 from tests.unit.controller.conftest import NOW
+from tests.unit.controller.reported import on_duty, told_are
 
-SOON_S = 5.0
 UP, IDLE, CONNECT = SessionState.ESTABLISHED, SessionState.IDLE, SessionState.CONNECT
 REASON = "peer sent NOTIFICATION: Cease, Administrative Shutdown (6/2)"
 
@@ -124,31 +119,8 @@ def test_what_the_guard_keeps_back_is_an_alarm_that_names_it() -> None:
     )
 
 
-def told(store: MemoryStore) -> list[Event]:
-    return scan(store, keys.EVENTS).values
-
-
 def say(store: MemoryStore, *sessions: Session) -> None:
     store.txn([], [put(keys.SESSIONS, each, each.node, each.peer) for each in sessions])
-
-
-@contextmanager
-def on_duty(store: MemoryStore) -> Iterator[None]:
-    duty = SessionEvents(store, lambda: NOW, Events(store, lambda: NOW))
-    thread = threading.Thread(target=duty.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        duty.stop()
-        thread.join(SOON_S)
-    assert not thread.is_alive()
-
-
-def told_are(store: MemoryStore, *reasons: str) -> list[Event]:
-    expected = list(reasons)
-    wait_until(lambda: [each.reason for each in told(store)], SOON_S, "the events", good=expected.__eq__)
-    return told(store)
 
 
 def test_a_session_that_goes_down_is_a_warning_with_its_reason() -> None:

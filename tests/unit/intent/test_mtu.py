@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
-import pytest
-
-from agents.node.uplinks import too_large
 from intent.mtu import Mtus
-from intent.snapshot import Snapshot, View
+from intent.snapshot import View
 from store import keys
-from store.model import Endpoint, Membership, Node, Segment
+from store.model import Endpoint, Membership, Segment
 
 WEB = Endpoint(
     id="web", uid="0" * 32, node="n", pools=("p",), addresses=("10.64.0.1",), mac="02:00:00:00:00:01"
@@ -38,23 +35,3 @@ def test_the_snapshot_has_the_mtu_of_the_uplink() -> None:
     assert view.snapshot.endpoints["web"] is web, "what is kept by it stays good"
     view.measure(Mtus(600, {"eth1": 65535}))
     assert seen(view) == {"web": 1280, "disk": 9216}, "within what a link may have"
-
-
-@pytest.mark.parametrize(
-    ("mtu_bytes", "ways", "words"),
-    [
-        (None, {"eth0": 1500}, None),
-        (1500, {"eth0": 1500, "eth2": 9000}, None),
-        (9000, {}, None),
-        (
-            9000,
-            {"eth0": 1500, "eth2": 9000},
-            'uplink eth0 takes 1500; raise that, or polder node set n --mtu-bytes ""',
-        ),
-    ],
-)
-def test_a_node_that_says_more_than_its_uplink_takes(
-    mtu_bytes: int | None, ways: dict[str, int], words: str | None
-) -> None:
-    said = too_large(Snapshot("n", node=Node(name="n", asn=64512, mtu_bytes=mtu_bytes)), ways)
-    assert (said is None) if words is None else (said is not None and words in said)
