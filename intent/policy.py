@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from intent.held import KEPT, Held
@@ -20,6 +21,7 @@ from intent.names import GATEWAYS
 from intent.snapshot import Snapshot
 from openflow.cookie import Purpose
 from openflow.flow import Flow, FlowKey
+from openflow.levels import Had
 from openflow.policy import (
     ENFORCED_IN,
     ENFORCED_OUT,
@@ -125,18 +127,21 @@ def judged(snapshot: Snapshot, endpoint: Endpoint) -> bool:
     )
 
 
-def policies(snapshot: Snapshot, before: Policies = NO_RULES) -> Policies:
+def policies(
+    snapshot: Snapshot, before: Policies = NO_RULES, there: Mapping[int, Had] = MappingProxyType({})
+) -> Policies:
     """The rules of this node in their sequences, compiled for whichever endpoints it holds.
 
     Args:
         snapshot: of the node.
         before: what was compiled last: of the same rules and groups what is kept of endpoints is good.
+        there: of each table without `before`, the priorities that rules have in the switch.
     """
     tables = []
-    last = {table.judge: table for table, _ in before.tables}
+    had = {**there, **{table.judge.table.table_id: table.had for table, _ in before.tables}}
     for (direction, mode), judge in JUDGES.items():
         scoped = tuple(_rules(snapshot, direction, mode))
-        table = compiled(judge, [rule for rule, _ in scoped], last.get(judge))
+        table = compiled(judge, [rule for rule, _ in scoped], had.get(judge.table.table_id, {}))
         tables.append((table, tuple(scope for _, scope in scoped)))
     same = before.rules is snapshot.rules and before.groups is snapshot.groups
     return Policies(snapshot.rules, snapshot.groups, tuple(tables), before.outline if same else None)

@@ -1,9 +1,17 @@
-"""The priorities of levels: a level that comes or goes moves no other, as long as there is room. Pure."""
+"""The priorities of levels: a level that comes or goes moves no other, as long as there is room. Pure.
+
+A program that restarts finds them in the flows that its predecessor left, so that these stay, and go on
+counting.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from openflow.flow import Conjunction, Flow, SetField
+from openflow.tables import WHY
 
 TOP = 60_000
 """The priority of the first level; each next one is lower."""
@@ -11,15 +19,37 @@ STRIDE = 64
 """How much lower, where nothing was before: levels that come later find room between."""
 
 
-def priorities(levels: Sequence[Sequence[str]], before: Mapping[str, int]) -> list[int]:
+Had = Mapping[int, int]
+"""The priority that each rule of a table had, by its number."""
+
+
+def priorities(levels: Sequence[Sequence[int]], before: Had) -> list[int]:
     """A priority for each level, falling. As many as possible keep the one they had.
 
     Args:
-        levels: the names of the rules of each, fewer than `TOP` levels.
-        before: the priority that a rule had.
+        levels: the numbers of the rules of each, fewer than `TOP` levels.
+        before: what they had.
     """
-    had = [next((before[name] for name in level if name in before), None) for level in levels]
+    had = [next((before[rule] for rule in level if rule in before), None) for level in levels]
     return _filled(had, _longest_falling(had)) or _fresh(len(levels))
+
+
+def had_in(flows: Iterable[Flow]) -> Mapping[int, Had]:
+    """What the rules of each table have in these flows, by the table's id."""
+    found: dict[int, dict[int, int]] = defaultdict(dict)
+    for flow in flows:
+        for rule in _rules_of(flow):
+            found[flow.table_id][rule] = flow.priority
+    return found
+
+
+def _rules_of(flow: Flow) -> Iterator[int]:
+    """The numbers of the rules that a flow is a part of."""
+    for action in flow.actions:
+        if isinstance(action, Conjunction):
+            yield action.conj_id
+        elif isinstance(action, SetField) and action.field == WHY and isinstance(action.value, int):
+            yield action.value
 
 
 def _fresh(count: int) -> list[int]:

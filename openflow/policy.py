@@ -24,6 +24,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
 from itertools import count, groupby
+from types import MappingProxyType
 
 from openflow.cookie import Purpose, encode
 from openflow.flow import (
@@ -38,7 +39,7 @@ from openflow.flow import (
     Visit,
     match_of,
 )
-from openflow.levels import priorities
+from openflow.levels import Had, priorities
 from openflow.masks import masked
 from openflow.tables import (
     CUT_OFF,
@@ -153,6 +154,11 @@ class Compiled:
     before where the level is as it was, and is among the last `KEPT_LEVELS`."""
 
     @property
+    def had(self) -> Had:
+        """The priority of each rule, by its number."""
+        return {each.conj_id: each.priority for each in self.placed}
+
+    @property
     def flows(self) -> tuple[Flow, ...]:
         """Those of all levels."""
         return tuple(flow for level in self.levels for flow in level.values())
@@ -179,18 +185,17 @@ class Compiled:
         return tuple(made)
 
 
-def compiled(judge: Judge, rules: Iterable[Rule], before: Compiled | None = None) -> Compiled:
+def compiled(judge: Judge, rules: Iterable[Rule], had: Had = MappingProxyType({})) -> Compiled:
     """Rules, in the sequence in which they are asked, as flows. Pure.
 
     Args:
         judge: the table.
         rules: in the sequence in which they are asked.
-        before: what was compiled last for the table: levels keep their priorities where they can.
+        had: of what was there last: levels keep their priorities where they can.
 
     Raises:
         ValueError: more than `MAX_LEVELS` changes between letting go on and dropping.
     """
-    had = {each.rule.name: each.priority for each in before.placed} if before is not None else {}
     placed = tuple(_place(judge, rules, had))
     levels = groupby(placed, key=lambda each: each.priority)
     return Compiled(judge, placed, tuple(_level(judge, tuple(level)) for _, level in levels))
@@ -213,17 +218,22 @@ def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
     return {flow.key: flow for flow in flows}
 
 
-def _place(judge: Judge, rules: Iterable[Rule], had: Mapping[str, int]) -> Iterator[Placed]:
-    taken: set[int] = set()
-    levels = [list(alike) for _, alike in groupby(rules, key=lambda rule: (rule.purpose, rule.logged))]
+def _place(judge: Judge, rules: Iterable[Rule], had: Had) -> Iterator[Placed]:
+    numbered = _numbered(judge, rules)
+    alike = groupby(numbered.items(), key=lambda each: (each[1].purpose, each[1].logged))
+    levels = [dict(level) for _, level in alike]
     if len(levels) > MAX_LEVELS:
         raise ValueError(f"rules change their mind more than {MAX_LEVELS} times")
-    made = priorities([[rule.name for rule in level] for level in levels], had)
-    for level, priority in zip(levels, made, strict=True):
-        for rule in level:
-            conj_id = next(each for each in _ids(judge, rule) if each not in taken)
-            taken.add(conj_id)
-            yield Placed(rule, priority, conj_id)
+    for level, priority in zip(levels, priorities([[*level] for level in levels], had), strict=True):
+        yield from (Placed(rule, priority, number) for number, rule in level.items())
+
+
+def _numbered(judge: Judge, rules: Iterable[Rule]) -> dict[int, Rule]:
+    """The rules in their sequence, by the ids of their conjunctions."""
+    made: dict[int, Rule] = {}
+    for rule in rules:
+        made[next(each for each in _ids(judge, rule) if each not in made)] = rule
+    return made
 
 
 def _ids(judge: Judge, rule: Rule) -> Iterator[int]:
@@ -241,12 +251,13 @@ def _decision(judge: Judge, placed: Placed, fields: Fields) -> Flow:
 
 
 def _decided(judge: Judge, placed: Placed) -> tuple[Action, ...]:
-    """What a rule does. What it drops is counted and sampled and its connection cut, what it logs sampled."""
+    """What a rule does, which says who it is. What it drops is counted and sampled and its connection cut,
+    what it logs sampled."""
     named = SetField(WHY, placed.conj_id)
     if placed.rule.purpose.drops:
         return named, Visit(DENIED.table_id), Visit(CUT_OFF.table_id)
     onward = GotoTable(judge.onward.table_id)
-    return (named, Visit(LOGGED.table_id), onward) if placed.rule.logged else (onward,)
+    return (named, Visit(LOGGED.table_id), onward) if placed.rule.logged else (named, onward)
 
 
 def _member(judge: Judge, priority: int, match: Match, members: Iterable[Conjunction], reason: str) -> Flow:

@@ -93,7 +93,7 @@ class Dataplane:
         self._boot_id = boot_id
         self._clock = clock
         self._memory = Memory()
-        self._judging = Judging()
+        self._judging = Judging(devices.flows)
         self._leaving_blocks = Leaving[Block]()
         self._leaving_ranges = Leaving[Pool]()
         self._leaving_services = Leaving[Serving]()
