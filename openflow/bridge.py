@@ -21,17 +21,21 @@ from typing import Any, Generic, TypeVar
 from openflow import datapath
 from openflow.errors import BridgeError, BridgeRejected, BridgeUnavailable
 from openflow.export import ExportSpec
+from openflow.json_stream import MessageParser
 from openflow.rows import MARK, SCHEMA, BridgeSpec, PortRow, Restart, Rows
 
 # The library looks for eventlet, which os-ken brings along: 17 MB and a third of a second for nothing.
 _hidden = "eventlet" not in sys.modules
 if _hidden:
     sys.modules["eventlet"] = None  # type: ignore[assignment]
+import ovs.json  # noqa: E402
 from ovs.db.idl import Idl, SchemaHelper, Transaction  # noqa: E402
 from ovs.poller import Poller  # noqa: E402
 
 if _hidden:
     del sys.modules["eventlet"]
+if ovs.json.PARSER == ovs.json.PARSER_PY:
+    ovs.json.Parser = MessageParser
 
 __all__ = ["Bridge", "BridgeError", "BridgeRejected", "BridgeUnavailable", "PortRow"]
 
