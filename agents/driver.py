@@ -13,6 +13,7 @@ from agents.delta import Delta
 
 K = TypeVar("K")
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 
 class Outcome(Enum):
@@ -30,6 +31,14 @@ class Outcome(Enum):
 
 class Unreadable(Exception):
     """The device cannot be read now. Nothing is known; keep what was believed and try again after a pause."""
+
+
+class Reading(Protocol[K, V_co]):
+    """A device as it was at one moment since this was begun, read while it goes on being changed."""
+
+    def part(self) -> Mapping[K, V_co] | None:
+        """Some more of it. Empty when there is nothing yet, None at the end. Raises `Unreadable`."""
+        ...
 
 
 class Driver(Protocol[K, V]):

@@ -1,21 +1,25 @@
 """One driver's state, held between what is desired and what is actual.
 
 The actual state is read once, kept as long as every change is acknowledged, and read again after
-anything else: a resync, a refusal, a lost device. Puts and deletes are separate calls because their
-order across drivers differs: up is neighbour, route, flow; down is the reverse. When what is desired comes
-in parts, and the last pass left nothing open, only the parts that are new or gone are looked at.
+anything else: a resync, a refusal, a lost device. At a resync a driver may read in parts, beside the
+changes (`Review`): what is believed is corrected at the end, and no change waits.
+
+Puts and deletes are separate calls because their order across drivers differs: up is neighbour, route, flow;
+down is the reverse. When what is desired comes in parts, and the last pass left nothing open, only the parts
+that are new or gone are looked at.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Generic, TypeVar
 
 from agents.delta import Delta, deletes, puts
 from agents.drift import drift
-from agents.driver import Driver, Outcome, Unreadable
+from agents.driver import Driver, Outcome, Reading, Unreadable
 from agents.parts import Parts
+from agents.review import Review
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -24,11 +28,24 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler(Generic[K, V]):
-    """Brings one driver's state to what is desired. One thread at a time."""
+    """Brings one driver's state to what is desired. One thread at a time.
 
-    def __init__(self, name: str, driver: Driver[K, V]) -> None:
+    Args:
+        name: of what it holds, for people.
+        driver: reads and writes it.
+        begin: begins to read it in parts; None where that does not do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        driver: Driver[K, V],
+        begin: Callable[[], Reading[K, V] | None] = lambda: None,
+    ) -> None:
         self.name = name
         self._driver = driver
+        self._begin = begin
+        self._review: Review[K, V] | None = None
         self._actual: dict[K, V] | None = None
         self._believed: dict[K, V] | None = None
         self._fresh = False
@@ -58,9 +75,20 @@ class Reconciler(Generic[K, V]):
         """Whether all of what was desired last is actual, and nothing else."""
         return self._settled is not None
 
+    @property
+    def can_look(self) -> bool:
+        """Whether `look` has something to take in now."""
+        return self._review is not None and not self._review.waits
+
     def forget(self) -> None:
-        """Read the device again before the next change."""
+        """Read the device again: before the next change, or beside the next ones by `look`."""
         if self._actual is not None:
+            if self._review is not None:
+                self._review.again = True
+                return
+            if (reading := self._begin()) is not None:
+                self._review = Review(reading, self._actual)
+                return
             self._believed = self._actual
         self._doubt()
 
@@ -69,6 +97,32 @@ class Reconciler(Generic[K, V]):
         if self._actual is not None:
             self._actual[key] = value
             self._settled = None
+            self._judge_not([key])
+
+    def look(self) -> bool:
+        """Take in some of what is read in parts. Returns whether something is not as it was believed."""
+        review = self._review
+        if review is None or self._actual is None:
+            return False
+        try:
+            if not review.take():
+                return False
+        except Unreadable as fault:
+            log.info("not read in parts driver=%s why=%s", self.name, fault)
+            self._believed = self._actual
+            self._doubt()
+            return True
+        self._review = None
+        believed, found = review.otherwise
+        if believed or found:
+            self.repairs += drift(self.name, believed, found)
+            for key in believed:
+                del self._actual[key]
+            self._actual |= found
+            self._settled = self._putting = self._touched = None
+        if review.again:
+            self.forget()
+        return bool(believed or found)
 
     def read(self) -> bool:
         """Know the actual state. Returns false, and wants a retry, when the device cannot be read."""
@@ -122,7 +176,7 @@ class Reconciler(Generic[K, V]):
 
     def _doubt(self) -> None:
         """What is there is not known any more."""
-        self._actual = self._settled = self._putting = self._touched = None
+        self._actual = self._settled = self._putting = self._touched = self._review = None
 
     def _change(self, wanted: Callable[[Mapping[K, V]], Delta[K, V]]) -> bool:
         for _attempt in range(2):
@@ -151,6 +205,12 @@ class Reconciler(Generic[K, V]):
         for key in change.delete:
             actual.pop(key, None)
         self._actual = actual
+        self._judge_not((*change.put, *change.delete))
+
+    def _judge_not(self, keys: Iterable[K]) -> None:
+        """What is read in parts may have been read before these changed."""
+        if self._review is not None:
+            self._review.changed(keys)
 
 
 def _whole(state: Mapping[K, V]) -> Mapping[K, V]:

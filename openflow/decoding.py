@@ -38,13 +38,9 @@ class Counted(NamedTuple):
     bytes: int
 
 
-class _Wire(NamedTuple):
-    """A flow as told, without what it has counted: its match and instructions are `rest`."""
-
-    table_id: int
-    priority: int
-    cookie: int
-    rest: bytes
+_Wire = tuple[int, int, int, bytes]
+"""A flow as told, without what it has counted: table, priority, cookie; match and instructions. A plain
+tuple of such values is none that Python looks through for garbage again and again."""
 
 
 class Decoder:
@@ -59,11 +55,16 @@ class Decoder:
         Raises:
             SwitchError: they make no sense.
         """
+        return [counted for part in self.parts(replies) for counted in part]
+
+    def parts(self, replies: Iterable[bytes]) -> Iterator[list[Counted]]:
+        """The same, message by message, each read when it is asked for. Raises likewise."""
         before, self._known = self._known, {}
-        try:
-            return [counted for reply in replies for counted in self._flows(reply, before)]
-        except (struct.error, ValueError) as fault:
-            raise SwitchError(f"the switch's answer does not decode: {fault}") from fault
+        for reply in replies:
+            try:
+                yield [*self._flows(reply, before)]
+            except (struct.error, ValueError) as fault:
+                raise SwitchError(f"the switch's answer does not decode: {fault}") from fault
 
     def _flows(self, reply: bytes, before: Mapping[_Wire, Flow]) -> Iterator[Counted]:
         start = BODY_AT
@@ -71,7 +72,7 @@ class Decoder:
             length, table_id, priority, cookie, packets, octets = _STATS.unpack_from(reply, start)
             if length < _STATS.size or start + length > len(reply):
                 raise ValueError(f"a flow of {length} bytes is none")
-            wire = _Wire(table_id, priority, cookie, reply[start + _STATS.size : start + length])
+            wire = (table_id, priority, cookie, reply[start + _STATS.size : start + length])
             flow = before.get(wire) or _flow(wire)
             self._known[wire] = flow
             yield Counted(flow, packets, octets)
@@ -79,10 +80,11 @@ class Decoder:
 
 
 def _flow(wire: _Wire) -> Flow:
-    _, length = _TLV.unpack_from(wire.rest)
-    match = tuple(_fields(wire.rest[_TLV.size : length]))
-    instructions = wire.rest[length + (-length & 7) :]
-    return Flow(wire.table_id, wire.priority, match, _actions(instructions), wire.cookie)
+    table_id, priority, cookie, rest = wire
+    _, length = _TLV.unpack_from(rest)
+    match = tuple(_fields(rest[_TLV.size : length]))
+    instructions = rest[length + (-length & 7) :]
+    return Flow(table_id, priority, match, _actions(instructions), cookie)
 
 
 def _fields(data: bytes) -> Iterator[tuple[str, MatchValue]]:

@@ -82,11 +82,18 @@ class Management:
             if (cookie := decode(one.flow.cookie)) is not None and cookie.purpose >= Purpose.SPOOFED
         ]
 
+    def dump(self) -> list[bytes]:
+        """The messages that tell every flow of ours, for a `Decoder`."""
+        return self._flows(OWNER, OWNER_MASK)
+
     def _counters(self, cookie: int, mask: int) -> list[Counted]:
+        return Decoder().read(self._flows(cookie, mask))
+
+    def _flows(self, cookie: int, mask: int) -> list[bytes]:
         request = flow_stats_request(cookie, mask)
         request.set_xid(XID)
         request.serialize()
-        return Decoder().read(self._ask(bytes(request.buf)))
+        return self._ask(bytes(request.buf))
 
     def ports(self) -> dict[int, PortCounted]:
         """What each port has counted, by its OpenFlow number."""

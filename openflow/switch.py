@@ -31,9 +31,11 @@ from os_ken.ofproto import ofproto_v1_4_parser as parser
 from openflow.channel import Channel, Message, Requests
 from openflow.cookie import OWNER, OWNER_MASK
 from openflow.decoding import Counted, Decoder
+from openflow.dumping import Dumping
 from openflow.encoding import bundle_of
 from openflow.errors import Disconnected, Refused, SwitchError
 from openflow.flow import Flow
+from openflow.management import Management
 from openflow.noticing import somebody_changed
 from openflow.ordering import Change, order
 from openflow.render import PROTOCOL, flow_stats_request
@@ -146,6 +148,14 @@ class Switch:
                 raise SwitchError(reason(message))
         with self._reading:
             return self._decoder.read(message.data for message in replies)
+
+    def dumping(self, on_answer: Callable[[], None] = lambda: None) -> Dumping:
+        """Begin a dump by another connection, that delays no change; who calls `dump` takes its parts.
+
+        Args:
+            on_answer: see `Dumping`.
+        """
+        return Dumping(Management(self._path).dump, self._decoder, on_answer)
 
     def apply(self, puts: Iterable[Flow], deletes: Iterable[Flow]) -> None:
         """Add or replace `puts` and delete `deletes`, all at once; returns when it is done. Blocking.

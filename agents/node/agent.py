@@ -104,7 +104,7 @@ class Agent:
         again = self._loop.mark_resync
         self._switch = Switch(management, on_connect=again, on_touched=again)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)
-        self._flows = FlowDriver(self._switch)
+        self._flows = FlowDriver(self._switch, self._loop.mark)
         self._restart = SwitchRestart(self._bridge, self._switch)
         self._exporting = Exporting(self._bridge)
         self._links = Links()
@@ -310,7 +310,7 @@ class Agent:
             routes=Reconciler("routes", RouteDriver()),
             shares=Reconciler("shares", self._shares),
             meters=Reconciler("meters", MeterDriver(Metering(self._switch))),
-            flows=Reconciler("flows", self._flows),
+            flows=Reconciler("flows", self._flows, self._flows.begin),
         )
         return Dataplane(
             self._knowledge.snapshot,

@@ -135,12 +135,15 @@ class Dataplane:
     def step(self) -> float | None:
         """One pass. Returns the seconds until it wants to run again, or None."""
         snapshot = self._snapshot()
+        if self._devices.flows.look():
+            self._done = None
         try:
-            return self._pass(snapshot) if snapshot is not None else None
+            pause_s = self._pass(snapshot) if snapshot is not None else None
         except Busy as fault:
             log.warning("switch or kernel is busy why=%s", fault)
             self._reported = False
-            return RETRY_S
+            pause_s = RETRY_S
+        return 0.0 if self._devices.flows.can_look else pause_s
 
     def _pass(self, snapshot: Snapshot) -> float | None:
         wants, plugged = dict(self._wants.all()), self._plugging.read()

@@ -138,6 +138,29 @@ def test_what_somebody_else_does_to_our_flows_is_told_at_once_and_what_we_do_is_
     switch.stop()
 
 
+def test_a_dump_in_parts_is_of_one_moment_and_delays_no_change(switch: Switch, ovs: OpenVSwitch) -> None:
+    many = [replace(FLOWS[0], priority=number) for number in range(1000, 4000)]
+    switch.apply(many, [])
+    answered = threading.Event()
+    dumping = switch.dumping(answered.set)
+    assert answered.wait(CONNECT_S)
+    switch.apply([], many[:10])
+    parts = []
+    while (part := dumping.part()) is not None:
+        parts.append(part)
+    assert as_set([flow for part in parts for flow in part]) == set(many)
+    assert all(0 < len(part) < 1000 for part in parts)
+    assert as_set(switch.dump()) == set(many[10:])
+
+
+def test_a_dump_in_parts_of_a_switch_that_is_away_says_so(tmp_path: Path) -> None:
+    answered = threading.Event()
+    dumping = Switch(tmp_path / "nobody.mgmt").dumping(answered.set)
+    assert answered.wait(CONNECT_S)
+    with pytest.raises(Disconnected):
+        dumping.part()
+
+
 def test_a_refused_change_leaves_everything_as_it_was(switch: Switch) -> None:
     switch.apply(FLOWS[:3], [])
     no_prerequisite = Flow(0, 1, (("ipv4_src", IPv4Address("10.64.0.1")),), cookie=FLOWS[0].cookie)

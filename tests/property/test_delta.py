@@ -73,3 +73,35 @@ def test_a_reconciler_converges_whatever_happened_before(
     assert reconciler.put(last)
     assert reconciler.delete(last)
     assert device.held == last
+
+
+@given(
+    steps=st.lists(
+        st.tuples(mappings | in_parts, st.booleans(), st.booleans(), st.integers(0, 6), st.none() | mappings),
+        max_size=8,
+    )
+)
+def test_a_device_that_is_read_beside_its_changes_converges_and_only_strangers_are_told_of(
+    steps: list[tuple[Mapping[int, int], bool, bool, int, dict[int, int] | None]],
+) -> None:
+    """Each step: what is desired, is the device away, resync, how often to look, what a stranger wrote."""
+    device: DictDriver[int, int] = DictDriver()
+    reconciler = Reconciler("device", device, device.begin)
+    for desired, device.away, resync, looks, foreign in steps:
+        if foreign is not None:
+            device.held = dict(foreign)
+        if resync:
+            reconciler.forget()
+        for _ in range(looks):
+            reconciler.look()
+        reconciler.put(desired)
+        reconciler.delete(desired)
+    device.away = False
+    reconciler.forget()
+    last = dict(steps[-1][0]) if steps else {}
+    for _ in range(100):
+        reconciler.look()
+        reconciler.put(last)
+        reconciler.delete(last)
+    assert device.held == last
+    assert reconciler.repairs == 0 or any(foreign is not None for *_, foreign in steps)

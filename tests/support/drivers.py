@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from agents.delta import Delta
-from agents.driver import Outcome, Unreadable
+from agents.driver import Outcome, Reading, Unreadable
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -41,6 +41,10 @@ class DictDriver(Generic[K, V]):
         self.reads += 1
         return dict(self.held)
 
+    def begin(self) -> Reading[K, V] | None:
+        """Begin to read what is held now, an entry at a time."""
+        return None if self.away else EntryByEntry(self)
+
     def apply(self, change: Delta[K, V]) -> Outcome:
         if self.away:
             return Outcome.RETRY
@@ -51,3 +55,20 @@ class DictDriver(Generic[K, V]):
             self.held.pop(key, None)
             self.journal.append(("delete", self.name, key))
         return Outcome.DONE if len(taken) == len(change.put) else Outcome.REJECTED
+
+
+class EntryByEntry(Generic[K, V]):
+    """What a device held when this was made; before each entry, and before the end, there is nothing yet."""
+
+    def __init__(self, device: DictDriver[K, V]) -> None:
+        self._device = device
+        self._left = [*device.held.items()]
+        self._there = True
+
+    def part(self) -> Mapping[K, V] | None:
+        if self._device.away:
+            raise Unreadable(f"{self._device.name} is away")
+        self._there = not self._there
+        if not self._there:
+            return {}
+        return dict([self._left.pop()]) if self._left else None

@@ -162,7 +162,7 @@ class SimNode:
             self.wants.add(one.want)
         self.plug.standing.clear()  # what `Plug.sweep` does
         self.publisher = self._make_publisher()
-        made = {each: Reconciler(each, driver) for each, driver in self.drivers.items()}
+        made = {each: Reconciler(each, driver, driver.begin) for each, driver in self.drivers.items()}
         self.dataplane = Dataplane(
             lambda: self.view.snapshot if self.in_sync else None,
             self.wants,

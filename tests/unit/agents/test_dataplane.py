@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from agents.delta import Delta
-from agents.driver import Outcome
+from agents.driver import Outcome, Reading
 from agents.node.dataplane import Dataplane, Devices
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S
 from agents.node.plug import identity
@@ -66,6 +66,7 @@ class Node:
         self.now = 100.0
         self.snapshot: Snapshot | None = snapshot(pool(), block())
         self.alive = True
+        self.in_parts: set[str] = set()
         self.start_agent()
 
     def start_agent(self) -> None:
@@ -75,7 +76,7 @@ class Node:
         self.wants = Wants()
         for one in self.plug.plugged.values():
             self.wants.add(one.want)
-        made = {name: Reconciler(name, driver) for name, driver in self.drivers.items()}
+        made = {name: Reconciler(name, driver, self.begin(name)) for name, driver in self.drivers.items()}
         self.dataplane = Dataplane(
             lambda: self.snapshot,
             self.wants,
@@ -86,6 +87,10 @@ class Node:
             boot_id=BOOT,
             clock=lambda: self.now,
         )
+
+    def begin(self, name: str) -> Callable[[], Reading[Any, Any] | None]:
+        """How a device is read at a resync: whole, unless it is one that is read in parts."""
+        return lambda: self.drivers[name].begin() if name in self.in_parts else None
 
     def know(self, *values: Value) -> None:
         self.snapshot = snapshot(pool(), block(), *values)
@@ -274,6 +279,22 @@ def test_what_was_removed_by_hand_comes_back_at_the_resync() -> None:
     node.dataplane.step()
     assert gone in node.drivers["routes"].held
     assert node.touched() == ["put routes"]
+
+
+def test_a_flow_that_was_removed_by_hand_comes_back_once_the_resync_has_read_all_of_them() -> None:
+    node = Node()
+    node.attach()
+    node.touched()
+    node.in_parts, flows = {"flows"}, node.drivers["flows"]
+    gone = flows.held.popitem()
+    node.dataplane.resync()
+    for _ in range(1 + len(flows.held)):
+        node.dataplane.step()
+        assert node.touched() == []
+    node.dataplane.step()
+    assert node.touched() == ["put flows"]
+    assert gone in flows.held.items()
+    assert flows.reads == 1
 
 
 def test_an_echo_of_what_was_said_costs_no_work() -> None:

@@ -54,3 +54,61 @@ def test_a_repair_is_counted() -> None:
     reconciler.delete({"a": 1})
     assert device.held == {"a": 1}
     assert reconciler.repairs == 2
+
+
+def test_a_change_does_not_wait_for_what_is_read_in_parts_and_is_not_taken_for_a_strangers() -> None:
+    device = DictDriver({"a": 1, "b": 1, "c": 1})
+    reconciler = Reconciler("device", device, device.begin)
+    reconciler.put({"a": 1, "b": 1, "c": 1})
+    reconciler.forget()
+    for number in range(2, 6):
+        assert not reconciler.look()
+        assert reconciler.put({"a": 1, "b": number, "d": number})
+        assert reconciler.delete({"a": 1, "b": number, "d": number})
+        assert device.held == {"a": 1, "b": number, "d": number}, "at once"
+    assert not looked_to_the_end(reconciler)
+    assert (device.reads, reconciler.repairs) == (1, 0)
+    assert reconciler.actual == device.held
+
+
+def test_what_a_stranger_did_is_found_by_reading_in_parts_and_repaired() -> None:
+    wanted = {"a": 1, "b": 1, "c": 1}
+    device = DictDriver(wanted)
+    reconciler = Reconciler("device", device, device.begin)
+    reconciler.put(wanted)
+    device.held = {"a": 1, "b": 9, "stranger": 9}
+    reconciler.forget()
+    assert looked_to_the_end(reconciler)
+    assert (device.reads, reconciler.repairs) == (1, 3)
+    reconciler.put(wanted)
+    reconciler.delete(wanted)
+    assert device.held == wanted
+
+
+def test_what_happens_after_the_moment_that_is_read_is_read_next() -> None:
+    device = DictDriver({"a": 1, "b": 1})
+    reconciler = Reconciler("device", device, device.begin)
+    reconciler.put({"a": 1, "b": 1})
+    reconciler.forget()
+    device.held = {"a": 9, "b": 1}
+    reconciler.forget()
+    assert looked_to_the_end(reconciler)
+    assert reconciler.actual == device.held
+
+
+def test_a_device_that_goes_while_it_is_read_in_parts_is_read_whole() -> None:
+    device = DictDriver({"a": 1, "b": 1})
+    reconciler = Reconciler("device", device, device.begin)
+    reconciler.put({"a": 1, "b": 1})
+    reconciler.forget()
+    device.away = True
+    assert reconciler.look(), "what is believed may not be so"
+    assert not reconciler.known
+    device.away, device.held = False, {}
+    assert reconciler.put({"a": 1, "b": 1})
+    assert (device.held, device.reads) == ({"a": 1, "b": 1}, 2)
+
+
+def looked_to_the_end(reconciler: Reconciler[str, int]) -> bool:
+    """Whether a reading in parts, or the one after it, has found something."""
+    return any(reconciler.look() for _ in range(40))
