@@ -5,12 +5,14 @@ that has the duty. Three of the nodes are real: an agent, and an Open vSwitch wi
 attached. There a sample ends with the last change of a flow, when as many have changed as should; at the end
 the bridge has to hold all that it should and nothing that it should not. Of each of the 100 nodes there is
 the feed that its agent listens to: there it ends with the last value that the node has to be told. Both are
-computed beside it; what is later counts. How long the duty takes from nothing is told on standard error, with
-its CPU time and that of the agents.
+computed beside it; what is later counts. One label changes after the other while each agent resyncs twice at
+least; the worst of all samples has to meet the goal. How long the duty takes from nothing is told on standard
+error, with its CPU time and that of the agents.
 """
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
 import time
@@ -19,7 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from ipaddress import ip_network
+from typing import NamedTuple
 
+from agents.loop import RESYNC_S
 from bench.real_nodes import RealNode, RealNodes
 from bench.row import Row, cpu_s, median, percentile, progress
 from bench.service import Service
@@ -43,7 +47,8 @@ NODES = 100
 TENANTS = 4
 APPS = 100
 RULES = 10
-SAMPLES = 40
+ARRIVALS = 40
+PERIOD_S = 2 * RESYNC_S + 5
 READY_S = 300.0
 SAMPLE_S = 60.0
 GOAL_MS = 1000.0
@@ -65,35 +70,60 @@ def measure() -> Row:
         with ThreadPoolExecutor(len(REAL)) as pool:
             nodes = list(pool.map(partial(_start, world), real.nodes))
         with Listeners(store) as listeners:
-            before_s, agents_s = cpu_s(service.process.pid), _agents_cpu_s(nodes)
-            told, flows = zip(
-                *(_sample(service, world, listeners, nodes, number) for number in range(SAMPLES)), strict=True
-            )
+            gc.freeze()  # the worlds of this process are no garbage: to look through them would count
+            samples = _samples(service, world, listeners, nodes)
             for node in nodes:
                 wait_until(node.is_right, SAMPLE_S, f"the flows of {node.node.name}", poll_s=0.5)
-            cpu_ms = (cpu_s(service.process.pid) - before_s) / SAMPLES * 1000
-            agent_ms = (_agents_cpu_s(nodes) - agents_s) / SAMPLES / len(nodes) * 1000
-            new = [_arrival(service, store, world, listeners, number) for number in range(SAMPLES)]
+            new = [_arrival(service, store, world, listeners, number) for number in range(ARRIVALS)]
     progress(f"policy.scale: a new endpoint is told to all nodes after {median(new):.0f} ms (median)")
+    return _row(samples)
+
+
+class Sample(NamedTuple):
+    """Milliseconds from the request that changes a label."""
+
+    told: float
+    """To the last value at the last node's feed."""
+    flows: float
+    """To the last flow of the real nodes; 0 when none had to change."""
+
+
+def _samples(service: Service, world: World, listeners: Listeners, nodes: list[Judging]) -> list[Sample]:
+    """One label after the other, for `PERIOD_S`."""
+    controller_s, agents_s, samples = cpu_s(service.process.pid), _agents_cpu_s(nodes), list[Sample]()
+    until = time.perf_counter() + PERIOD_S
+    while time.perf_counter() < until:
+        samples.append(_sample(service, world, listeners, nodes, len(samples)))
+    cpu_ms = (cpu_s(service.process.pid) - controller_s) / len(samples) * 1000
+    agent_ms = (_agents_cpu_s(nodes) - agents_s) / len(samples) / len(nodes) * 1000
     progress(
         f"policy.scale: for each change {cpu_ms:.1f} ms of the controller's CPU, {agent_ms:.0f} of an agent's"
     )
-    progress(
-        f"policy.scale: {median(told):.0f} ms to the last feed (median), {median(flows):.0f} to the last flow"
-    )
-    samples = [max(pair) for pair in zip(told, flows, strict=True)]
-    p50, p99 = median(samples), percentile(samples, 99)
+    return samples
+
+
+def _row(samples: list[Sample]) -> Row:
+    told = [each.told for each in samples]
+    flows = [each.flows for each in samples if each.flows]
+    for what, taken in (("feed", told), ("flow", flows)):
+        progress(
+            f"policy.scale: to the last {what} {median(taken):.0f} ms (median), "
+            f"{percentile(taken, 99):.0f} (p99), {max(taken):.0f} (the worst of {len(taken)})"
+        )
+    both = [max(each) for each in samples]
+    worst = max(both)
+    where = f"the flows of {len(REAL)} real nodes and the feeds of {NODES}"
     return Row(
         name="policy.scale",
-        value=p99,
+        value=worst,
         unit="ms",
-        p50=p50,
-        p99=p99,
+        p50=median(both),
+        p99=percentile(both, 99),
         peer=None,
         peer_value=None,
         ratio=None,
-        goal=f"p99 <= {GOAL_MS:g} ms to the flows of {len(REAL)} real nodes and the feeds of {NODES}",
-        ok=p99 <= GOAL_MS,
+        goal=f"the worst <= {GOAL_MS:g} ms to {where}, also while agents resync",
+        ok=worst <= GOAL_MS,
     )
 
 
@@ -121,8 +151,7 @@ def _start(world: World, node: RealNode) -> Judging:
 
 def _sample(
     service: Service, world: World, listeners: Listeners, nodes: list[Judging], number: int
-) -> tuple[float, float]:
-    """Milliseconds from the request to the last value at the last node, and to the last flow of real ones."""
+) -> Sample:
     endpoint, wanted = world.relabel(number)
     for node in nodes:
         node.change(wanted)
@@ -132,7 +161,7 @@ def _sample(
     for node in nodes:
         wait_until(node.has_changed, SAMPLE_S, f"the flows of {node.node.name}", poll_s=0.02)
     last = max([began, *(node.node.changes[-1] for node in nodes if node.node.changes)])
-    return (listeners.last(wanted) - began) * 1000, (last - began) * 1000
+    return Sample((listeners.last(wanted) - began) * 1000, (last - began) * 1000)
 
 
 def _agents_cpu_s(nodes: list[Judging]) -> float:
@@ -181,7 +210,7 @@ class World:
 
     def relabel(self, number: int) -> tuple[Endpoint, frozenset[str]]:
         """An endpoint with another label, and the keys that this has to change."""
-        before = self.endpoints[number * 7]
+        before = self.endpoints[number * 7 % ENDPOINTS]
         app = f"app-{(int(before.labels['app'][4:]) + 13) % APPS}"
         after = before.model_copy(update={"labels": {**before.labels, "app": app}})
         self.compiler.put_endpoint(after)
