@@ -97,6 +97,9 @@ class Anycast:
             raise invalid("/pool", f"pool {pool.name} is disabled: enable it, or use another")
         if pool.tenant not in {None, wanted.tenant}:
             raise invalid("/pool", f"pool {pool.name} is for tenant {pool.tenant} only; use another")
+        if pool.segment is not None:
+            detail = f"pool {pool.name} is on segment {pool.segment}, and services are announced to routers"
+            raise invalid("/pool", f"{detail}; use a pool that is on none")
         return found
 
     def _tenant(self, wanted: NewService) -> Found[Tenant] | None:
@@ -106,6 +109,11 @@ class Anycast:
         if found is None:
             names = [tenant.name for tenant in scan(self._store, keys.TENANTS).values]
             raise unknown_reference("/tenant", "tenant", wanted.tenant, names)
+        if found.value.segment is not None:
+            detail = (
+                f"tenant {wanted.tenant} is on segment {found.value.segment}, and no endpoint there takes"
+            )
+            raise invalid("/tenant", f"{detail} packets of services; use a tenant that is on none")
         return found
 
     def _requested(self, wanted: NewService, pool: Pool, scope: Scope) -> IPAddress | None:

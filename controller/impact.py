@@ -26,6 +26,8 @@ PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING, *COMPILED)
 """What no advertisement depends on, and there may be much of: it is not even decoded."""
 
 NONE: frozenset[str] = frozenset()
+NO_VIA = b'"via":[]'
+"""In what is stored of an attachment that is not behind a neighbour."""
 
 
 def _family(path: str) -> str:
@@ -117,10 +119,10 @@ def _states(
 
 
 def _attached(items: Sequence[KeyValue]) -> Mapping[str, Collection[str]]:
-    """The endpoints that each node's agent holds, by node."""
+    """The endpoints that each node's agent holds and that may serve, by node."""
     found: dict[str, set[str]] = {}
     for item in items:
-        if (parts := keys.ATTACHMENTS.parts(item.key)) is not None:
+        if (parts := keys.ATTACHMENTS.parts(item.key)) is not None and NO_VIA in item.value:
             node, endpoint = parts
             found.setdefault(node, set()).add(endpoint)
     return found

@@ -47,12 +47,20 @@ Healthy = Callable[[Service, Endpoint], bool]
 
 
 def selected(service: Service, endpoint: Endpoint) -> bool:
-    """Whether an endpoint is to hold the service's address: it is of its family, and not being released."""
-    return (
-        endpoint.state is EndpointState.ASSIGNED
-        and service.selects(endpoint)
-        and service.target(endpoint) is not None
-    )
+    """Whether an endpoint is to hold the service's address, as far as its record tells."""
+    return service.selects(endpoint) and not unfit(service, endpoint)
+
+
+def unfit(service: Service, endpoint: Endpoint) -> str:
+    """Why an endpoint that has the labels is not to hold the service's address; empty when it is."""
+    if service.target(endpoint) is None:
+        return f"it has no IPv{service.address.version} address"
+    if endpoint.membership is not None:
+        segment = endpoint.membership.segment
+        return (
+            f"it is on segment {segment}, and takes no packets of services: make one whose pools are on none"
+        )
+    return "it is being released" if endpoint.state is not EndpointState.ASSIGNED else ""
 
 
 def servings(

@@ -13,12 +13,16 @@ from agents.node.health.checker import Key, Target
 from agents.node.health.verdict import PRESUMED, Verdict
 from agents.node.plug import Plugged
 from intent.held import Held
-from intent.services import Serving, selected, servings
+from intent.services import Serving, selected, servings, unfit
 from intent.snapshot import Snapshot
 from store import keys
 from store.model import Backend, Endpoint, Health, IPAddress, Service
 
 NOT_CHECKED = Verdict()
+BEHIND = (
+    "it is attached with via, behind a neighbour, and takes no packets of services: "
+    "attach it to a port of its own, without via"
+)
 
 
 class Checks(Protocol):
@@ -37,6 +41,8 @@ class Services:
         self._known: Mapping[str, Service] = {}
         self._chosen: dict[str, tuple[Endpoint, tuple[Service, ...]]] = {}
         self._now: dict[str, Serving] = {}
+        self._behind: frozenset[str] = frozenset()
+        """The endpoints that are behind a neighbour."""
         self._verdicts: Mapping[Key, Verdict] | None = None
         """Those of the last look."""
 
@@ -59,6 +65,7 @@ class Services:
             up: the endpoints that are plugged in, to stay.
             plugged: what each namespace holds.
         """
+        self._behind = frozenset(name for name, held in up.items() if held.via)
         holders: dict[str, list[Held]] = {}
         targets: dict[Key, Target] = {}
         for name, held in up.items() if snapshot.services else ():
@@ -129,10 +136,10 @@ class Services:
         return (self._verdicts or {}).get((service.name, endpoint.id), NOT_CHECKED)
 
     def _why_not(self, service: Service, endpoint: Endpoint) -> str:
-        if service.target(endpoint) is None:
-            return f"it has no IPv{service.address.version} address"
-        if not selected(service, endpoint):
-            return "it is being released"
+        if why := unfit(service, endpoint):
+            return why
+        if endpoint.id in self._behind:
+            return BEHIND
         serving = self._now.get(service.name)
         if serving is None or all(one.endpoint.id != endpoint.id for one in serving.holders):
             return "it is not attached"

@@ -209,6 +209,14 @@ def test_several_addresses_behind_a_neighbour_are_each_policed(lab: Lab, six: No
     report = ping.stop()
     assert report.ok, report
     switch_is_restarted(lab, lab.nodes[0], metal, four)
+    shown = lambda name="bare-2": lab.api.do("GET", f"/v1/endpoints/{name}")  # noqa: E731
+    with rebooted(lab, lab.nodes[0]):
+        router.set_link("eno1", up=False)
+        router.set_link("eno1", up=True)
+        netns.batch([gateways[0], "route add default via fe80::1 dev eno1"], inside=router.netns)
+    wait_until(lambda: metal.ping(four).ok, SOON_S, "it to answer after a reboot of the node")
+    wait_until(lambda: shown("bare-3"), SOON_S, "the other to be ready", good=lambda found: found["ready"])
+    assert node.ping(other).ok, "by IPv6 as well"
     assert not metal.ping(behind).ok
     lab.api.do("DELETE", "/v1/policies/inner")
     wait_until(lambda: metal.ping(behind).ok, SOON_S, "it to answer again")
@@ -218,7 +226,6 @@ def test_several_addresses_behind_a_neighbour_are_each_policed(lab: Lab, six: No
     assert [each["purpose"] for each in stats_of("bare-3")["dropped"]] == ["METER"]
     assert not stats_of("bare-2")["dropped"]
 
-    shown = lambda: lab.api.do("GET", "/v1/endpoints/bare-2")  # noqa: E731
     router.set_link("eno1", up=False)
     wait_until(shown, SOON_S, "no carrier, not ready", good=lambda found: not found["ready"])
     router.set_link("eno1", up=True)

@@ -29,7 +29,7 @@ SERVER = """
 import socket, sys, threading
 
 def serve(port):
-    server = socket.create_server(("", int(port)), backlog=64)
+    server = socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
     while True:
         server.accept()[0].close()
 

@@ -28,7 +28,7 @@ UPLINKS = [{"ifname": "up-a", "rate_mbps": 50}, {"ifname": "up-b", "rate_mbps": 
 
 UDP_COUNTER = """
 import socket
-stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+stream = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 stream.bind(("", 7001))
 print("ready", flush=True)
 stream.recv(64)
@@ -42,7 +42,7 @@ except TimeoutError:
 """
 UDP_SENDER = """
 import socket, sys, time
-stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+stream = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
 begun = time.monotonic()
 while (passed := time.monotonic() - begun) < 1:
     for _ in range(10):

@@ -29,7 +29,7 @@ VLAN = 120
 ROUTER = ("10.73.0.1", "fd73::1")
 FAR = "198.51.100.1"
 VAULTS = ("vault-1", "vault-2")
-VAULT_ROUTER = "10.74.0.1"
+VAULT_ROUTER = ("10.74.0.1", "fd74::1")
 CURE = 'polder node set node-1 --mtu-bytes ""'
 
 
@@ -70,15 +70,11 @@ def segment(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segm
         body = {"name": name, "cidr": cidr, "gateway": gateway, "cooldown_s": 0}
         lab.api.do("POST", "/v1/pools", {**body, "segment": on_vlan})
     lab.api.do("POST", "/v1/tenants", {"name": "vault", "segment": on_vlan})
-    pools["vaults"] = (f"{VAULT_ROUTER}/24", VAULT_ROUTER)
-    body = {
-        "name": "vaults",
-        "cidr": "10.74.0.0/24",
-        "gateway": VAULT_ROUTER,
-        "tenant": "vault",
-        "priority": 1000,
-    }
-    lab.api.do("POST", "/v1/pools", {**body, "cooldown_s": 0})
+    vaults = {"vaults": ("10.74.0.0/24", VAULT_ROUTER[0]), "vaults6": ("fd74::/64", VAULT_ROUTER[1])}
+    for name, (cidr, gateway) in vaults.items():
+        body = {"name": name, "cidr": cidr, "gateway": gateway, "tenant": "vault", "cooldown_s": 0}
+        lab.api.do("POST", "/v1/pools", body)
+    pools.update(vaults)
     try:
         with open_vswitch(switch, tmp_path_factory.mktemp("ovs")) as ovs:
             netns.batch(
@@ -92,8 +88,8 @@ def segment(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segm
             ovs.vsctl(
                 "add-port", "sw0", "node1", "trunks=120,121", "--", "add-port", "sw0", "access0", "tag=120"
             )
-            addresses = [f"address add {each}/24 dev eth0" for each in (ROUTER[0], VAULT_ROUTER)]
-            addresses += [f"address add {ROUTER[1]}/64 dev eth0 nodad"]
+            addresses = [f"address add {four}/24 dev eth0" for four, _ in (ROUTER, VAULT_ROUTER)]
+            addresses += [f"address add {six}/64 dev eth0 nodad" for _, six in (ROUTER, VAULT_ROUTER)]
             netns.batch(["link set eth0 up", *addresses, f"address add {FAR}/32 dev lo"], inside=router.netns)
             yield Segment(lab, router)
     finally:
@@ -162,24 +158,29 @@ def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) 
     assert "trunk0" not in switch.vsctl("list-ports", "polder0")
 
 
-Reached = dict[tuple[str, int], bool]
+Places = dict[str, tuple[Host, tuple[str, str]]]
+"""Each station, with its address in each family."""
+Reached = dict[tuple[str, int, int], bool]
 
 
-def reached(places: dict[str, tuple[Host, str]], sender: str) -> Reached:
-    """Which of the others a station reaches, and at which ports."""
-    asked = [(name, port) for name in places if name != sender for port in (WEB, ADMIN)]
-    told = json.dumps([(places[name][1], port) for name, port in asked])
+def reached(places: Places, sender: str) -> Reached:
+    """Which of the others a station reaches, at which ports, by which of their addresses."""
+    others = [name for name in places if name != sender]
+    asked = [(name, port, family) for name in others for port in (WEB, ADMIN) for family in (0, 1)]
+    told = json.dumps([(places[name][1][family], port) for name, port, family in asked])
     said = json.loads(places[sender][0].run(sys.executable, "-c", CLIENT, told).stdout)
     return dict(zip(asked, said, strict=True))
 
 
 def test_policies_and_limits_hold_on_the_vlan(segment: Segment) -> None:
-    """Of a tenant's endpoints there, and of an outside station: the router, whose address is of the pool."""
+    """In both families: of a tenant's endpoints there, and of an outside station, which is the router."""
     lab, router = segment.lab, segment.router
-    places = {"router": (router, VAULT_ROUTER)}
+    places: Places = {"router": (router, VAULT_ROUTER)}
     for name in VAULTS:
-        inside, told = segment.attach(name, tenant="vault", labels={"app": name})
-        places[name] = (inside, told["addresses"][0])
+        pools = {"pools": ["vaults", "vaults6"]}
+        inside, told = segment.attach(name, tenant="vault", labels={"app": name}, **pools)
+        four, six = told["addresses"]
+        places[name] = (inside, (four, six))
     servers = [host.record(sys.executable, "-c", SERVER, str(WEB), str(ADMIN)) for host, _ in places.values()]
 
     def comes_to(*refused: tuple[str, str, int]) -> None:
@@ -190,14 +191,20 @@ def test_policies_and_limits_hold_on_the_vlan(segment: Segment) -> None:
                 f"{sender} to reach all but {refused}",
                 good=lambda seen, sender=sender: (
                     {at for at, there in seen.items() if not there}
-                    == {(name, port) for one, name, port in refused if one == sender}
+                    == {
+                        (name, port, family)
+                        for one, name, port in refused
+                        if one == sender
+                        for family in (0, 1)
+                    }
                 ),
             )
 
     comes_to()
+    four, six = VAULT_ROUTER
     web = {
         "action": "allow",
-        "peers": [{"cidr": f"{VAULT_ROUTER}/32"}],
+        "peers": [{"cidr": f"{four}/32"}, {"cidr": f"{six}/128"}],
         "ports": [{"protocol": "tcp", "port": WEB}],
     }
     admin = {"action": "deny", "ports": [{"protocol": "tcp", "port": ADMIN}]}
@@ -214,23 +221,25 @@ def test_policies_and_limits_hold_on_the_vlan(segment: Segment) -> None:
     for server in servers:
         server.stop()
 
-    limited, address = places["vault-1"]
+    limited, addresses = places["vault-1"]
     limits = {"egress_rate_kbps": 20_000, "ingress_packets_per_s": 200}
     lab.api.do("PATCH", "/v1/endpoints/vault-1", {"qos": limits})
     switch = lab.fabric.switches[lab.nodes[0]]
     wait_until(
         lambda: switch.ofctl("dump-flows", "polder0").count("actions=meter:") == 2, SOON_S, "the flows"
     )
-    counting = limited.record(sys.executable, "-c", UDP_COUNTER)
-    counting.wait(lambda: counting.lines()[:1] == ["ready"], SOON_S, "the receiver to listen")
-    passed_s = float(router.run(sys.executable, "-c", UDP_SENDER, address).stdout)
-    counting.wait(lambda: len(counting.lines()) == 2, SOON_S, "the receiver to have counted")
-    assert float(counting.lines()[1]) == pytest.approx(50 + 200 * passed_s, rel=0.15)
-    counting.stop()
+    for address in addresses:
+        counting = limited.record(sys.executable, "-c", UDP_COUNTER)
+        counting.wait(lambda heard=counting: heard.lines()[:1] == ["ready"], SOON_S, "the receiver to listen")
+        passed_s = float(router.run(sys.executable, "-c", UDP_SENDER, address).stdout)
+        counting.wait(lambda heard=counting: len(heard.lines()) == 2, SOON_S, "the receiver to have counted")
+        assert float(counting.lines()[1]) == pytest.approx(50 + 200 * passed_s, rel=0.15)
+        counting.stop()
     lab.api.do("PATCH", "/v1/endpoints/vault-1", {"qos": {"ingress_packets_per_s": None}})
     server = router.record("iperf3", "-s")
     wait_until(lambda: ":5201" in router.run("ss", "-ltn").stdout, SOON_S, "iperf3 to listen")
-    assert mbps(limited, VAULT_ROUTER) == pytest.approx(20, rel=0.15)
+    for target in VAULT_ROUTER:
+        assert mbps(limited, target, "-t", "2") == pytest.approx(20, rel=0.15)
     server.stop()
 
 

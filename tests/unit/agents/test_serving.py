@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S
+from agents.node.serving import BEHIND
 from agents.node.wants import Stage, Want
 from intent.names import DISPLACED_TABLE, MAIN_TABLE
 from intent.routes import RouteKey, RouteKind
+from intent.services import unfit
 from openflow.cookie import Purpose, decode
 from openflow.flow import ChoosePort
-from store.model import Check, CheckKind, Health, Value, host_prefix
+from store.model import Check, CheckKind, EndpointKind, Health, Membership, Segment, Value, host_prefix
 from store.model.value import parse_address
 from tests.support.cluster import (
     BOOT,
@@ -241,6 +244,20 @@ def test_selection_heeds_tenant_family_and_labels() -> None:
     assert backends(node) == {"b": "it has no IPv6 address"}
     assert {key.rsplit("/", 1)[1] for key in node.dataplane._services.report(node.snapshot)} == {"www", "six"}
     assert node.plug.plugged["b"].services == {ADDRESS}
+
+
+def test_who_is_on_a_segment_or_behind_a_neighbour_takes_nothing_and_is_told_why() -> None:
+    on = Membership(segment=Segment(vlan=120, uplink="eth1"), networks=(ip_network("10.64.0.0/24"),))
+    disk, machine = B.model_copy(update={"membership": on}), A.model_copy(update={"kind": EndpointKind.HOST})
+    node = Node()
+    node.know(machine, disk, service())
+    node.wants.add(Want("a", port="eth8", via=(parse_address("192.0.2.7"),)))
+    node.wants.add(want("b"))
+    node.dataplane.step()
+    assert node.plug.plugged.keys() == {"a", "b"}
+    assert take(node) == []
+    assert backends(node) == {"a": BEHIND, "b": unfit(service(), disk)}
+    assert "on segment 120@eth1" in backends(node)["b"]
 
 
 def test_a_namespace_that_does_not_take_the_address_holds_up_nothing_else() -> None:

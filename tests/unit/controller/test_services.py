@@ -29,6 +29,7 @@ from tests.unit.controller.conftest import NOW, Api
 from tests.unit.controller.guarded import Guarded, guarded
 
 WEB: dict[str, Any] = {"name": "web", "pool": "default", "selector": {"app": "web"}}
+SEGMENT = {"vlan": 120, "uplink": "eth1"}
 CHECK = {"kind": "http", "port": 80, "path": "/ready"}
 FIRST = "10.64.0.4"
 """What the plant's pool gives a service: the first of its last block."""
@@ -80,7 +81,9 @@ def test_nodes_come_from_the_start_and_services_from_the_end(plant: Api) -> None
         ({"pool": "nope"}, "/pool", "there is no pool 'nope'"),
         ({"pool": "off"}, "/pool", "disabled"),
         ({"pool": "red"}, "/pool", "for tenant red only"),
+        ({"pool": "disks"}, "/pool", "is on segment 120@eth1, and services are announced to routers"),
         ({"tenant": "blue"}, "/tenant", "there is no tenant 'blue'"),
+        ({"tenant": "bank"}, "/tenant", "is on segment 120@eth1, and no endpoint there takes packets"),
         ({"address": "10.99.0.1"}, "/address", "not in 10.64.0.0/29"),
         ({"address": "10.64.0.0"}, "/address", "first or last"),
         ({"address": "x"}, "/address", "not an IPv4 or IPv6 address"),
@@ -95,6 +98,8 @@ def test_nodes_come_from_the_start_and_services_from_the_end(plant: Api) -> None
 )
 def test_what_is_wrong_is_named(plant: Api, change: dict[str, Any], pointer: str, words: str) -> None:
     plant.made("/v1/tenants", {"name": "red"})
+    plant.made("/v1/tenants", {"name": "bank", "segment": SEGMENT})
+    plant.made("/v1/pools", {"name": "disks", "cidr": "10.73.0.0/24", "segment": SEGMENT})
     plant.made("/v1/pools", {"name": "off", "cidr": "10.70.0.0/24", "disabled": True})
     plant.made("/v1/pools", {"name": "red", "cidr": "10.71.0.0/24", "tenant": "red"})
     before = plant.stored()
