@@ -60,10 +60,6 @@ class _Asked:
     ofport: int
     answers: tuple[Future[int], ...]
 
-    @property
-    def added(self) -> bool:
-        return all(each.done() and each.exception() is None for each in self.answers)
-
 
 class Pairs:
     """Makes pairs and their ports. One thread at a time. Everything is idempotent."""
@@ -91,23 +87,24 @@ class Pairs:
     def insert(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
         """Make link and port; returns the port's name and number, which `settle` waits for.
 
-        Ordering: the link is set up after its port is there, when it is complete; at once where it is.
-
         Raises:
             KernelError, BridgeError: it cannot be done, or not now.
         """
         spec = link_spec(want, endpoint)
         name = spec.host_ifname
         self._links.ensure_endpoint_link(spec, lambda: self._ask(name, ids))
-        if self._asked[name].added:
-            self._raise(name)
         return name, self._asked[name].ofport
 
     def settle(self, name: str) -> int | None:
-        """Wait for a port that was asked for, and set its link up; its number. Raises as `insert` does."""
+        """Wait for a port that was asked for, and set its link up; its number. Raises as `insert` does.
+
+        Ordering: the link is complete then, and best its flows are there, or Open vSwitch remembers for some
+        milliseconds that it drops what comes.
+        """
         ofport = self.added(name)
         if name in self.incomplete:
-            self._raise(name)
+            self._links.raise_link(name)
+            self.incomplete.discard(name)
         return ofport
 
     def added(self, name: str) -> int | None:
@@ -128,10 +125,6 @@ class Pairs:
         there = rows[name].ofport if name in rows else None
         taken = {row.ofport for row in rows.values()}
         return there or next(number for number in self._ofports if number not in taken)
-
-    def _raise(self, name: str) -> None:
-        self._links.raise_link(name)
-        self.incomplete.discard(name)
 
 
 def link_spec(want: Want, endpoint: Endpoint) -> LinkSpec:
