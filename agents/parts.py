@@ -10,6 +10,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+LOOKS = 10
+"""Looks for a key in a part take as long as one comparison of a value."""
+
+
 class Parts(Mapping[K, V]):
     """The mappings put together; of equal keys the last one's counts.
 
@@ -29,18 +33,24 @@ class Parts(Mapping[K, V]):
         return len(self.whole)
 
     def touched(self, before: Parts[K, V]) -> Set[K] | None:
-        """The only keys that may differ from those of `before`; None when that takes a look at all.
+        """The only keys that may differ from those of `before`; None when a look at all is quicker.
 
-        They are those of the parts that only one of the two has, if the others are in the same order.
+        They are those that differ in parts that took each other's place. Where parts came or went they are
+        those of the parts that only one of the two has, if the others are in the same order.
         """
         was, now = {*map(id, before.parts)}, {*map(id, self.parts)}
         if [each for each in map(id, before.parts) if each in now] != [
             each for each in map(id, self.parts) if each in was
         ]:
             return None
-        changed = [part for part in self.parts if id(part) not in was]
-        changed += [part for part in before.parts if id(part) not in now]
-        return frozenset[K]().union(*changed)
+        gone = [part for part in before.parts if id(part) not in now]
+        new = [part for part in self.parts if id(part) not in was]
+        if [id(part) in now for part in before.parts] == [id(part) in was for part in self.parts]:
+            found = frozenset[K]().union(*map(_differing, gone, new))
+        else:
+            found = frozenset[K]().union(*gone, *new)
+        many = len(found) * len(self.parts) > LOOKS * sum(map(len, self.parts))
+        return None if many else found
 
     def only(self, keys: Set[K]) -> dict[K, V]:
         """Those of the keys that it has."""
@@ -59,3 +69,9 @@ class Parts(Mapping[K, V]):
         for part in self.parts:
             made.update(part)
         return made
+
+
+def _differing(was: Mapping[K, V], now: Mapping[K, V]) -> Set[K]:
+    found = {key for key, value in now.items() if key not in was or was[key] != value}
+    found.update(key for key in was if key not in now)
+    return found

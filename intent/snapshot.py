@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from intent.address_sets import AddressSets
 from intent.drains import Drains
 from intent.mtu import Mtus
 from intent.peers import peers_of
@@ -146,6 +147,7 @@ class View:
         self._changed: set[type[Value]] = set()
         self._snapshot = Snapshot(node)
         self._mtus = Mtus()
+        self._address_sets = AddressSets()
         self._sized: dict[str, tuple[Endpoint, Endpoint]] = {}
         """The endpoints of the snapshot, as they are stored and as they are in it."""
 
@@ -190,7 +192,7 @@ class View:
             "cluster": lambda: next(iter(self._of(Cluster)), None),
             "telling": lambda: bool(self._of(Telling)),
             "holding": lambda: next(iter(self._of(Holding)), None),
-            "sets": lambda: MappingProxyType(_joined(self._of(AddressSet))),
+            "sets": lambda: MappingProxyType(self._address_sets.of(self._of(AddressSet))),
         }
         if name in single:
             return single[name]()
@@ -237,14 +239,6 @@ class View:
 
     def _of(self, model: type[V]) -> list[V]:
         return [value for value in self._values.get(model, {}).values() if isinstance(value, model)]
-
-
-def _joined(shards: Iterable[AddressSet]) -> dict[str, frozenset[IPAddress]]:
-    """The addresses of each set, of all its shards."""
-    found: dict[str, set[IPAddress]] = {}
-    for shard in shards:
-        found.setdefault(shard.set, set()).update(shard.addresses)
-    return {name: frozenset(addresses) for name, addresses in found.items()}
 
 
 _FIELDS: Mapping[str, tuple[type[Value], ...]] = {

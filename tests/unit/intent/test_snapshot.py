@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intent.snapshot import Snapshot, View
-from store.model import Node, Value
+from store import keys
+from store.model import AddressSet, Node, Value
 from tests.support.cluster import (
     NODE,
     advertised,
@@ -84,3 +87,23 @@ def test_what_has_not_changed_is_the_very_same_object() -> None:
     assert after.endpoints is before.endpoints
     assert after.blocks is before.blocks
     assert after.ready is not before.ready
+
+
+def test_a_set_is_joined_of_its_shards_and_the_very_same_object_while_another_changes() -> None:
+    view, first, other = View(NODE), "1" * 16, "2" * 16
+
+    def tell(name: str, shard: int, *hosts: int) -> None:
+        addresses = tuple(IPv4Address("10.64.0.0") + host for host in hosts)
+        told = AddressSet(set=name, shard=shard, addresses=addresses)
+        view.put(keys.SETS.key(NODE, name, str(shard)), told)
+
+    tell(first, 0, 1, 2)
+    tell(first, 1, 3)
+    tell(other, 0, 1)
+    before = view.snapshot.sets
+    assert before[first] == {IPv4Address(f"10.64.0.{host}") for host in (1, 2, 3)}
+    tell(other, 0, 1, 2)
+    assert view.snapshot.sets[first] is before[first]
+    assert view.snapshot.sets[other] == {IPv4Address(f"10.64.0.{host}") for host in (1, 2)}
+    tell(first, 1)
+    assert view.snapshot.sets[first] == {IPv4Address(f"10.64.0.{host}") for host in (1, 2)}
