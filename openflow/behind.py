@@ -61,7 +61,7 @@ def behind_flows(port: EndpointPort, shared: SharedPort, gateway_mac: str) -> tu
         *_deliver(port, shared),
         *sent,
         *limited,
-        *(denied_flows(port.ofport, port.endpoint) if port.judged else ()),
+        *denied_flows(port.ofport, port.endpoint, tracked=port.tracked),
         *send_flows(shared.ofport, (), "the gateway and what is behind a port"),
     )
 

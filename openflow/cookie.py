@@ -12,6 +12,7 @@ a rule decides that is to be logged.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 OWNER = 0x504C4452 << 32
@@ -55,7 +56,7 @@ class Purpose(IntEnum):
     SEGMENT = 16
     """A packet of a segment comes in by its uplink, or leaves by it."""
     DENIED = 17
-    """What rules drop of one endpoint, one way: it is counted here once more."""
+    """What is dropped of one endpoint, one way: it is counted here once more."""
     SAMPLE = 18
     """Headers of some packets that are dropped or logged go to the agent."""
     SPOOFED = 0x100
@@ -104,6 +105,7 @@ class Cookie(NamedTuple):
     logged: bool = False
 
 
+@lru_cache(maxsize=256)
 def encode(purpose: int, generation: int, *, logged: bool = False) -> int:
     """Our cookie for a purpose, 0 to 65535, and a generation, 0 to 32767.
 

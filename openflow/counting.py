@@ -1,8 +1,8 @@
 """Which endpoint's packets a flow counts, and which way they go. Pure.
 
 Every packet that an endpoint may send meets one flow of `classify` that names its port, and every packet that
-reaches it leaves by one flow of `send`. What is dropped for what its sender is counts there too, and what
-rules drop of an endpoint in `denied`.
+reaches it leaves by one flow of `send`. What is dropped of an endpoint is counted where it is dropped, or in
+`denied`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from openflow.cookie import Purpose, decode
 from openflow.flow import Flow, SetField
-from openflow.tables import CAME_BY, CLASSIFY, DENIED, OUT, SEND
+from openflow.tables import CAME_BY, CLASSIFY, DENIED, OUT, SEND, WHY
 
 
 class Way(StrEnum):
@@ -21,11 +21,11 @@ class Way(StrEnum):
     SENT = "sent"
     RECEIVED = "received"
     REFUSED = "refused"
-    """Sent, and dropped for what it is: spoofed, to a group."""
+    """Sent, and dropped whatever the rules: spoofed, to a group, a router's or a DHCP server's."""
     DENIED_SENT = "denied_sent"
-    """Sent, and dropped by a rule; counted as sent too."""
+    """Sent, and dropped by a rule, or as of no connection; counted as sent too."""
     DENIED_RECEIVED = "denied_received"
-    """For it, and dropped by a rule; not counted as received."""
+    """For it, and dropped by a rule, or as of no connection; not counted as received."""
 
 
 class Counts(NamedTuple):
@@ -47,11 +47,9 @@ def counts(flow: Flow) -> Counts | None:
         dropped = cookie.purpose >= Purpose.SPOOFED
         return Counts(_written(flow) or sender, Way.REFUSED if dropped else Way.SENT)
     if flow.table_id == DENIED.table_id and isinstance(receiver, int):
-        return (
-            Counts(sender, Way.DENIED_SENT)
-            if isinstance(sender, int)
-            else Counts(receiver, Way.DENIED_RECEIVED)
-        )
+        if isinstance(sender, int):
+            return Counts(sender, Way.REFUSED if WHY in match else Way.DENIED_SENT)
+        return Counts(receiver, Way.DENIED_RECEIVED)
     return None
 
 

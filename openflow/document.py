@@ -103,7 +103,7 @@ def _limits() -> str:
 
 def _samples() -> str:
     """What counts and samples what is dropped or logged."""
-    own = frozenset(sampling.denied_flows(EXAMPLE.ofport, EXAMPLE.endpoint))
+    own = frozenset(sampling.denied_flows(EXAMPLE.ofport, EXAMPLE.endpoint, tracked=True))
     text = (sampling.__doc__ or "").partition("\n")[2].strip("\n")
     parts = (_table(table, tuple(sampling.sampling_flows()), own) for table in (DENIED, LOGGED, SAMPLE))
     return f"## Samples\n\n{text}\n\n" + "\n".join(parts)

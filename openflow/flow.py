@@ -241,10 +241,21 @@ def match_of(fields: Mapping[str, MatchValue]) -> Match:
     """The canonical match of these fields."""
     return tuple(
         [
-            (name, value if type(value) in _CANONICAL else _canonical(value))
+            _kind(name, value)
+            if name in _KINDS
+            else (name, value if type(value) in _CANONICAL else _canonical(value))
             for name, value in sorted(fields.items(), key=_NAME)
         ]
     )
+
+
+_KINDS = frozenset({"eth_type", "ip_proto", "icmpv6_type"})
+
+
+@lru_cache(maxsize=1 << 10)
+def _kind(name: str, value: MatchValue) -> tuple[str, MatchValue]:
+    """A field of `_KINDS`, which are numbers: thousands of flows share each."""
+    return name, value
 
 
 _CANONICAL = frozenset({int, IPv4Address, IPv6Address})

@@ -89,15 +89,16 @@ class EndpointPort:
     @property
     def enter(self) -> tuple[Action, ...]:
         """What becomes of an IP packet that it sends once it is known to be its own."""
-        return (*self.qos.on_sending, TRACK.goto() if self._tracked else FORWARD.goto())
+        return (*self.qos.on_sending, TRACK.goto() if self.tracked else FORWARD.goto())
 
     @property
     def reach(self) -> GotoTable:
         """Where what is for it goes on."""
-        return ARRIVE.goto() if self._tracked else SEND.goto()
+        return ARRIVE.goto() if self.tracked else SEND.goto()
 
     @property
-    def _tracked(self) -> bool:
+    def tracked(self) -> bool:
+        """Whether its connections are looked up."""
         return self.judged or self.qos.tracked
 
     @property
@@ -126,7 +127,7 @@ def endpoint_flows(port: EndpointPort, gateway_mac: str) -> tuple[Flow, ...]:
     families = (IPV4,) * port.ipv4 + (IPV6,) * port.ipv6
     sent = send_flows(port.ofport, families, f"to {port.endpoint}", port.qos.on_receiving)
     limited = opening_flows(port.qos, port.ofport, families, port.endpoint, judged=port.judged)
-    denied = denied_flows(port.ofport, port.endpoint) if port.judged else ()
+    denied = denied_flows(port.ofport, port.endpoint, tracked=port.tracked)
     return (*_classify(port), *forward_flows(port, gateway_mac), *_deliver(port), *sent, *limited, *denied)
 
 

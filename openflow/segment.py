@@ -80,7 +80,7 @@ def segment_flows(port: EndpointPort, segment: SegmentPort) -> tuple[Flow, ...]:
         *_forward(port, segment),
         *sent,
         *limited,
-        *(denied_flows(port.ofport, port.endpoint) if port.judged else ()),
+        *denied_flows(port.ofport, port.endpoint, tracked=port.tracked),
         *_of_segment(segment),
     )
 

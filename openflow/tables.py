@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 from openflow.cookie import Purpose, encode
-from openflow.flow import Action, Flow, GotoTable, MatchValue, SetField, Visit, match_of
+from openflow.flow import Action, Flow, GotoTable, MatchValue, SetField, Visit
 
 GENERATION = 3
 """Of the pipeline's layout: raised when the meaning of flows changes, so that all are replaced."""
@@ -50,8 +51,12 @@ WHY = "reg6"
 """The register that says by which flow a packet is dropped or logged, when `sample` is visited."""
 RULE_BIT = 1 << 31
 """Of `WHY`: it is the number of a rule; without it see `why`."""
-SAMPLE_ID = 23
+CLASSIFY_ID, DENIED_ID, SAMPLE_ID = 0, 21, 23
 LINK_LOCAL = IPv6Network("fe80::/10")
+
+
+_goto = lru_cache(maxsize=256)(GotoTable)
+"""Thousands of flows share each."""
 
 
 def drops(actions: tuple[Action, ...]) -> bool:
@@ -77,15 +82,20 @@ class Table:
         self, priority: int, purpose: Purpose, actions: tuple[Action, ...], reason: object, fields: Fields
     ) -> Flow:
         """A flow of this table, its cookie from purpose and generation. Pure."""
-        return Flow(self.table_id, priority, match_of(fields), actions, encode(purpose, GENERATION), reason)
+        match = tuple(fields.items())
+        return Flow(self.table_id, priority, match, actions, encode(purpose, GENERATION), reason)
 
     def goto(self) -> GotoTable:
         """Go on here."""
-        return GotoTable(self.table_id)
+        return _goto(self.table_id)
 
     def drop(self, priority: int, purpose: Purpose, reason: object, fields: Fields) -> Flow:
-        """A flow that drops and counts; of what it drops some is sampled, but for the chatter of hosts."""
-        told = (SetField(WHY, self.why(priority, purpose)), Visit(SAMPLE_ID))
+        """A flow that drops and counts; of what it drops some is sampled, but for the chatter of hosts.
+
+        Where it is not of one endpoint alone it is counted by endpoint on the way.
+        """
+        counted = self.table_id == CLASSIFY_ID and "in_port" in fields
+        told = (SetField(WHY, self.why(priority, purpose)), Visit(SAMPLE_ID if counted else DENIED_ID))
         return self.flow(priority, purpose, () if purpose is Purpose.MULTICAST else told, reason, fields)
 
     def why(self, priority: int, purpose: Purpose) -> int:
@@ -95,7 +105,7 @@ class Table:
 
 CLASSIFY = Table(
     "classify",
-    0,
+    CLASSIFY_ID,
     "Who sent it, and may it? The port says which endpoint, the endpoint which MAC and addresses.",
     frozenset(
         {"in_port", "vlan_vid", "eth_type", "eth_src", "eth_dst", "ipv4_src", "ipv6_src", "ip_proto"}
@@ -206,9 +216,9 @@ METER = Table(
 )
 DENIED = Table(
     "denied",
-    21,
-    "Visited by what a rule drops: of which endpoint, and which way? It is counted, and goes to `sample`.",
-    frozenset({"in_port", OUT, "reg4", "reg5"}),
+    DENIED_ID,
+    "Visited by what is dropped: of which endpoint, and which way? It is counted, and goes to `sample`.",
+    frozenset({"in_port", OUT, WHY, "reg4", "reg5"}),
     Purpose.SAMPLE,
 )
 LOGGED = Table(
@@ -239,6 +249,8 @@ KEEP = Table(
     frozenset({"ct_state", "ct_mark", "eth_type"}),
     Purpose.CONNECTION,
 )
+UNRULED: Fields = {WHY: f"0x0/{RULE_BIT | (0xFF ^ CLASSIFY_ID ^ FORWARD.table_id) << 16:#x}"}
+"""What is dropped in `classify` or `forward`, whose ids differ by one bit: by no rule."""
 ASIDE = (METER, DENIED, LOGGED, SAMPLE, CUT_OFF, KEEP)
 """Those that are visited on the way."""
 NAMED_TABLES = (*TABLES, *ASIDE)

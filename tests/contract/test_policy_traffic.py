@@ -26,6 +26,7 @@ from intent.policy import judged, policies, policy_flows
 from intent.snapshot import Snapshot
 from lab.netns import batch, within
 from openflow.cookie import Purpose
+from openflow.counting import Way
 from store.model import Check, Endpoint, Group, NodePolicy, NodeRule, PeerMatch, Pool, PortMatch
 from tests.support.dataplane import WORLD4, WORLD6, Container, Node, answers, dataplane, ping
 from tests.support.ovs import until
@@ -289,9 +290,10 @@ def test_a_change_cuts_a_connection_that_is_open(cluster: Cluster) -> None:
             cluster.tell([policy("closed", "web", ingress=[rule("deny")])], groups())
             # the switch takes some milliseconds until what it has cached follows the flows
             until(lambda: not passes(connection, far, within_s=TIMEOUT_S), "the connection to be cut")
-            before = cluster.node.dropped(Purpose.CUT)
+            before, sent = cluster.node.dropped(Purpose.CUT), cluster.node.counted("web", Way.DENIED_SENT)
             assert not passes(far, connection, within_s=TIMEOUT_S), "both ways"
             until(lambda: cluster.node.dropped(Purpose.CUT) > before, "the answer to be counted")
+            until(lambda: cluster.node.counted("web", Way.DENIED_SENT) > sent, "and for who sent it")
             cluster.tell([], groups())
             assert passes(connection, far, within_s=10), "the same connection goes on once it may again"
             assert passes(far, connection, within_s=10), "both ways"

@@ -14,6 +14,7 @@ import pytest
 from agents.node.explain.samples import Samples, sampled
 from lab.netns import batch, within
 from openflow.cookie import Purpose
+from openflow.counting import Way
 from openflow.metering import Metering
 from openflow.pipeline import base_flows, endpoint_flows
 from openflow.sampling import SAMPLES, SAMPLES_PER_S
@@ -211,11 +212,12 @@ def test_is_dropped_and_counted_as_what_it_is(
     node: Node, evil: socket.socket, heard: list[socket.socket], samples: Samples, name: str
 ) -> None:
     sent, purpose = ATTACKS[name]
-    before = node.dropped(purpose)
+    before, refused = node.dropped(purpose), node.counted("evil", Way.REFUSED)
     for raw in heard:
         _drain(raw)
     evil.send(sent)
     until(lambda: node.dropped(purpose) > before, f"{name} to be counted as {purpose.name}")
+    until(lambda: node.counted("evil", Way.REFUSED) > refused, f"{name} to be counted for who sent it")
     if purpose is Purpose.MULTICAST:
         assert not is_sampled(node, samples, purpose)
     else:  # the meter lets go on only so many in a second, and the attacks before this one count

@@ -13,6 +13,7 @@ from agents.kernel.given import host_parameters
 from lab.netns import batch, create, remove
 from openflow.bridge import Bridge
 from openflow.cookie import Purpose, decode
+from openflow.counting import Counts, Way, counts
 from openflow.pipeline import EndpointPort
 from openflow.switch import Switch
 from tests.support.ovs import OpenVSwitch, open_vswitch
@@ -59,6 +60,11 @@ class Node:
     def trace(self, flow: str) -> str:
         """What ofproto/trace says of a packet, in the words of ovs-ofctl(8)."""
         return self._appctl("ofproto/trace", "polder0", flow)
+
+    def counted(self, container: str, way: Way) -> int:
+        """Packets of a container that its flows have counted."""
+        mine = Counts(self.ports[container].ofport, way)
+        return sum(one.packets for one in self.switch.counters() if counts(one.flow) == mine)
 
     def forget_connections(self) -> None:
         """Empty the connection tracker."""

@@ -33,7 +33,7 @@ RECEIVED = Counted(SEND.flow(100, Purpose.SEND, (), "", {OUT: 7}), 5, 500)
 SPOOFED = Counted(CLASSIFY.drop(50, Purpose.SPOOFED, "", {"in_port": 7}), 2, 120)
 NO_ROUTE = Counted(FORWARD.drop(0, Purpose.NO_ROUTE, "", {}), 1, 60)
 OF_NOBODY = Counted(CLASSIFY.flow(100, Purpose.ACCEPT, (), "", {"in_port": 9}), 9, 900)
-DENIED = [Counted(flow, 4, 40) for flow in denied_flows(7, "web-1")]
+DENIED = [Counted(flow, 4, 40) for flow in denied_flows(7, "web-1", tracked=True)]
 FLOWS = [*SENT, RECEIVED, SPOOFED, NO_ROUTE, OF_NOBODY, *DENIED]
 
 
@@ -49,12 +49,12 @@ def test_the_flows_of_an_endpoint_are_one_sample_each_way() -> None:
     assert samples(of_endpoints(FLOWS, {7: "web-1"})) == {
         ("polder_endpoint_packets_total", "web-1", "sent"): 6,
         ("polder_endpoint_packets_total", "web-1", "received"): 5,
-        ("polder_endpoint_packets_total", "web-1", "refused"): 2,
+        ("polder_endpoint_packets_total", "web-1", "refused"): 6,
         ("polder_endpoint_packets_total", "web-1", "denied_sent"): 4,
         ("polder_endpoint_packets_total", "web-1", "denied_received"): 4,
         ("polder_endpoint_bytes_total", "web-1", "sent"): 600,
         ("polder_endpoint_bytes_total", "web-1", "received"): 500,
-        ("polder_endpoint_bytes_total", "web-1", "refused"): 120,
+        ("polder_endpoint_bytes_total", "web-1", "refused"): 160,
         ("polder_endpoint_bytes_total", "web-1", "denied_sent"): 40,
         ("polder_endpoint_bytes_total", "web-1", "denied_received"): 40,
     }

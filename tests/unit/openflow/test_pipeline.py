@@ -10,6 +10,7 @@ import pytest
 from openflow import document
 from openflow.anycast import SERVICE_MAC, ServicePorts, service_flows
 from openflow.cookie import Purpose
+from openflow.counting import Counts, Way, counts
 from openflow.flow import LOCAL
 from openflow.pipeline import GATEWAY_IPV4, GATEWAY_IPV6, EndpointPort, base_flows, endpoint_flows
 from openflow.policy import ENFORCED_IN, ENFORCED_OUT, STAGED_IN, STAGED_OUT, Rule, Traffic, compiled
@@ -146,7 +147,13 @@ def test_dropped_and_counted(switch: MemorySwitch, name: str) -> None:
     packet, purpose = DROPS[name]
     assert switch.receive(packet) == []
     assert {each for each in switch.counted if each.drops} == {purpose}
-    assert len(switch.told) == (purpose is not Purpose.MULTICAST), "and some of it is sampled"
+    if purpose is not Purpose.MULTICAST:
+        assert len(switch.told) == 1, "and some of it is sampled"
+        refused = Counts(WEB.ofport, Way.REFUSED)
+        hits = sum(hits for flow, hits in switch.hits.items() if counts(flow) == refused)
+        assert hits == (packet["in_port"] == WEB.ofport), "and counted for who sent it"
+    else:
+        assert switch.told == []
 
 
 def test_between_two_endpoints_the_node_is_a_router(switch: MemorySwitch) -> None:
@@ -159,7 +166,7 @@ def test_an_endpoint_without_ipv6_gets_no_flow_of_it() -> None:
     only4 = EndpointPort("old", 3, "02:00:00:00:00:03", (IPv4Address("10.64.0.3"),))
     flows = endpoint_flows(only4, GATEWAY_MAC)
     assert not [flow for flow in flows if dict(flow.match).get("eth_type") == 0x86DD]
-    assert len(flows) == 12
+    assert len(flows) == 13
 
 
 def test_flows_match_only_fields_that_their_table_declares() -> None:
@@ -171,7 +178,7 @@ def test_flows_match_only_fields_that_their_table_declares() -> None:
 def test_every_table_declares_only_fields_that_its_flows_match() -> None:
     on_segment = segment_flows(DB, SegmentPort(120, 9))
     limited = (*endpoint_flows(document.LIMITED, GATEWAY_MAC), *meter_flows(document.LIMITED.qos.meters))
-    limited += tuple(denied_flows(DB.ofport, DB.endpoint))
+    limited += tuple(denied_flows(DB.ofport, DB.endpoint, tracked=True))
     for table in NAMED_TABLES:
         flows = (flow for flow in (*ALL_FLOWS, *limited, *on_segment) if flow.table_id == table.table_id)
         used = {name for flow in flows for name, _ in flow.match}

@@ -12,7 +12,7 @@ from openflow.cookie import Purpose
 from openflow.flow import LOCAL
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.segment import SegmentPort, link_local, segment_flows
-from openflow.tables import TABLES
+from openflow.tables import NAMED_TABLES
 from tests.support import packets
 from tests.support.packets import BROADCAST, NOBODY4, NOBODY6, Packet
 from tests.support.switch import MemorySwitch
@@ -147,9 +147,10 @@ def test_segments_and_the_nodes_kernel_have_nothing_to_do_with_one_another(switc
 
 def test_only_declared_fields_are_matched_and_no_flow_comes_twice() -> None:
     flows = segment_flows(WEB, SegmentPort(VLAN, UPLINK))
+    declared = {table.table_id: table.fields for table in NAMED_TABLES}
     assert len({flow.key for flow in flows}) == len(flows)
     for flow in flows:
-        assert {name for name, _ in flow.match} <= TABLES[flow.table_id].fields, flow
+        assert {name for name, _ in flow.match} <= declared[flow.table_id], flow
 
 
 def test_a_link_local_address_is_made_from_the_mac() -> None:
