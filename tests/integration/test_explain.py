@@ -281,5 +281,32 @@ def test_a_policy_that_denies_is_named_by_its_rule(web: Fixed, far: Fixed, polic
     assert (rest["name"], rest["packets"]) == ("rest", 0)
 
 
+def test_what_a_rule_logs_and_lets_pass_is_sampled_and_what_a_staged_one_logs(web: Fixed, far: Fixed) -> None:
+    api, logged = far.lab.api, {"log": True, "ports": [{"protocol": "tcp", "port": 8080}]}
+    api.do("PATCH", f"/v1/endpoints/{far.name}", {"labels": {"app": "told"}})
+    for name, mode, action in (("open", "enforced", "allow"), ("later", "staged", "deny")):
+        rules = [{"action": action, **logged}]
+        api.do(
+            "POST",
+            "/v1/policies",
+            {"name": name, "selector": {"app": "told"}, "mode": mode, "ingress": rules},
+        )
+
+    def sampled() -> set[tuple[str, ...]]:
+        done = web.host.run("curl", "-s", "-m", "1", f"http://{far.address}:8080/", check=False)
+        assert done.returncode == 7, "refused by the endpoint itself: nothing is dropped"
+        told = json.loads(web.lab.cli("endpoint", "drops", far.name, "-o", "json").stdout)["packets"]
+        here = [each for each in told if each["destination_port"] == 8080]
+        return {(each["way"], each["purpose"], each["reason"], each["source"]) for each in here}
+
+    expected = {
+        ("received", "ALLOWED", "policy open, ingress rule 1: allow", web.address),
+        ("received", "STAGED_DENY", "policy later, ingress rule 1: deny", web.address),
+    }
+    assert wait_until(sampled, SOON_S, "samples", good=lambda told: len(told) > 1) == expected
+    for name in ("open", "later"):
+        api.do("DELETE", f"/v1/policies/{name}")
+
+
 def sum_of(drops: list[Any]) -> int:
     return sum(each["packets"] for each in drops)
