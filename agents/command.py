@@ -82,12 +82,19 @@ def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram
     except PermissionError as fault:
         return refuse(name, f"no right to use {fault.filename}: run as root, or choose another --run-dir")
     _stop_on_signals(program)
-    # Tens of thousands of flows or prefixes stay in use: a look for garbage among all takes half a second.
-    gc.freeze()
-    gc.set_threshold(GARBAGE_AFTER)
+    spare_garbage()
     program.run()
     store.close()
     return 0
+
+
+def spare_garbage() -> None:
+    """Look for garbage seldom, and not among what is there already.
+
+    Tens of thousands of flows or prefixes stay in use: a look among all of them takes half a second.
+    """
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
 
 
 def refuse(name: str, why: str) -> int:
