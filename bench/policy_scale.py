@@ -16,7 +16,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -24,12 +24,13 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from agents.loop import RESYNC_S
+from agents.parts import Parts
 from bench.real_nodes import RealNode, RealNodes
 from bench.row import Row, cpu_s, median, percentile, progress
 from bench.service import Service
 from controller.reading import put, read
 from intent.compiler import Compiler
-from intent.policy import NO_RULES, policies, policy_flows
+from intent.policy import NO_RULES, policies, policy_parts
 from intent.snapshot import View
 from lab.errors import LabError
 from lab.wait import wait_until
@@ -283,7 +284,7 @@ class Judging:
         self._view = View(node.name)
         self._view.put(keys.POOLS.key(POOL.name), POOL)
         self._rules = NO_RULES
-        self._wanted: Mapping[FlowKey, Flow] = {}
+        self._wanted = Parts[FlowKey, Flow](())
         self._gone: Set[FlowKey] = frozenset()
         self._differ = self._seen = 0
         self.change(world.compiler.wanted)
@@ -305,9 +306,11 @@ class Judging:
                 self._view.put(key, value)
         before, self._seen = self._wanted, len(self.node.changes)
         self._rules = policies(self._view.snapshot, self._rules)
-        self._wanted = policy_flows(self._rules, self._held)
-        self._gone = before.keys() - self._wanted.keys()
-        self._differ = len(self._gone) + sum(before.get(key) != flow for key, flow in self._wanted.items())
+        self._wanted = Parts(policy_parts(self._rules, self._held))
+        touched = self._wanted.touched(before)
+        old, new = (each.whole if touched is None else each.only(touched) for each in (before, self._wanted))
+        self._gone = old.keys() - new.keys()
+        self._differ = len(self._gone) + sum(old.get(key) != flow for key, flow in new.items())
 
     def has_changed(self) -> bool:
         """Whether as many flows have changed as should since `change`, and none does any more."""
