@@ -35,22 +35,26 @@ class Parts(Mapping[K, V]):
     def touched(self, before: Parts[K, V]) -> Set[K] | None:
         """The only keys that may differ from those of `before`; None when a look at all is quicker.
 
-        They are those that differ in parts that took each other's place. Where parts came or went they are
-        those of the parts that only one of the two has, if the others are in the same order.
+        They are those that differ in what lies between the parts that both have, if these are in one order.
         """
         was, now = {*map(id, before.parts)}, {*map(id, self.parts)}
         if [each for each in map(id, before.parts) if each in now] != [
             each for each in map(id, self.parts) if each in was
         ]:
             return None
-        gone = [part for part in before.parts if id(part) not in now]
-        new = [part for part in self.parts if id(part) not in was]
-        if [id(part) in now for part in before.parts] == [id(part) in was for part in self.parts]:
-            found = frozenset[K]().union(*map(_differing, gone, new))
-        else:
-            found = frozenset[K]().union(*gone, *new)
+        found = frozenset[K]().union(*map(_differing, before._between(now), self._between(was)))
         many = len(found) * len(self.parts) > LOOKS * sum(map(len, self.parts))
         return None if many else found
+
+    def _between(self, shared: Set[int]) -> list[Mapping[K, V]]:
+        """What lies before, between and after the parts with these ids, each put together."""
+        made: list[dict[K, V]] = [{}]
+        for part in self.parts:
+            if id(part) in shared:
+                made.append({})
+            else:
+                made[-1].update(part)
+        return [*made]
 
     def only(self, keys: Set[K]) -> dict[K, V]:
         """Those of the keys that it has."""

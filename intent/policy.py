@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -171,7 +172,9 @@ def _flows_of(rules: Policies, held: Held) -> Mapping[FlowKey, Flow]:
     group = UNTOLD if held.closed else group_of(rules.groups, endpoint.tenant)
     made: dict[FlowKey, Flow] = {}
     for table, scopes in rules.tables:
-        applies = [scope(endpoint, group) for scope in scopes]
+        applies = list[bool]()
+        for scope, alike in groupby(scopes):  # the rules of a policy are for the same endpoints
+            applies += [scope(endpoint, group)] * len([*alike])
         made.update((flow.key, flow) for flow in table.of(held.ofport, applies, endpoint.id))
     return made
 
@@ -184,8 +187,9 @@ def _rules(snapshot: Snapshot, direction: Direction, mode: Mode) -> Iterator[Sco
         yield Rule("gateway", Purpose.ALLOWED, itself, reason="the node itself"), _everybody
     asked = sorted(snapshot.rules.values(), key=lambda policy: policy.rank)
     for policy in (each for each in asked if each.mode is mode):
+        scope = partial(_selected, policy)
         for place, rule in enumerate(policy.rules(direction), start=1):
-            yield _rule(snapshot, policy, rule, direction, place), partial(_selected, policy)
+            yield _rule(snapshot, policy, rule, direction, place), scope
     if enforced:
         yield from _defaults(snapshot, direction)
 
