@@ -18,6 +18,7 @@ from store import keys
 from store.client import Changed, Delete, Exists, Put, Store, Watch
 from store.codec import decode, encode
 from store.errors import StoreError
+from store.lasting import lasting
 from store.model import Answered, Program, Question, Unanswered
 from store.model.question import Questioned
 
@@ -78,17 +79,11 @@ class Asking:
 
 def _listen(watch: Watch, key: str, patience_s: float) -> Any:
     """What is said under a key; None when nobody says it in time."""
-    timer = threading.Timer(patience_s, watch.close)
-    timer.daemon = True
-    timer.start()
-    try:
+    with lasting(watch, patience_s):
         for changes in watch:
             for change in changes:
                 if isinstance(change, Changed) and change.item.key == key:
                     return decode(Answered, change.item.value, key=key).said
-    finally:
-        timer.cancel()
-        watch.close()
     return None
 
 

@@ -37,6 +37,7 @@ from controller.tidying import Tidying
 from store import keys
 from store.client import Change, Removed, Store, Watch
 from store.errors import Corrupt, StoreError
+from store.lasting import lasting
 from store.model import EndpointState
 
 log = logging.getLogger(__name__)
@@ -133,16 +134,9 @@ class Finaliser:
             self._watch_from(listing.revision + 1, pool)
 
     def _watch_from(self, revision: int, pool: ThreadPoolExecutor) -> None:
-        watch = self._open_watch(revision)
-        relist = threading.Timer(self._relist_s, watch.close)
-        relist.daemon = True
-        relist.start()
-        try:
+        with lasting(self._open_watch(revision), self._relist_s) as watch:
             for changes in watch:
                 self._end_all(pool, [name for change in changes if (name := _meant(change))])
-        finally:
-            relist.cancel()
-            watch.close()
 
     def _end_all(self, pool: ThreadPoolExecutor, endpoints: Sequence[str]) -> None:
         """End those that can be ended. Blocking. Raises what the store does."""

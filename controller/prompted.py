@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from store.client import Store, Watch
 from store.errors import StoreError
+from store.lasting import lasting
 
 log = logging.getLogger(__name__)
 
@@ -70,15 +71,8 @@ class Prompted:
         if found.again_s <= self._rest_s:
             return
         try:
-            watch = self._open(found)
-            timer = threading.Timer(found.again_s - self._rest_s, watch.close)
-            timer.daemon = True
-            timer.start()
-            try:
+            with lasting(self._open(found), found.again_s - self._rest_s) as watch:
                 next(iter(watch), None)
-            finally:
-                timer.cancel()
-                watch.close()
         except StoreError as fault:
             log.debug("event=watch-lost duty=%s why=%r", self._name, str(fault))
 

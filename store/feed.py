@@ -26,6 +26,7 @@ from store.client import Change, Changed, KeyValue, Store, Watch
 from store.codec import decode
 from store.errors import Compacted, Corrupt, Unavailable
 from store.keys import kind_of
+from store.lasting import lasting
 from store.model import Value
 
 RELIST_S = 300.0
@@ -200,20 +201,14 @@ class Feed:
 
     def _follow(self) -> Iterator[tuple[Item, ...]]:
         watch = self._store.watch(self._prefixes, start_revision=min(self._reached.values()) + 1)
-        timer = threading.Timer(max(0.0, self._list_due - self._clock()), watch.close)
-        timer.daemon = True
-        try:
+        with lasting(watch, self._list_due - self._clock()):
             with self._lock:
                 self._watch = watch
                 if self._closed or self._clock() >= self._list_due:
                     return
-            timer.start()
             for changes in watch:
                 if items := self._fresh(changes):
                     yield items
-        finally:
-            timer.cancel()
-            watch.close()
 
     def _fresh(self, changes: Sequence[Change]) -> tuple[Item, ...]:
         """The items of what was not told yet."""
