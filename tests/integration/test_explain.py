@@ -49,8 +49,8 @@ def test_a_node_that_holds_what_it_should_differs_in_nothing(web: Fixed) -> None
 
 @contextmanager
 def kept_away(switch: Switch, flows: str) -> Iterator[None]:
-    """Flows are deleted again and again while the block runs: the agent puts them back at once."""
-    again = 'while :; do ovs-ofctl -O OpenFlow13 del-flows "$1" "$2"; done'
+    """Flows are deleted all the time while the block runs, as the agent puts them back at once."""
+    again = 'while :; do yes "delete $2" | head -n 3000 | ovs-ofctl -O OpenFlow13 add-flows "$1" -; done'
     target = f"unix:{switch.directory / 'polder0'}.mgmt"
     deleting = switch.host.record("sh", "-c", again, "sh", target, flows)
     try:
