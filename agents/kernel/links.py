@@ -159,6 +159,7 @@ class Links:
 
     def remove_link(self, host_ifname: str) -> None:
         """Remove a link, both ends. Idempotent. Raises `IfnameTaken` when it is no link of ours."""
+        self._bare.pop(host_ifname, None)
         found = find_interface(self._netlink, host_ifname)
         if found is not None:
             self._remove(found)
