@@ -84,8 +84,8 @@ class Policies:
 
     rules: Mapping[str, NodePolicy]
     groups: Mapping[str | None, Group]
-    tables: tuple[tuple[Compiled, tuple[Scope, ...]], ...]
-    """Of each table the rules, and the endpoints that each of them is for."""
+    tables: tuple[tuple[Compiled, tuple[tuple[Scope, int], ...]], ...]
+    """Of each table the rules, and the endpoints that so many of them are for."""
     alike: Policies | None = None
     """Earlier ones of the same rules for the same endpoints: only addresses were others."""
 
@@ -143,7 +143,8 @@ def policies(
     for (direction, mode), judge in JUDGES.items():
         scoped = tuple(_rules(snapshot, direction, mode))
         table = compiled(judge, [rule for rule, _ in scoped], had.get(judge.table.table_id, {}))
-        tables.append((table, tuple(scope for _, scope in scoped)))
+        alike = groupby(scope for _, scope in scoped)  # as the rules of a policy are
+        tables.append((table, tuple((scope, len([*same])) for scope, same in alike)))
     same = before.rules is snapshot.rules and before.groups is snapshot.groups
     return Policies(snapshot.rules, snapshot.groups, tuple(tables), before.outline if same else None)
 
@@ -173,8 +174,8 @@ def _flows_of(rules: Policies, held: Held) -> Mapping[FlowKey, Flow]:
     made: dict[FlowKey, Flow] = {}
     for table, scopes in rules.tables:
         applies = list[bool]()
-        for scope, alike in groupby(scopes):  # the rules of a policy are for the same endpoints
-            applies += [scope(endpoint, group)] * len([*alike])
+        for scope, count in scopes:
+            applies += [scope(endpoint, group)] * count
         made.update((flow.key, flow) for flow in table.of(held.ofport, applies, endpoint.id))
     return made
 

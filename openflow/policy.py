@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
-from itertools import count, groupby
+from itertools import compress, count, groupby
 from types import MappingProxyType
 
 from openflow.cookie import Purpose, encode
@@ -172,7 +172,7 @@ class Compiled:
             reason: names the endpoint.
         """
         match: Fields = {self.judge.endpoint: ofport}
-        mine = [placed for placed, mine in zip(self.placed, applies, strict=True) if mine]
+        mine = compress(self.placed, applies)
         made = []
         for _, level in groupby(mine, key=lambda placed: placed.priority):
             rules = list(level)
