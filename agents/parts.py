@@ -42,19 +42,22 @@ class Parts(Mapping[K, V]):
             each for each in map(id, self.parts) if each in was
         ]:
             return None
-        found = frozenset[K]().union(*map(_differing, before._between(now), self._between(was)))
+        gone, new = before._between(now), self._between(was)
+        found = frozenset[K]().union(
+            *(_differing(gone.get(gap, {}), new.get(gap, {})) for gap in {*gone, *new})
+        )
         many = len(found) * len(self.parts) > LOOKS * sum(map(len, self.parts))
         return None if many else found
 
-    def _between(self, shared: Set[int]) -> list[Mapping[K, V]]:
-        """What lies before, between and after the parts with these ids, each put together."""
-        made: list[dict[K, V]] = [{}]
+    def _between(self, shared: Set[int]) -> Mapping[int, Mapping[K, V]]:
+        """What lies after so many of the parts with these ids, put together."""
+        made, gap = dict[int, dict[K, V]](), 0
         for part in self.parts:
             if id(part) in shared:
-                made.append({})
+                gap += 1
             else:
-                made[-1].update(part)
-        return [*made]
+                made.setdefault(gap, {}).update(part)
+        return made
 
     def only(self, keys: Set[K]) -> dict[K, V]:
         """Those of the keys that it has."""
