@@ -98,8 +98,6 @@ class Bridge:
         self._ports_read: Mapping[str, PortRow] | None = None
         self._notes_read: Mapping[str, Mapping[str, str]] | None = None
         self._restart = Restart(awaits_flows=False, keeps_flows=False)
-        self._putting: set[str] = set()
-        """Ports of which a transaction is under way; another one would not know of it."""
 
     def start(self) -> None:
         """Start the connection's thread. It connects, and does so again whenever the connection was lost."""
@@ -244,15 +242,9 @@ class Bridge:
     def _add_port(
         self, name: str, external_ids: Mapping[str, str], given: bool, wanted: int | None = None
     ) -> Steps[int]:
-        while name in self._putting:
-            yield
-        self._putting.add(name)
-        try:
-            yield from self._transact(
-                lambda txn: self._rows.put(txn, name, external_ids, given=given, ofport=wanted)
-            )
-        finally:
-            self._putting.discard(name)
+        yield from self._transact(
+            lambda txn: self._rows.put(txn, name, external_ids, given=given, ofport=wanted)
+        )
         return (yield from self._ofport(name))
 
     def _ofport(self, name: str) -> Steps[int]:

@@ -72,8 +72,6 @@ class Links:
     def __init__(self) -> None:
         self._netlink = Netlink()
         self._worker = NetnsWorker()
-        self._bare: dict[str, tuple[int, str, str]] = {}
-        """Links that were made without an address: index, namespace, and name inside."""
 
     def close(self) -> None:
         """Let go of socket and thread; links stay. Idempotent."""
@@ -82,8 +80,6 @@ class Links:
 
     def ensure_endpoint_link(self, spec: LinkSpec, standing: Callable[[], None] = lambda: None) -> None:
         """Make the link, or complete it but for `raise_link`. Idempotent: what is right is only read.
-
-        Without addresses both ends are made ready for them, for a later call that has some.
 
         A link of this name whose other end is elsewhere belonged to the endpoint's former namespace: it is
         made anew.
@@ -101,16 +97,12 @@ class Links:
             with own_netns() as home:
                 if home.inode == netns.inode:
                     raise NetnsGone(spec.netns, "is this host's own")
-            new = spec.host_ifname in self._bare
             host = self._existing(spec, netns)
-            new = new or host is None
+            done = "completed" if host else "made"
             host = host or self._make(spec, netns)
             standing()
             changed = self._configure(host, spec, netns)
-            if new and not spec.addresses:
-                self._bare[host.name] = host.index, netns.inode, spec.ifname
-        if changed and spec.addresses:
-            done = "made" if new else "completed"
+        if changed:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
 
     def raise_link(self, host_ifname: str) -> None:
@@ -159,7 +151,6 @@ class Links:
 
     def remove_link(self, host_ifname: str) -> None:
         """Remove a link, both ends. Idempotent. Raises `IfnameTaken` when it is no link of ours."""
-        self._bare.pop(host_ifname, None)
         found = find_interface(self._netlink, host_ifname)
         if found is not None:
             self._remove(found)
@@ -196,11 +187,9 @@ class Links:
         return changed or bool(requests) or completed or not host.is_up
 
     def _existing(self, spec: LinkSpec, netns: Netns) -> Interface | None:
-        host, bare = find_interface(self._netlink, spec.host_ifname), self._bare.pop(spec.host_ifname, None)
+        host = find_interface(self._netlink, spec.host_ifname)
         if host is None:
             return None
-        if bare == (host.index, netns.inode, spec.ifname):
-            return host
         if (
             self._leads_to(host, netns)
             and self._worker.run(netns, lambda: _name_of(host.peer_index)) == spec.ifname

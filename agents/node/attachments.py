@@ -62,7 +62,6 @@ class Attachments:
         self._refuse_mac_of_another(endpoint, want)
         new = self.wants.add(want)
         if new:
-            self.wake()  # its link can stand before
             self._hold(want, endpoint)
             self.wants.advance(endpoint.id, Stage.WANTED)
         self.wake()
@@ -158,7 +157,6 @@ class Attachments:
             detail = f"endpoint {endpoint.id} was deleted or moved meanwhile"
             gone = Refused(503, RESTORING) if self.knowledge.waits_for else Refused(404, detail)
             self.wants.remove(endpoint.id, gone)
-            self.wake()
             raise gone
         self.written(key, held, result.revision)
 

@@ -161,7 +161,6 @@ class Dataplane:
         ranges = self._leaving_ranges.look(mine, snapshot, advertised, now)
         blocks = self._leaving_blocks.look(snapshot.blocks, snapshot, advertised, now)
         todo, self._memory = plan(snapshot, wants, self._is_alive, self._memory, now)
-        self._plugging.stand(snapshot, wants)
         held = self._plugging.plug_in(todo, snapshot, wants, plugged)
         up = {name: one for name, one in held.items() if name in todo.up and not one.closed}
         self._plugging.hold_services(snapshot, up, plugged, only=False)

@@ -1,7 +1,6 @@
 """Veth pairs of containers, and their ports: the kernel and Open vSwitch work at the same time.
 
-A port is asked for when its link stands, and waited for when it is needed. A link may stand before it is
-known that the endpoint may have it: without an address, down, and with a port that is nobody's.
+A port is asked for when its link stands, and waited for when it is needed.
 """
 
 from __future__ import annotations
@@ -11,18 +10,13 @@ import itertools
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agents.kernel.links import LinkSpec
-from agents.kernel.netlink import KernelError
-from agents.node.record import STANDING
 from agents.node.wants import Want
 from intent.mtu import mtu_of
 from intent.names import gateway
-from openflow.errors import BridgeError
-from openflow.rows import MARK, PortRow
+from openflow.rows import PortRow
 from store.model import Endpoint
 
 LINK_PREFIX = "pl"
@@ -53,36 +47,17 @@ def host_ifname(endpoint: str) -> str:
     return LINK_PREFIX + hashlib.sha256(endpoint.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A port that Open vSwitch was asked for: its number, and what becomes of each time that it was."""
-
-    ofport: int
-    answers: tuple[Future[int], ...]
-
-
 class Pairs:
     """Makes pairs and their ports. One thread at a time. Everything is idempotent."""
 
     def __init__(self, links: PairLinks, bridge: PairPorts) -> None:
         self._links = links
         self._bridge = bridge
-        self._asked: dict[str, _Asked] = {}
+        self._adding: dict[str, Future[int]] = {}
+        """Ports that Open vSwitch was asked for, by name."""
         self._ofports = itertools.cycle(range(FIRST_OFPORT, LAST_OFPORT))
         self.incomplete: set[str] = set()
         """The names of links of ours that have to be completed: a crash, or somebody, left them so."""
-
-    def stand(self, want: Want, endpoint: Endpoint) -> bool:
-        """Have the link stand and its port asked for, which is nobody's yet; whether that could be done.
-
-        Not done is nothing lost: `insert` does it, and says why not.
-        """
-        bare = replace(link_spec(want, endpoint), addresses=(), gateways=(), networks=())
-        ids = {MARK: endpoint.id, STANDING: "yes"}
-        with suppress(KernelError, BridgeError):
-            self._links.ensure_endpoint_link(bare, lambda: self._ask(bare.host_ifname, ids))
-            return True
-        return False
 
     def insert(self, want: Want, endpoint: Endpoint, ids: Mapping[str, str]) -> tuple[str, int]:
         """Make link and port; returns the port's name and number, which `settle` waits for.
@@ -92,8 +67,14 @@ class Pairs:
         """
         spec = link_spec(want, endpoint)
         name = spec.host_ifname
-        self._links.ensure_endpoint_link(spec, lambda: self._ask(name, ids))
-        return name, self._asked[name].ofport
+        ofport = self._number(name)
+
+        def standing() -> None:
+            self.incomplete.add(name)
+            self._adding[name] = self._bridge.begin_port(name, ids, ofport)
+
+        self._links.ensure_endpoint_link(spec, standing)
+        return name, ofport
 
     def settle(self, name: str) -> int | None:
         """Wait for a port that was asked for, and set its link up; its number. Raises as `insert` does.
@@ -109,16 +90,8 @@ class Pairs:
 
     def added(self, name: str) -> int | None:
         """Wait until a port is added that was asked for; its number. Raises `BridgeError`."""
-        asked = self._asked.pop(name, None)
-        return [each.result() for each in asked.answers][-1] if asked is not None else None
-
-    def _ask(self, name: str, ids: Mapping[str, str]) -> None:
-        """Ask for a port with this record, or for this record of a port that is there or on its way."""
-        self.incomplete.add(name)
-        before = self._asked.get(name)
-        ofport = before.ofport if before is not None else self._number(name)
-        answer = self._bridge.begin_port(name, ids, ofport)
-        self._asked[name] = _Asked(ofport, (*(before.answers if before is not None else ()), answer))
+        adding = self._adding.pop(name, None)
+        return adding.result() if adding is not None else None
 
     def _number(self, name: str) -> int:
         rows = self._bridge.ports()

@@ -18,7 +18,7 @@ from agents.kernel.links import IfnameTaken
 from agents.kernel.netlink import KernelError
 from agents.kernel.netns import NetnsGone
 from agents.node.pairs import OUR_NAME, PairLinks, PairPorts, Pairs, host_ifname
-from agents.node.record import SHARED, STANDING, UPLINK, Plugged, external_ids, identity, plugged
+from agents.node.record import SHARED, UPLINK, Plugged, external_ids, identity, plugged
 from agents.node.sharing import idle, noted, number_of, refuse_other_use, with_uplink
 from agents.node.wants import Refused, Want
 from openflow.errors import BridgeError, PortTaken
@@ -148,14 +148,6 @@ class Plug:
             raise Refused(409, f"{fault}; name another") from fault
         except (KernelError, BridgeError) as fault:
             raise Busy(str(fault)) from fault
-
-    def stand(self, want: Want, endpoint: Endpoint) -> bool:
-        """Begin with what `insert` needs, before it is known that the endpoint may be plugged in.
-
-        Returns:
-            Whether something was begun: without an address, and not recorded as the endpoint's.
-        """
-        return bool(want.netns) and self._pairs.stand(want, endpoint)
 
     def settle(self, there: Plugged) -> Plugged:
         """Wait for the port that `insert` has asked for, and set its link up.
@@ -309,17 +301,14 @@ class Plug:
                 self._links.give_back_link(row.name)
 
     def sweep(self, wanted: Mapping[str, Want]) -> None:
-        """Remove links that nobody wants and whose port is nobody's; find incomplete ones. Raises `Busy`."""
+        """Remove links that nobody wants and that have no port; find incomplete ones. Raises `Busy`."""
         keep = {host_ifname(endpoint) for endpoint in wanted}
         keep |= {one.port for one in self.read().values()}
         try:
-            for name, row in self._bridge.ports().items():
-                if STANDING in row.external_ids and name not in keep:
-                    self._bridge.remove_port(name)
             links = self._links.owned_links()
             self._pairs.incomplete = {name for name, up in links.items() if name in keep and not up}
             for name in filter(OUR_NAME.fullmatch, links.keys() - keep):
                 log.warning("swept a link that nobody wants ifname=%s", name)
                 self._links.remove_link(name)
-        except (KernelError, BridgeError) as fault:
+        except KernelError as fault:
             raise Busy(str(fault)) from fault

@@ -16,7 +16,7 @@ from agents.node.newcomers import Newcomers
 from agents.node.plan import Plan
 from agents.node.plug import Busy, Plug, Plugged, identity
 from agents.node.serving import Services
-from agents.node.wants import Refused, Stage, Want, Wants
+from agents.node.wants import Refused, Want, Wants
 from intent.held import Held
 from intent.policy import judged
 from intent.snapshot import Snapshot
@@ -58,8 +58,6 @@ class Plugging:
         """What decides beside an endpoint itself whether rules judge it."""
         self._sure: set[str] = set()
         """Endpoints whose namespaces hold the addresses of services that are recorded."""
-        self._standing: set[str] = set()
-        """Endpoints whose links stand, while it is not known yet that they may be attached."""
         self._asked: list[str] = []
         """Endpoints that were plugged in in this pass, whose ports may be on their way."""
 
@@ -71,18 +69,6 @@ class Plugging:
         """What is plugged in as a pass begins. Raises `Busy`."""
         self.busy, self._asked = set(), []
         return self._plug.read()
-
-    def stand(self, snapshot: Snapshot, wants: Mapping[str, Want]) -> None:
-        """Have the links stand of what is about to be plugged in, and none of what came to nothing."""
-        for name in self._standing - wants.keys():
-            self._without_waiting(name, partial(self._plug.remove, name))
-        self._standing = {name for name in self._standing if name in self.busy or _is_held(wants.get(name))}
-        for name, want in wants.items():
-            endpoint = snapshot.endpoints.get(name)
-            if not _is_held(want) or name in self._standing or endpoint is None:
-                continue
-            if self._plug.stand(want, endpoint):
-                self._standing.add(name)
 
     def plug_in(
         self, todo: Plan, snapshot: Snapshot, wants: dict[str, Want], plugged: Plugs
@@ -212,7 +198,3 @@ class Plugging:
         self._wants.remove(name, why)
         plugged.pop(name, None)
         wants.pop(name, None)
-
-
-def _is_held(want: Want | None) -> bool:
-    return want is not None and want.stage is Stage.HOLDING

@@ -26,8 +26,6 @@ UPLINK = "polder-uplink"
 """Marks a port that several endpoints are behind: a segment's uplink, or a `SHARED` one."""
 SHARED = "shared"
 """Says of such a port that a machine is behind it."""
-STANDING = "polder-standing"
-"""Marks a port that is nobody's yet: its endpoint's attachment is still being written to the store."""
 NUMBER = "polder-number"
 """What stands for the port of an endpoint that shares one (`openflow.behind.NUMBERS`)."""
 
@@ -113,7 +111,7 @@ def plugged(name: str, ofport: int | None, ids: Mapping[str, str]) -> Plugged | 
         ofport: its OpenFlow number.
         ids: the record.
     """
-    want = None if UPLINK in ids or STANDING in ids else _want(name, ids)
+    want = None if UPLINK in ids else _want(name, ids)
     if want is None:
         return None
     endpoint = _recorded(ids.get("polder-endpoint", ""))

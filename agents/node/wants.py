@@ -21,7 +21,7 @@ class Stage(Enum):
     """Where a want is in its life."""
 
     HOLDING = "holding"
-    """The attachment is being written to the store; of the want only a link stands, without an address."""
+    """The attachment is being written to the store; the pass leaves the want alone."""
     WANTED = "wanted"
     DETACHING = "detaching"
 

@@ -113,12 +113,6 @@ def test_a_port_is_added_once(bridge: Bridge, link: str, ovs: OpenVSwitch) -> No
     assert bridge.ports() == {link: PortRow(link, ofport, {"polder": "web"})}
 
 
-def test_a_port_that_is_asked_for_twice_at_a_time_is_one(bridge: Bridge, link: str) -> None:
-    asked = [bridge.begin_port(link, {"polder": word}, 0x4000) for word in ("standing", "web")]
-    assert [each.result() for each in asked] == [0x4000, 0x4000]
-    assert bridge.ports()[link].external_ids == {"polder": "web"}
-
-
 def test_a_port_is_removed_once(bridge: Bridge, link: str, ovs: OpenVSwitch) -> None:
     bridge.add_port(link, {})
     assert bridge.ports()[link].external_ids == {"polder": "port"}

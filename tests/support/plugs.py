@@ -22,8 +22,6 @@ class MemoryPlug:
     """Endpoints that the kernel does not take, whatever is tried."""
     late: set[str] = field(default_factory=set)
     """Endpoints whose ports Open vSwitch does not add."""
-    standing: set[str] = field(default_factory=set)
-    """Endpoints of which a link stands that is not theirs yet."""
     reads: int = 0
     made: int = 0
 
@@ -35,12 +33,6 @@ class MemoryPlug:
         if self.busy:
             raise Busy("the switch is away")
         return dict(self.plugged)
-
-    def stand(self, want: Want, endpoint: Endpoint) -> bool:
-        if self.busy or endpoint.id in self.stuck:
-            return False
-        self.standing.add(want.endpoint)
-        return True
 
     def insert(
         self,
@@ -54,7 +46,6 @@ class MemoryPlug:
             raise self.refuse
         self._refuse_stuck(endpoint.id)
         self.journal.append(("put", "plug", endpoint.id))
-        self.standing.discard(endpoint.id)
         there = self.plugged.get(endpoint.id)
         self.made += there is None
         ofport = self.made if there is None else there.ofport
@@ -85,6 +76,5 @@ class MemoryPlug:
 
     def remove(self, endpoint: str) -> None:
         self._refuse_stuck(endpoint)
-        self.standing.discard(endpoint)
         if self.plugged.pop(endpoint, None) is not None:
             self.journal.append(("delete", "plug", endpoint))

@@ -107,10 +107,6 @@ class FusedPlug(MemoryPlug):
             raise Busy("the switch is away")
         return super().insert(want, endpoint, services, closed=closed)
 
-    def stand(self, want: Want, endpoint: Endpoint) -> bool:
-        self.fuse.burn()
-        return super().stand(want, endpoint)
-
     def hold(self, there: Plugged, services: frozenset[IPAddress]) -> Plugged:
         self.fuse.burn()
         return super().hold(there, services)
@@ -160,7 +156,6 @@ class SimNode:
         self.wants = Wants()
         for one in self.plug.plugged.values():
             self.wants.add(one.want)
-        self.plug.standing.clear()  # what `Plug.sweep` does
         self.publisher = self._make_publisher()
         made = {each: Reconciler(each, driver, driver.begin) for each, driver in self.drivers.items()}
         self.dataplane = Dataplane(

@@ -510,35 +510,13 @@ def test_a_route_that_is_there_but_wrong_is_not_ready() -> None:
     assert node.said.says["ready"] == {BLOCK}
 
 
-def test_a_want_that_is_still_being_written_has_a_link_and_nothing_else() -> None:
+def test_a_want_that_is_still_being_written_is_left_alone() -> None:
     node = Node()
     node.know(endpoint())
     node.wants.add(Want("web", "/run/netns/web", "1", "eth0", Stage.HOLDING))
     node.dataplane.step()
     assert node.plug.plugged == {}
     assert node.said.says["attachments"] == set(), "it is being written by who asks"
-    assert node.plug.standing == {"web"}
-    node.wants.advance("web", Stage.WANTED)
-    node.dataplane.step()
-    assert (node.plug.standing, node.plug.plugged.keys()) == (set(), {"web"})
-
-
-@pytest.mark.parametrize("detached", [False, True])
-def test_a_link_of_a_want_that_came_to_nothing_is_taken_away(detached: bool) -> None:
-    node = Node()
-    node.know(endpoint())
-    node.wants.add(Want("web", "/run/netns/web", "1", "eth0", Stage.HOLDING))
-    node.dataplane.step()
-    if detached:
-        node.wants.advance("web", Stage.DETACHING)
-    else:
-        node.wants.remove("web")
-    node.plug.stuck = {"web"}
-    assert node.dataplane.step() is not None, "it is tried again"
-    assert node.plug.standing == {"web"}
-    node.plug.stuck = set()
-    node.dataplane.step()
-    assert (node.plug.standing, node.plug.plugged) == (set(), {})
 
 
 def test_driver_outcomes_are_what_the_tests_assume() -> None:

@@ -253,38 +253,6 @@ def test_a_link_that_a_crash_left_incomplete_is_completed() -> None:
     assert again.read()["web"].serves(WANT, endpoint())
 
 
-def test_a_link_that_stands_has_no_address_and_is_nobodys_until_it_is_inserted() -> None:
-    links, bridge = MemoryLinks(), MemoryBridge()
-    plug, name = Plug(links, bridge), host_ifname("web")
-    assert plug.stand(WANT, endpoint())
-    assert (links.complete[name].addresses, links.complete[name].gateways) == ((), ())
-    assert (plug.read(), links.owned_links()) == ({}, {name: False})
-    made = plug.settle(plug.insert(WANT, endpoint()))
-    assert links.complete[name].addresses == endpoint().addresses
-    assert links.owned_links() == {name: True}
-    assert plug.read() == {"web": made}
-    assert len(bridge.rows) == 1
-
-
-def test_what_stands_is_not_found_by_another_program_and_swept_by_it() -> None:
-    links, bridge = MemoryLinks(), MemoryBridge()
-    Plug(links, bridge).stand(WANT, endpoint())
-    again = Plug(links, bridge)
-    assert again.read() == {}
-    again.sweep({"web": WANT})
-    assert len(bridge.rows) == len(links.links) == 1, "it is wanted by now"
-    again.sweep({})
-    assert (bridge.rows, links.links) == ({}, {})
-
-
-def test_what_cannot_stand_is_told_when_it_is_inserted() -> None:
-    plug = Plug(MemoryLinks(fault=IfnameTaken("eth0", "/run/netns/web")), MemoryBridge())
-    assert not plug.stand(WANT, endpoint())
-    assert not plug.stand(Want("vm", port="tap0"), endpoint("vm"))
-    with pytest.raises(Refused, match="is taken"):
-        plug.insert(WANT, endpoint())
-
-
 def test_a_link_is_down_until_the_switch_has_its_port() -> None:
     links, bridge = MemoryLinks(), MemoryBridge(fails=BridgeUnavailable("no answer"))
     plug = Plug(links, bridge)
