@@ -50,11 +50,16 @@ def inside(namespaces: Iterable[Path]) -> list[Process]:
     return [process for process in found if process is not None]
 
 
+KILLED_S = 60.0
+"""A killed process still has to be taken apart: a switch with 500 ports needs six seconds and more, as the
+kernel waits for all processors at each socket that it closes."""
+
+
 def end(processes: Iterable[Process], *, patience_s: float = 2.0) -> list[Process]:
     """SIGTERM, then SIGKILL to what runs after `patience_s`. Blocking. Returns what did not end at all."""
     held = {fd: process for process in set(processes) if (fd := _hold(process)) is not None}
     try:
-        for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 5.0)):
+        for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, KILLED_S)):
             for fd in held:
                 _send(fd, number)
             for fd in _ended(held, wait_s):

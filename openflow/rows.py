@@ -129,6 +129,8 @@ class Rows:
         self.name = name
         self._names: dict[UUID, str] = {}
         """Of the bridge's ports."""
+        self._regrouped = True
+        """Whether the bridge may have other ports than those."""
         self._changed: set[str] = set()
         self._read: Mapping[str, PortRow] = {}
         for table in NAMED:
@@ -138,21 +140,29 @@ class Rows:
         """Take note that the replica has changed a row: it is read again when next asked for."""
         if table in {"Port", "Interface"}:  # a port of ours has one interface, of its own name
             self._changed.add(row.name)
+        elif table == "Bridge":
+            self._regrouped = True
 
     def ports(self) -> Mapping[str, PortRow]:
         """Our ports by name; none without a bridge. Reads the rows that have changed; while there are none
         it is the same mapping again."""
-        members, rows = self._members(), self.tables["Port"].rows
-        gone = [self._names.pop(uuid) for uuid in self._names.keys() - members]
-        new = {uuid: rows[uuid].name for uuid in members - self._names.keys() if uuid in rows}
-        self._names |= new
+        gone, new = self._regroup() if self._regrouped else ([], [])
         ours = self._names.values() if self._changed else ()
-        read = {name: self._port(name) for name in (*new.values(), *self._changed.intersection(ours))}
+        read = {name: self._port(name) for name in (*new, *self._changed.intersection(ours))}
         self._changed.clear()
         if gone or any(self._read.get(name) != row for name, row in read.items()):
             kept = {name: row for name, row in self._read.items() if name not in {*gone, *read}}
             self._read = kept | {name: row for name, row in read.items() if row is not None}
         return self._read
+
+    def _regroup(self) -> tuple[list[str], list[str]]:
+        """Look at which ports the bridge has: the names of those that have gone, and that have come."""
+        members, rows = self._members(), self.tables["Port"].rows
+        gone = [self._names.pop(uuid) for uuid in self._names.keys() - members]
+        new = {uuid: rows[uuid].name for uuid in members - self._names.keys() if uuid in rows}
+        self._names |= new
+        self._regrouped = len(self._names) < len(members)
+        return gone, list(new.values())
 
     def ofport(self, name: str) -> int | None:
         """The OpenFlow number of a port; None while there is none yet.

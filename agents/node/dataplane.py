@@ -302,7 +302,11 @@ def _inputs(
     snapshot: Snapshot, wants: Mapping[str, Want], plugged: Mapping[str, Plugged]
 ) -> tuple[object, ...]:
     """What a pass depends on, apart from the devices, when nothing is going down."""
-    wanted = {name: (want, want.stage, snapshot.endpoints.get(name)) for name, want in wants.items()}
+    wanted = {
+        name: (want, want.stage, snapshot.endpoints.get(name))
+        for name, want in wants.items()
+        if want.stage is not Stage.HOLDING
+    }
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
     own = snapshot.node and (snapshot.node.direct, snapshot.node.next_hops, snapshot.node.uplinks)
