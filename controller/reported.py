@@ -54,10 +54,13 @@ class Reported:
         return True
 
     def _take(self, item: DecodedItem) -> None:
+        """Take what is new; not what a node, which writes below its own keys only, says of another."""
         match item:
             case Put(key=key, value=Session() as session):
-                self._sessions.take(key, session)
-            case Put(value=Alive() as alive):
-                self._nodes.take(alive)
+                if key == keys.SESSIONS.key(session.node, session.peer):
+                    self._sessions.take(key, session)
+            case Put(key=key, value=Alive() as alive):
+                if key == keys.ALIVE.key(alive.node, alive.program):
+                    self._nodes.take(alive)
             case Delete(key=key):
                 self._sessions.forget(key)

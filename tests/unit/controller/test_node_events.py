@@ -16,8 +16,14 @@ from tests.unit.controller.reported import on_duty, told_are
 FOREIGN, FULL = "uplink-not-shared", "uplink-overbooked"
 
 
-def say(store: MemoryStore, *found: tuple[str, str], words: str = "it is so", looked: bool = True) -> None:
-    """The agent of a node lives, and finds these things amiss on these uplinks."""
+def say(
+    store: MemoryStore,
+    *found: tuple[str, str],
+    words: str = "it is so",
+    looked: bool = True,
+    by: str = "node-1",
+) -> None:
+    """The agent of a node lives, and finds these things amiss on these uplinks; `by` has written that."""
     amiss = tuple(Amiss(reason=reason, uplink=uplink, detail=words) for reason, uplink in found)
     alive = Alive(
         node="node-1",
@@ -26,7 +32,7 @@ def say(store: MemoryStore, *found: tuple[str, str], words: str = "it is so", lo
         started=NOW,
         amiss=amiss if looked else None,
     )
-    store.txn([], [put(keys.ALIVE, alive, "node-1", "agent")])
+    store.txn([], [put(keys.ALIVE, alive, by, "agent")])
 
 
 def event(number: int, reason: str, name: str) -> Event:
@@ -71,6 +77,14 @@ def test_a_program_that_is_away_or_has_not_looked_yet_mends_nothing() -> None:
         say(store, looked=False)
         say(store, (FOREIGN, "up-a"), (FULL, "up-a"))
         told_are(store, FOREIGN, FULL)
+
+
+def test_a_node_tells_nothing_of_another() -> None:
+    store = MemoryStore()
+    with on_duty(store):
+        say(store, (FULL, "up-a"), by="node-2")
+        say(store, (FOREIGN, "up-a"))
+        told_are(store, FOREIGN)
 
 
 def test_another_controller_tells_nothing_twice_and_what_was_missed() -> None:
