@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from lab import processes
+
 CLIENT_PORT = 2379
 PEER_PORT = 2380
 POLL_S = 0.02
@@ -238,7 +240,8 @@ class EtcdServer:
 
     def pause(self) -> None:
         """Hang the server (SIGSTOP): its connections stay open and nothing answers."""
-        self._signal(signal.SIGSTOP)
+        if self._process is not None and self._process.poll() is None:
+            processes.pause(self._process.pid)
 
     def resume(self) -> None:
         """Let a paused server go on."""

@@ -14,7 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.wait import wait_until
+
 PROC = Path("/proc")
+STOPPED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,28 @@ def end(processes: Iterable[Process], *, patience_s: float = 2.0) -> list[Proces
     finally:
         for fd in held:
             os.close(fd)
+
+
+def pause(pid: int) -> None:
+    """SIGSTOP. Blocking until all threads stand still: those that run go on until the kernel gets to them.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _stands_still(pid), STOPPED_S, f"process {pid} to stand still", poll_s=0.001)
+
+
+def _stands_still(pid: int) -> bool:
+    states = [_state(task / "stat") for task in (PROC / str(pid) / "task").iterdir()]
+    return all(state in "TtZX" for state in states)
+
+
+def _state(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):  # the thread has ended
+        return "X"
 
 
 def _key(path: Path) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
+from lab import processes
 from lab.errors import LabError
 from lab.host import Host
 from lab.wait import NotInTime, wait_until
@@ -97,7 +98,7 @@ class Program:
 
     def pause(self) -> None:
         """Hang it (SIGSTOP): connections stay open, nothing answers. Raises LabError when it does not run."""
-        os.kill(self.pid, signal.SIGSTOP)
+        processes.pause(self.pid)
 
     def resume(self) -> None:
         """Let it go on after a pause. Raises LabError when it does not run."""
