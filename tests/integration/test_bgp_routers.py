@@ -153,7 +153,8 @@ def test_a_family_that_the_router_lacks_is_said_and_the_other_goes_on(cable: Cab
     speaker.replace(wanted(A) | wanted(A6, next_hop=ip_address("fd09::1")))
     cable.up(speaker)
     cable.routes_are(A)
-    assert state_is(speaker, State.ESTABLISHED).reason == "ipv6 unicast not negotiated"
+    state_is(speaker, State.ESTABLISHED)
+    report_of(speaker, "the reason", lambda now: now.reason == "ipv6 unicast not negotiated")
     wait_until(speaker.advertised, UP_S, "only what is carried", good={ip_network(A)}.__eq__)
 
 
