@@ -26,7 +26,9 @@ ROUNDS = 3
 
 
 def remove(claim: Claim) -> None:
-    """Remove everything that the claimed lab has made, and the claim. Blocking, a few seconds at most.
+    """Remove everything that the claimed lab has made, and the claim.
+
+    Blocking, mostly a few seconds; at most `processes.KILLED_S` more for what a killed process still holds.
 
     Interrupts wait until it is done.
 
