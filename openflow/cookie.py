@@ -43,8 +43,9 @@ class Purpose(IntEnum):
     """A packet of a connection that was allowed before, or the question whether it is one."""
     JUDGE = 9
     """A packet that rules have to decide about."""
-    CLAUSE = 10
-    """A part of the match of a rule: the endpoints, the peers or the services."""
+    CLAUSE = 0x80
+    """A part of the match of a rule: the endpoints, the peers or the services. It counts nothing, and most
+    flows are of this kind: no other has this bit, by which a switch leaves them out of an answer."""
     ALLOWED = 11
     """A rule, or the default, allows it."""
     STAGED_ALLOW = 12

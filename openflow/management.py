@@ -69,9 +69,13 @@ class Management:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def counters(self) -> list[Counted]:
+    def flows(self) -> list[Counted]:
         """Every flow of ours with its counters."""
         return self._counters(OWNER, OWNER_MASK)
+
+    def counters(self) -> list[Counted]:
+        """Every flow of ours that counts: all but the parts of the matches of rules."""
+        return self._counters(OWNER, OWNER_MASK | Purpose.CLAUSE << 16)
 
     def drops(self) -> list[Counted]:
         """Every flow of ours that drops: the switch picks them out by a bit of their purpose."""
@@ -84,12 +88,12 @@ class Management:
 
     def dump(self) -> list[bytes]:
         """The messages that tell every flow of ours, for a `Decoder`."""
-        return self._flows(OWNER, OWNER_MASK)
+        return self._told(OWNER, OWNER_MASK)
 
     def _counters(self, cookie: int, mask: int) -> list[Counted]:
-        return Decoder().read(self._flows(cookie, mask))
+        return Decoder().read(self._told(cookie, mask))
 
-    def _flows(self, cookie: int, mask: int) -> list[bytes]:
+    def _told(self, cookie: int, mask: int) -> list[bytes]:
         request = flow_stats_request(cookie, mask)
         request.set_xid(XID)
         request.serialize()

@@ -7,7 +7,6 @@ somebody else made is left alone, and it is said that nothing is shared there. A
 from __future__ import annotations
 
 import errno
-import logging
 from collections.abc import Mapping
 
 from agents.delta import Delta
@@ -16,8 +15,6 @@ from agents.kernel import share_messages as messages
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import NO_INDEX, Names, Request, lost, outcome, send, worst
 from intent.shares import Class, ClassKey, Discipline, Filter, FilterKey, Share, ShareKey
-
-log = logging.getLogger(__name__)
 
 
 class ShareDriver:
@@ -62,7 +59,6 @@ class ShareDriver:
             if not isinstance(share, Discipline):
                 continue
             if why := self._cannot(share, names):
-                log.error("nothing is shared out on this uplink ifname=%s why=%s", share.ifname, why)
                 usable.discard(share.ifname)
             self.refused[share.ifname] = why
         wanted = [share for share in puts.values() if share.ifname in usable]

@@ -53,11 +53,18 @@ class Findings:
         found = amiss(node, ways, wanted, {name: self._refused.get(name, "") for name in self.unshared})
         if found == self.amiss:
             return False
-        for each in found:
-            if each not in (self.amiss or ()):
-                log.warning("amiss=%s uplink=%s why=%s", each.reason, each.uplink, each.detail)
+        self._log(self.amiss or (), found)
         self.amiss = found
         return True
+
+    def _log(self, before: tuple[Amiss, ...], found: tuple[Amiss, ...]) -> None:
+        for each in found:
+            if each not in before:
+                log.warning("amiss=%s uplink=%s why=%s", each.reason, each.uplink, each.detail)
+        lasting = {(each.reason, each.uplink) for each in found}
+        for each in before:
+            if (each.reason, each.uplink) not in lasting:
+                log.info("over=%s uplink=%s", each.reason, each.uplink)
 
 
 def unshared(

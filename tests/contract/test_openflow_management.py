@@ -10,7 +10,7 @@ import pytest
 
 from openflow.cookie import Purpose
 from openflow.errors import Disconnected
-from openflow.flow import GotoTable
+from openflow.flow import Conjunction, GotoTable
 from openflow.management import Management, socket_path
 from openflow.tables import CLASSIFY, IPV4
 from tests.support.ovs import OpenVSwitch, open_vswitch, until
@@ -21,11 +21,12 @@ BRIDGE = "polder0"
 FOREIGN = "table=0,priority=7,cookie=0x1,arp,actions=drop"
 FLOW = CLASSIFY.flow(100, Purpose.ACCEPT, (GotoTable(5),), "why", {**IPV4, "in_port": 1})
 DROP = CLASSIFY.flow(0, Purpose.UNKNOWN_PORT, (), "nothing else matched", {})
+CLAUSE = CLASSIFY.flow(5, Purpose.CLAUSE, (Conjunction(9, 1, 2),), "a member of a clause", {"in_port": 3})
 
 
 @pytest.fixture(scope="module")
 def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
-    """A bridge with a port, two flows of ours and a foreign one."""
+    """A bridge with a port, three flows of ours and a foreign one."""
     directory = tmp_path_factory.mktemp("ovs")
     with open_vswitch(f"mgmt{os.getpid()}", directory) as switch:
         settings = ("fail_mode=secure", "protocols=OpenFlow13,OpenFlow14", "datapath_type=netdev")
@@ -36,7 +37,8 @@ def ovs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVSwitch]:
         switch.vsctl("add-port", BRIDGE, "here")
         ours = f"table=0,priority=100,cookie={FLOW.cookie:#x},in_port=1,ip,actions=goto_table:5"
         miss = f"table=0,priority=0,cookie={DROP.cookie:#x},actions=drop"
-        for flow in (ours, miss, FOREIGN):
+        clause = f"table=0,priority=5,cookie={CLAUSE.cookie:#x},in_port=3,actions=conjunction(9,1/2)"
+        for flow in (ours, miss, clause, FOREIGN):
             switch.ofctl("add-flow", BRIDGE, flow)
         yield switch
 
@@ -46,8 +48,12 @@ def management(ovs: OpenVSwitch) -> Management:
 
 
 def test_our_flows_are_told_and_no_others(ovs: OpenVSwitch) -> None:
-    told = {counted.flow.key: counted.flow for counted in management(ovs).counters()}
-    assert told == {FLOW.key: FLOW, DROP.key: DROP}
+    told = {counted.flow.key: counted.flow for counted in management(ovs).flows()}
+    assert told == {FLOW.key: FLOW, DROP.key: DROP, CLAUSE.key: CLAUSE}
+
+
+def test_the_switch_leaves_out_what_counts_nothing(ovs: OpenVSwitch) -> None:
+    assert {counted.flow.key for counted in management(ovs).counters()} == {FLOW.key, DROP.key}
 
 
 def test_flows_that_drop_are_picked_out_by_the_switch(ovs: OpenVSwitch) -> None:

@@ -57,7 +57,7 @@ class Reader:
     def flows(self) -> dict[FlowKey, Flow]:
         """Our flows. Raises `NoAnswer`."""
         try:
-            return {counted.flow.key: counted.flow for counted in self._management.counters()}
+            return {counted.flow.key: counted.flow for counted in self._management.flows()}
         except SwitchError as fault:
             raise NoAnswer(str(fault)) from fault
 

@@ -83,7 +83,8 @@ def test_more_is_guaranteed_than_an_uplink_has() -> None:
     assert "guaranteed 99001 kbps of eth0, which has 99000" in findings.amiss[0].detail
 
 
-def test_an_uplink_that_the_kernel_does_not_share_out() -> None:
+def test_an_uplink_that_the_kernel_does_not_share_out(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     device = Kernel()
     findings, kernel, wanted = Findings(device.refused), Reconciler("shares", device), guaranteed(1000)
     assert not findings.look(NODE, {}, wanted, kernel), "nothing is known of the kernel yet"
@@ -96,8 +97,10 @@ def test_an_uplink_that_the_kernel_does_not_share_out() -> None:
     assert findings.amiss is not None
     assert WHY in findings.amiss[0].detail
     assert not findings.look(NODE, {}, wanted, kernel), "nothing new"
+    assert caplog.text.count("uplink-not-shared") == 1
     assert findings.look(NODE, {}, {}, kernel), "nobody asks for a share any more"
     assert (reasons(findings), findings.unshared) == ([], frozenset())
+    assert "over=uplink-not-shared uplink=eth1" in caplog.text
     assert findings.look(NODE, {}, wanted, kernel)
 
     device.refused.clear()

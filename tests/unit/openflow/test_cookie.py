@@ -30,3 +30,7 @@ def test_what_does_not_fit_is_refused(purpose: int, generation: int) -> None:
 
 def test_a_purpose_of_a_newer_program_is_still_ours() -> None:
     assert decode(encode(0xBEEF, 7)) == Cookie(0xBEEF, 7)
+
+
+def test_what_counts_has_not_the_bit_by_which_clauses_are_left_out() -> None:
+    assert [each for each in Purpose if each & Purpose.CLAUSE] == [Purpose.CLAUSE]
