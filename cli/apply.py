@@ -19,14 +19,14 @@ from cli.document import Document, echo_read_nothing, read_documents
 from cli.endpoint import ENDPOINT, release
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.foresight import bound_options, foretold_if_shown, show, weigh
+from cli.foresight import MOST_FORETOLD, bound_options, foretold_if_shown, refuse_too_much, show, weigh
 from cli.output import print_json, print_yaml, to_yaml
 from cli.peer import PEER
 from cli.problem import failure
 from cli.rest import Answer, Json, call, place
 from cli.service import SERVICE
 from cli.session import Session, takes_session
-from cli.wanted import Fault, Wanted, refuse, wanted
+from cli.wanted import Fault, Wanted, placed, refuse, wanted
 
 NEVER = '"0"'
 """An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
@@ -107,9 +107,7 @@ def apply(
     echo_read_nothing(documents)
     steps = _steps(session, documents)
     if not dry_run:
-        # What is only made takes nothing away.
-        if not yes and any(step.write and step.there is not None for step in steps):
-            weigh(session, _writes(steps), max_withdraw)
+        _rehearse(session, steps, None if yes else max_withdraw)
         _apply(session, steps)
         return
     _show_dry_run(session, steps)
@@ -137,14 +135,33 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
-def _writes(steps: Sequence[Step]) -> list[Json]:
-    """Those that can do something at the routers."""
-    return [write for step in steps if (write := step.write)]
+def _rehearse(session: Session, steps: Sequence[Step], max_withdraw: int | None) -> None:
+    """Refuse what would be refused on the way, and what withdraws too much, before the first write.
+
+    Raises `Failure`.
+    """
+    # What is only made takes nothing away, so more of it than can be foretold is written all the same.
+    makes_only = all(step.there is None for step in steps if step.write)
+    if makes_only and sum(step.write is not None for step in steps) > MOST_FORETOLD:
+        return
+    impact = _foretold(session, steps)
+    if impact is not None and max_withdraw is not None and not makes_only:
+        refuse_too_much(impact, max_withdraw)
+
+
+def _foretold(session: Session, steps: Sequence[Step]) -> Json | None:
+    """What the writes would do; None where that is not shown, or there are none. Raises `Failure`."""
+    writing = [step for step in steps if step.write]
+    if not writing:
+        return None
+    try:
+        return foretold_if_shown(session, [step.write for step in writing if step.write])
+    except Failure as fault:
+        raise placed(fault, [step.wanted for step in writing]) from None
 
 
 def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
-    writes = _writes(steps)
-    impact = foretold_if_shown(session, writes) if writes else None
+    impact = _foretold(session, steps)
     done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
     if session.output in {"json", "yaml"}:
         items = [{"object": title, "result": word} for title, word in done]
@@ -232,6 +249,7 @@ def apply_documents(session: Session, documents: Sequence[Document], *, dry_run:
     if dry_run:
         _show_dry_run(session, steps)
     else:
+        _rehearse(session, steps, None)
         _apply(session, steps)
 
 

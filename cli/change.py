@@ -41,7 +41,15 @@ def add_create(
         show(session, session.item("POST", place(noun.plural), given, query=DRY_RUN, repeatable=True))
 
     options = [each.to_create() for each in settings]
-    _add(group, "create", noun, create, [*options, *([dry_run_option] if noun.foreseen else [])], text, shown)
+    _add(
+        group,
+        "create",
+        noun,
+        create,
+        [*options, *([dry_run_option(routers=noun.bounded)] if noun.foreseen else [])],
+        text,
+        shown,
+    )
 
 
 def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text: str, *shown: str) -> None:
@@ -68,7 +76,7 @@ def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text
             session.print_item(answer, noun)
 
     options = [each.to_set() for each in settings if not each.fixed]
-    more = [dry_run_option] if noun.foreseen else []
+    more = [dry_run_option(routers=noun.bounded)] if noun.foreseen else []
     more += [bound_options] if noun.foreseen and noun.bounded else []
     _add(group, "set", noun, set_, [*options, *more], text, shown)
 

@@ -15,13 +15,17 @@ from cli.session import Session
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_WITHDRAW_PERCENT = 10
+MOST_FORETOLD = 1000
+"""So many writes can be asked about at once."""
 FORBIDDEN = 403
 DRY_RUN = {"dry_run": "true"}
 """The query of a write that is not to be made."""
 
-dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would happen at each router, and change nothing."
-)
+
+def dry_run_option(*, routers: bool) -> Callable[[F], F]:
+    """`--dry-run` of what can change what routers are told, or else who reaches whom."""
+    what = "what would happen at each router" if routers else "who would reach whom then"
+    return click.option("--dry-run", is_flag=True, help=f"Show {what}, and change nothing.")
 
 
 def bound_options(function: F) -> F:

@@ -9,6 +9,7 @@ Kubernetes gives every namespace. What cannot be said here is a fault, with the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import product
 from typing import Any
@@ -37,31 +38,39 @@ class Untranslatable(Exception):
         self.what = what
 
 
+Wrong = list[Untranslatable]
+
+
 def is_network_policy(document: Document) -> bool:
     """Whether a document is one."""
     fields = document.fields
     return fields.get("kind") == "NetworkPolicy" and fields.get("apiVersion") == API_VERSION
 
 
-def translated(document: Document, tenant: str | None, faults: Faults) -> list[Json]:
+def translated(
+    document: Document, tenant: str | None, faults: Faults, *, tenant_in_name: bool = False
+) -> list[Json]:
     """The policies that one document becomes; none, and a fault, when it cannot be translated whole.
 
     Args:
         document: a NetworkPolicy.
         tenant: in place of its namespace.
         faults: what is wrong is added here.
+        tenant_in_name: the tenant stands in front of the names.
     """
     wrong: list[Untranslatable] = []
     try:
         made = list(_policies(document.fields, tenant, wrong))
+        if tenant_in_name:
+            made = [{**each, "name": f"{each['tenant']}-{each['name']}"} for each in made]
     except Untranslatable as fault:
         wrong.append(fault)
     faults += [(f"{document.place(*each.path)}, {'.'.join(each.path)}", each.what) for each in wrong]
     return [] if wrong else made
 
 
-def _policies(fields: Fields, tenant: str | None, wrong: list[Untranslatable]) -> Iterator[Json]:
-    """The policies; what is wrong with single rules is added to `wrong`."""
+def _policies(fields: Fields, tenant: str | None, wrong: Wrong) -> Iterator[Json]:
+    """The policies; what is wrong with a part of one is added to `wrong`."""
     metadata = _checked(fields.get("metadata"), ("metadata",), None)
     known = ("podSelector", "policyTypes", "ingress", "egress")
     spec = _checked(fields.get("spec"), ("spec",), known)
@@ -69,18 +78,18 @@ def _policies(fields: Fields, tenant: str | None, wrong: list[Untranslatable]) -
     if not isinstance(name, str) or not name:
         raise Untranslatable(("metadata", "name"), "is required")
     whose = tenant or metadata.get("namespace") or DEFAULT_NAMESPACE
-    selectors = _selectors(spec.get("podSelector"), ("spec", "podSelector"))
-    if len(selectors) > 1:
-        raise Untranslatable(("spec", "podSelector"), "has several values; write a policy for each")
+    selectors: list[dict[str, str]] = [{}]
+    with _noting(wrong):
+        selectors = _selectors(spec.get("podSelector"), ("spec", "podSelector"))
+        if len(selectors) > 1:
+            raise Untranslatable(("spec", "podSelector"), "has several values; write a policy for each")
     common = {"tenant": whose, **({"selector": selectors[0]} if selectors[0] else {})}
     ways = [DIRECTIONS[kind] for kind in _types(spec)]
     allows: dict[str, list[Json]] = {direction: [] for direction, _ in ways}
     for direction, towards in ways:
         for number, rule in enumerate(_list(spec.get(direction), ("spec", direction))):
-            try:
-                allows[direction].append(_rule(rule, ("spec", direction, str(number)), towards))
-            except Untranslatable as fault:
-                wrong.append(fault)
+            with _noting(wrong):
+                allows[direction].append(_rule(rule, ("spec", direction, str(number)), towards, wrong))
     if any(allows.values()):
         yield {"name": name, **common, **{way: rules for way, rules in allows.items() if rules}}
     rest = {direction: [{"action": "deny"}] for direction, _ in ways}
@@ -96,17 +105,25 @@ def _types(spec: Mapping[str, Any]) -> list[str]:
     return given or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
 
 
-def _rule(given: Any, path: Path, towards: str) -> Json:
+@contextmanager
+def _noting(wrong: Wrong) -> Iterator[None]:
+    """Go on behind a part that is wrong, so that all that is wrong is told at once."""
+    try:
+        yield
+    except Untranslatable as fault:
+        wrong.append(fault)
+
+
+def _rule(given: Any, path: Path, towards: str, wrong: Wrong) -> Json:
     rule = _checked(given, path, (towards, "ports"))
-    peers = [
-        peer
-        for number, each in enumerate(_list(rule.get(towards), (*path, towards)))
-        for peer in _peers(each, (*path, towards, str(number)))
-    ]
-    ports = [
-        _port(each, (*path, "ports", str(number)))
-        for number, each in enumerate(_list(rule.get("ports"), (*path, "ports")))
-    ]
+    peers: list[Json] = []
+    for number, each in enumerate(_list(rule.get(towards), (*path, towards))):
+        with _noting(wrong):
+            peers += _peers(each, (*path, towards, str(number)))
+    ports: list[Json] = []
+    for number, each in enumerate(_list(rule.get("ports"), (*path, "ports"))):
+        with _noting(wrong):
+            ports.append(_port(each, (*path, "ports", str(number))))
     if len(peers) > MAX_RANGES:
         raise Untranslatable((*path, towards), f"is more than {MAX_RANGES} peers; write several rules")
     return {"action": "allow"} | ({"ports": ports} if ports else {}) | ({"peers": peers} if peers else {})

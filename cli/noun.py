@@ -140,6 +140,6 @@ def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
         session.print_done("deleted", **{noun.singular: name})
 
     function = bound_options(delete) if noun.foreseen and noun.bounded else delete
-    function = dry_run_option(function) if noun.foreseen else function
+    function = dry_run_option(routers=noun.bounded)(function) if noun.foreseen else function
     help_text = text or f"Delete a {noun.singular} that nothing uses."
     group.command("delete", help=help_text, epilog=examples(*shown))(name_argument(noun)(function))

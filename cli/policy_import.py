@@ -15,7 +15,7 @@ import click
 from cli.document import STANDARD_INPUT, Document, Fields, parse, read_text
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.kubernetes import is_network_policy, translated
+from cli.kubernetes import REST_ORDER, is_network_policy, translated
 from cli.labels import parse_labels
 from cli.noun import not_empty
 from cli.output import print_yaml
@@ -43,6 +43,11 @@ def add_import(group: click.Group) -> None:
         "--tenant", metavar="NAME", help="Of all of them.  [default: the namespace of each; of lines, none]"
     )
     @click.option(
+        "--tenant-in-name",
+        is_flag=True,
+        help="Of documents: names begin with the tenant (shop-web), as namespaces may use the same ones.",
+    )
+    @click.option(
         "--selector",
         metavar="KEY=VALUE",
         multiple=True,
@@ -57,6 +62,7 @@ def add_import(group: click.Group) -> None:
         session: Session,
         file: str,
         tenant: str | None,
+        tenant_in_name: bool,
         selector: dict[str, str] | None,
         name: str | None,
         applying: bool,
@@ -67,7 +73,15 @@ def add_import(group: click.Group) -> None:
         FILE holds NetworkPolicy documents (networking.k8s.io/v1), in YAML or JSON, or lines such as "allow
         ingress tcp/443 from 10.0.0.0/8"; - is standard input. They are printed as YAML, or written (--apply).
         """
-        source, made = _read(file, tenant, selector, name)
+        source, text = read_text(file)
+        if is_lines(text):
+            if tenant_in_name:
+                raise click.UsageError("--tenant-in-name is for documents; lines have --name")
+            made = [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
+        elif selector or name:
+            raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
+        else:
+            made = _of_documents(parse(text, source), tenant, tenant_in_name)
         if not (applying or dry_run):
             print_yaml([{"kind": "policy", **each} for each in made])
             return
@@ -77,35 +91,31 @@ def add_import(group: click.Group) -> None:
         apply_documents(session, documents, dry_run=dry_run)
 
 
-def _read(
-    file: str, tenant: str | None, selector: dict[str, str] | None, name: str | None
-) -> tuple[str, list[Json]]:
-    """What the file is called, and the policies that it amounts to."""
-    source, text = read_text(file)
-    if is_lines(text):
-        return source, [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
-    if selector or name:
-        raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
-    return source, _of_documents(parse(text, source), tenant)
-
-
-def _of_documents(documents: Sequence[Document], tenant: str | None) -> list[Json]:
+def _of_documents(documents: Sequence[Document], tenant: str | None, tenant_in_name: bool) -> list[Json]:
+    """Those that allow first: nothing is denied before what is allowed is written."""
     if not documents:
         raise Failure("the file holds no document", code=Exit.USAGE, advice=ADVICE)
     faults: list[tuple[str, str]] = []
     made: list[Json] = []
     for document in _unlisted(documents):
         if is_network_policy(document):
-            made += translated(document, tenant, faults)
+            made += translated(document, tenant, faults, tenant_in_name=tenant_in_name)
         else:
             faults.append((document.place("kind"), "is no NetworkPolicy of networking.k8s.io/v1"))
-    names = [each["name"] for each in made]
-    faults += [
-        (name, "is the name of two policies") for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    faults += _twice(made)
     if faults:
         raise Failure("not all of it can be translated", code=Exit.USAGE, fields=faults, advice=ADVICE)
-    return made
+    return sorted(made, key=lambda each: each.get("order") == REST_ORDER)
+
+
+def _twice(made: Sequence[Json]) -> Iterator[tuple[str, str]]:
+    tenants: dict[str, list[str]] = {}
+    for each in made:
+        tenants.setdefault(each["name"], []).append(each["tenant"])
+    for name, whose in sorted(tenants.items()):
+        if len(whose) > 1:
+            apart = len(set(whose)) == len(whose)
+            yield name, "is the name of two policies" + ("; give --tenant-in-name" if apart else "")
 
 
 def _unlisted(documents: Sequence[Document]) -> Iterator[Document]:
@@ -129,4 +139,4 @@ def _name(file: str) -> str:
 def _document(policy: Json, source: str, number: int) -> Document:
     fields = Fields({"kind": "policy", **policy})
     fields.lines = {}
-    return Document(source, number, 1, fields)
+    return Document(f"{source} as translated", number, 1, fields)

@@ -39,7 +39,7 @@ TENANT = Noun(
         field("max_ipv4", "MAX IPV4"),
         field("used_ipv6", "USED IPV6"),
         field("max_ipv6", "MAX IPV6"),
-        field("default", wide=True),
+        field("default"),
         field("segment", wide=True),
         field("labels"),
     ),

@@ -9,6 +9,7 @@ A document is the fields of the API with `kind` in front:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -81,6 +82,29 @@ def refuse(faults: Sequence[Fault]) -> None:
     """Raise the `Failure` (usage) that lists these faults, if there are some."""
     if faults:
         raise Failure("the documents are not valid", code=Exit.USAGE, fields=faults, advice=ADVICE)
+
+
+def placed(fault: Failure, asked: Sequence[Wanted]) -> Failure:
+    """What was refused of several writes that were asked about together, with its place in the files."""
+    found = ((re.match(r"/items/(\d+)/body(?:/|$)", pointer), pointer, why) for pointer, why in fault.fields)
+    fields = [
+        (_place(asked[int(item[1])], pointer[item.end() :]), why) if item else (pointer, why)
+        for item, pointer, why in found
+    ]
+    message = re.sub(
+        r"^item (\d+): ",
+        lambda item: f"{asked[int(item[1])].document.place()}, {asked[int(item[1])].title}: ",
+        fault.message,
+    )
+    advice = "; ".join(filter(None, ("nothing was changed", fault.advice)))
+    if fault.code is Exit.USAGE:
+        advice = ADVICE
+    return Failure(message, code=fault.code, fields=fields, advice=advice, status=fault.status)
+
+
+def _place(each: Wanted, pointer: str) -> str:
+    path = [part for part in pointer.split("/") if part]
+    return ", ".join(filter(None, (each.document.place(*path), each.title, ".".join(path))))
 
 
 def canonical(value: object) -> object:

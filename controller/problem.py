@@ -24,7 +24,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "join-refused": (403, "The join token is not good"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "The path does not take this method"),
-    "conflict": (409, "The name is taken by something else"),
+    "conflict": (409, "It conflicts with something that is there"),
     "overlap": (409, "The range overlaps a pool"),
     "in-use": (409, "It is in use"),
     "address-in-use": (409, "The address is not free"),

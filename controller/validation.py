@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
@@ -95,8 +95,19 @@ def validate(model: type[M], given: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = [_fault(model, each) for each in error.errors(include_url=False)[:MAX_FAULTS]]
+        errors = error.errors(include_url=False)
+        places = [each["loc"] for each in errors]
+        faults = [
+            _fault(model, each) for each in errors[:MAX_FAULTS] if not _is_too_short_of_faults(each, places)
+        ]
     raise Problem("invalid", _summary(faults), errors=faults)
+
+
+def refuse_told(given: Mapping[str, Any], told: Set[str]) -> None:
+    """Refuse what is only told, and so cannot be written. Raises `Problem`."""
+    detail = "is told by the server and cannot be written; leave it out"
+    if faults := [Fault(detail, pointer((name,))) for name in given if name in told]:
+        raise Problem("invalid", _summary(faults), errors=faults)
 
 
 def merge(model: type[M], current: M, patch: Mapping[str, Any], mutable: Sequence[str]) -> M:
@@ -142,6 +153,14 @@ def _merged(target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[name] = value
     return result
+
+
+def _is_too_short_of_faults(error: ErrorDetails, places: Sequence[tuple[int | str, ...]]) -> bool:
+    """Whether an array is too short only because elements of it are wrong."""
+    array = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(each) > len(array) and each[: len(array)] == array for each in places
+    )
 
 
 def _fault(model: type[BaseModel], error: ErrorDetails) -> Fault:

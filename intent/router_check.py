@@ -31,6 +31,7 @@ CURES = (
     ("Unacceptable Hold Time", "allow a hold time of {peer.hold_time_s} s at the router"),
     ("Administrative Shutdown", "the neighbour {address} is shut down at the router"),
     ("Maximum Number of Prefixes", "the router takes too few prefixes: raise its limit for {address}"),
+    ("no route to", "give node {node.name} a route to {peer.address}, or the peer another address"),
     ("secret ", "put the file there at node {node.name}, as its message says"),
 )
 """What to do about a reason that a session is down for, by words in it; the first that fits."""

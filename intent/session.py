@@ -104,7 +104,7 @@ def _changes(before: Terms, after: Terms) -> Iterator[str]:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)

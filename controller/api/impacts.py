@@ -39,6 +39,9 @@ class Method(StrEnum):
     DELETE = "DELETE"
 
 
+METHODS = frozenset(each.value for each in Method)
+
+
 class Write(BaseModel):
     """One write, as it would be sent."""
 
@@ -76,7 +79,7 @@ FORESEEN = tuple(
     Foreseen(declared, handler)
     for noun in (pools, peers, nodes, services, policies, tenants)
     for declared, handler in noun.handlers
-    if declared.foreseen
+    if declared.foreseen and declared.method in METHODS
 )
 
 

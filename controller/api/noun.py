@@ -21,7 +21,7 @@ from controller.api.parameter import Parameter
 from controller.exchange import Exchange
 from controller.precondition import is_known
 from controller.problem import Fault, Problem, invalid
-from controller.validation import parse_object, validate
+from controller.validation import parse_object, refuse_told, validate
 from controller.watching import answer as watching
 from controller.watching.topic import Topic
 
@@ -105,7 +105,7 @@ class Noun:
 
         def register(handler: Handler) -> Handler:
             self.handlers.append((declared, handler))
-            self.routes.append(Route(declared.method, declared.path, _responder(declared, handler)))
+            self.routes.append(Route(declared.method, declared.path, self._responder(declared, handler)))
             return handler
 
         return register
@@ -119,24 +119,42 @@ class Noun:
 
         return register
 
+    def _responder(self, declared: Operation, handler: Handler) -> Callable[..., None]:
+        def respond(exchange: Exchange, response: Response, **parts: str) -> None:
+            _check_query(declared, exchange)
+            if declared.topic is not None and watching.is_asked():
+                watching.answer(declared.topic, declared.query).send(response)
+                return
+            given = () if declared.body is None else (self._read_body(declared, declared.body, exchange),)
+            do = partial(handler, *parts.values(), *given)
+            answer = foresight.answered(do) if declared.foreseen else do()
+            if NOT_MODIFIED in declared.answers and is_known(answer.revision):
+                answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
+            answer.send(response)
 
-def _responder(declared: Operation, handler: Handler) -> Callable[..., None]:
-    def respond(exchange: Exchange, response: Response, **parts: str) -> None:
-        _check_query(declared, exchange)
-        if declared.topic is not None and watching.is_asked():
-            watching.answer(declared.topic, declared.query).send(response)
-            return
-        given = () if declared.body is None else (_read_body(declared.body, exchange),)
-        do = partial(handler, *parts.values(), *given)
-        answer = foresight.answered(do) if declared.foreseen else do()
-        if NOT_MODIFIED in declared.answers and is_known(answer.revision):
-            answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
-        answer.send(response)
+        return respond
 
-    return respond
+    def _read_body(self, declared: Operation, wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
+        document = _read_document(wanted, exchange)
+        model = wanted.model if isinstance(wanted, Patch) else wanted
+        if unknown := document.keys() - model.model_fields.keys():
+            refuse_told(document, unknown & self._told(declared))
+        return checked_body(wanted, document)
+
+    def _told(self, declared: Operation) -> set[str]:
+        """The fields that answers about the same things have."""
+        things = declared.path.partition("/{")[0]
+        return {
+            field
+            for each in self.operations
+            if each.path.partition("/{")[0] == things and (each.path == things or each.path.endswith("}"))
+            for view in each.answers.values()
+            if view is not None
+            for field in view.model_fields
+        }
 
 
-def _read_body(wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
+def _read_document(wanted: type[BaseModel] | Patch, exchange: Exchange) -> dict[str, Any]:
     types = (MERGE_PATCH, JSON) if isinstance(wanted, Patch) else (JSON,)
     given = exchange.content_type or ""
     if given not in types and (media := given.partition(";")[0].strip().lower()) not in types:
@@ -145,7 +163,7 @@ def _read_body(wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
     data = exchange.stream.read(MAX_BODY_BYTES + 1)
     if len(data) > MAX_BODY_BYTES:
         raise too_large()
-    return checked_body(wanted, parse_object(data))
+    return parse_object(data)
 
 
 def checked_body(wanted: type[BaseModel] | Patch, document: dict[str, Any]) -> Any:

@@ -63,6 +63,7 @@ WAIT_S = Parameter(
 )
 PARAMETERS = (WATCH, SINCE, WAIT_S)
 ONLY_LISTS = ("limit", "cursor", "max_age_s")
+ONLY_WATCHES = (SINCE.name, WAIT_S.name)
 
 ENDS: Mapping[End, str] = {
     End.EXPIRED: "what came after that revision is no longer known; list again and watch from there",
@@ -83,9 +84,17 @@ class _Watch:
 
 
 def is_asked() -> bool:
-    """Whether the request that is handled now wants to watch."""
+    """Whether the request that is handled now wants to watch.
+
+    Raises:
+        Problem: it does not, and says since when.
+    """
     asked = current()
-    return asked.method == "GET" and ("watch" in asked.arguments or EVENT_STREAM in asked.accept)
+    if asked.method == "GET" and ("watch" in asked.arguments or EVENT_STREAM in asked.accept):
+        return True
+    if unfit := [name for name in ONLY_WATCHES if name in asked.arguments]:
+        raise _refused(unfit[0], "is for a watch, not for lists; give watch=sse or watch=poll too")
+    return False
 
 
 def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
@@ -198,12 +207,13 @@ def _wanted(filters: Sequence[Parameter]) -> Wanted:
 
 def _place() -> Place | None:
     """Where the request goes on. Raises `Problem` for a place that this store has not reached."""
-    text = header("Last-Event-ID") or argument("since")
+    last = header("Last-Event-ID")
+    text = last or argument("since")
     if text is None:
         return None
     place = parse_place(text)
     if place is None:
-        raise _refused("since", "expected the revision of a list, or the id of an event")
+        raise _refused("Last-Event-ID" if last else "since", f"expected {SINCE.expected}")
     if place.revision > services().hubs.read(_revision):
         raise Problem("expired", "the store is older than that revision, as after a restore; list again")
     return place

@@ -32,7 +32,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_all_is_read_and_checked_before_the_first_write(polder: Polder, site: Path) -> None:
-    with serving(ABSENT, ABSENT, FINE, FINE, Reply(201, {"name": "x"})) as canned:
+    with serving(ABSENT, ABSENT, FINE, FINE, withdrawing(0), Reply(201, {"name": "x"})) as canned:
         ran = polder("apply", "-f", str(site), "--server", canned.url)
     assert (ran.code, ran.out) == (0, "node/n created\npeer/tor created\n")
     assert [(asked.method, asked.target) for asked in canned.asked] == [
@@ -40,19 +40,51 @@ def test_all_is_read_and_checked_before_the_first_write(polder: Polder, site: Pa
         ("GET", "/v1/peers/tor"),
         ("PUT", "/v1/nodes/n"),
         ("PUT", "/v1/peers/tor"),
+        ("POST", "/v1/impact"),
         ("POST", "/v1/nodes"),
         ("POST", "/v1/peers"),
     ]
     assert canned.asked[2].headers["If-Match"] == NEVER
-    assert canned.asked[4].body == {"name": "n", "asn": 7}
+    assert canned.asked[5].body == {"name": "n", "asn": 7}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "said"),
+    [
+        (
+            problem(422, "Not valid", **{"items/1/body/node": "there is no node 'n'"}),
+            2,
+            "document 1, line 5, peer/tor, node: there is no node 'n'",
+        ),
+        (
+            problem(409, "The range overlaps", **{"items/0/body/cidr": "it overlaps"}),
+            4,
+            "document 2, line 7, node/n, cidr: it overlaps",
+        ),
+        (
+            problem(404, "None", "item 1: there is no peer 'tor'"),
+            3,
+            "document 1, line 1, peer/tor: there is no",
+        ),
+    ],
+)
+def test_what_would_be_refused_on_the_way_is_refused_before(
+    polder: Polder, site: Path, refusal: Reply, code: int, said: str
+) -> None:
+    for more in ((), ("--yes",), ("--dry-run",)):
+        with serving(ABSENT, ABSENT, FINE, FINE, refusal) as canned:
+            ran = polder("apply", "-f", str(site), *more, "--server", canned.url)
+        assert (ran.code, ran.out, canned.asked[-1].target) == (code, "", "/v1/impact")
+        assert said in ran.err
+        assert "nothing was changed" in ran.err
 
 
 def test_null_is_sent_as_it_is(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "n.yaml"
     path.write_text("kind: node\nname: n\nasn: 7\nrouter_id: null\n")
-    with serving(ABSENT, FINE, Reply(201, {"name": "n"})) as canned:
+    with serving(ABSENT, FINE, withdrawing(0), Reply(201, {"name": "n"})) as canned:
         polder("apply", "-f", str(path), "--server", canned.url)
-    assert canned.asked[2].body == {"name": "n", "asn": 7, "router_id": None}
+    assert canned.asked[3].body == {"name": "n", "asn": 7, "router_id": None}
 
 
 def test_a_document_of_a_vm_is_one_of_an_endpoint(polder: Polder, tmp_path: Path) -> None:
@@ -105,10 +137,12 @@ def test_what_withdraws_too_much_is_not_applied(
     assert said in ran.err
     assert "next: look at it with --dry-run; with --yes it is done all the same" in ran.err
     assert [asked.method for asked in canned.asked] == ["GET", "PUT", "POST"]
-    with serving(Reply(200, there), FINE, Reply(200, POOL | {"advertise": "none"})) as canned:
+    with serving(
+        Reply(200, there), FINE, withdrawing(50), Reply(200, POOL | {"advertise": "none"})
+    ) as canned:
         ran = polder("apply", "-f", str(path), "--yes", *options, "--server", canned.url)
     assert ran.out == "pool/a changed\n"
-    assert [asked.method for asked in canned.asked] == ["GET", "PUT", "PATCH"]
+    assert [asked.method for asked in canned.asked] == ["GET", "PUT", "POST", "PATCH"]
 
 
 def test_a_dry_run_shows_the_difference_and_writes_nothing(polder: Polder, tmp_path: Path) -> None:
@@ -207,7 +241,8 @@ def test_what_cannot_change_is_refused(polder: Polder, tmp_path: Path) -> None:
 
 def test_a_failure_in_between_says_how_far_it_came(polder: Polder, site: Path) -> None:
     full = problem(409, "Taken", "another peer has the address")
-    with serving(ABSENT, ABSENT, FINE, FINE, Reply(201, {"name": "n"}), full) as canned:
+    made = Reply(201, {"name": "n"})
+    with serving(ABSENT, ABSENT, FINE, FINE, withdrawing(0), made, full) as canned:
         ran = polder("apply", "-f", str(site), "--server", canned.url)
     assert (ran.code, ran.out) == (4, "node/n created\n")
     assert f"polder: {site}, document 1, line 1, peer/tor: another peer has the address" in ran.err

@@ -135,6 +135,44 @@ def test_what_has_no_translation_is_told_where_it_stands(
     assert "document 1" in ran.err
 
 
+def test_all_that_is_wrong_with_one_is_told_at_once(polder: Polder, tmp_path: Path) -> None:
+    spec = """
+  podSelector: {matchExpressions: [{key: app, operator: In, values: [a, b]}]}
+  ingress:
+  - from: [{namespaceSelector: {}}, {ipBlock: {cidr: x}}]
+    ports: [{port: http}, {port: 70000}]
+"""
+    ran = imported(polder, tmp_path, NETPOL + spec)
+    assert (ran.code, ran.out) == (2, "")
+    rule = "spec.ingress.0"
+    for where in (
+        "spec.podSelector",
+        f"{rule}.from.0",
+        f"{rule}.from.1",
+        f"{rule}.ports.0",
+        f"{rule}.ports.1",
+    ):
+        assert f", {where}" in ran.err
+
+
+def test_nothing_is_denied_before_all_that_is_allowed(polder: Polder, tmp_path: Path) -> None:
+    text = NETPOL + "  podSelector: {}\n---" + NETPOL.replace("web", "open") + "  ingress: [{}]\n"
+    made = policies(imported(polder, tmp_path, text))
+    assert [each["name"] for each in made] == ["open", "web-rest", "open-rest"]
+
+
+def test_namespaces_may_use_the_same_names(polder: Polder, tmp_path: Path) -> None:
+    text = NETPOL + "  podSelector: {}\n---" + NETPOL.replace("shop", "bank") + "  podSelector: {}\n"
+    ran = imported(polder, tmp_path, text)
+    assert (ran.code, ran.out) == (2, "")
+    assert "web-rest: is the name of two policies; give --tenant-in-name" in ran.err
+    made = policies(imported(polder, tmp_path, text, "--tenant-in-name"))
+    assert [(each["name"], each["tenant"]) for each in made] == [
+        ("shop-web-rest", "shop"),
+        ("bank-web-rest", "bank"),
+    ]
+
+
 def test_another_kind_is_refused_and_nothing_is_printed(polder: Polder, tmp_path: Path) -> None:
     text = NETPOL + "  podSelector: {}\n---\nkind: Pod\n"
     ran = imported(polder, tmp_path, text)

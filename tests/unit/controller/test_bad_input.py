@@ -281,6 +281,9 @@ def test_what_is_near_is_named(plant: Api) -> None:
         ("/v1/pools/default", {"name": "x"}, "/name", "cannot be changed"),
         ("/v1/pools/default", {"block_prefixlen": None}, "/block_prefixlen", "cannot be changed"),
         ("/v1/pools/default", {"vlan": 1}, "/vlan", "unknown field"),
+        ("/v1/nodes/node-1", {"programs": {}}, "/programs", "is told by the server"),
+        ("/v1/endpoints/a", {"ready": True}, "/ready", "is told by the server"),
+        ("/v1/endpoints/a", {"pool": "default"}, "/pool", "unknown field"),
         ("/v1/pools/default", {"cooldown_s": "5"}, "/cooldown_s", "whole number"),
         ("/v1/nodes/node-1", {"name": "node-2"}, "/name", "cannot be changed"),
         ("/v1/nodes/node-1", {"asn": None}, "/asn", "is required"),
@@ -310,3 +313,14 @@ def test_without_a_pool_there_is_none(plant: Api) -> None:
     plant.send("DELETE", "/v1/pools/default")
     none = plant.send("POST", "/v1/endpoints", ENDPOINT)
     assert (none.status_code, none.json["errors"][0]["pointer"]) == (422, "/pool")
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [("/v1/endpoints:batch", {"id": "a"}), ("/v1/impact", {"method": "PUT", "path": "/v1/pools/default"})],
+)
+def test_an_array_is_not_called_too_short_for_what_is_wrong_in_it(
+    plant: Api, path: str, item: dict[str, str]
+) -> None:
+    answer = plant.send("POST", path, {"items": [item]})
+    assert [error["pointer"].rpartition("/")[0] for error in answer.json["errors"]] == ["/items/0"]

@@ -296,11 +296,18 @@ def test_what_is_gone_and_unknown_expires_a_watch() -> None:
         ("watch=poll&since=x", "since"),
         ("watch=poll&since=1&wait_s=61", "wait_s"),
         ("watch=sse&limit=5", "limit"),
+        ("since=1", "since"),
+        ("wait_s=1&limit=5", "wait_s"),
     ],
 )
 def test_what_cannot_be_watched_so(plant: Api, query: str, parameter: str) -> None:
     answer = plant.client.get(f"/v1/nodes?{query}")
     assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, parameter)
+
+
+def test_a_wrong_last_id_is_named_as_it_was_sent(plant: Api) -> None:
+    answer = plant.client.get("/v1/nodes?watch=sse", headers={"Last-Event-ID": "x"})
+    assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "Last-Event-ID")
 
 
 def test_places_are_given_back_when_a_watch_ends(plant: Api) -> None:

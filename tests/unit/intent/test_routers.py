@@ -166,6 +166,12 @@ def seen(state: SessionState = UP, reason: str = "", **fields: Any) -> Session:
         (None, True, "session", "see the log"),
         (seen(SessionState.ACTIVE), True, "session", "has the router the neighbour 10.0.0.1"),
         (
+            seen(SessionState.IDLE, "no route to 10.1.1.0, so no address to speak from"),
+            True,
+            "session",
+            "give node node-1 a route to 10.1.1.0",
+        ),
+        (
             seen(SessionState.IDLE, "peer sent NOTIFICATION: OPEN Message Error, Bad Peer AS (2/2)"),
             True,
             "session",
