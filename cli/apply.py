@@ -7,6 +7,7 @@ commands can be repeated at any time: what is so already is left alone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -207,8 +208,8 @@ def _faults(session: Session, step: Step) -> Iterator[Fault]:
     noun, document = step.wanted.noun, step.wanted.document
     fixed = [field for field in step.changes if step.there is not None and field in noun.fixed]
     for field in fixed:
-        there = step.there[field] if step.there else None
-        yield document.place(field), f"{field} of {step.wanted.title} is {there!r} and cannot change"
+        there = json.dumps(step.there[field]) if step.there else "null"
+        yield document.place(field), f"{field} of {step.wanted.title} is {there} and cannot change"
     if fixed or not noun.replaceable:
         return
     body = {**noun.specified(step.there or {}), **step.wanted.fields}

@@ -122,6 +122,11 @@ class Problem(Exception):
         return json.dumps({**self.members, **document}) + "\n"
 
 
+def quoted(value: object) -> str:
+    """A value of a document as a sentence quotes it: text in quotes, all else as JSON."""
+    return repr(value) if isinstance(value, str) else json.dumps(value)
+
+
 def inside(place: str, problem: Problem, detail: str = "") -> Problem:
     """The problem of a part of a body, with its faults where they stand in the whole.
 

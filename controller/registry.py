@@ -16,7 +16,7 @@ from controller.ipam.unit import Unit, merged
 from controller.policy_fit import policy_fits
 from controller.pool_fit import fits_among_pools, on_segment, pool_change
 from controller.precondition import WHATEVER, Match
-from controller.problem import Fault, Problem, unknown_reference
+from controller.problem import Fault, Problem, quoted, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.scope import EVERYTHING, Scope
 from controller.turn import Turn
@@ -217,7 +217,9 @@ def _collides(store: Store, peer: Peer, other: Peer) -> str | None:
 def different(given: V, stored: V) -> Problem:
     """What is to be created is there, otherwise."""
     have, want = stored.model_dump(mode="json"), given.model_dump(mode="json")
-    faults = [Fault(f"it is {have[field]!r}", f"/{field}") for field in have if have[field] != want[field]]
+    faults = [
+        Fault(f"it is {quoted(have[field])}", f"/{field}") for field in have if have[field] != want[field]
+    ]
     fields = ", ".join(fault.pointer[1:] for fault in faults if fault.pointer)
     what = f"{type(given).__name__.lower()} {given.name}"
     detail = f"{what} exists with another {fields}; change it with PATCH or use another name"

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from controller.problem import Fault, Problem
+from controller.problem import Fault, Problem, quoted
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -135,7 +135,7 @@ def pointer(path: Sequence[str | int]) -> str:
 
 def _refuse_fixed(current: Mapping[str, Any], wanted: Mapping[str, Any], mutable: Sequence[str]) -> None:
     faults = [
-        Fault(f"cannot be changed (it is {value!r}); only {', '.join(mutable)} can", pointer((name,)))
+        Fault(f"cannot be changed (it is {quoted(value)}); only {', '.join(mutable)} can", pointer((name,)))
         for name, value in current.items()
         if name not in mutable and wanted.get(name) != value
     ]

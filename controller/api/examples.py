@@ -112,7 +112,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/v1/endpoints"): Example(query={"node": "node-1", "label": "app=web", "limit": "100"}),
     ("GET", "/v1/endpoints/{id}"): Example(path=ENDPOINT),
     ("GET", "/v1/endpoints/{id}/move"): Example(404, ENDPOINT),
-    ("GET", "/v1/endpoints/{id}/stats"): Example(503, ENDPOINT),
+    ("GET", "/v1/endpoints/{id}/stats"): Example(404, ENDPOINT),
     ("GET", "/v1/endpoints/{id}/drops"): Example(503, ENDPOINT),
     ("GET", "/v1/trace"): Example(
         query={"source": "web-1", "destination": "198.51.100.7", "protocol": "tcp", "port": "443"}

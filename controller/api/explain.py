@@ -6,7 +6,7 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.policy_stats import PolicyStats, policy_stats
 from controller.principal import principal
-from controller.problem import not_found
+from controller.problem import Problem, not_found
 from controller.reading import find, read
 from controller.services import services
 from store import keys
@@ -43,7 +43,10 @@ def node_diff(name: str) -> Answer:
 )
 def endpoint_stats(id: str) -> Answer:  # noqa: A002
     """Packets and bytes each way, and what was dropped for what it is, as its node counts them now."""
-    return Answer(services().asking.ask(_node_of(id), StatsAsked(endpoint=id)))
+    node = _node_of(id)
+    if services().store.get(keys.ATTACHMENTS.key(node, id)) is None:
+        raise Problem("not-found", f"endpoint {id} is not attached on node {node}: nothing of it is counted")
+    return Answer(services().asking.ask(node, StatsAsked(endpoint=id)))
 
 
 @explain.operation(

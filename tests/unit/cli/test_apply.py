@@ -96,7 +96,7 @@ def test_a_document_of_a_vm_is_one_of_an_endpoint(polder: Polder, tmp_path: Path
         assert (ran.out, ran.err) == ("endpoint/vm-1 created\n", "")
         refused = polder("apply", "-f", str(path), "--server", canned.url)
     assert canned.asked[1].body == {"id": "vm-1", "node": "node-1", "kind": "vm"}
-    assert "line 1: kind of endpoint/vm-1 is 'container' and cannot change" in refused.err
+    assert 'line 1: kind of endpoint/vm-1 is "container" and cannot change' in refused.err
 
 
 def test_what_is_so_already_is_left_alone(polder: Polder, tmp_path: Path) -> None:

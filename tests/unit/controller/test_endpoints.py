@@ -312,3 +312,12 @@ def test_the_quality_of_service_is_set_changed_and_taken_out(plant: Api) -> None
     emptied = plant.send("PATCH", "/v1/endpoints/a", {"qos": {"egress_rate_kbps": None, "priority": 0}})
     assert emptied.json["qos"] is None
     assert emptied.json["uid"] == made["uid"]
+
+
+def test_the_counters_of_what_is_attached_nowhere_are_not_there(plant: Api) -> None:
+    plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
+    answer = plant.client.get("/v1/endpoints/a/stats")
+    assert (answer.status_code, answer.json["type"]) == (404, "/problems/not-found")
+    attach(plant, "a")
+    answer = plant.client.get("/v1/endpoints/a/stats")
+    assert (answer.status_code, answer.json["type"]) == (503, "/problems/no-answer"), "no agent runs"

@@ -70,6 +70,8 @@ def test_a_policy_is_created_once_changed_and_deleted(plant: Api) -> None:
     assert plant.send("POST", "/v1/policies", made).status_code == 200
     other = plant.send("POST", "/v1/policies", {**made, "order": 400})
     assert (other.status_code, other.json["type"]) == (409, "/problems/conflict")
+    other = plant.send("POST", "/v1/policies", {**made, "ingress": [{**DENY, "log": True}]})
+    assert '"log": false' in other.json["errors"][0]["detail"], "as JSON, in which it was sent"
     assert plant.send("PUT", "/v1/policies/web", made).status_code == 428
     tag = plant.send("GET", "/v1/policies/web").headers["ETag"]
     headers = {"If-Match": tag}
