@@ -90,7 +90,8 @@ def _facts(item: Json, now: datetime) -> Iterator[tuple[str, object]]:
     yield "state", f"{item.get('state')} for {lasted(item.get('since'), now)}{stale}"
     yield "reason", item.get("reason")
     yield "negotiated", _negotiated(item)
-    yield "advertised", f"{item.get('advertised')} prefixes"
+    up = item.get("state") == "ESTABLISHED"
+    yield "advertised", f"{item.get('advertised')} prefixes" if up else None
     if item.get("guarded"):
         yield "guarded", f"{item['guarded']} prefixes kept back, such as {item.get('guarded_why')}"
     yield "flaps", item.get("flaps")

@@ -46,7 +46,9 @@ add_list(
     OF_NODE,
     OF_TENANT,
     Filter("severity", "Only those that matter so much.", "alarm", choices=SEVERITIES),
-    Filter("noun", "Only those about such things: pool, node, uplink, endpoint, address, session.", "pool"),
+    Filter(
+        "noun", "Only those about such things: pool, node, uplink, peer, endpoint, address, session.", "pool"
+    ),
     Filter("name", "Only those about the thing of this name.", "default"),
     Filter("reason", "Only those of this kind.", "node-lost"),
     Filter("max_age_s", "Only those of the last so many seconds; not with --watch.", "3600"),

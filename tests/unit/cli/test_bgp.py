@@ -77,6 +77,12 @@ def test_one_session_with_its_history(polder: Polder) -> None:
     ]
 
 
+def test_nothing_is_advertised_by_a_session_that_is_down(polder: Polder) -> None:
+    with serving(Reply(200, IN_FULL | {"state": "IDLE", "reason": "Bad Peer AS"})) as canned:
+        ran = polder("bgp", "session", "tor-a", "--node", "node-1", "--server", canned.url)
+    assert ["advertised", "-"] in [line.split() for line in ran.out.splitlines()]
+
+
 def test_one_session_of_a_node_needs_no_list(polder: Polder) -> None:
     with serving(Reply(200, IN_FULL)) as canned:
         ran = polder("bgp", "session", "tor-a", "--node", "node-1", "-o", "json", "--server", canned.url)
