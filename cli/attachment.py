@@ -77,7 +77,11 @@ def attach(
     place_of: Json = {**inside, "port": port, "via": list(via)}
     body: Json = {"endpoint": endpoint, **{key: value for key, value in place_of.items() if value}}
     advice = {404: "see which endpoints there are, and on which node: polder endpoint list"}
-    session.print_item(session.item("POST", place("attachments"), body, advice=advice))
+    made = session.item("POST", place("attachments"), body, advice=advice)
+    if session.output == "name":
+        click.echo(f"endpoint/{endpoint}")
+    else:
+        session.print_item(made)
 
 
 @click.command(epilog=examples("polder detach web-1"))

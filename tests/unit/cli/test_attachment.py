@@ -15,8 +15,10 @@ ATTACHED = {"endpoint": "web-1", "ifname": "eth0", "addresses": ["10.64.0.1"], "
 
 
 def test_attach_names_endpoint_namespace_and_interface(polder: Polder, tmp_path: Path) -> None:
+    command = ("attach", "web-1", "--netns", "web", "--socket", str(tmp_path / "a.sock"))
     with serving(Reply(201, ATTACHED), socket=tmp_path / "a.sock") as canned:
-        ran = polder("attach", "web-1", "--netns", "web", "--socket", str(tmp_path / "a.sock"), "-o", "json")
+        ran = polder(*command, "-o", "json")
+        assert polder(*command, "-o", "name").out == "endpoint/web-1\n"
     assert json.loads(ran.out) == ATTACHED
     asked = canned.asked[0]
     assert (asked.method, asked.target) == ("POST", "/v1/attachments")
