@@ -34,6 +34,7 @@ class DictDriver(Generic[K, V]):
         self.away = False
         self.refuse: set[K] = set()
         self.reads = 0
+        self.begun = 0
 
     def read(self) -> Mapping[K, V]:
         if self.away:
@@ -43,7 +44,10 @@ class DictDriver(Generic[K, V]):
 
     def begin(self) -> Reading[K, V] | None:
         """Begin to read what is held now, an entry at a time."""
-        return None if self.away else EntryByEntry(self)
+        if self.away:
+            return None
+        self.begun += 1
+        return EntryByEntry(self)
 
     def apply(self, change: Delta[K, V]) -> Outcome:
         if self.away:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
+import pytest
+
 from agents.loop import Loop
+
+PAUSE_S = 0.05
 
 
 class Passes:
@@ -37,10 +43,39 @@ def test_the_first_pass_needs_no_event() -> None:
 
 
 def test_marks_during_a_pass_are_one_more_pass() -> None:
-    passes = Passes(last=2)
-    passes.during = lambda: [passes.loop.mark() for _ in range(5)] and None
+    """The third comes after the pause that the second asks for."""
+    passes, began = Passes(last=3), list[float]()
+
+    def during() -> None:
+        began.append(time.monotonic())
+        if passes.count == 1:
+            for _ in range(5):
+                passes.loop.mark()
+        else:
+            passes.pause = PAUSE_S
+
+    passes.during = during
+    passes.loop = Loop(passes.step, passes.resync)
     passes.loop.run()
-    assert passes.count == 2
+    assert began[2] - began[1] >= PAUSE_S
+
+
+@pytest.mark.parametrize(("ask", "more"), [(Loop.mark, 1), (Loop.mark_resync, 1), (Loop.stop, 0)])
+def test_another_thread_wakes_it(ask: Callable[[Loop], None], more: int) -> None:
+    passes, waits = Passes(last=2), threading.Event()
+
+    def clock() -> float:
+        if passes.count == 1:  # the lock is held from here until it waits
+            waits.set()
+        return 0.0
+
+    passes.loop = Loop(passes.step, passes.resync, clock=clock)
+    thread = threading.Thread(target=passes.loop.run, daemon=True)
+    thread.start()
+    assert waits.wait(5)
+    ask(passes.loop)
+    thread.join(5)
+    assert (thread.is_alive(), passes.count) == (False, 1 + more)
 
 
 def test_the_resync_period_forgets() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents.reconciler import Reconciler
 from tests.support.drivers import DictDriver
 
@@ -63,6 +65,7 @@ def test_a_change_does_not_wait_for_what_is_read_in_parts_and_is_not_taken_for_a
     reconciler.forget()
     for number in range(2, 6):
         assert not reconciler.look()
+        assert not reconciler.can_look, "nothing of it has come yet"
         assert reconciler.put({"a": 1, "b": number, "d": number})
         assert reconciler.delete({"a": 1, "b": number, "d": number})
         assert device.held == {"a": 1, "b": number, "d": number}, "at once"
@@ -71,15 +74,26 @@ def test_a_change_does_not_wait_for_what_is_read_in_parts_and_is_not_taken_for_a
     assert reconciler.actual == device.held
 
 
-def test_what_a_stranger_did_is_found_by_reading_in_parts_and_repaired() -> None:
+@pytest.mark.parametrize(
+    ("held", "repairs"),
+    [
+        ({"a": 1, "b": 9, "stranger": 9}, 3),
+        ({"a": 1, "b": 1, "c": 1, "stranger": 9}, 1),
+        ({"a": 1, "b": 1}, 1),
+        ({"a": 1, "b": 9, "c": 1}, 1),
+    ],
+)
+def test_what_a_stranger_did_is_found_by_reading_in_parts_and_repaired(
+    held: dict[str, int], repairs: int
+) -> None:
     wanted = {"a": 1, "b": 1, "c": 1}
     device = DictDriver(wanted)
     reconciler = Reconciler("device", device, device.begin)
     reconciler.put(wanted)
-    device.held = {"a": 1, "b": 9, "stranger": 9}
+    device.held = held
     reconciler.forget()
     assert looked_to_the_end(reconciler)
-    assert (device.reads, reconciler.repairs) == (1, 3)
+    assert (device.reads, device.begun, reconciler.repairs) == (1, 1, repairs)
     reconciler.put(wanted)
     reconciler.delete(wanted)
     assert device.held == wanted
@@ -105,6 +119,7 @@ def test_a_device_that_goes_while_it_is_read_in_parts_is_read_whole() -> None:
     assert reconciler.look(), "what is believed may not be so"
     assert not reconciler.known
     device.away, device.held = False, {}
+    reconciler.forget()
     assert reconciler.put({"a": 1, "b": 1})
     assert (device.held, device.reads) == ({"a": 1, "b": 1}, 2)
 

@@ -279,8 +279,14 @@ def test_the_duty_waits_until_programs_had_time_to_say_that_they_live(
     lose(duty, store, clock, "n1")
     metrics = Metrics()
     events = Events(store, clock)
-    patient = Reclaiming(store, duty.reclaimer, clock, events, metrics, period_s=0.01, settle_s=3600)
-    running(patient, lambda: True)
+    looks: list[None] = []
+    patient = Reclaiming(
+        *(store, duty.reclaimer, clock, events, metrics),
+        guard=lambda: looks.append(None),
+        period_s=0.01,
+        settle_s=3600,
+    )
+    running(patient, lambda: len(looks) > 1)
     assert read(store, keys.ENDPOINTS, "e") is not None
     eager = Reclaiming(store, duty.reclaimer, clock, events, metrics, period_s=0.01, settle_s=0)
     running(eager, lambda: read(store, keys.ENDPOINTS, "e") is None)
