@@ -1,7 +1,7 @@
-"""The BGP finite state machine as a table: which transitions are legal (RFC 4271 §8.2.2).
+"""The states of BGP's finite state machine, and which of them is reported (RFC 4271 §8.2.2).
 
 ExaBGP runs the machine and tells three things of it. `HEARD` says what each of them means for the
-state that is reported; a way through states that it does not tell of is always a legal one.
+state that is reported.
 """
 
 from __future__ import annotations
@@ -18,21 +18,6 @@ class State(StrEnum):
     OPENSENT = "OPENSENT"
     OPENCONFIRM = "OPENCONFIRM"
     ESTABLISHED = "ESTABLISHED"
-
-
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.IDLE: frozenset({State.CONNECT, State.ACTIVE}),
-    State.CONNECT: frozenset({State.IDLE, State.ACTIVE, State.OPENSENT}),
-    State.ACTIVE: frozenset({State.IDLE, State.CONNECT, State.OPENSENT}),
-    State.OPENSENT: frozenset({State.IDLE, State.ACTIVE, State.OPENCONFIRM}),
-    State.OPENCONFIRM: frozenset({State.IDLE, State.ESTABLISHED}),
-    State.ESTABLISHED: frozenset({State.IDLE}),
-}
-
-
-def legal(before: State, after: State) -> bool:
-    """Whether the machine may go from one state to the other in one step, or stay."""
-    return before is after or after in TRANSITIONS[before]
 
 
 class Heard(StrEnum):
@@ -57,12 +42,3 @@ HEARD: dict[Heard, dict[State, State]] = {
 def follow(state: State, heard: Heard) -> State:
     """The state to report after `heard`; the same one when it changes nothing."""
     return HEARD[heard].get(state, state)
-
-
-def reachable(before: State, after: State) -> bool:
-    """Whether legal steps lead from one state to the other."""
-    seen, edge = {before}, {before}
-    while edge:
-        edge = {step for state in edge for step in TRANSITIONS[state]} - seen
-        seen |= edge
-    return after in seen

@@ -238,12 +238,6 @@ def _port(given: Any, path: Path) -> Json:
     }
 
 
-def _mapping(
-    fields: Mapping[str, Any], path: Path, known: tuple[str, ...] | None = None
-) -> Mapping[str, Any]:
-    return _checked(fields.get(path[-1]), path, known)
-
-
 def _checked(given: Any, path: Path, known: tuple[str, ...] | None) -> Mapping[str, Any]:
     """A mapping with none but these keys; empty when there is none."""
     if given is None:

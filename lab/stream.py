@@ -62,10 +62,6 @@ class Stream:
         """Bytes that came back so far."""
         return self._answered
 
-    def begin_anew(self) -> None:
-        """Forget the longest silence so far."""
-        self._longest_s = 0.0
-
     def stop(self) -> StreamReport:
         """End it and say what became of it. Idempotent. Blocking."""
         if not self._ending.is_set():

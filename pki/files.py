@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pki.certificate import PkiError
 
-PRIVATE = 0o600
 PRIVATE_DIR = 0o700
 
 

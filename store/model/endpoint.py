@@ -27,9 +27,6 @@ from store.model.value import (
     Value,
 )
 
-IFNAMSIZ = 15
-"""The longest interface name Linux takes, in characters."""
-
 NetnsPath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]{1,255}$")]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agents.publisher import Publisher
+from agents.publisher import RETRY_S, Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from lab.wait import wait_until
@@ -148,17 +148,16 @@ def test_what_another_thread_has_written_is_not_written_again_and_can_be_deleted
     assert set(held(store)) == {KEYS[0]}
 
 
-def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.publisher.RETRY_S", 0.02)
+def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore) -> None:
     publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE)})
-    publisher.start()
     publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
-    wait_until(lambda: len(held(store)) == 1, 5.0, "the first report")
+    assert publisher._step() is None
     store.set_available(False)
     publisher.say("ready", {KEYS[1]: VALUES[KEYS[1]]})
+    assert publisher._step() == RETRY_S
     store.set_available(True)
-    wait_until(lambda: set(held(store)) == {KEYS[1]}, 5.0, "the second report, and the end of the first")
-    publisher.stop()
+    assert publisher._step() is None
+    assert set(held(store)) == {KEYS[1]}
 
 
 def test_a_family_nobody_spoke_of_is_left_alone(store: MemoryStore) -> None:
@@ -168,7 +167,6 @@ def test_a_family_nobody_spoke_of_is_left_alone(store: MemoryStore) -> None:
         "advertised": StoreDriver(store, keys.ADVERTISED, NODE),
     }
     publisher = Publisher(drivers)
-    publisher.start()
     publisher.say("advertised", {})
-    publisher.stop()
+    assert publisher._step() is None
     assert held(store) == VALUES, "a program that has just started withdraws nothing"
