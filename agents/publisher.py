@@ -33,6 +33,8 @@ class Publisher:
         self._reconcilers = {name: Reconciler[str, Value](name, driver) for name, driver in drivers.items()}
         self._desired: dict[str, Mapping[str, Value]] = {}
         self._doubted: set[str] = set()
+        self._noted: dict[str, dict[str, tuple[Value, int]]] = {}
+        """What other threads have written, until something is said of the family: that knows of it."""
         self._written: list[tuple[str, str, Value, int]] = []
         self._lock = threading.Lock()
         self._loop = Loop(self._step, self._forget)
@@ -50,15 +52,20 @@ class Publisher:
     def say(self, name: str, desired: Mapping[str, Value]) -> None:
         """Make these all the keys of the family; returns at once."""
         with self._lock:
-            if self._desired.get(name) == desired:
+            noted = self._noted.pop(name, {})
+            self._written += [(name, key, *each) for key, each in noted.items()]
+            if not noted and self._desired.get(name) == desired:
                 return
             self._desired[name] = dict(desired)
         self._loop.mark()
 
     def written(self, name: str, key: str, value: Value, revision: int) -> None:
-        """Take note that another thread has written a key of the family, so that it is not written again."""
+        """Take note that another thread has written a key of the family, so that it is not written again.
+
+        Nothing happens with it before the family is spoken of again, or it would be nobody's and be deleted.
+        """
         with self._lock:
-            self._written.append((name, key, value, revision))
+            self._noted.setdefault(name, {})[key] = value, revision
 
     def recheck(self, name: str) -> None:
         """Read the family again, soon: a key may be there that nobody says any more."""

@@ -143,6 +143,8 @@ class Reconciler(Generic[K, V]):
 
     def put(self, desired: Mapping[K, V]) -> bool:
         """Add and change what `desired` has. Returns whether all of it is actual now."""
+        if self._settled is desired:
+            return True
         self._touched = self._differ(desired)
         self._settled, self._putting = None, desired
         if self.read() and self._actual is not None and self._fresh:
@@ -151,6 +153,8 @@ class Reconciler(Generic[K, V]):
 
     def delete(self, desired: Mapping[K, V]) -> bool:
         """Remove what `desired` lacks. Returns whether all of that is gone now."""
+        if self._settled is desired:
+            return True
         if self._putting is not desired:
             self._touched = None
         done = self._change(
@@ -181,6 +185,7 @@ class Reconciler(Generic[K, V]):
     def _change(self, wanted: Callable[[Mapping[K, V]], Delta[K, V]]) -> bool:
         for _attempt in range(2):
             if not self.read():
+                self._putting = None
                 return False
             change = wanted(self.actual)
             if not change:

@@ -37,6 +37,19 @@ def test_a_device_that_is_away_is_retried_and_nothing_is_believed() -> None:
     assert device.held == {"a": 1, "b": 2}
 
 
+def test_a_device_that_comes_back_between_putting_and_deleting_is_put_to_next_time() -> None:
+    device = DictDriver({"a": 1})
+    reconciler = Reconciler("device", device)
+    wanted = {"a": 1, "b": 2}
+    device.away = True
+    assert not reconciler.put(wanted)
+    device.away = False
+    assert reconciler.delete(wanted)
+    assert not reconciler.settled
+    assert reconciler.put(wanted)
+    assert device.held == wanted
+
+
 def test_one_rejected_entry_does_not_hide_the_others() -> None:
     device: DictDriver[str, int] = DictDriver()
     device.refuse = {"bad"}

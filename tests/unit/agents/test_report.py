@@ -148,6 +148,34 @@ def test_what_another_thread_has_written_is_not_written_again_and_can_be_deleted
     assert set(held(store)) == {KEYS[0]}
 
 
+def test_what_another_thread_has_written_is_left_alone_until_the_family_is_spoken_of(store: MemoryStore) -> None:
+    """An attach writes its key before the pass that says so: until then it is not taken for a leftover."""
+    kept = StoreDriver(
+        store, keys.READY, NODE, guard=lambda _: Absent("nowhere"), keep=lambda key: key == KEYS[1]
+    )
+    publisher = Publisher({"ready": kept})
+    publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
+    assert publisher._step() is None
+    revision = store.txn((), (Put(KEYS[1], encode(VALUES[KEYS[1]])),)).revision
+    publisher.written("ready", KEYS[1], VALUES[KEYS[1]], revision)
+    assert publisher._step() is None, "nothing to try again"
+    publisher.say("ready", {key: VALUES[key] for key in KEYS[:2]})
+    assert publisher._step() is None
+    assert store.range(keys.READY.prefix(NODE)).revision == revision, "nothing was written"
+
+
+def test_what_another_thread_has_written_and_nobody_says_goes(store: MemoryStore) -> None:
+    publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE, guard=lambda _: Absent("nowhere"))})
+    said = {KEYS[0]: VALUES[KEYS[0]]}
+    publisher.say("ready", said)
+    assert publisher._step() is None
+    revision = store.txn((), (Put(KEYS[1], encode(VALUES[KEYS[1]])),)).revision
+    publisher.written("ready", KEYS[1], VALUES[KEYS[1]], revision)
+    publisher.say("ready", said)
+    assert publisher._step() is None
+    assert held(store) == said
+
+
 def test_a_store_that_is_away_is_caught_up_with(store: MemoryStore) -> None:
     publisher = Publisher({"ready": StoreDriver(store, keys.READY, NODE)})
     publisher.say("ready", {KEYS[0]: VALUES[KEYS[0]]})
