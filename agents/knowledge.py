@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from agents.belief import Belief
 from intent.mtu import Mtus
 from intent.snapshot import Snapshot, View
 from store.client import Store
 from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
+from store.model import Value
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,11 @@ class Knowledge:
     Args:
         store: the store.
         node: the node's name.
-        on_change: called from the feed's thread after each change; only marks something dirty.
+        on_change: called from the feed's thread when the snapshot, or what is believed, has changed; only
+            marks something dirty.
         belief: whether what the store says counts.
         prefixes: what it listens to.
+        without: what of that the snapshot lacks.
     """
 
     def __init__(
@@ -37,9 +40,10 @@ class Knowledge:
         on_change: Callable[[], None],
         belief: Belief,
         prefixes: Sequence[str],
+        without: Collection[type[Value]] = (),
     ) -> None:
         self._feed = Feed(store, prefixes)
-        self._view = View(node)
+        self._view = View(node, without)
         self._on_change = on_change
         self._store = store
         self._in_sync = False
@@ -95,13 +99,15 @@ class Knowledge:
     def _run(self) -> None:
         for batch in decoded_batches(self._feed):
             with self._changed:
+                told, believed = self._told, (self._belief.waits_for, self._belief.nonce)
                 for item in batch:
                     self._take(item)
-                in_sync = self._in_sync
-                if in_sync and self._is_believed():
+                if self._in_sync and self._is_believed():
                     self._told = self._view.snapshot
-                self._changed.notify_all()
-            if in_sync:
+                same = self._told is told and (self._belief.waits_for, self._belief.nonce) == believed
+                if not same:
+                    self._changed.notify_all()
+            if self._in_sync and not same:
                 self._on_change()
 
     def _is_believed(self) -> bool:

@@ -35,9 +35,42 @@ from store.model import (
     host_prefix,
 )
 
+Entry = tuple[IPNetwork, Pool, str, tuple[str, ...]]
+"""A prefix, its pool, why it is announced, and its communities beside those of pool and peer."""
+
+
+class Entries:
+    """What a node may announce, to any peer. One thread at a time.
+
+    Kept as long as nothing that it follows from is another object: what becomes ready is none of it.
+    """
+
+    def __init__(self) -> None:
+        self._of: tuple[object, ...] = ()
+        self._kept: tuple[Entry, ...] = ()
+
+    def of(self, snapshot: Snapshot) -> tuple[Entry, ...]:
+        """Those of a snapshot."""
+        names = (snapshot.name, snapshot.node, snapshot.pools, snapshot.peers, snapshot.blocks)
+        now = (*names, snapshot.endpoints, snapshot.moves, snapshot.services, snapshot.expected)
+        if not self._of or not all(a is b for a, b in zip(self._of, now, strict=True)):
+            self._of, self._kept = now, tuple(_entries(snapshot))
+        return self._kept
+
+
+def _entries(snapshot: Snapshot) -> Iterator[Entry]:
+    yield from _summaries(snapshot)
+    yield from _blocks(snapshot)
+    yield from _hosts(snapshot)
+    yield from _services(snapshot)
+
 
 def advertisements(
-    snapshot: Snapshot, peer: Peer, boot_id: str | None, speaker: Node | None = None
+    snapshot: Snapshot,
+    peer: Peer,
+    boot_id: str | None,
+    speaker: Node | None = None,
+    entries: Entries | None = None,
 ) -> dict[IPNetwork, Advertisement]:
     """The prefixes of one node for one peer, each with its reason.
 
@@ -47,6 +80,7 @@ def advertisements(
         boot_id: the kernel's boot id; readiness reported under another one does not count. None is not known:
             what was reported last counts.
         speaker: the node that speaks, when it announces for this one.
+        entries: of whoever asks again and again.
     """
     nodes = frozenset({snapshot.name, speaker.name if speaker is not None else snapshot.name})
     drained = stage(snapshot.drains, peer=peer.name, nodes=nodes)
@@ -55,12 +89,7 @@ def advertisements(
     extra = (GRACEFUL_SHUTDOWN,) if drained is not None else ()
     made: dict[IPNetwork, Advertisement] = {}
     shared: dict[tuple[str, int, tuple[str, ...]], Attributes | None] = {}
-    for prefix, pool, reason, own in (
-        *_summaries(snapshot),
-        *_blocks(snapshot),
-        *_hosts(snapshot),
-        *_services(snapshot),
-    ):
+    for prefix, pool, reason, own in (entries or Entries()).of(snapshot):
         if not _is_ready(snapshot, prefix, boot_id):
             continue
         of = pool.name, prefix.version, own
@@ -90,10 +119,6 @@ def host_reason(snapshot: Snapshot, endpoint: Endpoint, address: IPAddress, pool
     if snapshot.own_block(address) is None:
         return f"endpoint {endpoint.id}: its address is in another node's block"
     return None
-
-
-Entry = tuple[IPNetwork, Pool, str, tuple[str, ...]]
-"""A prefix, its pool, why it is announced, and its communities beside those of pool and peer."""
 
 
 def _summaries(snapshot: Snapshot) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bgp.advertisement import Advertisement
-from intent.advertisements import advertisements
+from intent.advertisements import Entries, advertisements
 from intent.cluster import Member
 from intent.snapshot import Snapshot
 from store.model import Announces, IPNetwork, Node, Peer
@@ -24,6 +24,8 @@ class Edge:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], tuple[Member, Peer, Node, Wanted]] = {}
+        self.own = Entries()
+        """Of the node itself."""
 
     def advertisements(
         self, members: Mapping[str, Member], speaker: Node, peer: Peer
@@ -69,13 +71,13 @@ def wanted(
     """
     node = snapshot.node
     if peer.announces is Announces.OWN or node is None:
-        return advertisements(snapshot, peer, boot_id)
+        return advertisements(snapshot, peer, boot_id, entries=edge.own)
     if not node.edge:
         return {}  # it was one: what it announced for others is theirs no more
     if members is None:
         return None
     others = edge.advertisements(present(members, peer, now_s), node, peer)
-    return others | advertisements(snapshot, peer, boot_id)
+    return others | advertisements(snapshot, peer, boot_id, entries=edge.own)
 
 
 def present(members: Mapping[str, Member], peer: Peer, now_s: float) -> dict[str, Member]:

@@ -6,7 +6,7 @@ is what they amount to. A value that does not belong (another node's) is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -134,15 +134,24 @@ def watched_by_speaker(node: str) -> tuple[str, ...]:
     )
 
 
+UNSPOKEN = frozenset[type[Value]]({Attachment, Health})
+"""What a node's agent writes and no speaker decides by, though one watch brings both all of the node."""
+
+
 class View:
     """Collects what a feed tells about one node. Not thread-safe: one thread feeds it and takes snapshots.
 
     A mapping of the snapshot is the very one of the snapshot before as long as no value it depends on has
     changed: whether anything has changed is a comparison of identities.
+
+    Args:
+        node: the node's name.
+        without: what is left out.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, without: Collection[type[Value]] = ()) -> None:
         self._node = node
+        self._without = without
         self._values: dict[type[Value], dict[str, Value]] = {}
         self._changed: set[type[Value]] = set()
         self._snapshot = Snapshot(node)
@@ -153,6 +162,8 @@ class View:
 
     def put(self, key: str, value: Value) -> None:
         """Take a value that was written. Idempotent."""
+        if type(value) in self._without:
+            return
         values = self._values.setdefault(type(value), {})
         if values.get(key) != value:
             values[key] = value

@@ -43,7 +43,7 @@ from intent.imports import imports
 from intent.names import IMPORT_PROTOCOL
 from intent.routes import Route, RouteKey
 from intent.session import NoSession
-from intent.snapshot import Snapshot, watched_by_speaker
+from intent.snapshot import UNSPOKEN, Snapshot, watched_by_speaker
 from store import keys
 from store.client import Put, Store
 from store.codec import encode
@@ -73,6 +73,15 @@ class Settings:
     """Holds the passwords of sessions, each in a file named for its secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    """The configuration of every peer, and what it follows from."""
+
+    node: Node
+    peers: Mapping[str, Peer]
+    made: Mapping[str, PeerConfig]
+
+
 class SpeakerProgram:
     """One node's BGP program.
 
@@ -98,7 +107,7 @@ class SpeakerProgram:
         self._routes = ImportedRoutes(self._loop.mark_resync, routes)
         belief = Belief(settings.run_dir / BELIEF_FILE, agent_believes)
         self._knowledge = Knowledge(
-            store, settings.node, self._loop.mark, belief, watched_by_speaker(settings.node)
+            store, settings.node, self._loop.mark, belief, watched_by_speaker(settings.node), UNSPOKEN
         )
         self._waited_for = ""
         self._wanted = Wanted(store, self._boot_id, self._loop.mark, lambda: self._knowledge.believes)
@@ -114,6 +123,8 @@ class SpeakerProgram:
         self._heartbeat = Heartbeat(store, ALIVE_TTL_S, [self._alive()])
         self._lock: int | None = None
         self._all_known = False
+        self._configured: _Configured | None = None
+        """What was found last, as long as a look would find the same; see `_configure`."""
         self._refusals: dict[str, SessionReport] = {}
         self._warned = ""
 
@@ -146,6 +157,7 @@ class SpeakerProgram:
 
     def _resync(self) -> None:
         self._routes.forget()
+        self._configured = None
 
     def _step(self) -> float | None:
         """One pass: everything that the store wants of the sessions, and everything they say."""
@@ -199,7 +211,14 @@ class SpeakerProgram:
     def _configure(
         self, node: Node, peers: Mapping[str, Peer]
     ) -> tuple[dict[str, PeerConfig], dict[str, str]]:
-        """The configuration of each peer, and why another one has none."""
+        """The configuration of each peer, and why another one has none.
+
+        Asked anew when node or peers are others, at a resync, and at each pass where a file has a password or
+        something is in the way: most passes are about prefixes.
+        """
+        last = self._configured
+        if last is not None and last.node is node and last.peers is peers:
+            return dict(last.made), {}
         configured, refused = {}, {}
         for name, peer in peers.items():
             before = self._peerings.last_local_address(name, peer.address)
@@ -208,7 +227,10 @@ class SpeakerProgram:
             except NoSession as fault:
                 refused[name] = str(fault)
         refused |= (late := crowded(configured))
-        return {name: made for name, made in configured.items() if name not in late}, refused
+        made = {name: each for name, each in configured.items() if name not in late}
+        stands = not refused and all(each.password is None for each in made.values())
+        self._configured = _Configured(node, peers, made) if stands else None
+        return dict(made), refused
 
     def _presumed(self, snapshot: Snapshot, peer: str) -> Presumed:
         """What was last said to be announced to a peer, taken from it, and known of its session."""

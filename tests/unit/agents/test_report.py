@@ -148,7 +148,9 @@ def test_what_another_thread_has_written_is_not_written_again_and_can_be_deleted
     assert set(held(store)) == {KEYS[0]}
 
 
-def test_what_another_thread_has_written_is_left_alone_until_the_family_is_spoken_of(store: MemoryStore) -> None:
+def test_what_another_thread_has_written_is_left_alone_until_it_is_spoken_of(
+    store: MemoryStore,
+) -> None:
     """An attach writes its key before the pass that says so: until then it is not taken for a leftover."""
     kept = StoreDriver(
         store, keys.READY, NODE, guard=lambda _: Absent("nowhere"), keep=lambda key: key == KEYS[1]

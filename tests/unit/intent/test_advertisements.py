@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intent.advertisements import advertisements, announced_alike
+from intent.advertisements import Entries, advertisements, announced_alike
+from intent.snapshot import View
 from store.model import Advertise, Drained, DrainStage, EndpointState, Pool, Value
 from tests.support.cluster import (
     BOOT,
@@ -13,6 +14,7 @@ from tests.support.cluster import (
     block,
     drain,
     endpoint,
+    key_of,
     moving,
     peer,
     pool,
@@ -84,6 +86,31 @@ def test_what_a_peer_is_told(state: str, order: int) -> None:
     made = advertisements(snapshot(*values[::order]), peer(), BOOT)
     assert {str(prefix) for prefix in made} == expected
     assert all(one.reason and one.prefix == prefix for prefix, one in made.items())
+
+
+def test_what_is_kept_from_one_time_to_the_next_is_what_is_found_anew() -> None:
+    view, entries, told = View(NODE), Entries(), []
+    for values, _ in STATES.values():
+        for value in values:
+            view.put(key_of(value), value)
+            made = advertisements(view.snapshot, peer(), BOOT, entries=entries)
+            assert made == advertisements(view.snapshot, peer(), BOOT)
+            told.append(made)
+    for values, _ in STATES.values():
+        for value in values:
+            view.delete(key_of(value))
+            made = advertisements(view.snapshot, peer(), BOOT, entries=entries)
+            assert made == advertisements(view.snapshot, peer(), BOOT)
+    assert any(told), "otherwise this compares nothing"
+
+
+def test_what_becomes_ready_makes_no_other_look_at_all_endpoints() -> None:
+    view, entries = View(NODE), Entries()
+    for value in (pool(), block(), endpoint()):
+        view.put(key_of(value), value)
+    before = entries.of(view.snapshot)
+    view.put(key_of(ready("10.64.0.1/32")), ready("10.64.0.1/32"))
+    assert entries.of(view.snapshot) is before
 
 
 def test_a_service_has_communities_of_its_own() -> None:
