@@ -10,6 +10,7 @@ import errno
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_interface, ip_network
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -21,9 +22,17 @@ from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, rtmsg
 from agents.delta import Delta, delta
 from agents.driver import Outcome
 from agents.kernel import second, sysctl
-from agents.kernel.interface import Interface, IPInterface, find_interface, missing_addresses, set_up
+from agents.kernel.interface import (
+    Interface,
+    IPInterface,
+    find_interface,
+    missing_addresses,
+    new_address,
+    set_up,
+    up,
+)
 from agents.kernel.message import encode
-from agents.kernel.neighbours import NeighbourDriver
+from agents.kernel.neighbours import NeighbourDriver, put
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.route_messages import decode, dump
 from intent.names import GATEWAY_MAC, MAIN_TABLE, PROTOCOL
@@ -33,6 +42,8 @@ from store.model import IPAddress, IPNetwork, host_prefix
 log = logging.getLogger(__name__)
 
 _RTN_UNICAST = 1
+_LOOPBACK = 1
+"""Its index, in every namespace: it is the first interface that one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,19 @@ class Inside:
     networks: tuple[IPNetwork, ...] = ()
 
 
-def configure(wanted: Inside) -> bool:
+def configure(wanted: Inside, *, new: bool = False) -> bool:
     """Bring the interface to what it should be; returns whether anything had to be changed.
+
+    Args:
+        wanted: what it should be.
+        new: it was just made, with its MAC and MTU, and has nothing else.
 
     Raises:
         KernelError: ENODEV when the interface is gone again.
     """
     with Netlink() as netlink:
+        if new and _at_once(netlink, wanted):
+            return True
         interface = find_interface(netlink, wanted.index)
         if interface is None:
             raise KernelError(errno.ENODEV, f"interface {wanted.ifname} vanished from its namespace")
@@ -69,6 +86,24 @@ def configure(wanted: Inside) -> bool:
         if addresses := missing_addresses(netlink, interface, _interfaces(wanted)):
             netlink.request(*addresses)
         return any([changed, requests, addresses, _neighbours(netlink, wanted), _routes(netlink, wanted)])
+
+
+def _at_once(netlink: Netlink, wanted: Inside) -> bool:
+    """Send all that a new interface lacks, in order; whether the kernel took all of it.
+
+    What it refuses, as the second default route of a namespace, is for the long way, that reads first.
+    """
+    _parameters(wanted)
+    requests = [up(_LOOPBACK), up(wanted.index)]
+    requests += [new_address(wanted.index, one) for one in _interfaces(wanted)]
+    if not wanted.networks:
+        requests += [put(each, wanted.index).message for each in _gateways(wanted)]
+    requests += [
+        _route(wanted.index, destination, via, 0)
+        for gateway in wanted.gateways
+        for destination, via in _wanted_routes(gateway, on_link=bool(wanted.networks))
+    ]
+    return not any(netlink.batch(requests))
 
 
 def _interfaces(wanted: Inside) -> list[IPInterface]:
@@ -104,13 +139,16 @@ def _neighbours(netlink: Netlink, wanted: Inside) -> bool:
     if wanted.networks:
         return False
     driver = NeighbourDriver(netlink)
-    gateways = (Neighbour(wanted.ifname, gateway, GATEWAY_MAC) for gateway in wanted.gateways)
-    change = delta({one.key: one for one in gateways}, driver.read())
+    change = delta({one.key: one for one in _gateways(wanted)}, driver.read())
     if not change.put:
         return False
     if driver.apply(Delta(change.put, {})) is not Outcome.DONE:
         raise KernelError(errno.EAGAIN, f"neighbours of {wanted.ifname} were not taken")
     return True
+
+
+def _gateways(wanted: Inside) -> list[Neighbour]:
+    return [Neighbour(wanted.ifname, gateway, GATEWAY_MAC) for gateway in wanted.gateways]
 
 
 def _routes(netlink: Netlink, wanted: Inside) -> bool:
@@ -153,6 +191,7 @@ def _add_route(netlink: Netlink, wanted: Inside, destination: IPNetwork, via: IP
     raise AssertionError
 
 
+@lru_cache(maxsize=64)
 def _route(index: int, destination: IPNetwork, via: IPAddress | None, metric: int) -> bytes:
     message: Any = rtmsg()
     message["family"] = AF_INET if destination.version == 4 else AF_INET6

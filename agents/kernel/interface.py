@@ -105,6 +105,14 @@ def set_up(interface: Interface, *, mac: str | None = None, mtu_bytes: int | Non
     return _set(interface, IFF_UP, mac=mac, mtu_bytes=mtu_bytes)
 
 
+@lru_cache(maxsize=64)
+def up(index: int) -> bytes:
+    """What has to be sent for an interface to be up, if it is not."""
+    message = ifinfmsg()
+    message["index"], message["flags"], message["change"] = index, IFF_UP, IFF_UP
+    return encode(message, RTM_SETLINK)
+
+
 def set_mtu(interface: Interface, mtu_bytes: int) -> list[bytes]:
     """Likewise for it to have this MTU, up or not."""
     return _set(interface, 0, mtu_bytes=mtu_bytes)
@@ -138,7 +146,7 @@ def missing_addresses(
     held: set[IPInterface] = set()
     for family in sorted({_family(one) for one in wanted}):
         held |= _addresses(netlink, family, interface.index)
-    return [_new_address(interface.index, one, scope) for one in wanted if one not in held]
+    return [new_address(interface.index, one, scope) for one in wanted if one not in held]
 
 
 def addresses_of(netlink: Netlink, interface: Interface) -> set[IPInterface]:
@@ -166,7 +174,8 @@ def _addresses(netlink: Netlink, family: int, index: int) -> set[IPInterface]:
     return found
 
 
-def _new_address(index: int, address: IPInterface, scope: int) -> bytes:
+def new_address(index: int, address: IPInterface, scope: int = 0) -> bytes:
+    """What has to be sent for an interface, of this index, to have an address, if it has not."""
     return _change(RTM_NEWADDR, index, address, NLM_F_CREATE | NLM_F_REPLACE, scope=scope)
 
 

@@ -97,12 +97,12 @@ class Links:
             with own_netns() as home:
                 if home.inode == netns.inode:
                     raise NetnsGone(spec.netns, "is this host's own")
-            host = self._existing(spec, netns)
-            done = "completed" if host else "made"
-            host = host or self._make(spec, netns)
+            there = self._existing(spec, netns)
+            host = there or self._make(spec, netns)
             standing()
-            changed = self._configure(host, spec, netns)
+            changed = self._configure(host, spec, netns, new=there is None)
         if changed:
+            done = "completed" if there else "made"
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
 
     def raise_link(self, host_ifname: str) -> None:
@@ -169,7 +169,7 @@ class Links:
         """See `agents.kernel.gateway.uplinks`."""
         return gateway.uplinks(self._netlink)
 
-    def _configure(self, host: Interface, spec: LinkSpec, netns: Netns) -> bool:
+    def _configure(self, host: Interface, spec: LinkSpec, netns: Netns, *, new: bool) -> bool:
         """Bring both ends to what they should be; returns whether anything had to be changed or raised."""
         changed = given.keep_host_out(host)
         inside = Inside(
@@ -181,7 +181,7 @@ class Links:
             spec.gateways,
             spec.networks,
         )
-        completed = self._worker.run(netns, lambda: configure(inside))
+        completed = self._worker.run(netns, lambda: configure(inside, new=new))
         if requests := set_mtu(host, spec.mtu_bytes):
             self._netlink.request(*requests)
         return changed or bool(requests) or completed or not host.is_up

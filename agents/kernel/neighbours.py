@@ -59,13 +59,14 @@ class NeighbourDriver:
         try:
             names = Names(self._netlink)
             requests = [_delete(key, names.index(key.oif)) for key in change.delete]
-            requests += [_put(one, names.index(one.oif)) for one in change.put.values()]
+            requests += [put(one, names.index(one.oif)) for one in change.put.values()]
             return outcome(requests, send(self._netlink, requests))
         except KernelError as fault:
             return lost(fault)
 
 
-def _put(one: Neighbour, index: int) -> Request:
+def put(one: Neighbour, index: int) -> Request:
+    """What has to be sent for an interface, of this index, to have a neighbour."""
     template, packed = _put_template(one.address.version, index), one.address.packed
     mac_at = _ADDRESS_AT + len(packed) + 4
     mac = bytes.fromhex(one.mac.replace(":", ""))

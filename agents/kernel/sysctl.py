@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from agents.kernel.netlink import KernelError
 
+T = TypeVar("T")
+
 _ROOT = Path("/proc/sys")
+_BYTES = 256
+"""More than a parameter that is given a value here has."""
 
 
 def has_ipv6() -> bool:
@@ -36,11 +43,20 @@ def ensure(name: str, value: str) -> bool:
     Raises:
         KernelError: the parameter is missing or cannot be written.
     """
-    path = _ROOT / name
+    path = f"{_ROOT}/{name}"
     try:
-        if path.read_text().strip() == value:
+        if _with(path, os.O_RDONLY, lambda fd: os.read(fd, _BYTES)).strip() == value.encode():
             return False
-        path.write_text(value)
+        _with(path, os.O_WRONLY, lambda fd: os.write(fd, value.encode()))
     except OSError as fault:
         raise KernelError(fault.errno or errno.EIO, f"sysctl {name}={value}: {fault.strerror}") from fault
     return True
+
+
+def _with(path: str, flags: int, job: Callable[[int], T]) -> T:
+    # A file object costs more than the kernel's part, and each attach asks for five parameters.
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        return job(fd)
+    finally:
+        os.close(fd)
