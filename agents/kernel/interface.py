@@ -9,22 +9,22 @@ import errno
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from socket import AF_INET, AF_INET6
 from typing import Any
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_SETLINK
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC, IFF_UP, ifinfmsg
 
-from agents.kernel.message import attributes, encode, encode_dump, encode_get
+from agents.kernel.message import attribute, attributes, encode, encode_dump, packed
 from agents.kernel.netlink import KernelError, Netlink
 
 IPInterface = IPv4Interface | IPv6Interface
 
 RTEXT_FILTER_SKIP_STATS = 8
+VETH = "veth"
 
 _IFINFO = struct.Struct("=BxHiII")
 """struct ifinfomsg: family, type, index, flags, change."""
@@ -33,8 +33,9 @@ _IFADDR = struct.Struct("=BBBBI")
 _U32 = struct.Struct("=I")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 1, 3, 4, 5, 18, 37
-_IFLA_MASTER = 10
-_IFLA_INFO_KIND = 1
+_IFLA_MASTER, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 10, 28, 29
+_IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
+_VETH_INFO_PEER = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 
@@ -105,12 +106,35 @@ def set_up(interface: Interface, *, mac: str | None = None, mtu_bytes: int | Non
     return _set(interface, IFF_UP, mac=mac, mtu_bytes=mtu_bytes)
 
 
-@lru_cache(maxsize=64)
 def up(index: int) -> bytes:
     """What has to be sent for an interface to be up, if it is not."""
-    message = ifinfmsg()
-    message["index"], message["flags"], message["change"] = index, IFF_UP, IFF_UP
-    return encode(message, RTM_SETLINK)
+    return packed(RTM_SETLINK, NLM_F_ACK, _IFINFO.pack(0, 0, index, IFF_UP, IFF_UP))
+
+
+def new_pair(host_ifname: str, ifname: str, mac: str, mtu_bytes: int, netns: int) -> bytes:
+    """What has to be sent for a veth pair to be made, with the far end in the namespace of a file descriptor.
+
+    The near end listens to all MACs, as a port of a bridge does: were that left to Open vSwitch, it would
+    look at all its ports once more when the kernel tells of it.
+    """
+    mtu = attribute(_IFLA_MTU, _U32.pack(mtu_bytes))
+    far = (
+        _IFINFO.pack(0, 0, 0, 0, 0)
+        + attribute(_IFLA_IFNAME, ifname.encode() + b"\0")
+        + attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+        + mtu
+        + attribute(_IFLA_NET_NS_FD, _U32.pack(netns))
+    )
+    info = attribute(_IFLA_INFO_KIND, VETH.encode() + b"\0")
+    info += attribute(_IFLA_INFO_DATA, attribute(_VETH_INFO_PEER, far))
+    return packed(
+        RTM_NEWLINK,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        _IFINFO.pack(0, 0, 0, IFF_PROMISC, IFF_PROMISC),
+        attribute(_IFLA_IFNAME, host_ifname.encode() + b"\0"),
+        mtu,
+        attribute(_IFLA_LINKINFO, info),
+    )
 
 
 def set_mtu(interface: Interface, mtu_bytes: int) -> list[bytes]:
@@ -180,26 +204,19 @@ def new_address(index: int, address: IPInterface, scope: int = 0) -> bytes:
 
 
 def _change(kind: int, index: int, address: IPInterface, flags: int = 0, *, scope: int = 0) -> bytes:
-    message = ifaddrmsg()
-    message["family"], message["index"] = _family(address), index
-    message["prefixlen"] = address.network.prefixlen
-    message["attrs"] = [("IFA_ADDRESS", str(address.ip))]
-    if address.version == 4:
-        message["scope"] = scope
-        message["attrs"].append(("IFA_LOCAL", str(address.ip)))
-    else:
-        message["flags"] = IFA_F_NODAD
-    return encode(message, kind, flags)
+    prefixlen, said = address.network.prefixlen, address.ip.packed
+    if address.version == 6:
+        fixed = _IFADDR.pack(AF_INET6, prefixlen, IFA_F_NODAD, 0, index)
+        return packed(kind, NLM_F_ACK | flags, fixed, attribute(_IFA_ADDRESS, said))
+    fixed, own = _IFADDR.pack(AF_INET, prefixlen, 0, scope, index), attribute(_IFA_LOCAL, said)
+    return packed(kind, NLM_F_ACK | flags, fixed, attribute(_IFA_ADDRESS, said), own)
 
 
-@lru_cache(maxsize=256)
 def _get_link(which: str | int) -> bytes:
-    asked = _ifinfo()
-    if isinstance(which, int):
-        asked["index"] = which
-    else:
-        asked["attrs"].append(("IFLA_IFNAME", which))
-    return encode_get(asked, RTM_GETLINK)
+    index, name = (which, b"") if isinstance(which, int) else (0, which.encode() + b"\0")
+    asked = attribute(_IFLA_EXT_MASK, _U32.pack(RTEXT_FILTER_SKIP_STATS))
+    asked += attribute(_IFLA_IFNAME, name) if name else b""
+    return packed(RTM_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), asked)
 
 
 def _ifinfo() -> Any:

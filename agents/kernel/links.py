@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETNSID, RTM_NEWLINK
+from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETNSID
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
 from agents.kernel import gateway, given, loopback, own
 from agents.kernel.container import Inside, configure
-from agents.kernel.interface import Interface, all_interfaces, find_interface, set_mtu, set_up
+from agents.kernel.interface import VETH, Interface, all_interfaces, find_interface, new_pair, set_mtu, set_up
 from agents.kernel.message import attributes, encode, encode_get
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.netns import Netns, NetnsGone, NetnsWorker, own_netns
@@ -30,7 +29,6 @@ from store.model import IPAddress, IPNetwork
 log = logging.getLogger(__name__)
 
 PREFIX = "pl"
-KIND = "veth"
 
 _RTGENMSG_BYTES = 4
 _NETNSA_NSID = 1
@@ -158,7 +156,7 @@ class Links:
     def owned_links(self) -> dict[str, bool]:
         """The host's ends of all links of ours, and whether each is up: complete. One whose namespace is gone
         is gone too."""
-        found = all_interfaces(self._netlink, KIND)
+        found = all_interfaces(self._netlink, VETH)
         return {one.name: one.is_up for one in found if one.name.startswith(PREFIX)}
 
     def setup_gateway(self, ifname: str, mac: str, addresses: Iterable[IPAddress]) -> tuple[str, ...]:
@@ -207,7 +205,9 @@ class Links:
 
     def _make(self, spec: LinkSpec, netns: Netns) -> Interface:
         try:
-            self._netlink.request(_pair(spec, netns))
+            self._netlink.request(
+                new_pair(spec.host_ifname, spec.ifname, spec.mac, spec.mtu_bytes, netns.fileno())
+            )
         except KernelError as fault:
             if fault.errno == errno.EEXIST:
                 raise IfnameTaken(spec.ifname, spec.netns) from fault
@@ -219,7 +219,7 @@ class Links:
         return made
 
     def _remove(self, host: Interface) -> None:
-        if not host.name.startswith(PREFIX) or host.kind != KIND:
+        if not host.name.startswith(PREFIX) or host.kind != VETH:
             raise IfnameTaken(host.name, "the host")
         message: Any = ifinfmsg()
         message["index"] = host.index
@@ -229,23 +229,6 @@ class Links:
         except KernelError:
             own.left(host.index)
             raise
-
-
-def _pair(spec: LinkSpec, netns: Netns) -> bytes:
-    peer = [
-        ("IFLA_IFNAME", spec.ifname),
-        ("IFLA_ADDRESS", spec.mac),
-        ("IFLA_MTU", spec.mtu_bytes),
-        ("IFLA_NET_NS_FD", netns.fileno()),
-    ]
-    data = {"attrs": [("VETH_INFO_PEER", {"attrs": peer})]}
-    message: Any = ifinfmsg()
-    message["attrs"] = [
-        ("IFLA_IFNAME", spec.host_ifname),
-        ("IFLA_MTU", spec.mtu_bytes),
-        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", KIND), ("IFLA_INFO_DATA", data)]}),
-    ]
-    return encode(message, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def _name_of(index: int) -> str:

@@ -1,7 +1,8 @@
 """Netlink messages: encoded by pyroute2, read back attribute by attribute.
 
 Reading is a walk of our own over the attributes: ten times faster than decoding every attribute of every
-message, of which a driver needs three or four.
+message, of which a driver needs three or four. What each attach sends is packed here as well, in a tenth of
+the time; a test holds it equal to what pyroute2 makes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,17 @@ class Message(NamedTuple):
 def encode(message: Any, kind: int, flags: int = 0) -> bytes:
     """Encode a pyroute2 message as a request of type `kind` (RTM_...) that is acknowledged."""
     return _encode(message, kind, NLM_F_REQUEST | NLM_F_ACK | flags)
+
+
+def packed(kind: int, flags: int, fixed: bytes, *attrs: bytes) -> bytes:
+    """A request of type `kind` (RTM_...) of its fixed part and its attributes."""
+    body = b"".join((fixed, *attrs))
+    return HEADER.pack(HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 0, 0) + body
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """One attribute, or a nest of the attributes in `value`."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def encode_get(message: Any, kind: int) -> bytes:

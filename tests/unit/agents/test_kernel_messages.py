@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import errno
 import struct
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import RTM_NEWADDR, RTM_NEWLINK, RTM_SETLINK
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC, IFF_UP, ifinfmsg
 
 from agents.driver import Outcome
-from agents.kernel.message import HEADER, attributes, messages
+from agents.kernel.interface import new_address, new_pair, up
+from agents.kernel.message import HEADER, attributes, encode, messages
 from agents.kernel.netlink import KernelError
 from agents.kernel.requests import Request, outcome, worst
 from agents.kernel.route_messages import as_route, decode, put
@@ -52,6 +59,46 @@ def routes(draw: st.DrawFn) -> Route:
         return Route(destination, table, kind=RouteKind.BLACKHOLE)
     gateways = draw(st.lists(st.sampled_from(GATEWAYS[version]), min_size=1, unique=True))
     return Route(destination, table, gateways=tuple(gateways))
+
+
+MAC, FD, INDEX = "02:00:00:00:00:07", 5, 7
+
+
+def by_pyroute2(message: Any, kind: int, how: int, attrs: list[tuple[str, Any]], **fixed: int) -> bytes:
+    for name, value in fixed.items():
+        message[name] = value
+    message["attrs"] = attrs
+    return encode(message, kind, how)
+
+
+@pytest.mark.parametrize("ifname", ["e", "eth0", "eth01234567"])
+def test_a_new_pair_is_packed_as_pyroute2_encodes_it(ifname: str) -> None:
+    far = [("IFLA_IFNAME", ifname), ("IFLA_ADDRESS", MAC), ("IFLA_MTU", 1450), ("IFLA_NET_NS_FD", FD)]
+    data = {"attrs": [("VETH_INFO_PEER", {"attrs": far})]}
+    attrs = [
+        ("IFLA_IFNAME", "pl0123456789ab"),
+        ("IFLA_MTU", 1450),
+        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}),
+    ]
+    flags = {"flags": IFF_PROMISC, "change": IFF_PROMISC}
+    expected = by_pyroute2(ifinfmsg(), RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, attrs, **flags)
+    assert new_pair("pl0123456789ab", ifname, MAC, 1450, FD) == expected
+
+
+def test_setting_an_interface_up_is_packed_as_pyroute2_encodes_it() -> None:
+    assert up(INDEX) == by_pyroute2(ifinfmsg(), RTM_SETLINK, 0, [], index=INDEX, flags=IFF_UP, change=IFF_UP)
+
+
+@pytest.mark.parametrize("scope", [0, 254])
+def test_a_new_address_is_packed_as_pyroute2_encodes_it(scope: int) -> None:
+    how, at = NLM_F_CREATE | NLM_F_REPLACE, {"index": INDEX}
+    attrs = [("IFA_ADDRESS", "10.64.0.1"), ("IFA_LOCAL", "10.64.0.1")]
+    fixed = {**at, "family": AF_INET, "prefixlen": 26, "scope": scope}
+    expected = by_pyroute2(ifaddrmsg(), RTM_NEWADDR, how, attrs, **fixed)
+    assert new_address(INDEX, ip_interface("10.64.0.1/26"), scope) == expected
+    fixed = {**at, "family": AF_INET6, "prefixlen": 128, "flags": IFA_F_NODAD}
+    expected = by_pyroute2(ifaddrmsg(), RTM_NEWADDR, how, [("IFA_ADDRESS", "fd00::1")], **fixed)
+    assert new_address(INDEX, ip_interface("fd00::1/128"), scope) == expected
 
 
 @given(routes())
