@@ -120,9 +120,10 @@ class Packet:
     source_port: int
 
 
-def flow_of(packet: Packet, *, in_port: int, eth_src: str, eth_dst: str) -> str:
-    """The packet as `ofproto/trace` takes it, as it comes in by a port."""
-    return ",".join(_words(packet, in_port, eth_src, eth_dst))
+def flow_of(packet: Packet, *, in_port: int, eth_src: str, eth_dst: str, vlan: int | None = None) -> str:
+    """The packet as `ofproto/trace` takes it, as it comes in by a port, with the tag of a VLAN or without."""
+    tag = [f"dl_vlan={vlan}"] if vlan is not None else []
+    return ",".join([*_words(packet, in_port, eth_src, eth_dst), *tag])
 
 
 def _words(packet: Packet, in_port: int, eth_src: str, eth_dst: str) -> Iterator[str]:

@@ -15,11 +15,14 @@ from controller.tracing.ends import End
 from store import keys
 from store.client import Store
 from store.model import (
+    Advertise,
     Advertised,
     Announces,
     DifferenceKind,
+    Drained,
     IPAddress,
     IPNetwork,
+    Ready,
     Session,
     SessionState,
     Verified,
@@ -107,16 +110,28 @@ def _told_by_nobody(store: Store, end: End, nodes: Sequence[str]) -> Attracted:
         return Attracted((step,), next(iter(nodes), None))
     if not nodes:
         return Attracted((_step(Verdict.STOPS, f"no node announces {end.address}", _nobody(end)),), None)
-    ready = read_many(store, keys.READY, [(node, str(host_prefix(end.address))) for node in nodes])
-    drains = {each.name for each in scan(store, keys.DRAINS).values}
-    names = " and ".join(f"node {name}" for name in nodes) if len(nodes) < 4 else f"any of {len(nodes)} nodes"
-    why = "its speaker does not announce what is ready: polder bgp summary"
-    if any(name in drains for name in nodes):
-        why = "the node is drained"
-    elif end.endpoint is not None and not ready:
-        why = "the node's agent does not say that it can deliver it: is the endpoint attached?"
-    what = f"no router is told of {end.address} by {names}"
-    return Attracted((_step(Verdict.STOPS, what, why),), None)
+    names = " and ".join(f"node {name}" for name in nodes)
+    what = f"no router is told of {end.address}" + (f" by {names}" if end.service is None else "")
+    return Attracted((_step(Verdict.STOPS, what, _why_not(store, end, nodes)),), None)
+
+
+def _why_not(store: Store, end: End, nodes: Sequence[str]) -> str:
+    """Why none of these nodes announces it, as far as it is known."""
+    ready = {each.node for each in _ready(store, end, nodes)}
+    drained = {each.name for each in scan(store, keys.DRAINS).values if each.noun is Drained.NODE}
+    if end.pool is not None and end.pool.advertise is Advertise.NONE:
+        return f"pool {end.pool.name} says advertise: none"
+    if end.service is not None and not ready:
+        return f"none of its endpoints is healthy: polder service get {end.service}"
+    if drained & set(ready or nodes):
+        return "the node is drained"
+    if end.endpoint is not None and not ready:
+        return "the node's agent does not say that it can deliver it: is the endpoint attached?"
+    return "its speaker does not announce what is ready: polder bgp summary"
+
+
+def _ready(store: Store, end: End, nodes: Sequence[str]) -> Iterable[Ready]:
+    return read_many(store, keys.READY, [(node, str(host_prefix(end.address))) for node in nodes]).values()
 
 
 def _nobody(end: End) -> str:

@@ -11,9 +11,10 @@ from controller.problem import Problem
 from controller.reading import read
 from controller.tracing.announced import attracted
 from controller.tracing.ends import End
+from controller.tracing.segment import by_segment
 from store import keys
 from store.client import Store
-from store.model import IPAddress
+from store.model import Endpoint, IPAddress
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
 
 
@@ -69,6 +70,11 @@ class Way:
             if self._is_direct(said.gateways):
                 self._arrive(packet, str(self._home()))
                 return
+        if (step := by_segment(sender, self.destination)) is not None:
+            self._steps.append(step)
+            if step.verdict is Verdict.PASSES and self.destination.endpoint is not None:
+                self._arrive_on_segment(packet, self.destination.endpoint)
+            return
         if self.destination.pool is None:
             what = f"{self.destination.address} is outside of Polder: the routers' affair from here on"
             if sender is None:
@@ -87,6 +93,14 @@ class Way:
             return True
         self._end(said)
         return False
+
+    def _arrive_on_segment(self, packet: Packet, endpoint: Endpoint) -> None:
+        """The kernel of its node knows nothing of it: the switch alone can tell."""
+        if self.store.get(keys.ATTACHMENTS.key(endpoint.node, endpoint.id)) is None:
+            what = f"endpoint {endpoint.id} is not attached here"
+            self._add("port", Verdict.STOPS, what, node=endpoint.node)
+        else:
+            self._arrive(packet, endpoint.node)
 
     def _arrive(self, packet: Packet, node: str) -> None:
         said = self._ask(node, TraceAsked(packet=packet))

@@ -62,7 +62,7 @@ class TraceStep(Value):
     """One thing that a packet meets on its way."""
 
     at: Text
-    """What it is: `endpoint`, `port`, a table of the pipeline, `kernel`, `uplink`, `router`."""
+    """What it is: `endpoint`, `port`, a table of the pipeline, `kernel`, `uplink`, `router`, `segment`."""
     node: Name | None = None
     verdict: Verdict = Verdict.PASSES
     what: Text

@@ -123,6 +123,15 @@ def test_endpoints_are_on_the_vlan_by_layer_2(segment: Segment, tmp_path: Path) 
     two, _ = segment.attach("disk-2", pools=["disks"])
     assert two.ping(four).ok, "a neighbour on the same node"
     routed, _ = segment.attach("routed-1", pools=["default"])
+    for ends, met in (
+        (("disk-1", "disk-2"), "port"),
+        (("disk-1", FAR), "uplink"),
+        ((FAR, "disk-1"), "uplink"),
+        (("routed-1", "disk-1"), "router"),
+    ):
+        way = json.loads(lab.cli("trace", *ends, "-o", "json").stdout)
+        assert way["arrives"], way
+        assert met in [each["at"] for each in way["steps"][2:]], way
     assert not routed.ping(four).ok, "no way but by routers, and these know none"
     two.run("ip", "address", "add", "10.73.0.200/32", "dev", "eth0")
     assert not two.ping(ROUTER[0], source="10.73.0.200").ok, "another's address"

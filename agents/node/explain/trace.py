@@ -25,11 +25,13 @@ from openflow.errors import SwitchError
 from openflow.flow import LOCAL
 from openflow.tracing import traced
 from openflow.unixctl import command
-from store.model import HeldKind, IPAddress
+from store.model import Endpoint, HeldKind, IPAddress, Segment
 from store.model.trace import MOST_STEPS, Outcome, Packet, TraceAsked, TraceSaid, TraceStep, Verdict
 
 NEIGHBOURS, ROUTES, FLOWS = map(IN_PASS.index, (HeldKind.NEIGHBOURS, HeldKind.ROUTES, HeldKind.FLOWS))
 """Where they are in what a pass wants."""
+STATION_MAC = "02:00:00:00:00:fe"
+"""Stands for who is on a segment and no endpoint of this node: the router, or a neighbour."""
 
 
 class Trace:
@@ -98,15 +100,34 @@ class _Walk:
             return self._stop("port", f"endpoint {asked.endpoint} is not attached here", cure="polder attach")
         if not self._port(there) or there.ofport is None:
             return self._ended(Outcome.STOPPED)
-        return self._bridge(asked.packet, there.shared or there.ofport, there.endpoint.mac, GATEWAY_MAC)
+        to = self._neighbour_of(there.endpoint, asked.packet)
+        return self._bridge(asked.packet, there.shared or there.ofport, there.endpoint.mac, to)
 
     def from_uplink(self, packet: Packet) -> TraceSaid:
         """A packet that comes from outside."""
+        for one in self._plugged.values():
+            if _has(one, packet.destination) and one.endpoint is not None and one.endpoint.membership:
+                return self._from_segment(packet, one, one.endpoint, one.endpoint.membership.segment)
         back = self._lookup.route(packet.source)
         iif = back.ways[0].oif if back and back.ways and back.kind == "unicast" else ""
         if iif and iif != BRIDGE:
             self._pass("uplink", f"comes in by {iif}", f"the route back to {packet.source} leads there")
         return self._kernel(packet, "" if iif == BRIDGE else iif)
+
+    def _neighbour_of(self, sender: Endpoint, packet: Packet) -> str:
+        """The MAC that it sends to: on a segment its neighbour's, whose is only known of endpoints here."""
+        if sender.membership is None:
+            return GATEWAY_MAC
+        segment = sender.membership.segment
+        here = (one.endpoint for one in self._plugged.values() if _has(one, packet.destination))
+        on_it = (each for each in here if each and each.membership and each.membership.segment == segment)
+        return next((each.mac for each in on_it), STATION_MAC)
+
+    def _from_segment(self, packet: Packet, to: Plugged, endpoint: Endpoint, segment: Segment) -> TraceSaid:
+        if to.uplink is None:
+            return self._stop("uplink", f"{segment.uplink} is no port of the bridge")
+        self._pass("uplink", f"comes in by {segment.uplink}, VLAN {segment.vlan}", f"ofport {to.uplink}")
+        return self._bridge(packet, to.uplink, STATION_MAC, endpoint.mac, segment.vlan)
 
     def _port(self, there: Plugged) -> bool:
         """Look at an endpoint's port; whether packets pass it."""
@@ -124,8 +145,11 @@ class _Walk:
             return True
         return False
 
-    def _bridge(self, packet: Packet, in_port: int, eth_src: str, eth_dst: str) -> TraceSaid:
-        flow = syntax.flow_of(_spoken(packet), in_port=in_port, eth_src=eth_src, eth_dst=eth_dst)
+    def _bridge(
+        self, packet: Packet, in_port: int, eth_src: str, eth_dst: str, vlan: int | None = None
+    ) -> TraceSaid:
+        spoken = _spoken(packet)
+        flow = syntax.flow_of(spoken, in_port=in_port, eth_src=eth_src, eth_dst=eth_dst, vlan=vlan)
         found = traced(command(self._run_dir, "ofproto/trace", BRIDGE, flow))
         self._steps += bridge_steps(self._node, found, self._wanted[FLOWS])
         if not found.outputs:
@@ -138,10 +162,23 @@ class _Walk:
         behind = [one for one in self._plugged.values() if (one.shared or one.ofport) == ofport]
         to = next((one for one in behind if _has(one, packet.destination)), next(iter(behind), None))
         if to is None:
-            return self._stop("port", f"port {ofport} is no endpoint's")
+            return self._by_segment(ofport)
         if not self._port(to):
             return self._ended(Outcome.STOPPED)
         return self._ended(Outcome.DELIVERED, endpoint=to.want.endpoint)
+
+    def _by_segment(self, ofport: int) -> TraceSaid:
+        on = (
+            one.endpoint.membership for one in self._plugged.values() if one.uplink == ofport and one.endpoint
+        )
+        segment = next((each.segment for each in on if each is not None), None)
+        if segment is None:
+            return self._stop("port", f"port {ofport} is no endpoint's")
+        link = self._lookup.link(segment.uplink)
+        if link is None or not link.is_up:
+            return self._stop("uplink", f"{segment.uplink} is down")
+        self._pass("uplink", f"leaves by {segment.uplink}", f"ofport {ofport}")
+        return self._ended(Outcome.LEFT)
 
     def _kernel(self, packet: Packet, iif: str) -> TraceSaid:
         try:

@@ -16,6 +16,7 @@ from store.model.trace import Outcome, TraceAsked, TraceSaid, TraceStep, Verdict
 from store.model.value import parse_network
 from tests.support.cluster import BOOT
 from tests.unit.controller.conftest import NOW, Api
+from tests.unit.controller.test_endpoints import attach
 
 Answer = Callable[[TraceAsked], TraceSaid]
 
@@ -117,6 +118,74 @@ def test_what_nobody_announces_is_said_with_the_likely_reason(two: Api) -> None:
         told = trace(two, "web-1", "web-2")
     assert told["verdict"] == "stops"
     assert "is the endpoint attached?" in told["steps"][-1]["reason"]
+
+
+def test_why_nobody_announces_a_service_or_a_pool(two: Api) -> None:
+    two.made(
+        "/v1/services",
+        {"name": "www", "pool": "default", "address": "10.64.0.6", "selector": {"app": "web"}},
+    )
+    with agents(two, {"node-1": leaves}):
+        assert (
+            "none of its endpoints is healthy: polder service get www"
+            in trace(two, "web-1", "10.64.0.6")["why"]
+        )
+        assert two.client.patch("/v1/pools/default", json={"advertise": "none"}).status_code == 200
+        assert "pool default says advertise: none" in trace(two, "web-1", "web-2")["why"]
+
+
+@pytest.fixture
+def disks(two: Api) -> Api:
+    """Beside them two endpoints on a VLAN, 10.73.0.2 and 10.73.0.6, of which the second is attached."""
+    on = {"vlan": 120, "uplink": "trunk0"}
+    pool = {
+        "name": "disks",
+        "cidr": "10.73.0.0/24",
+        "block_prefixlen": 30,
+        "gateway": "10.73.0.1",
+        "segment": on,
+    }
+    two.made("/v1/pools", pool)
+    for number in (1, 2):
+        disk = {"id": f"disk-{number}", "node": f"node-{number}", "pool": "disks", "families": ["ipv4"]}
+        two.made("/v1/endpoints", disk)
+    attach(two, "disk-2")
+    return two
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "steps", "verdict", "why"),
+    [
+        ("disk-1", "disk-2", ["endpoint", "uplink", "segment", "port", "endpoint"], "arrives", "disk-2"),
+        ("web-1", "disk-2", ["endpoint", "uplink", "router", "port", "endpoint"], "arrives", "disk-2"),
+        ("198.51.100.7", "disk-2", ["source", "router", "port", "endpoint"], "arrives", "disk-2"),
+        ("disk-2", "disk-1", ["endpoint", "port", "segment", "port"], "stops", "disk-1 is not attached here"),
+        ("disk-1", "10.73.0.99", ["endpoint", "uplink", "segment"], "unknown", "no endpoint's"),
+        ("disk-1", "198.51.100.7", ["endpoint", "uplink", "router"], "arrives", "the routers' affair"),
+    ],
+)
+def test_a_segment_carries_what_nobody_announces(
+    disks: Api, source: str, destination: str, steps: list[str], verdict: str, why: str
+) -> None:
+    def second(asked: TraceAsked) -> TraceSaid:
+        if asked.endpoint is not None:
+            return TraceSaid(outcome=Outcome.LEFT, steps=seen("port"))
+        return delivers("disk-2")(asked)
+
+    with agents(disks, {"node-1": leaves, "node-2": second}):
+        told = trace(disks, source, destination)
+    assert ([each["at"] for each in told["steps"]], told["verdict"]) == (steps, verdict)
+    assert why in told["why"]
+
+
+def test_a_segment_without_a_router_ends_where_it_is(two: Api) -> None:
+    on = {"vlan": 121, "uplink": "trunk0"}
+    two.made("/v1/pools", {"name": "shut", "cidr": "10.74.0.0/24", "segment": on})
+    two.made("/v1/endpoints", {"id": "shut", "node": "node-2", "pool": "shut"})
+    with agents(two, {"node-1": leaves, "node-2": leaves}):
+        for source, destination in (("web-1", "shut"), ("shut", "web-1"), ("shut", "198.51.100.7")):
+            told = trace(two, source, destination)
+            assert (told["verdict"], told["steps"][-1]["what"]) == ("stops", "VLAN 121 has no router")
 
 
 def test_beyond_the_pools_it_is_the_routers_affair(two: Api) -> None:

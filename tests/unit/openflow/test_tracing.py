@@ -131,6 +131,8 @@ def test_a_packet_is_written_as_the_switch_takes_it() -> None:
         "nw_src=10.64.0.7,nw_dst=10.64.1.1,nw_ttl=64,tp_src=40000,tp_dst=80,tcp_flags=syn"
     )
     echo = Packet(ip_address("fd00::7"), ip_address("fd00::9"), "icmp", 0, 0)
+    tagged = flow_of(tcp, in_port=7, eth_src="02:00:00:00:00:07", eth_dst="02:00:00:00:00:01", vlan=120)
+    assert tagged.endswith(",dl_vlan=120")
     assert flow_of(echo, in_port=LOCAL, eth_src="02:00:00:00:00:07", eth_dst="02:00:00:00:00:01") == (
         "icmp6,in_port=LOCAL,dl_src=02:00:00:00:00:07,dl_dst=02:00:00:00:00:01,"
         "ipv6_src=fd00::7,ipv6_dst=fd00::9,nw_ttl=64,icmp_type=128,icmp_code=0"
