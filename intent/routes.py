@@ -166,13 +166,11 @@ def range_routes(
 
 def _own_parts(snapshot: Snapshot, cidr: IPNetwork, own: Mapping[RouteKey, Route]) -> Iterator[IPNetwork]:
     """The prefixes inside a range for which the main table has the word; inside a block its own is enough."""
-    blocks = [block for block in snapshot.blocks if _inside(block, cidr)]
     for key in own:
         part = key.destination
-        elsewhere = key.table != MAIN_TABLE or RouteKey(part, DISPLACED_TABLE) in own
-        if elsewhere or not _inside(part, cidr):
+        if RouteKey(part, DISPLACED_TABLE) in own or not _inside(part, cidr):
             continue
-        if part in blocks or not any(_inside(part, block) for block in blocks):
+        if part in snapshot.blocks or not any(_inside(part, block) for block in snapshot.blocks):
             yield part
 
 

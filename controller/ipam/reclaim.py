@@ -111,8 +111,6 @@ class Reclaimer:
         held = holdings.of(endpoint)
         proof: tuple[Compare, ...] = ()
         for former in sorted({left for each in held for left in each.address.get("left", ())}):
-            if former == endpoint.node:
-                continue
             also = self._proof_of(former, endpoint.id, others)
             if also is None:
                 return self._mark(endpoint), False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
 
 from intent.advertisements import advertisements
-from intent.names import DISPLACED_TABLE, MAIN_TABLE
-from intent.routes import range_routes, routes
+from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
+from intent.routes import Route, RouteKind, range_routes, routes
 from intent.summaries import summaries
 from store.model import Advertise, Node, Pool, Value
 from tests.support.cluster import BOOT, NODE, block, displaced, endpoint, hold, peer, ready, snapshot
@@ -53,6 +55,25 @@ def test_what_a_peer_is_told(values: list[Value], expected: dict[str, tuple[tupl
 def test_without_a_router_there_is_no_way_around_the_blackhole_so_there_is_none() -> None:
     alone = snapshot(pool(), node(rack="7"), block())
     assert summaries(alone) == {}
+    made = range_routes(alone, [ip_network(RANGE)], {})
+    assert [route.kind for route in made.values()] == [RouteKind.BLACKHOLE], "as it goes"
+
+
+def test_inside_the_range_only_what_the_main_table_decides_alone_is_left_to_it() -> None:
+    service, router = ip_network("10.64.8.1/32"), (ip_address("10.0.1.0"),)
+    own = [
+        Route(ip_network(BLOCK), kind=RouteKind.BLACKHOLE),
+        Route(ip_network(f"{MOVED}/32"), oif=BRIDGE),
+        Route(ip_network("10.64.0.1/32"), oif=BRIDGE),  # its block is enough
+        Route(ip_network("10.65.0.1/32"), oif=BRIDGE),  # not in the range
+        Route(ip_network("fd00::1/128"), oif=BRIDGE),
+        Route(service, kind=RouteKind.BLACKHOLE),  # for others; the node itself goes by the routers
+        Route(service, DISPLACED_TABLE, gateways=router),
+        Route(ip_network("10.64.9.2/32"), DISPLACED_TABLE, gateways=router),
+    ]
+    made = range_routes(snapshot(pool(), *HERE), [ip_network(RANGE)], {each.key: each for each in own})
+    thrown = [str(key.destination) for key, route in made.items() if route.kind is RouteKind.THROW]
+    assert thrown == [BLOCK, f"{MOVED}/32"]
 
 
 def test_the_range_is_a_blackhole_that_the_nodes_own_packets_go_around() -> None:

@@ -13,14 +13,19 @@ from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, Node, Pool
-from tests.support.ipam import Controller, check
+from tests.support.ipam import Controller, FlakyStore, check
 
 NODES = ("n1", "n2", "n3")
 
 
 @pytest.fixture
-def controller() -> Iterator[Controller]:
-    made = Controller.over(MemoryStore())
+def store() -> FlakyStore:
+    return FlakyStore(MemoryStore())
+
+
+@pytest.fixture
+def controller(store: FlakyStore) -> Iterator[Controller]:
+    made = Controller.over(store)
     registry: Registry = made.registry
     registry.create_pool(Pool(name="p", cidr="10.0.0.0/24", block_prefixlen=26, cooldown_s=0))
     for name in NODES:
@@ -30,18 +35,18 @@ def controller() -> Iterator[Controller]:
     made.committer.close()
 
 
-def attach(controller: Controller) -> None:
-    """As the agent of the node that has the endpoint."""
+def attach(controller: Controller, node: str | None = None) -> None:
+    """As the agent of the node that has the endpoint, or of this one."""
     copy = here(controller)
     attachment = Attachment(
         endpoint="web",
-        node=copy.node,
+        node=node or copy.node,
         addresses=copy.addresses,
         netns="/run/netns/web",
         ifname="eth0",
         boot_id="boot",
     )
-    controller.store.txn((), (put(keys.ATTACHMENTS, attachment, copy.node, "web"),))
+    controller.store.txn((), (put(keys.ATTACHMENTS, attachment, attachment.node, "web"),))
 
 
 def here(controller: Controller) -> Endpoint:
@@ -62,6 +67,20 @@ def test_a_moved_endpoint_is_not_ended_while_its_former_node_holds_it(controller
     attach(controller)
     move(controller, "n2")
     assert controller.releaser.release("web") is not None, "n1 delivers to it still"
+    let_go(controller, "n1")
+    assert controller.releaser.release("web") is None
+    check(controller.store)
+
+
+def test_a_former_node_that_holds_it_after_all_when_it_is_ended_is_waited_for(
+    controller: Controller, store: FlakyStore
+) -> None:
+    attach(controller)
+    move(controller, "n2")
+    let_go(controller, "n1")
+    store.meets.append(lambda: attach(controller, "n1"))
+    assert controller.releaser.release("web") is not None
+    assert here(controller).node == "n2"
     let_go(controller, "n1")
     assert controller.releaser.release("web") is None
     check(controller.store)

@@ -229,11 +229,12 @@ def test_an_endpoint_that_moved_away_from_a_node_that_is_gone_lives_and_can_end(
     check(store)
 
 
+@pytest.mark.parametrize(("first", "then"), [("n1", "n2"), ("n2", "n1")])
 def test_both_nodes_of_a_moved_endpoint_may_be_gone(
-    store: FlakyStore, controller: Controller, duty: Duty, clock: Time
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time, first: str, then: str
 ) -> None:
-    held(controller, "e")
-    controller.mover.change("e", lambda endpoint: endpoint.model_copy(update={"node": "n2"}))
+    held(controller, "e", first)
+    controller.mover.change("e", lambda endpoint: endpoint.model_copy(update={"node": then}))
     lose(duty, store, clock, "n1", "n2")
     assert duty.turn() == ["e"]
     check(store)
