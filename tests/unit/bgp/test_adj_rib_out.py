@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
-from bgp.adj_rib_out import CHUNK, AdjRibOut, Announce, Attributes, IPNetwork, Withdraw
+from bgp.adj_rib_out import (
+    CHUNK,
+    GRACEFUL_SHUTDOWN,
+    AdjRibOut,
+    Announce,
+    Attributes,
+    IPNetwork,
+    Withdraw,
+    shut_down,
+)
 from bgp.advertisement import Advertisement
+from bgp.fingerprint import fingerprint, nlri
 from bgp.peer import Family
 
 SELF = IPv4Address("10.9.0.1")
@@ -156,3 +166,20 @@ def test_a_look_brings_back_what_somebody_else_changed() -> None:
     rib = settled(A, B)
     rib.found({A: Attributes(OTHER), C: Attributes(SELF)})
     assert list(rib.changes()) == [Announce(Attributes(SELF), (A, B)), Withdraw((C,))]
+
+
+def test_what_was_told_is_told_apart_by_its_attributes_in_short() -> None:
+    rib = settled(A)
+    rib.acknowledged(Announce(Attributes(IPv4Address("10.9.0.1")), (B,)))  # equal, and another object
+    rib.acknowledged(Announce(Attributes(OTHER), (C,)))
+    assert rib.fingerprints() == {
+        Attributes(SELF): fingerprint([nlri(B), nlri(A)]),
+        Attributes(OTHER): fingerprint([nlri(C)]),
+    }
+
+
+def test_a_graceful_shutdown_adds_its_community_in_order_and_changes_nothing_else() -> None:
+    communities = ((64511, 1), (65535, 1))
+    (told,) = shut_down(Attributes(SELF, communities, 7, local_pref=100), [B, A])
+    expected = (communities[0], GRACEFUL_SHUTDOWN, communities[1])
+    assert told == Announce(Attributes(SELF, expected, 7, local_pref=100), (A, B))

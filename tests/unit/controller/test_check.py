@@ -13,6 +13,7 @@ from store import keys
 from store.client import Delete, Op
 from store.model import Address, Alive, Displaced, Endpoint, HeldEndpoint, Holding, Program
 from tests.support.gone import attach
+from tests.support.ipam import check
 from tests.unit.controller.conftest import NOW, Api
 
 STRAY = Address(address="10.64.0.5", pool="default", endpoint="ghost", node="node-2", since=NOW)
@@ -107,6 +108,26 @@ def test_an_address_of_no_endpoint_is_freed_unless_a_node_holds_it(whole: Api) -
     whole.store.txn([], [Delete(keys.ATTACHMENTS.key("node-2", "ghost"))])
     assert free_orphans(whole.store, whole.parts.committer) == [STRAY]
     assert kinds(whole) == []
+
+
+@pytest.mark.parametrize("tenant", [None, "blue"])
+def test_what_is_freed_is_counted_down_and_a_cooldown_stays(
+    whole: Api, monkeypatch: pytest.MonkeyPatch, tenant: str | None
+) -> None:
+    monkeypatch.setattr("controller.ipam.orphans.PAGE", 1)
+    whole.made("/v1/tenants", {"name": "blue"})
+    for name in ("kept", "ghost", "left"):
+        whole.made("/v1/endpoints", {"id": name, "node": "node-3", "tenant": tenant})
+    assert whole.client.delete("/v1/endpoints/left").status_code == 204
+    ghost = record(whole, "ghost")
+    gone = (keys.ENDPOINTS.key("ghost"), keys.NODE_ENDPOINTS.key("node-3", "ghost"))
+    whole.store.txn([], [Delete(key) for key in gone])
+    freed = free_orphans(whole.store, whole.parts.committer)
+    assert [each.address for each in freed] == list(ghost.addresses)
+    left = {each["endpoint"]: each["state"] for each in whole.get("/v1/addresses")["items"]}
+    assert left == {"a": "assigned", "b": "assigned", "kept": "assigned", "left": "cooldown"}
+    assert kinds(whole) == []
+    check(whole.store)
 
 
 @pytest.mark.parametrize(

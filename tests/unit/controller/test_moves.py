@@ -161,14 +161,27 @@ def test_what_becomes_of_an_endpoint_on_its_way_is_told_to_the_node_that_it_leav
     assert site.told() == {}
 
 
-def test_what_comes_home_to_its_block_needs_no_announcement_of_its_own(site: Site) -> None:
-    site.move("node-2", overlap_s=0)
-    site.let_go("node-1")
+@pytest.mark.parametrize(
+    ("advertise", "home", "away"),
+    [
+        ("block", Stage.ANNOUNCED, Stage.READY),
+        ("host", Stage.READY, Stage.READY),
+        ("none", Stage.ANNOUNCED, Stage.ANNOUNCED),
+    ],
+)
+def test_what_needs_no_announcement_of_its_own(site: Site, advertise: str, home: Stage, away: Stage) -> None:
+    """In a pool of blocks what comes home to its block needs none."""
+    assert site.send("PATCH", "/v1/pools/default", {"advertise": advertise}).status_code == 200
+    site.move("node-2")
     site.attach("node-2")
+    site.ready("node-2")
+    assert site.look() == away
+    site.let_go("node-1")
+    site.look()
     site.move("node-1")
     site.attach("node-1")
     site.ready("node-1")
-    assert site.look() == Stage.ANNOUNCED
+    assert site.look() == home
 
 
 @pytest.mark.parametrize("how", ["edge", "no peer"])

@@ -9,11 +9,12 @@ import pytest
 
 from controller.ipam.allocator import Request
 from controller.ipam.release import Wish
+from controller.reading import scan
 from store import keys
 from store.client import Delete, KeyValue
 from store.memory import MemoryStore
 from store.model import AddressState, EndpointState, Node, Pool
-from tests.support.ipam import Controller, check
+from tests.support.ipam import Controller, FlakyStore, check
 from tests.unit.controller.conftest import Api
 from tests.unit.controller.test_endpoints import attach
 
@@ -85,6 +86,20 @@ def test_a_body_that_is_wrong_anywhere_deletes_nothing(plant: Api, body: Any, po
     answer = plant.send("POST", RELEASE, body)
     assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, pointer)
     assert plant.stored() == before
+
+
+def test_a_cooldown_whose_lease_has_ended_is_given_another() -> None:
+    store = FlakyStore(MemoryStore())
+    controller = Controller.over(store)
+    controller.registry.create_pool(Pool(name="p", cidr="10.0.0.0/24", block_prefixlen=28))
+    controller.registry.create_node(Node(name="n1", asn=64512))
+    for name in ("a", "b"):
+        controller.allocator.assign(Request("n1", name))
+    store.meets.append(lambda: [store.inner.revoke(lease) for lease in range(1, 9)] and None)
+    assert controller.releaser.release_many([Wish("a"), Wish("b")]) == [None, None]
+    controller.committer.close()
+    assert [each.state for each in scan(store, keys.ADDRESSES).values] == [AddressState.COOLDOWN] * 2
+    check(store)
 
 
 class Counting(MemoryStore):

@@ -102,6 +102,19 @@ def test_a_list_is_as_of_one_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batch == (*(Put(key, b"", 2) for key in ("a/1", "a/2", "a/3", "b/1")), InSync(2))
 
 
+def test_a_restored_store_is_told_anew_though_a_revision_is_the_same() -> None:
+    store, backup = MemoryStore(), MemoryStore()
+    store.txn([], [client.Put("a/1", b"before")])
+    backup.txn([], [client.Put("a/1", b"restored")])
+    items = iter(quick(store, "a/"))
+    assert [next(items) for _ in range(2)] == [Put("a/1", b"before", 2), InSync(2)]
+    store.txn([], [client.Put("a/2", b"")])
+    assert next(items) == Put("a/2", b"", 3)
+    store._history = backup._history
+    store.set_cluster_id("2")
+    assert [next(items) for _ in range(2)] == [Delete("a/2", 2), Put("a/1", b"restored", 2)]
+
+
 def test_a_lost_store_is_told_once_in_the_log_and_nothing_in_the_stream(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
