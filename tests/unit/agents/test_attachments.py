@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from agents.belief import Belief, was_heard
+from agents.belief import Belief, Believed, was_heard
 from agents.kernel.netns import NetnsGone
 from agents.knowledge import Knowledge
 from agents.node.api import ApiServer, SocketInUse
 from agents.node.attachments import Attachments
 from agents.node.places import Places
 from agents.node.wants import Refused, Stage, Wants
-from intent.snapshot import watched
+from intent.snapshot import Snapshot, watched
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put
 from store.codec import encode
 from store.memory import MemoryStore
-from store.model import Cluster, Endpoint, EndpointKind, EndpointState, Value
+from store.model import Cluster, Endpoint, EndpointKind, EndpointState, Telling, Value
 from tests.support.cluster import BOOT, NODE, endpoint, key_of, pool
 
 BODY = {"endpoint": "web", "netns": "/run/netns/web", "ifname": "eth0"}
@@ -53,6 +53,7 @@ class Agent:
         )
         self.refuse: Refused | None = None
         self.meanwhile: Callable[[], None] = lambda: None
+        self.works = True
         self.rechecks = 0
         self.written: list[str] = []
         self.socket = run_dir / "agent.sock"
@@ -64,6 +65,8 @@ class Agent:
 
     def wake(self) -> None:
         self.meanwhile()
+        if not self.works:
+            return
         for name, want in self.wants.all().items():
             if want.stage is Stage.DETACHING:
                 self.wants.remove(name)
@@ -112,6 +115,7 @@ def test_attach_answers_what_the_container_has_and_again_the_same(agent: Agent) 
     assert made["gateways"] == ["169.254.1.1"]
     assert made["mtu_bytes"] == 1500
     assert agent.ask("POST", "/v1/attachments", BODY) == (200, made)
+    assert agent.written == [keys.ATTACHMENTS.key(NODE, "web")], "once"
     assert agent.ask("GET", "/v1/attachments") == (200, {"items": [made]})
     assert agent.store.get(keys.ATTACHMENTS.key(NODE, "web")) is not None
 
@@ -264,6 +268,74 @@ def test_the_answer_is_the_endpoint_that_was_made_anew_meanwhile(agent: Agent) -
 
     agent.meanwhile = recreate
     assert agent.ask("POST", "/v1/attachments", BODY)[1]["addresses"] == ["10.64.0.7"]
+
+
+def test_an_endpoint_that_was_made_a_moment_ago_is_waited_for(agent: Agent) -> None:
+    agent.know(pool())
+    wait_for = agent.knowledge.wait_for
+
+    def late(told: Callable[[Snapshot], bool], timeout_s: float) -> bool:
+        agent.know(endpoint())
+        return wait_for(told, timeout_s)
+
+    agent.knowledge.wait_for = late  # type: ignore[method-assign]
+    assert agent.ask("POST", "/v1/attachments", BODY)[0] == 201
+
+
+def test_an_endpoint_that_is_deleted_meanwhile_is_not_attached(agent: Agent) -> None:
+    known(agent, pool(), endpoint())
+    agent.knowledge.stop()
+    agent.store.txn((), (Delete(keys.NODE_ENDPOINTS.key(NODE, "web")),))
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, agent.wants.all(), agent.written) == (404, {}, [])
+    assert "deleted or moved meanwhile" in problem["detail"]
+
+
+def test_a_known_endpoint_is_attached_while_the_store_is_away(agent: Agent) -> None:
+    known(agent, pool(), endpoint())
+    agent.store.set_available(False)
+    assert agent.ask("POST", "/v1/attachments", BODY)[0] == 201
+    assert agent.written == []
+
+
+def test_before_the_store_was_read_nothing_is_called_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.node.attachments.KNOWN_WAIT_S", 0.05)
+    (tmp_path / "belief.json").write_bytes(encode(Believed(nonce="a" * 16)))
+    agent = Agent(tmp_path)
+    agent.server.start()
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, "check etcd" in problem["detail"]) == (503, True), problem
+    agent.store.txn((), (Put(keys.CLUSTER.key(), encode(Cluster(id="2", nonce="b" * 16))),))
+    agent.knowledge.start()
+    wait_until(lambda: agent.knowledge.waits_for, 5, "the agent to doubt")
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, "restored" in problem["detail"]) == (503, True), problem
+    agent.server.stop()
+    agent.knowledge.stop()
+    agent.store.close()
+
+
+@pytest.mark.parametrize(("values", "why"), [([], "see /readyz"), ([Telling()], "no controller has told")])
+def test_what_takes_too_long_goes_on_and_says_what_it_waits_for(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, values: list[Value], why: str
+) -> None:
+    for name in ("ATTACH_WAIT_S", "DETACH_WAIT_S"):
+        monkeypatch.setattr(f"agents.node.attachments.{name}", 0)
+    agent.works = False
+    known(agent, pool(), *values, endpoint())
+    status, problem = agent.ask("POST", "/v1/attachments", BODY)
+    assert (status, why in problem["detail"]) == (503, True), problem
+    assert agent.wants.all()["web"].stage is Stage.WANTED
+    assert agent.ask("DELETE", "/v1/attachments/web")[0] == 503
+    assert agent.wants.all()["web"].stage is Stage.DETACHING
+
+
+def known(agent: Agent, *values: Value) -> None:
+    """The store has these, the endpoint last, and the agent knows them."""
+    agent.know(*values)
+    assert agent.knowledge.wait_for(lambda told: "web" in told.endpoints, 5)
 
 
 def test_an_unknown_endpoint_is_waited_for_then_refused(

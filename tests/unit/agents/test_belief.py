@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.belief import Belief, agent_believes, was_heard
+from agents.belief import Belief, Believed, agent_believes, was_heard
 from intent.snapshot import Snapshot
+from store.codec import decode
 from store.model import Cluster, Holding
 from tests.support.cluster import BOOT, NODE
 
@@ -64,6 +65,27 @@ def test_a_revision_that_goes_back_is_a_restore_too(make: Make) -> None:
 def test_revisions_of_several_prefixes_may_come_out_of_order(make: Make) -> None:
     belief = make()
     assert all(belief.look(says(OLD), "1", revision) for revision in (7, 9, 8))
+
+
+def test_how_far_the_store_was_is_kept_once_a_second_and_a_new_nonce_at_once(tmp_path: Path) -> None:
+    file, now = tmp_path / "belief.json", [0.0]
+    belief = Belief(file, was_heard, clock=lambda: now[0])
+    for now[0], revision, kept in ((0.0, 7, 7), (0.5, 9, 7), (1.5, 8, 9), (9.0, 8, 9)):
+        assert belief.look(says(OLD), "1", revision)
+        assert decode(Believed, file.read_bytes()) == Believed(nonce=OLD, revision=kept)
+    assert not belief.look(says(NEW, "2"), "2", 3)
+    assert belief.look(says(LATER, "2", NODE), "2", 5)
+    assert decode(Believed, file.read_bytes()) == Believed(nonce=LATER, revision=5)
+
+
+def test_doubt_and_its_end_are_logged_once(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    belief = make()
+    for nonce, cluster in ((OLD, "1"), (OLD, "1"), (NEW, "2"), (NEW, "2"), (LATER, "2"), (LATER, "2")):
+        belief.look(says(nonce, cluster, NODE), cluster, 7)
+    assert [record.getMessage().split(";")[0].split()[0] for record in caplog.records] == [
+        "event=store-doubted",
+        "event=store-believed",
+    ]
 
 
 def test_away_all_the_time_it_was_not_heard(make: Make) -> None:

@@ -176,6 +176,12 @@ def test_addresses_of_services_are_recorded_before_they_are_there_and_until_they
     links.fault = None
     assert plug.hold(there, one) == plug.read()["web"]
     assert links.held == {("/run/netns/web", "7"): set(one)}
+    links.fault = KernelError(16, "busy")
+    with pytest.raises(Busy):
+        plug.hold(plug.read()["web"], ANYCAST - one)
+    assert plug.read()["web"].services == ANYCAST, "both may be there"
+    links.fault = None
+    assert plug.hold(plug.read()["web"], one).services == one
     labelled = endpoint().model_copy(update={"labels": {"app": "web"}})
     assert plug.record(plug.read()["web"], WANT, labelled).services == plug.read()["web"].services == one
 
@@ -198,6 +204,9 @@ def test_a_record_that_cannot_be_read_serves_nobody() -> None:
     bridge.add_port(row.name, {**row.external_ids, "polder-endpoint": "{"})
     (found,) = Plug(links, bridge).read().values()
     assert (found.endpoint, found.identity, found.serves(WANT, endpoint())) == (None, "", False)
+    before = dict(bridge.rows)
+    Plug(links, bridge).hold(found, ANYCAST)
+    assert bridge.rows == before, "it is left as it is"
     bridge.add_port(row.name, {**row.external_ids, "polder-services": "10.64.255.1 x"})
     assert Plug(links, bridge).read()["web"].services == frozenset()
 
@@ -250,7 +259,10 @@ def test_a_link_that_a_crash_left_incomplete_is_completed() -> None:
     links.incomplete = None
     again.settle(again.insert(WANT, endpoint()))
     assert links.links[host_ifname("web")] is not None
-    assert again.read()["web"].serves(WANT, endpoint())
+    after = Plug(links, bridge)
+    after.sweep({})
+    for each in (again, after):
+        assert each.read()["web"].serves(WANT, endpoint())
 
 
 def test_a_link_is_down_until_the_switch_has_its_port() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.node.desired import desired_of
 from intent.names import DISPLACED_TABLE, MAIN_TABLE
 from intent.routes import Route, RouteKey, RouteKind
+from intent.services import Serving
 from intent.snapshot import Snapshot
 from store.model import Displaced, Endpoint, Node, OnLink, Value
 from tests.support.cluster import block, displaced, endpoint, hold, peer, pool, service, snapshot
@@ -82,6 +83,16 @@ def test_what_is_here_is_not_sought_elsewhere() -> None:
     known = snapshot(*BASE, node(), on_link("node-2", (REMOTE, "node-1")), here)
     assert way(table(known, here), REMOTE) == "here"
     assert way(table(known, here), REMOTE, mine=False) == "here"
+
+
+def test_a_service_that_is_elsewhere_is_an_exception_only_inside_the_blocks_of_others() -> None:
+    known = snapshot(*BASE, node(), on_link("node-2"), service(address="10.64.9.9"))
+    assert RouteKey(ip_network("10.64.9.9/32"), DISPLACED_TABLE) not in table(known)
+    (one,) = hold([endpoint()])
+    known = snapshot(*BASE, node(), on_link("node-2"), service(address=REMOTE), endpoint())
+    served = {"www": Serving(service(address=REMOTE), (one,), (one,))}
+    routes = dict(desired_of(known, [one], served, [], [])[2])
+    assert (way(routes, REMOTE), way(routes, REMOTE, mine=False)) == ("here", "here")
 
 
 def test_what_has_moved_to_the_segment_is_sent_there_and_ends_here_for_others() -> None:
