@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from openflow.flow import Flow
-from openflow.ordering import Put, order
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openflow.flow import Action, Flow, GotoTable
+from openflow.ordering import Delete, Put, order
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from tests.support import packets
 from tests.support.packets import Packet
@@ -35,13 +38,36 @@ def arrivals(start: list[Flow], puts: list[Flow], deletes: list[Flow], packet: P
     return seen
 
 
-def test_a_new_endpoint_is_reachable_before_it_may_send() -> None:
-    base, web = list(base_flows(GATEWAY_MAC)), list(endpoint_flows(WEB, GATEWAY_MAC))
-    db = list(endpoint_flows(DB, GATEWAY_MAC))
-    reply = packets.ip(packets.frame(DB.ofport, DB.mac, GATEWAY_MAC, 0), DB.addresses[0], WEB.addresses[0])
-    assert arrivals(base + db, web, [], reply)[-1] == [WEB.ofport]
-    for step, ports in enumerate(arrivals(base + db, web, [], to_db("10.64.0.1"))):
-        assert ports in ([], [DB.ofport]), step
+DROP: tuple[Action, ...] = ()
+PASS = (GotoTable(9),)
+UP = [
+    *[Flow(2, priority, actions=actions) for actions in (DROP, PASS) for priority in (0xFFFF, 7, 0)],
+    *[Flow(0, priority, actions=actions) for actions in (DROP, PASS) for priority in (0xFFFF, 7, 0)],
+]
+"""From the last table to the first, drops before all else, and each from the highest priority."""
+
+
+@given(st.permutations(UP), st.permutations(UP))
+def test_up_goes_against_the_packet_drops_first_and_down_the_other_way(
+    puts: list[Flow], deletes: list[Flow]
+) -> None:
+    assert order(puts, []) == tuple(map(Put, UP))
+    assert order([], deletes) == tuple(map(Delete, reversed(UP)))
+
+
+REPLY = packets.ip(packets.frame(DB.ofport, DB.mac, GATEWAY_MAC, 0), DB.addresses[0], WEB.addresses[0])
+
+
+@given(st.data())
+def test_whoever_may_send_is_reachable_at_any_step(data: st.DataObject) -> None:
+    there = [*base_flows(GATEWAY_MAC), *endpoint_flows(DB, GATEWAY_MAC)]
+    web = data.draw(st.permutations(list(endpoint_flows(WEB, GATEWAY_MAC))))
+    for start, puts, deletes in ((there, web, []), (there + web, [], web)):
+        sends = [DB.ofport in ports for ports in arrivals(start, puts, deletes, to_db("10.64.0.1"))]
+        reached = [WEB.ofport in ports for ports in arrivals(start, puts, deletes, REPLY)]
+        assert (sends[0], sends[-1], reached[0], reached[-1]) == (*(bool(deletes), bool(puts)) * 2,)
+        for step, (may_send, is_reached) in enumerate(zip(sends, reached, strict=True)):
+            assert is_reached or not may_send, step
 
 
 def test_from_an_empty_switch_nothing_spoofed_passes_at_any_step() -> None:
@@ -61,15 +87,6 @@ def test_a_path_whose_flows_change_their_keys_is_there_throughout() -> None:
     new = [Flow(f.table_id, f.priority + 1, f.match, f.actions, f.cookie) for f in old]
     steps = arrivals(kept + old, new, old, to_db("10.64.0.1"))
     assert all(ports == [DB.ofport] for ports in steps)
-
-
-def test_removal_stops_sending_first() -> None:
-    base = list(base_flows(GATEWAY_MAC))
-    web, db = list(endpoint_flows(WEB, GATEWAY_MAC)), list(endpoint_flows(DB, GATEWAY_MAC))
-    first = order([], web)[0].flow
-    assert first.table_id == 0
-    assert first.actions
-    assert arrivals(base + web + db, [], web, to_db("10.64.0.1"))[-1] == []
 
 
 def test_a_key_that_is_put_is_not_deleted() -> None:
