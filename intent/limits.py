@@ -49,14 +49,12 @@ _WORDS = {
 
 def meters(held: Iterable[Held]) -> dict[int, Meter]:
     """The meters of this node's bridge, by number."""
-    limited = (one for one in held if one.endpoint.qos is not None)
-    return {meter.meter_id: meter for one in limited for meter in port_qos(one).meters}
+    return {meter.meter_id: meter for one in held for meter in port_qos(one).meters}
 
 
 def meter_flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
     """The flows that lead into them, of each endpoint that has some, in parts that are kept."""
-    limited = (one for one in held if one.endpoint.qos is not None)
-    return [part for one in limited if (part := _meter_flows_of(one))]
+    return [part for one in held if (part := _meter_flows_of(one))]
 
 
 @lru_cache(maxsize=KEPT)

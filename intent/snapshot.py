@@ -135,9 +135,7 @@ def watched_by_speaker(node: str) -> tuple[str, ...]:
 
 
 UNSPOKEN = frozenset[type[Value]]({Attachment, Health})
-"""What no speaker decides by, though one watch brings all of the node."""
-UNHELD = frozenset[type[Value]]({Ready, Session, Imported})
-"""What no agent decides by."""
+"""What a node's agent writes and no speaker decides by, though one watch brings both all of the node."""
 
 
 class View:

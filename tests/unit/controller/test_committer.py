@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from controller.ipam.committer import PATIENCE_S, Committer
+from controller.ipam.tally import Charge
 from controller.ipam.unit import Batch, Unit
 from lab.wait import wait_until
 from store.client import (
@@ -227,3 +228,15 @@ def test_units_that_meet_never_share_a_transaction(unit: Unit, other: Unit, toge
     batch = Batch()
     assert batch.add(unit)
     assert batch.add(other) is together
+
+
+def test_a_batch_leaves_room_for_what_recalls_it_and_for_sums() -> None:
+    def unit(*names: str, charge: Charge | None = None) -> Unit:
+        return Unit(tuple(map(Absent, names)), (Put(names[-1], b""),), charge)
+
+    batch = Batch()
+    assert batch.add(unit(*(f"k{number}" for number in range(MAX_TXN_OPS - 2))))
+    assert batch.has_room(unit("a"))
+    assert batch.has_room(unit("k0", "a")), "what is shared is compared once"
+    assert not batch.has_room(unit("a", "b"))
+    assert not batch.has_room(unit("a", charge=Charge("blue", 1, 0)))

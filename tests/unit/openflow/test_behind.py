@@ -100,6 +100,10 @@ def test_what_is_behind_a_port_is_reached_and_speaks(switch: MemorySwitch, packe
         (asks(WEB4), Purpose.SPOOFED),
         (asks(A4, tpa=C4), Purpose.SPOOFED),
         (asks(ROUTER_IP), Purpose.SPOOFED),
+        (
+            packets.ip(packets.frame(PORT, MACHINE, "01:00:5e:00:00:fb", 0), VIA, IPv4Address("224.0.0.251")),
+            Purpose.MULTICAST,
+        ),
         (sent(A4, A4), Purpose.HAIRPIN),
         (sent(B4, FAR), Purpose.POLICY_EGRESS),
         (sent(A4, B4), Purpose.POLICY_INGRESS),
