@@ -14,7 +14,7 @@ from agents.belief import Belief
 from intent.mtu import Mtus
 from intent.snapshot import Snapshot, View
 from store.client import Store
-from store.feed import DecodedItem, Delete, Feed, InSync, Put, decoded_batches
+from store.feed import DecodedItem, Delete, Feed, InSync, LeftOut, Put, decoded_batches
 from store.model import Value
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class Knowledge:
         without: Collection[type[Value]] = (),
     ) -> None:
         self._feed = Feed(store, prefixes)
-        self._view = View(node, without)
+        self._view = View(node)
+        self._without = without
         self._on_change = on_change
         self._store = store
         self._in_sync = False
@@ -97,7 +98,7 @@ class Knowledge:
             return self._changed.wait_for(lambda: self._told is not None and told(self._told), timeout_s)
 
     def _run(self) -> None:
-        for batch in decoded_batches(self._feed):
+        for batch in decoded_batches(self._feed, self._without):
             with self._changed:
                 told, believed = self._told, (self._belief.waits_for, self._belief.nonce)
                 for item in batch:
@@ -121,4 +122,6 @@ class Knowledge:
                 self._view.delete(key)
             case InSync(revision=revision):
                 self._in_sync = True
+            case LeftOut(mod_revision=revision):
+                pass
         self._revision = revision

@@ -29,6 +29,7 @@ from store.client import Compare, Delete, Op, PrefixEmpty, Put, Store, Unchanged
 from store.codec import encode
 from store.errors import StoreError
 from store.feed import DecodedItem, Feed, InSync, decoded_batches
+from store.feed import Delete as Gone
 from store.feed import Put as Told
 from store.model import Endpoint, Move, Policy, Telling, Tenant, Value
 
@@ -236,7 +237,7 @@ def take(compiler: Compiler, item: DecodedItem) -> None:
                 compiler.put_policy(item.value)
             case Tenant():
                 compiler.put_tenant(item.value)
-    elif not isinstance(item, InSync):
+    elif isinstance(item, Gone):
         for kind, drop in (
             (keys.ENDPOINTS, compiler.drop_endpoint),
             (keys.MOVES, compiler.drop_move),

@@ -6,7 +6,7 @@ is what they amount to. A value that does not belong (another node's) is absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -143,15 +143,10 @@ class View:
 
     A mapping of the snapshot is the very one of the snapshot before as long as no value it depends on has
     changed: whether anything has changed is a comparison of identities.
-
-    Args:
-        node: the node's name.
-        without: what is left out.
     """
 
-    def __init__(self, node: str, without: Collection[type[Value]] = ()) -> None:
+    def __init__(self, node: str) -> None:
         self._node = node
-        self._without = without
         self._values: dict[type[Value], dict[str, Value]] = {}
         self._changed: set[type[Value]] = set()
         self._snapshot = Snapshot(node)
@@ -162,8 +157,6 @@ class View:
 
     def put(self, key: str, value: Value) -> None:
         """Take a value that was written. Idempotent."""
-        if type(value) in self._without:
-            return
         values = self._values.setdefault(type(value), {})
         if values.get(key) != value:
             values[key] = value

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
@@ -62,8 +62,15 @@ class InSync:
     revision: int
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A key that nobody asked for was written at this revision."""
+
+    mod_revision: int
+
+
 Item = Put[bytes] | Delete | InSync
-DecodedItem = Put[Value] | Delete | InSync
+DecodedItem = Put[Value] | Delete | InSync | LeftOut
 
 
 class Feed:
@@ -244,23 +251,25 @@ def decoded(feed: Feed) -> Iterator[DecodedItem]:
     return chain.from_iterable(decoded_batches(feed))
 
 
-def decoded_batches(feed: Feed) -> Iterator[tuple[DecodedItem, ...]]:
-    """The batches of a feed with their values decoded.
+def decoded_batches(feed: Feed, without: Collection[type[Value]] = ()) -> Iterator[tuple[DecodedItem, ...]]:
+    """The batches of a feed with their values decoded, but for those of the models `without`.
 
     A value that does not decode counts as absent: it is reported in the log with its key, and deleted
     here if it was there before. Keys that hold no value (elections) are left out.
     """
     present: set[str] = set()
     for batch in feed.batches():
-        items = tuple(item for raw in batch if (item := _decode(raw, present)) is not None)
+        items = tuple(item for raw in batch if (item := _decode(raw, present, without)) is not None)
         if items:
             yield items
 
 
-def _decode(item: Item, present: set[str]) -> DecodedItem | None:
+def _decode(item: Item, present: set[str], without: Collection[type[Value]]) -> DecodedItem | None:
     if isinstance(item, InSync):
         return item
     if isinstance(item, Put) and (kind := kind_of(item.key)) is not None:
+        if kind.model in without:
+            return LeftOut(item.mod_revision)
         try:
             value = decode(kind.model, item.value, key=item.key)
             present.add(item.key)

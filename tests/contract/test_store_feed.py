@@ -12,7 +12,7 @@ import pytest
 from store import client, keys
 from store.client import Store
 from store.codec import encode
-from store.feed import Delete, Feed, InSync, Item, Put, decoded
+from store.feed import Delete, Feed, InSync, Item, LeftOut, Put, decoded, decoded_batches
 from store.model import Alive, Peer, Program
 
 pytest_plugins = ["tests.support.etcd"]
@@ -193,6 +193,21 @@ def test_decoded_values_and_what_does_not_decode(store: Store, caplog: pytest.Lo
     assert next(items) == Put(keys.ALIVE.key("feed-test", "agent"), alive, last)
     feed.close()
     store.txn([], [client.DeletePrefix(keys.ALIVE.prefix("feed-test"))])
+
+
+def test_what_nobody_asks_for_is_not_decoded_and_its_revision_is_told(store: Store) -> None:
+    peer = Peer(name="feed-test", address=IPv4Address("192.0.2.1"), asn=64501)
+    key, other = keys.PEERS.key("feed-test"), keys.ALIVE.key("feed-test", "agent")
+    first = store.txn([], [client.Put(key, encode(peer)), client.Put(other, b"not even JSON")]).revision
+    feed = Feed(store, [key, other])
+    batches = decoded_batches(feed, without={Alive})
+    assert [*next(batches)] == [LeftOut(first), Put(key, peer, first), InSync(first)]
+    again = put(store, other, value=b"nor this")
+    assert next(batches) == (LeftOut(again),)
+    store.txn([], [client.Delete(other)])
+    last = store.txn([], [client.Delete(key)]).revision
+    assert next(batches) == (Delete(key, last),), "what was left out does not go either"
+    feed.close()
 
 
 def test_two_feeds_of_one_store_see_the_same(new_store: Callable[[], Store], prefix: str) -> None:

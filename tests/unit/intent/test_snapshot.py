@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from intent.snapshot import Snapshot, View
 from store import keys
-from store.model import AddressSet, Node, Ready, Value
+from store.model import AddressSet, Node, Value
 from tests.support.cluster import (
     NODE,
     advertised,
@@ -87,15 +87,6 @@ def test_what_has_not_changed_is_the_very_same_object() -> None:
     assert after.endpoints is before.endpoints
     assert after.blocks is before.blocks
     assert after.ready is not before.ready
-
-
-def test_what_is_left_out_makes_no_other_snapshot() -> None:
-    view = View(NODE, without={Ready})
-    view.put(key_of(endpoint()), endpoint())
-    before = view.snapshot
-    view.put(key_of(ready("10.64.0.1/32")), ready("10.64.0.1/32"))
-    assert view.snapshot is before
-    assert not before.ready
 
 
 def test_a_set_is_joined_of_its_shards_and_the_very_same_object_while_another_changes() -> None:
