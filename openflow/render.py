@@ -1,4 +1,4 @@
-"""Flows to OpenFlow 1.4 messages and back, by os-ken: each direction is the exact inverse of the other.
+"""Matches and actions to OpenFlow 1.4 and back, by os-ken: each direction is the exact inverse of the other.
 
 os-ken's parsers and encoders want a "datapath" that names the protocol version; `PROTOCOL` is all of it that
 they need. What a switch holds and we would never write still reads as a flow (`Unknown` actions, values as
@@ -17,7 +17,6 @@ from os_ken.ofproto import ofproto_v1_4 as ofp
 from os_ken.ofproto import ofproto_v1_4_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
-from openflow.cookie import OWNER, OWNER_MASK
 from openflow.flow import (
     CONTROLLER,
     SAMPLED_BYTES,
@@ -26,7 +25,6 @@ from openflow.flow import (
     Commit,
     Conjunction,
     DecTtl,
-    Flow,
     GotoTable,
     Match,
     MatchValue,
@@ -42,7 +40,6 @@ from openflow.flow import (
     Visit,
     match_of,
 )
-from openflow.ordering import Change, Put
 
 PROTOCOL = ProtocolDesc(version=ofp.OFP_VERSION)
 
@@ -75,37 +72,6 @@ _FIRST = {"eth_type": 0, "ip_proto": 1, "icmpv6_type": 2}
 """The fields that others depend on, in order."""
 
 
-def flow_mod(change: Change) -> Any:
-    """The OFPFlowMod of a change. A deletion takes a flow of this key only if its cookie is ours."""
-    return _add(change.flow) if isinstance(change, Put) else _delete(change.flow)
-
-
-def _add(flow: Flow) -> Any:
-    return parser.OFPFlowMod(
-        PROTOCOL,
-        cookie=flow.cookie,
-        table_id=flow.table_id,
-        command=ofp.OFPFC_ADD,
-        priority=flow.priority,
-        match=wire_match(flow.match),
-        instructions=_instructions(flow.actions),
-    )
-
-
-def _delete(flow: Flow) -> Any:
-    return parser.OFPFlowMod(
-        PROTOCOL,
-        cookie=OWNER,
-        cookie_mask=OWNER_MASK,
-        table_id=flow.table_id,
-        command=ofp.OFPFC_DELETE_STRICT,
-        priority=flow.priority,
-        out_port=ofp.OFPP_ANY,
-        out_group=ofp.OFPG_ANY,
-        match=wire_match(flow.match),
-    )
-
-
 def flow_stats_request(cookie: int, cookie_mask: int) -> Any:
     """The request for every flow whose cookie agrees with `cookie` in the bits of `cookie_mask`."""
     return parser.OFPFlowStatsRequest(
@@ -117,13 +83,6 @@ def flow_stats_request(cookie: int, cookie_mask: int) -> Any:
         cookie,
         cookie_mask,
         parser.OFPMatch(),
-    )
-
-
-def flow_of(stats: Any) -> Flow:
-    """The flow that an OFPFlowStats describes."""
-    return Flow(
-        stats.table_id, stats.priority, _match(stats.match), tuple(_actions(stats.instructions)), stats.cookie
     )
 
 

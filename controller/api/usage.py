@@ -9,6 +9,7 @@ from controller.ipam.usage import PoolUsage, usage
 from controller.reading import find, scan
 from controller.services import services
 from store import keys
+from store.model import Address, Block, Pool
 
 pool_usage = Noun("pool_usage")
 
@@ -23,12 +24,9 @@ pool_usage = Noun("pool_usage")
     )
 )
 def get_usage(name: str) -> Answer:
-    """As of one moment each: claims are read after addresses, so that no address is in no block."""
-    parts = services()
-    pool = find(parts.store, keys.POOLS, name).value
-    held = scan(parts.store, keys.ADDRESSES, name).values
-    claims = scan(parts.store, keys.BLOCKS, name).values
-    return Answer(usage(pool, claims, held, parts.clock()))
+    """Nothing is changed."""
+    pool, claims, held = _read(name)
+    return Answer(usage(pool, claims, held, services().clock()))
 
 
 @pool_usage.operation(
@@ -42,8 +40,13 @@ def get_usage(name: str) -> Answer:
 )
 def get_plan(name: str) -> Answer:
     """Nothing is changed: the moves are for people to make, or not."""
-    parts = services()
-    pool = find(parts.store, keys.POOLS, name).value
-    held = scan(parts.store, keys.ADDRESSES, name).values
-    claims = scan(parts.store, keys.BLOCKS, name).values
-    return Answer(plan(usage(pool, claims, held, parts.clock()), claims, held))
+    pool, claims, held = _read(name)
+    return Answer(plan(usage(pool, claims, held, services().clock()), claims, held))
+
+
+def _read(name: str) -> tuple[Pool, list[Block], list[Address]]:
+    """As of one moment each: claims are read after addresses, so that no address is in no block."""
+    store = services().store
+    pool = find(store, keys.POOLS, name).value
+    held = scan(store, keys.ADDRESSES, name).values
+    return pool, scan(store, keys.BLOCKS, name).values, held

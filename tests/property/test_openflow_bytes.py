@@ -14,8 +14,9 @@ from openflow.encoding import bundle_of, encode
 from openflow.errors import SwitchError
 from openflow.flow import Flow
 from openflow.ordering import Change, Delete, Put
-from openflow.render import PROTOCOL, flow_mod, flow_of
+from openflow.render import PROTOCOL
 from tests.property.test_openflow_render import flows
+from tests.support.by_os_ken import flow_mod, flow_of
 
 MATCH_AT = 48
 """Where the match is in a flow mod: the header, then the fixed part."""

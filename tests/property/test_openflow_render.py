@@ -10,6 +10,7 @@ from os_ken.ofproto import ofproto_parser
 from os_ken.ofproto import ofproto_v1_4 as ofp
 
 from openflow.cookie import OWNER, OWNER_MASK
+from openflow.encoding import encode
 from openflow.flow import (
     Action,
     ChoosePort,
@@ -31,8 +32,9 @@ from openflow.flow import (
 )
 from openflow.ordering import Delete, Put
 from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
-from openflow.render import PROTOCOL, flow_mod, flow_of
+from openflow.render import PROTOCOL
 from openflow.tables import CAME_BY
+from tests.support.by_os_ken import flow_of
 
 MACS = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
 PORTS = st.integers(1, 0xFEFF) | st.just(0xFFFFFFFE)
@@ -122,10 +124,7 @@ def flows(draw: st.DrawFn) -> Flow:
 
 
 def through_the_wire(change: Put | Delete) -> object:
-    message = flow_mod(change)
-    message.set_xid(1)
-    message.serialize()
-    data = bytes(message.buf)
+    data = encode(change, 1)
     return ofproto_parser.msg(PROTOCOL, ofp.OFP_VERSION, ofp.OFPT_FLOW_MOD, len(data), 1, data)
 
 
