@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPConnection
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,16 @@ from store import keys
 from store.client import Delete, Put
 from store.codec import encode
 from store.memory import MemoryStore
-from store.model import Cluster, Endpoint, EndpointKind, EndpointState, Telling, Value
+from store.model import (
+    Cluster,
+    Endpoint,
+    EndpointKind,
+    EndpointState,
+    Membership,
+    Segment,
+    Telling,
+    Value,
+)
 from tests.support.cluster import BOOT, NODE, endpoint, key_of, pool
 
 BODY = {"endpoint": "web", "netns": "/run/netns/web", "ifname": "eth0"}
@@ -49,7 +59,7 @@ class Agent:
             wake=self.wake,
             written=lambda key, value, revision: self.written.append(key),
             recheck=self.recheck,
-            places=Places(self.netns_id, lambda name: name == "vhu0"),
+            places=Places(self.netns_id, {"vhu0", "vhu1", "pl00"}.__contains__),
         )
         self.refuse: Refused | None = None
         self.meanwhile: Callable[[], None] = lambda: None
@@ -180,6 +190,7 @@ def of_kind(kind: EndpointKind, name: str = "web", address: str = "10.64.0.1", *
         (EndpointKind.VM, {"port": "no-such-link"}, 422, "make it first"),
         (EndpointKind.HOST, {"port": "lo"}, 409, "addresses of this host"),
         (EndpointKind.HOST, {"port": "vhu0", "via": ["fd00::7"]}, 422, "IPv4 as well"),
+        (EndpointKind.VM, {"port": "pl00"}, 409, "this agent's own"),
     ],
 )
 def test_an_endpoint_is_attached_as_its_kind_says(
@@ -189,6 +200,26 @@ def test_an_endpoint_is_attached_as_its_kind_says(
     found, problem = agent.ask("POST", "/v1/attachments", {"endpoint": "web", **place})
     assert (found, words in problem["detail"]) == (status, True), problem
     assert agent.wants.all() == {}
+
+
+@pytest.mark.parametrize(
+    ("uplink", "place", "status", "words"),
+    [
+        ("vhu0", {"port": "vhu1"}, 201, ""),
+        ("vhu0", {"port": "vhu0"}, 409, "is the uplink of the endpoint's segment"),
+        ("vhu0", {"port": "vhu1", "via": ["203.0.113.77"]}, 422, "it is on the segment itself"),
+        ("no-link", {"port": "vhu1"}, 409, "is no link of this node"),
+        ("lo", {"port": "vhu1"}, 409, "cannot be used"),
+    ],
+)
+def test_an_endpoint_on_a_segment_needs_the_uplink(
+    agent: Agent, uplink: str, place: dict[str, object], status: int, words: str
+) -> None:
+    kind = EndpointKind.HOST if "via" in place else EndpointKind.VM
+    on = Membership(segment=Segment(vlan=120, uplink=uplink), networks=(ip_network("10.64.0.0/24"),))
+    agent.know(pool(), of_kind(kind, membership=on))
+    found, answer = agent.ask("POST", "/v1/attachments", {"endpoint": "web", **place})
+    assert (found, words in answer.get("detail", "")) == (status, True), answer
 
 
 def test_a_port_and_a_mac_are_one_endpoints(agent: Agent) -> None:

@@ -18,8 +18,8 @@ from agents.node.record import UPLINK
 from agents.node.wants import Refused, Want
 from openflow.behind import NUMBERS
 from openflow.errors import BridgeError, BridgeUnavailable
-from openflow.rows import PortRow
-from store.model import IPAddress
+from openflow.rows import NEEDS_LINK, PortRow
+from store.model import EndpointKind, IPAddress
 from tests.support.cluster import endpoint
 
 WANT = Want("web", "/run/netns/web", "7", "eth0")
@@ -317,6 +317,15 @@ def test_a_port_of_the_callers_is_added_and_given_back_and_its_link_stays() -> N
     assert (made.port, made.ofport, links.links) == ("tap0", 1, {})
     again.remove("web")
     assert (bridge.rows, links.given_back, again.read()) == ({}, ["tap0"], {})
+
+
+@pytest.mark.parametrize(("kind", "needs"), [(EndpointKind.HOST, "up"), (EndpointKind.VM, "there")])
+def test_the_cable_of_a_machine_has_to_be_up_and_the_link_of_a_guest_there(
+    kind: EndpointKind, needs: str
+) -> None:
+    links, bridge = MemoryLinks(theirs={"tap0": 5}), MemoryBridge()
+    Plug(links, bridge).insert(TAP, endpoint().model_copy(update={"kind": kind}))
+    assert bridge.rows["tap0"].external_ids[NEEDS_LINK] == needs
 
 
 def test_a_link_that_is_gone_is_waited_for_and_one_that_came_back_is_a_new_one() -> None:
