@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cached_property
+from itertools import islice
 from typing import TypeVar
 
 K = TypeVar("K")
@@ -37,17 +38,26 @@ class Parts(Mapping[K, V]):
 
         They are those that differ in what lies between the parts that both have, if these are in one order.
         """
+        most = min(len(before.parts), len(self.parts))
+        begin = _alike(before.parts, self.parts, most)
+        end = _alike(reversed(before.parts), reversed(self.parts), most - begin)
+        old = Parts(before.parts[begin : len(before.parts) - end])
+        found = Parts(self.parts[begin : len(self.parts) - end])._differing(old)
+        if found is None:
+            return None
+        many = len(found) * len(self.parts) > LOOKS * sum(map(len, self.parts))
+        return None if many else found
+
+    def _differing(self, before: Parts[K, V]) -> Set[K] | None:
         was, now = {*map(id, before.parts)}, {*map(id, self.parts)}
         if [each for each in map(id, before.parts) if each in now] != [
             each for each in map(id, self.parts) if each in was
         ]:
             return None
         gone, new = before._between(now), self._between(was)
-        found = frozenset[K]().union(
+        return frozenset[K]().union(
             *(_differing(gone.get(gap, {}), new.get(gap, {})) for gap in {*gone, *new})
         )
-        many = len(found) * len(self.parts) > LOOKS * sum(map(len, self.parts))
-        return None if many else found
 
     def _between(self, shared: Set[int]) -> Mapping[int, Mapping[K, V]]:
         """What lies after so many of the parts with these ids, put together."""
@@ -76,6 +86,12 @@ class Parts(Mapping[K, V]):
         for part in self.parts:
             made.update(part)
         return made
+
+
+def _alike(these: Iterable[object], those: Iterable[object], most: int) -> int:
+    """How many at the beginning of both are the same objects, `most` at most."""
+    pairs = islice(zip(these, those, strict=False), most)
+    return next((place for place, (one, other) in enumerate(pairs) if one is not other), most)
 
 
 def _differing(was: Mapping[K, V], now: Mapping[K, V]) -> Set[K]:

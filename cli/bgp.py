@@ -69,7 +69,10 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
 @click.option("--prefix", metavar="CIDR", help="Only this prefix and those inside it.")
 @takes_session
 def routes(session: Session, node: str | None, peer: str | None, prefix: str | None) -> None:
-    """Show every prefix that a node announces, and the peers it is announced to."""
+    """Show every prefix that a node announces, and the peers it is announced to.
+
+    A peer whose session is down has it again when that is up: polder bgp summary.
+    """
     found = session.listing(place("bgp", "routes"), node=node, peer=peer, prefix=prefix)
     session.print_list(found, ROUTES)
 

@@ -121,7 +121,11 @@ def to_yaml(value: object) -> str:
     """The value as YAML, its fields in the order they are in; characters outside ASCII are escaped."""
     import yaml
 
-    return str(yaml.safe_dump(value, sort_keys=False, default_flow_style=False))
+    class Plain(yaml.SafeDumper):
+        def ignore_aliases(self, data: object) -> bool:
+            return True  # what stands twice is written twice: `&id001` is nothing for people
+
+    return str(yaml.dump(value, Dumper=Plain, sort_keys=False, default_flow_style=False))
 
 
 def print_yaml(values: Sequence[object]) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 MAX_ANSWER_BYTES = 64 << 20
+TLS_ALERT = "\x15\x03"
+"""How a server of TLS begins its answer to plain HTTP (RFC 8446 §5.1)."""
 TOO_MANY = 429
 TURN_S = 30
 """How long to wait in all, when the server has too much to do and says when to come back."""
@@ -161,6 +163,9 @@ def _exchange(way: Way, request: Request, *, others: bool) -> Answer:
         except OSError as fault:
             raise _Lost(fault, sent=True) from None
         except HTTPException as fault:
+            if str(fault).startswith(TLS_ALERT):
+                advice = "name it with https:// in --server, POLDER_SERVER or the context"
+                raise Failure("what answers there speaks TLS", advice=advice) from None
             raise _not_polder(f"{type(fault).__name__} {fault}".strip()) from None
     finally:
         connection.close()

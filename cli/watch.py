@@ -45,14 +45,14 @@ def watch(session: Session, form: Form, query: Mapping[str, object], label_colum
     """Print the list, and each change to it. Blocking: ends with Ctrl-C."""
     told = _teller(session, form, label_columns)
     try:
-        for change in changes(session, form, query):
-            told(change)
+        for together in changes(session, form, query):
+            told(together)
     except KeyboardInterrupt:
         return
 
 
-def changes(session: Session, form: Form, query: Mapping[str, object]) -> Iterator[Change]:
-    """What is there, and then what happens to it, for ever.
+def changes(session: Session, form: Form, query: Mapping[str, object]) -> Iterator[list[Change]]:
+    """What is there, and then what happens to it, for ever: what is known at one time together.
 
     Raises:
         Failure: the list cannot be read, or the server refuses to have it watched.
@@ -60,16 +60,16 @@ def changes(session: Session, form: Form, query: Mapping[str, object]) -> Iterat
     path = place(form.plural)
     known: dict[str, Item] = {}
     listing = session.listing(path, **query)
-    yield from _differing(known, listing["items"], form, "there")
+    yield [*_differing(known, listing["items"], form, "there")]
     while True:
         yield from _following(session, path, query, listing["revision"], known, form)
         listing = _patiently(lambda: session.listing(path, **query))
-        yield from _differing(known, listing["items"], form, "added")
+        yield [*_differing(known, listing["items"], form, "added")]
 
 
 def _following(
     session: Session, path: str, query: Mapping[str, object], since: int, known: dict[str, Item], form: Form
-) -> Iterator[Change]:
+) -> Iterator[list[Change]]:
     """What came after a revision; ends when the store has forgotten it."""
 
     def poll() -> Item | None:
@@ -83,14 +83,17 @@ def _following(
 
     while (body := _patiently(poll)) is not None:
         since = body["revision"]
-        for each in body["items"]:
-            name, item = str(each["item"].get(form.key)), each["item"]
-            if each["type"] == "delete":
-                yield Change("deleted", known.pop(name, item))
-                continue
-            word = "changed" if name in known else "added"
-            known[name] = item
-            yield Change(word, item)
+        yield [_taken(known, each["type"], each["item"], form) for each in body["items"]]
+
+
+def _taken(known: dict[str, Item], kind: str, item: Item, form: Form) -> Change:
+    """What an event of the server says of an item."""
+    name = str(item.get(form.key))
+    if kind == "delete":
+        return Change("deleted", known.pop(name, item))
+    word = "changed" if name in known else "added"
+    known[name] = item
+    return Change(word, item)
 
 
 def _differing(known: dict[str, Item], items: list[Item], form: Form, new: str) -> Iterator[Change]:
@@ -119,16 +122,17 @@ def _patiently(ask: Callable[[], T]) -> T:
             time.sleep(RETRY_S)
 
 
-def _teller(session: Session, form: Form, label_columns: tuple[str, ...]) -> Callable[[Change], None]:
-    def noted(change: Change) -> Item:
-        return {"change": change.word, form.singular: change.item}
+def _teller(session: Session, form: Form, label_columns: tuple[str, ...]) -> Callable[[list[Change]], None]:
+    def line(change: Change) -> str:
+        noted = {"change": change.word, form.singular: change.item}
+        if session.output == "json":
+            return json.dumps(noted) + "\n"
+        if session.output == "yaml":
+            return f"---\n{to_yaml(noted)}"
+        return f"{form.name(change.item)} {change.word}\n"
 
-    if session.output == "json":
-        return lambda change: click.echo(json.dumps(noted(change)))
-    if session.output == "yaml":
-        return lambda change: click.echo(f"---\n{to_yaml(noted(change))}", nl=False)
-    if session.output == "name":
-        return lambda change: click.echo(f"{form.name(change.item)} {change.word}")
+    if session.output in {"json", "yaml", "name"}:
+        return lambda together: click.echo("".join(map(line, together)), nl=False)
     return Rows(form.chosen(session.output, label_columns)).print
 
 
@@ -140,16 +144,21 @@ class Rows:
         self._widths = [len(column.heading) for column in self._columns]
         self._began = False
 
-    def print(self, change: Change) -> None:
-        """Print one row, and the headings before the first."""
-        if not self._began:
+    def print(self, together: list[Change]) -> None:
+        """Print rows, and the headings before the first of all."""
+        rows = [
+            [change.word, *(shown(column.value(change.item)) for column in self._columns[1:])]
+            for change in together
+        ]
+        for column, texts in enumerate(zip(*rows, strict=True)):
+            self._widths[column] = max(self._widths[column], *map(len, texts))
+        if rows and not self._began:
             click.echo(self._line([column.heading for column in self._columns]))
-        self._began = True
-        texts = [change.word, *(shown(column.value(change.item)) for column in self._columns[1:])]
-        click.echo(self._line(texts, styled=coloured()))
+            self._began = True
+        for row in rows:
+            click.echo(self._line(row, styled=coloured()))
 
     def _line(self, texts: list[str], *, styled: bool = False) -> str:
-        self._widths = [max(width, len(text)) for width, text in zip(self._widths, texts, strict=True)]
         padded = [text.ljust(width) for text, width in zip(texts, self._widths, strict=True)]
         if styled:
             colours = [column.style(text) for column, text in zip(self._columns, texts, strict=True)]

@@ -49,12 +49,14 @@ _WORDS = {
 
 def meters(held: Iterable[Held]) -> dict[int, Meter]:
     """The meters of this node's bridge, by number."""
-    return {meter.meter_id: meter for one in held for meter in port_qos(one).meters}
+    limited = (one for one in held if one.endpoint.qos is not None)
+    return {meter.meter_id: meter for one in limited for meter in port_qos(one).meters}
 
 
 def meter_flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
     """The flows that lead into them, of each endpoint that has some, in parts that are kept."""
-    return [part for one in held if (part := _meter_flows_of(one))]
+    limited = (one for one in held if one.endpoint.qos is not None)
+    return [part for one in limited if (part := _meter_flows_of(one))]
 
 
 @lru_cache(maxsize=KEPT)

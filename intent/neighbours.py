@@ -41,12 +41,9 @@ class Neighbour:
         return NeighbourKey(self.oif, self.address)
 
 
-def neighbours(held: Iterable[Held]) -> dict[NeighbourKey, Neighbour]:
-    """One neighbour for each address of the endpoints the node holds."""
-    made: dict[NeighbourKey, Neighbour] = {}
-    for one in held:
-        made.update(neighbours_of(one))
-    return made
+def neighbour_parts(held: Iterable[Held]) -> list[Mapping[NeighbourKey, Neighbour]]:
+    """One neighbour for each address of the endpoints the node holds, in a part for each that is kept."""
+    return [part for one in held if (part := neighbours_of(one))]
 
 
 @lru_cache(maxsize=KEPT)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bgp.tor.router import WARN_PERCENT
 from intent.routers import Spoken
+from intent.session import AS_BEFORE
 from store.model import DifferenceKind, Session, SessionState, Verified
 
 
@@ -67,6 +68,9 @@ def _of(session: Spoken, speaking: Set[str], verified: Verified | None) -> Itera
         found = f"{seen.state}: {seen.reason}" if seen.reason else str(seen.state)
         yield _made(session, "session", SessionState.ESTABLISHED, found, _cure(session, seen.reason))
     else:
+        if AS_BEFORE in seen.reason:
+            cure = _cure(session, seen.reason, f"correct peer {session.peer.name} or node {node}")
+            yield _made(session, "configuration", "that of the peer", seen.reason, cure)
         yield from _of_count(session, seen)
         if verified is not None:
             yield from _of_router(session, verified)
@@ -101,8 +105,8 @@ def _of_router(session: Spoken, verified: Verified) -> Iterator[Mismatch]:
             yield _made(session, "routes", wanted, f"{count} {kind}{example}", cure)
 
 
-def _cure(session: Spoken, reason: str) -> str:
-    text = next((cure for words, cure in CURES if words in reason), CURE)
+def _cure(session: Spoken, reason: str, otherwise: str = CURE) -> str:
+    text = next((cure for words, cure in CURES if words in reason), otherwise)
     address = session.address or "of this node"
     return text.format(peer=session.peer, node=session.node, asn=session.asn, address=address)
 

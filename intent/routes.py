@@ -93,13 +93,19 @@ def rules() -> dict[Rule, Rule]:
 
 def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
     """The routes of this node, by what they are found by."""
+    made: dict[RouteKey, Route] = {}
+    for part in route_parts(snapshot, held):
+        made.update(part)
+    return made
+
+
+def route_parts(snapshot: Snapshot, held: Iterable[Held]) -> list[Mapping[RouteKey, Route]]:
+    """The same in parts, of which those of the endpoints are kept; of equal keys the last one's counts."""
     held = list(held)
     other = [_block(cidr) for cidr in routed_blocks(snapshot)]
     other += _displaced(snapshot, held)
-    made = {route.key: route for route in other}
-    for one in held:  # last: a block of one address gives way to the endpoint that holds it
-        made.update(routes_of(one))
-    return made
+    # Endpoints last: a block of one address gives way to the endpoint that holds it.
+    return [{route.key: route for route in other}, *map(routes_of, held)]
 
 
 def routed_blocks(snapshot: Snapshot) -> Iterator[IPNetwork]:

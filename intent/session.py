@@ -47,6 +47,10 @@ class Terms:
     imports: tuple[IPNetwork, ...]
 
 
+AS_BEFORE = "goes on as it was configured before: "
+"""How the reason of a session begins that is there, while what is wanted of it cannot be."""
+
+
 def terms(node: Node, peer: Peer) -> Terms:
     """The terms of the session of a node with a peer. Raises `NoSession` when the values do not fit."""
     local_asn = peer.local_asn or node.asn

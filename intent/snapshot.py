@@ -135,7 +135,9 @@ def watched_by_speaker(node: str) -> tuple[str, ...]:
 
 
 UNSPOKEN = frozenset[type[Value]]({Attachment, Health})
-"""What a node's agent writes and no speaker decides by, though one watch brings both all of the node."""
+"""What no speaker decides by, though one watch brings all of the node."""
+UNHELD = frozenset[type[Value]]({Ready, Session, Imported, Holding})
+"""What no agent decides by."""
 
 
 class View:

@@ -77,12 +77,16 @@ class Management:
         """Every flow of ours that counts: all but the parts of the matches of rules."""
         return self._counters(OWNER, OWNER_MASK | Purpose.CLAUSE << 16)
 
-    def drops(self) -> list[Counted]:
-        """Every flow of ours that drops: the switch picks them out by a bit of their purpose."""
+    def drops(self, decoder: Decoder | None = None) -> list[Counted]:
+        """Every flow of ours that drops: the switch picks them out by a bit of their purpose.
+
+        Args:
+            decoder: of whoever asks again and again.
+        """
         drops = Purpose.SPOOFED << 16
         return [
             one
-            for one in self._counters(OWNER | drops, OWNER_MASK | drops)
+            for one in self._counters(OWNER | drops, OWNER_MASK | drops, decoder)
             if (cookie := decode(one.flow.cookie)) is not None and cookie.purpose >= Purpose.SPOOFED
         ]
 
@@ -90,8 +94,8 @@ class Management:
         """The messages that tell every flow of ours, for a `Decoder`."""
         return self._told(OWNER, OWNER_MASK)
 
-    def _counters(self, cookie: int, mask: int) -> list[Counted]:
-        return Decoder().read(self._told(cookie, mask))
+    def _counters(self, cookie: int, mask: int, decoder: Decoder | None = None) -> list[Counted]:
+        return (decoder or Decoder()).read(self._told(cookie, mask))
 
     def _told(self, cookie: int, mask: int) -> list[bytes]:
         request = flow_stats_request(cookie, mask)

@@ -151,7 +151,9 @@ class Rows:
         read = {name: self._port(name) for name in (*new, *self._changed.intersection(ours))}
         self._changed.clear()
         if gone or any(self._read.get(name) != row for name, row in read.items()):
-            kept = {name: row for name, row in self._read.items() if name not in {*gone, *read}}
+            kept = dict(self._read)
+            for name in (*gone, *read):
+                kept.pop(name, None)
             self._read = kept | {name: row for name, row in read.items() if row is not None}
         return self._read
 

@@ -1,5 +1,7 @@
 """Kernel parameters, read before they are written: what is right is not written again.
 
+A file is opened once for both: with hundreds of namespaces the kernel looks long for each path.
+
 `/proc/sys/net` shows the network namespace of the thread that opens a file.
 """
 
@@ -7,13 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from agents.kernel.netlink import KernelError
-
-T = TypeVar("T")
 
 _ROOT = Path("/proc/sys")
 _BYTES = 256
@@ -22,7 +20,7 @@ _BYTES = 256
 
 def has_ipv6() -> bool:
     """Whether this kernel speaks IPv6 at all."""
-    return (_ROOT / "net/ipv6/conf/all").exists()
+    return Path("/proc/net/if_inet6").exists()
 
 
 def read(name: str) -> str:
@@ -43,20 +41,18 @@ def ensure(name: str, value: str) -> bool:
     Raises:
         KernelError: the parameter is missing or cannot be written.
     """
-    path = f"{_ROOT}/{name}"
+    path, wanted = f"{_ROOT}/{name}", value.encode()
     try:
-        if _with(path, os.O_RDONLY, lambda fd: os.read(fd, _BYTES)).strip() == value.encode():
-            return False
-        _with(path, os.O_WRONLY, lambda fd: os.write(fd, value.encode()))
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except PermissionError:  # what is right need not be written
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.pread(fd, _BYTES, 0).strip() == wanted:
+                return False
+            os.pwrite(fd, wanted, 0)
+        finally:
+            os.close(fd)
     except OSError as fault:
         raise KernelError(fault.errno or errno.EIO, f"sysctl {name}={value}: {fault.strerror}") from fault
     return True
-
-
-def _with(path: str, flags: int, job: Callable[[int], T]) -> T:
-    # A file object costs more than the kernel's part, and each attach asks for five parameters.
-    fd = os.open(path, flags | os.O_CLOEXEC)
-    try:
-        return job(fd)
-    finally:
-        os.close(fd)

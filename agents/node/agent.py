@@ -51,7 +51,7 @@ from agents.publisher import Publisher
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from intent.names import BRIDGE, GATEWAY_MAC, GATEWAY_SOURCES, GATEWAYS
-from intent.snapshot import Snapshot, watched
+from intent.snapshot import UNHELD, Snapshot, watched
 from openflow.bridge import Bridge
 from openflow.errors import BridgeError
 from openflow.management import Management, ovs_run_dir, socket_path
@@ -100,7 +100,9 @@ class Agent:
         self._loop = Loop(self._metrics.timed(self._step), self._resync)
         self._wants = Wants()
         belief = Belief(settings.run_dir / BELIEF_FILE, was_heard)
-        self._knowledge = Knowledge(store, settings.node, self._loop.mark, belief, watched(settings.node))
+        self._knowledge = Knowledge(
+            store, settings.node, self._loop.mark, belief, watched(settings.node), UNHELD
+        )
         again = self._loop.mark_resync
         self._switch = Switch(management, on_connect=again, on_touched=again)
         self._bridge = Bridge(settings.ovsdb, BRIDGE, on_change=self._loop.mark)

@@ -126,6 +126,7 @@ class Dataplane:
     def resync(self) -> None:
         """Believe nothing: the next step reads every device again."""
         self._alive.clear()
+        self._memory = replace(self._memory, up={})
         self._plugging.forget()
         self._done = None
         self._devices.plug.forget()

@@ -11,9 +11,9 @@ from intent.direct import direct_routes
 from intent.flows import flow_parts
 from intent.held import Held
 from intent.limits import meter_flow_parts, meters
-from intent.neighbours import neighbours
+from intent.neighbours import neighbour_parts
 from intent.policy import NO_RULES, Policies, policy_parts
-from intent.routes import range_routes, routes, rules
+from intent.routes import Route, RouteKey, range_routes, route_parts, rules
 from intent.services import Serving, elsewhere, service_flows_of, service_neighbours, service_routes
 from intent.shares import shares
 from intent.snapshot import Snapshot
@@ -40,18 +40,20 @@ def desired_of(
         ranges: the prefixes that are announced as one, or were until a moment ago.
         judging: the rules of policies, compiled.
     """
-    made = neighbours(held)
-    ways = routes(snapshot, held) | elsewhere(snapshot, serving)
-    matched = [*flow_parts(held), *policy_parts(judging, held)]
-    for each in (*serving.values(), *leaving):  # last what leaves, so that it counts
-        made |= service_neighbours(each)
-        ways |= service_routes(each)
-        matched.append(service_flows_of(each))
-    ways |= direct_routes(snapshot, ways)
-    ways |= range_routes(snapshot, ranges, ways)
+    services = (*serving.values(), *leaving)  # last what leaves, so that it counts
+    made = Parts([*neighbour_parts(held), *map(service_neighbours, services)])
+    elsewheres = elsewhere(snapshot, serving)
+    ways = Parts([*route_parts(snapshot, held), elsewheres, *map(service_routes, services)])
+    ways = _and(ways, direct_routes(snapshot, ways))
+    ways = _and(ways, range_routes(snapshot, ranges, ways))
+    matched = [*flow_parts(held), *policy_parts(judging, held), *map(service_flows_of, services)]
     matched += meter_flow_parts(held)
     measured = {**meters(held), SAMPLES.meter_id: SAMPLES}
     return rules(), made, ways, shares(snapshot.node, held), measured, Parts(matched)
+
+
+def _and(parts: Parts[RouteKey, Route], last: Mapping[RouteKey, Route]) -> Parts[RouteKey, Route]:
+    return Parts([*parts.parts, last]) if last else parts
 
 
 def takeable(wanted: Mapping[FlowKey, Flow], missing: Set[int]) -> Mapping[FlowKey, Flow]:

@@ -42,6 +42,8 @@ class HoldingReport:
         self._clock = clock
         self._seen: tuple[Mapping[str, Plugged] | None, str, str] = (None, "", "")
         self._said_at = float("-inf")
+        self._made: dict[str, tuple[Plugged, HeldEndpoint | None]] = {}
+        """What was said of each endpoint, and of which object."""
 
     def say(self, plugged: Mapping[str, Plugged], *, waits_for: str, believes: str) -> float | None:
         """Say what is plugged in. Returns the seconds after which to come back, when it is too early to say.
@@ -66,7 +68,11 @@ class HoldingReport:
         return None
 
     def _render(self, plugged: Mapping[str, Plugged], waits_for: str, believes: str) -> Holding:
-        held = [one for name in sorted(plugged) if (one := _held(plugged[name])) is not None]
+        before, self._made = self._made, {}
+        for name in sorted(plugged):
+            kept, there = before.get(name), plugged[name]
+            self._made[name] = kept if kept is not None and kept[0] is there else (there, _held(there))
+        held = [one for _, one in self._made.values() if one is not None]
         made = Holding(
             node=self._node,
             waits_for=waits_for,
@@ -74,7 +80,7 @@ class HoldingReport:
             boot_id=self._boot_id,
             endpoints=tuple(held if waits_for else map(_without_labels, held)),
         )
-        if len(encode(made)) <= MOST_BYTES:
+        if not waits_for or len(encode(made)) <= MOST_BYTES:
             return made
         log.error("event=labels-left-out endpoints=%d: all of it is more than etcd takes", len(held))
         return made.model_copy(update={"endpoints": tuple(map(_without_labels, held))})

@@ -43,6 +43,9 @@ class Memory:
     down_since: Mapping[str, float] = field(default_factory=dict)
     told_at: Mapping[str, float] = field(default_factory=dict)
     """When a peer was last known to be told of the address of an endpoint that goes down."""
+    up: Mapping[str, tuple[Want, Endpoint]] = field(default_factory=dict)
+    """What was up: with the same objects it is so again, and nothing is asked. Forgotten when namespaces are
+    to be looked at again."""
 
 
 def plan(
@@ -67,14 +70,19 @@ def plan(
     down_since: dict[str, float] = {}
     told_at: dict[str, float] = {}
     last: dict[str, Endpoint] = {}
-    departing = snapshot.departing
+    stay: dict[str, tuple[Want, Endpoint]] = {}
+    before, endpoints, departing = memory.up, snapshot.endpoints, snapshot.departing
     for name, want in wants.items():
+        was = before.get(name)
+        if was is not None and was[0] is want and was[1] is endpoints.get(name):
+            up[name], stay[name] = was[1], was
+            continue
         if want.stage is Stage.HOLDING:
             continue
-        endpoint = snapshot.endpoints.get(name) or departing.get(name)
+        endpoint = endpoints.get(name) or departing.get(name)
         why = _why_down(endpoint, want, netns_alive)
         if why is None and endpoint is not None:
-            up[name] = endpoint
+            up[name], stay[name] = endpoint, (want, endpoint)
             continue
         known = endpoint or memory.endpoints.get(name)
         down_since[name] = memory.down_since.get(name, now)
@@ -86,7 +94,7 @@ def plan(
             draining[name] = known
         else:
             down[name] = why or ""
-    return Plan(up, draining, down), Memory({**up, **last}, snapshot.advertised, down_since, told_at)
+    return Plan(up, draining, down), Memory({**up, **last}, snapshot.advertised, down_since, told_at, stay)
 
 
 def _why_down(endpoint: Endpoint | None, want: Want, netns_alive: Callable[[Want], bool]) -> str | None:

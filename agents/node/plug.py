@@ -75,9 +75,10 @@ class Plug:
         self._pairs = Pairs(links, bridge)
         self._rows: dict[str, tuple[PortRow, Plugged | None]] = {}
         self._recorded: (
-            tuple[Mapping[str, PortRow], Mapping[str, Mapping[str, str]], dict[str, Plugged]] | None
+            tuple[Mapping[str, PortRow], Mapping[str, Mapping[str, str]], dict[str, Plugged], list[str]]
+            | None
         ) = None
-        """What was read last, and of what."""
+        """Of what was read last, what that was, and which of it has a port that others gave."""
 
     def forget(self) -> None:
         """Look at the links of others again."""
@@ -90,26 +91,30 @@ class Plug:
         except BridgeError as fault:
             raise Busy(str(fault)) from fault
         if self._recorded is None or self._recorded[0] is not rows or self._recorded[1] != notes:
-            self._recorded = rows, notes, self._look(rows, notes)
-        found = self._recorded[2]
-        given = {name: self._as_taken(one) for name, one in found.items() if one.want.port}
-        half = self._pairs.incomplete
-        halves = {name: replace(one, taken=False) for name, one in found.items() if half and one.port in half}
-        return {**found, **given, **halves}
+            found = self._look(rows, notes)
+            self._recorded = rows, notes, found, [name for name, one in found.items() if one.want.port]
+        _, _, found, given = self._recorded
+        read, half = dict(found), self._pairs.incomplete
+        read.update((name, self._as_taken(found[name])) for name in given)
+        if half:
+            read.update((name, replace(one, taken=False)) for name, one in found.items() if one.port in half)
+        return read
 
     def _look(
         self, rows: Mapping[str, PortRow], notes: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Plugged]:
         """What the database says, with the objects of the last look where a row is the same."""
-        self._rows = {
-            name: self._rows[name]
-            if name in self._rows and self._rows[name][0] is row
-            else (row, plugged(name, row.ofport, row.external_ids))
-            for name, row in rows.items()
-        }
-        found = [one and with_uplink(one, rows) for _, one in self._rows.values()]
-        found += [noted(ids, rows) for ids in notes.values()]
-        return {one.want.endpoint: one for one in found if one is not None}
+        made, found = dict[str, tuple[PortRow, Plugged | None]](), dict[str, Plugged]()
+        for name, row in rows.items():
+            kept = self._rows.get(name)
+            if kept is None or kept[0] is not row:
+                kept = row, plugged(name, row.ofport, row.external_ids)
+            made[name] = kept
+            if (one := kept[1]) is not None:
+                found[one.want.endpoint] = with_uplink(one, rows)
+        self._rows = made
+        found |= {one.want.endpoint: one for ids in notes.values() if (one := noted(ids, rows)) is not None}
+        return found
 
     def insert(
         self,

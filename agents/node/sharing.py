@@ -60,8 +60,9 @@ def noted(ids: Mapping[str, str], rows: Rows) -> Plugged | None:
 
 def with_uplink(there: Plugged, rows: Rows) -> Plugged:
     """What is plugged in, with the number of its segment's uplink."""
-    segment = _segment(there)
-    row = rows.get(segment.uplink) if segment is not None else None
+    if there.endpoint is None or there.endpoint.membership is None:  # as most are
+        return there
+    row = rows.get(there.endpoint.membership.segment.uplink)
     return there if row is None else replace(there, uplink=row.ofport)
 
 

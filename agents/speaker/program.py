@@ -244,7 +244,11 @@ class SpeakerProgram:
     ) -> None:
         found = self._peerings.reports()
         self._refusals = {name: self._refusal(snapshot, name, why) for name, why in refused.items()}
-        known = {name: report for name, report in found.items() if report is not None}
+        known = {
+            name: reports.going_on(report, refused.get(name))
+            for name, report in found.items()
+            if report is not None
+        }
         advertised = self._peerings.advertised()
         guarded = self._outbound.outcomes()
         sessions = reports.sessions(

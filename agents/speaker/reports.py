@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from agents.speaker.outbound import Outcome
 from bgp import history as history_of
@@ -13,6 +14,7 @@ from bgp.peer import PeerConfig
 from bgp.speaker import SessionReport
 from intent.imports import Import
 from intent.routes import Route, RouteKey
+from intent.session import AS_BEFORE
 from store import keys
 from store.model import (
     AddressFamily,
@@ -63,6 +65,13 @@ def sessions(
         for name, report in reports.items()
         if name in peers
     }
+
+
+def going_on(report: SessionReport, why: str | None) -> SessionReport:
+    """The report of a session that is there; `why` it cannot be as it is wanted, if it cannot."""
+    if why is None:
+        return report
+    return replace(report, reason="; ".join(filter(None, (report.reason, AS_BEFORE + why))))
 
 
 def history(said: Session | None) -> History:

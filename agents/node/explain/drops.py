@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from agents.node.explain.devices import Passed
@@ -19,7 +19,7 @@ from agents.node.explain.samples import Samples, sampled
 from agents.node.plug import Busy, Plugged
 from openflow.cookie import Purpose, decode
 from openflow.counting import counts
-from openflow.decoding import Counted
+from openflow.decoding import Counted, Decoder
 from openflow.errors import SwitchError
 from openflow.flow import FlowKey
 from openflow.management import Management
@@ -67,6 +67,7 @@ class DropLog:
         self._plugged = plugged
         self._wanted = wanted
         self._clock = clock
+        self._decoder = Decoder()
         self._since = clock()
         self._before: Mapping[FlowKey, Counted] | None = None
         self._drops: deque[Drop] = deque(maxlen=MOST_DROPS)
@@ -99,7 +100,7 @@ class DropLog:
         """Look at the counters once."""
         with self._lock:
             try:
-                now = {one.flow.key: one for one in self._management.drops()}
+                now = {one.flow.key: one for one in self._management.drops(self._decoder)}
                 names = {one.ofport: name for name, one in self._plugged().items() if one.ofport is not None}
             except (SwitchError, Busy) as fault:
                 log.debug("not looked why=%s", fault)
@@ -162,7 +163,9 @@ def _purpose(one: Counted) -> int:
     return cookie.purpose if cookie is not None else 0
 
 
-def _write(found: Iterable[Drop], now: Mapping[FlowKey, Counted]) -> None:
+def _write(found: Sequence[Drop], now: Mapping[FlowKey, Counted]) -> None:
+    if not found:
+        return
     quiet = {match_words(key.match) for key, one in now.items() if _quiet(one)}
     written = [drop for drop in found if drop.match not in quiet]
     for drop in written[:LINES]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S, Memory, plan
+from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S, Memory, Plan, plan
 from agents.node.wants import Stage, Want
+from intent.snapshot import Snapshot
 from store.model import Announces, EndpointState, Value
 from tests.support.cluster import advertised, block, endpoint, moving, peer, pool, snapshot
 
@@ -42,6 +45,28 @@ def sort(
 )
 def test_where_a_want_is_put(place: str, values: list[Value], want: Want, alive: bool) -> None:
     assert sort(*values, want=want, alive=alive)[0] == place
+
+
+def test_what_was_up_is_asked_again_when_anything_of_it_is_another() -> None:
+    asked: list[Want] = []
+
+    def alive(want: Want) -> bool:
+        asked.append(want)
+        return True
+
+    def look(at: Snapshot, want: Want, memory: Memory) -> tuple[Plan, Memory]:
+        return plan(at, {"web": want}, alive, memory, 9)
+
+    here = snapshot(pool(), endpoint())
+    _, memory = look(here, WANT, Memory())
+    made, memory = look(here, WANT, memory)
+    assert (list(made.up), len(asked)) == (["web"], 1), "nothing was asked again"
+    assert look(here, replace(WANT, stage=Stage.DETACHING), memory)[0].down
+    assert look(snapshot(pool()), WANT, memory)[0].down
+    assert look(snapshot(pool(), endpoint(state=EndpointState.RELEASING)), WANT, memory)[0].down
+    assert len(asked) == 1
+    look(here, WANT, replace(memory, up={}))
+    assert len(asked) == 2, "a look at all asks again"
 
 
 def test_a_withdrawal_is_waited_for_but_not_for_ever() -> None:

@@ -230,6 +230,11 @@ def test_a_session_that_loses_its_configuration_is_left_as_it_is(program: Runnin
     wait_until(lambda: "tor-b" in program.sessions(), SOON_S, "a pass behind the change")
     assert "decommission tor-a" not in program.speakers.journal
     assert str(BLOCK) in program.announced()
+    session = program.sessions()["tor-a"]
+    assert (session.state, session.reason[:35]) == ("ESTABLISHED", "goes on as it was configured before")
+    assert "own address" in session.reason
+    program.put(tor())
+    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "all to be well", good="".__eq__)
 
 
 def test_a_change_of_state_is_reported(program: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,22 @@ def test_something_else_answers(polder: Polder, reply: Reply, words: str) -> Non
     assert ran.code == 1
     assert words in ran.err
     assert "POLDER_SERVER" in ran.err
+
+
+def test_a_server_of_tls_is_named_with_https(polder: Polder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def alert() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"\x15\x03\x03\x00\x02\x02\x32")
+
+        threading.Thread(target=alert, daemon=True).start()
+        ran = polder("pool", "list", "--server", f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert ran.code == 1
+    assert "speaks TLS" in ran.err
+    assert "next: name it with https://" in ran.err
 
 
 def test_an_error_that_is_no_problem_document(polder: Polder) -> None:

@@ -161,6 +161,18 @@ def test_nothing_is_denied_before_all_that_is_allowed(polder: Polder, tmp_path: 
     assert [each["name"] for each in made] == ["open", "web-rest", "open-rest"]
 
 
+def test_what_stands_twice_is_written_twice(polder: Polder, tmp_path: Path) -> None:
+    within = "{key: kubernetes.io/metadata.name, operator: In, values: [bank, shop]}"
+    peer = (
+        f"{{namespaceSelector: {{matchExpressions: [{within}]}}, podSelector: {{matchLabels: {{app: x}}}}}}"
+    )
+    ran = imported(polder, tmp_path, NETPOL + f"  podSelector: {{}}\n  ingress: [{{from: [{peer}]}}]\n")
+    assert policies(ran)[0]["ingress"][0]["peers"] == [
+        {"selector": {"app": "x"}, "tenant": tenant} for tenant in ("bank", "shop")
+    ]
+    assert not {"&", "*"} & set(ran.out)
+
+
 def test_namespaces_may_use_the_same_names(polder: Polder, tmp_path: Path) -> None:
     text = NETPOL + "  podSelector: {}\n---" + NETPOL.replace("shop", "bank") + "  podSelector: {}\n"
     ran = imported(polder, tmp_path, text)

@@ -46,6 +46,8 @@ def test_rows_as_they_come(polder: Polder) -> None:
         ["added", "longer-name", "1", "-", "-", "-", "-"],
         ["deleted", "a", "1", "-", "-", "-", "-"],
     ]
+    heading, first = ran.out.splitlines()[:2]
+    assert heading.index("RACK") == first.rindex("7"), "the list is printed as one table"
     polls = [asked.target.partition("?")[2] for asked in canned.asked[1:]]
     assert polls == [f"label=x%3Dy&watch=poll&since={since}&wait_s={WAIT_S}" for since in (5, 6, 8, 9)]
 

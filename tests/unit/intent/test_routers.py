@@ -185,6 +185,18 @@ def seen(state: SessionState = UP, reason: str = "", **fields: Any) -> Session:
             "session",
             "raise its limit for 10.0.0.1",
         ),
+        (
+            seen(reason="goes on as it was configured before: secret tor-a: no such file"),
+            True,
+            "configuration",
+            "put the file there at node node-1",
+        ),
+        (
+            seen(reason="goes on as it was configured before: local_pref of peer tor-a is for"),
+            True,
+            "configuration",
+            "correct peer tor-a or node node-1",
+        ),
         (seen(advertised=8001), True, "prefixes", "raise max_prefixes of peer tor-a"),
         (seen(guarded=1, guarded_why="10.64.0.0/16: the whole of it"), True, "guard", "correct the pool"),
     ],

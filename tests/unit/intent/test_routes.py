@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from intent.held import Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
-from intent.neighbours import neighbours
+from intent.neighbours import neighbour_parts
 from intent.routes import Route, RouteKey, RouteKind, routes, rules
 from tests.support.cluster import block, displaced, endpoint, hold, moving, peer, pool, snapshot
 
@@ -15,7 +15,7 @@ def test_an_endpoint_gets_a_host_route_and_a_neighbour() -> None:
     held = hold([endpoint()])
     made = routes(snapshot(pool()), held)
     assert made == {RouteKey(ip_network("10.64.0.1/32")): Route(ip_network("10.64.0.1/32"), oif=BRIDGE)}
-    (neighbour,) = neighbours(held).values()
+    ((neighbour,),) = (part.values() for part in neighbour_parts(held))
     assert (neighbour.oif, neighbour.address, neighbour.mac) == (
         BRIDGE,
         ip_address("10.64.0.1"),
@@ -26,7 +26,7 @@ def test_an_endpoint_gets_a_host_route_and_a_neighbour() -> None:
 def test_what_is_behind_a_neighbour_is_routed_as_what_has_a_port_of_its_own() -> None:
     alone, behind = hold([endpoint()]), [Held(endpoint(), 0x8010, (ip_address("192.0.2.7"),), shared=1)]
     assert routes(snapshot(pool()), behind) == routes(snapshot(pool()), alone)
-    assert neighbours(behind) == neighbours(alone)
+    assert neighbour_parts(behind) == neighbour_parts(alone)
 
 
 def test_a_block_ends_in_a_blackhole() -> None:
