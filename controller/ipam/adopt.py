@@ -87,7 +87,7 @@ def usage_ops(backup: Backup, before: Sequence[Usage]) -> list[Put | Delete]:
     counts = Counter(
         (each.tenant, each.address.version)
         for each in backup.addresses.values()
-        if each.tenant is not None and each.state is AddressState.ASSIGNED
+        if each.state is AddressState.ASSIGNED
     )
     tenants = {tenant for tenant, _ in counts if tenant} | {usage.tenant for usage in before}
     made = (Usage(tenant=name, ipv4=counts[name, 4], ipv6=counts[name, 6]) for name in sorted(tenants))
@@ -138,9 +138,7 @@ def _take(
         made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
         return
     ops: dict[str, Put | Delete] = {}
-    for rival in {each.endpoint for each in rivals if each.endpoint} | (
-        {one.endpoint} & backup.endpoints.keys()
-    ):
+    for rival in {one.endpoint, *(each.endpoint for each in rivals if each.endpoint)}:
         for op in _end(backup, rival):
             ops[op.key] = op  # the last one of a key counts
         if rival != one.endpoint:

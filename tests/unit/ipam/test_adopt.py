@@ -102,6 +102,15 @@ def test_who_really_holds_an_address_has_it(controller: Controller) -> None:
     assert "stale" in made.ended[0]
 
 
+def test_the_exception_of_one_whose_address_another_really_holds_goes_with_it(controller: Controller) -> None:
+    controller.allocator.assign(Request("n1", "a"))
+    controller.allocator.assign(Request("n2", "stale", addresses=(ip_address("10.0.0.9"),)))
+    assert read(controller.store, keys.DISPLACED, "n1", ip_address("10.0.0.9")) is not None
+    complete(controller, n1=[held("real", "10.0.0.9")])
+    assert where(controller, "real") == ("n1", ["10.0.0.9"])
+    assert read(controller.store, keys.DISPLACED, "n1", ip_address("10.0.0.9")) is None
+
+
 def test_an_endpoint_that_was_made_anew_since_the_backup_has_its_new_address(controller: Controller) -> None:
     controller.allocator.assign(Request("n1", "a"))
     complete(controller, n1=[held("a", "10.0.0.33")])
@@ -153,7 +162,7 @@ def test_what_is_adopted_has_its_tenant_and_labels_and_counts(controller: Contro
     assert (found.value.uid, found.value.tenant, found.value.labels) == (known.uid, "blue", {"app": "web"})
     used = {each.tenant: each.ipv4 for each in scan(controller.store, keys.USAGE).values}
     assert used == {"blue": 1, "red": 1}
-    assert "polder tenant create red" in made.adopted[1]
+    assert ["polder tenant create red" in each for each in made.adopted] == [False, True]
     controller.allocator.assign(Request("n1", "second", tenant="blue"))
     with pytest.raises(Problem, match="blue"):
         controller.allocator.assign(Request("n1", "third", tenant="blue"))
@@ -182,6 +191,9 @@ def test_what_a_tenant_holds_is_counted_anew(controller: Controller) -> None:
     controller.store.txn([], [put(keys.TENANTS, Tenant(name="blue"), "blue")])
     address = controller.allocator.assign(Request("n1", "a", tenant="blue"))[0].addresses[0]
     controller.allocator.assign(Request("n1", "b", tenant="blue"))
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"cooldown_s": 60}))
+    controller.allocator.assign(Request("n1", "cooling", tenant="blue"))
+    controller.releaser.release("cooling")
     complete(controller, n2=[held("real", str(address))])
     usage = read(controller.store, keys.USAGE, "blue")
     assert usage is not None
