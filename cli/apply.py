@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
@@ -20,7 +21,7 @@ from cli.document import Document, echo_read_nothing, read_documents
 from cli.endpoint import ENDPOINT, release
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.foresight import MOST_FORETOLD, bound_options, foretold_if_shown, refuse_too_much, show, weigh
+from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, foretold_if_shown, show, weigh
 from cli.output import print_json, print_yaml, to_yaml
 from cli.peer import PEER
 from cli.problem import failure
@@ -108,7 +109,7 @@ def apply(
     echo_read_nothing(documents)
     steps = _steps(session, documents)
     if not dry_run:
-        _rehearse(session, steps, None if yes else max_withdraw)
+        _rehearse(session, steps, ANYTHING if yes else max_withdraw)
         _apply(session, steps)
         return
     _show_dry_run(session, steps)
@@ -136,33 +137,42 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
-def _rehearse(session: Session, steps: Sequence[Step], max_withdraw: int | None) -> None:
+def _rehearse(session: Session, steps: Sequence[Step], max_withdraw: int) -> None:
     """Refuse what would be refused on the way, and what withdraws too much, before the first write.
 
     Raises `Failure`.
     """
+    writing = _writing(steps)
     # What is only made takes nothing away, so more of it than can be foretold is written all the same.
-    makes_only = all(step.there is None for step in steps if step.write)
-    if makes_only and sum(step.write is not None for step in steps) > MOST_FORETOLD:
+    if not writing or (len(writing) > MOST_FORETOLD and all(step.there is None for step in writing)):
         return
-    impact = _foretold(session, steps)
-    if impact is not None and max_withdraw is not None and not makes_only:
-        refuse_too_much(impact, max_withdraw)
+    with _placing(writing):
+        weigh(session, _writes(writing), max_withdraw)
 
 
-def _foretold(session: Session, steps: Sequence[Step]) -> Json | None:
-    """What the writes would do; None where that is not shown, or there are none. Raises `Failure`."""
-    writing = [step for step in steps if step.write]
-    if not writing:
-        return None
+def _writing(steps: Sequence[Step]) -> list[Step]:
+    """Those that can do something at the routers, or to who reaches whom."""
+    return [step for step in steps if step.write]
+
+
+def _writes(steps: Sequence[Step]) -> list[Json]:
+    return [write for step in steps if (write := step.write)]
+
+
+@contextmanager
+def _placing(writing: Sequence[Step]) -> Iterator[None]:
+    """Tell of what is refused where it stands in the files."""
     try:
-        return foretold_if_shown(session, [step.write for step in writing if step.write])
+        yield
     except Failure as fault:
         raise placed(fault, [step.wanted for step in writing]) from None
 
 
 def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
-    impact = _foretold(session, steps)
+    writing, impact = _writing(steps), None
+    if writing:
+        with _placing(writing):
+            impact = foretold_if_shown(session, _writes(writing))
     done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
     if session.output in {"json", "yaml"}:
         items = [{"object": title, "result": word} for title, word in done]
@@ -250,7 +260,7 @@ def apply_documents(session: Session, documents: Sequence[Document], *, dry_run:
     if dry_run:
         _show_dry_run(session, steps)
     else:
-        _rehearse(session, steps, None)
+        _rehearse(session, steps, ANYTHING)
         _apply(session, steps)
 
 

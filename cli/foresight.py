@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.failure import Exit, Failure
-from cli.problem import ADVICE
+from cli.failure import Failure
 from cli.rest import Json, place
 from cli.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_WITHDRAW_PERCENT = 10
+ANYTHING = 100
+"""Percent: the bound of what is not bounded."""
 MOST_FORETOLD = 1000
 """So many writes can be asked about at once."""
 FORBIDDEN = 403
@@ -54,35 +55,32 @@ def foretold(session: Session, writes: Sequence[Json]) -> Json:
     return session.item("POST", place("impact"), {"items": list(writes)}, repeatable=True)
 
 
-def refuse_too_much(impact: Json, max_withdraw: int) -> None:
-    """Refuse an impact that withdraws more than so many percent. Raises `Failure` (conflict)."""
-    totals = impact["totals"]
-    if totals["withdrawn_percent"] <= max_withdraw:
-        return
-    raise Failure(
-        f"it would withdraw {totals['vanish']} of {totals['advertised']} announced prefixes "
-        f"({totals['withdrawn_percent']:g} %), more than --max-withdraw {max_withdraw}",
-        code=Exit.CONFLICT,
-        advice=ADVICE["too-much-withdrawn"],
-    )
-
-
 def foretold_if_shown(session: Session, writes: Sequence[Json]) -> Json | None:
     """Likewise; None for a tenant, who is not shown what happens at routers."""
     try:
         return foretold(session, writes)
     except Failure as fault:
-        of_tenants = (place("services"), place("policies"))
-        if fault.status == FORBIDDEN and all(each["path"].startswith(of_tenants) for each in writes):
+        if _is_not_shown(fault, writes):
             return None
         raise
 
 
 def weigh(session: Session, writes: Sequence[Json], max_withdraw: int) -> None:
-    """Refuse writes that withdraw too much together, where that is shown. Raises `Failure` (conflict)."""
-    impact = foretold_if_shown(session, writes)
-    if impact is not None:
-        refuse_too_much(impact, max_withdraw)
+    """Refuse writes of which one would be refused, or that withdraw too much together; not for a tenant.
+
+    Raises `Failure`.
+    """
+    query = {"max_withdraw": max_withdraw}
+    try:
+        session.request("POST", place("impact"), {"items": list(writes)}, query=query, repeatable=True)
+    except Failure as fault:
+        if not _is_not_shown(fault, writes):
+            raise
+
+
+def _is_not_shown(fault: Failure, writes: Sequence[Json]) -> bool:
+    of_tenants = (place("services"), place("policies"))
+    return fault.status == FORBIDDEN and all(each["path"].startswith(of_tenants) for each in writes)
 
 
 def show(session: Session, impact: Json) -> None:

@@ -91,7 +91,7 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
     """Do it unless it withdraws more than a share of what is announced. Raises `Problem`."""
     real = current().services
     for _ in range(ATTEMPTS):
-        bound = _AsRehearsed(real.committer, _weighed(do, limit_percent))
+        bound = _AsRehearsed(real.committer, weigh(do, limit_percent))
         try:
             with _using(_over(real, real.store, bound)):
                 return do()
@@ -100,7 +100,7 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
     raise Problem("busy", "it keeps changing while it is weighed what a change would do", retry_after_s=1)
 
 
-def _weighed(do: Do, limit_percent: int) -> Sequence[Unit]:
+def weigh(do: Do, limit_percent: int) -> Sequence[Unit]:
     """What may be committed. Raises `Problem`, too where the write would be refused anyway."""
     rehearsal = _rehearse(do)
     _refuse_too_much(rehearsal, limit_percent)

@@ -21,7 +21,8 @@ from controller.api.pools import pools
 from controller.api.services import services
 from controller.api.tenants import tenants
 from controller.auth import refuse_role
-from controller.foresight import foretold
+from controller.exchange import argument
+from controller.foresight import MAX_WITHDRAW, foretold, weigh
 from controller.impact_view import ImpactView
 from controller.principal import principal
 from controller.problem import Problem, inside, invalid
@@ -88,13 +89,17 @@ FORESEEN = tuple(
         "POST",
         "/v1/impact",
         "Tell what writes would do at every router",
-        {200: ImpactView},
+        {200: ImpactView, 204: None},
         body=Writes,
+        query=(MAX_WITHDRAW,),
         refuses=(404, 409),
     )
 )
 def foretell(writes: Writes) -> Answer:
-    """Each write finds what those before it would leave. One that would be refused is the answer."""
+    """Each write finds what those before it would leave. One that would be refused is the answer.
+
+    With `max_withdraw` it is only said whether they would be done: 204.
+    """
     steps = [_step(number, write) for number, write in enumerate(writes.items)]
 
     def do() -> Answer:
@@ -105,7 +110,11 @@ def foretell(writes: Writes) -> Answer:
                 raise _of_item(number, problem) from None
         return Answer()
 
-    return foretold(do)
+    limit = argument(MAX_WITHDRAW.name)
+    if limit is None:
+        return foretold(do)
+    weigh(do, int(limit))
+    return Answer(status=204)
 
 
 def _step(number: int, write: Write) -> Callable[[], Answer]:

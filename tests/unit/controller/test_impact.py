@@ -440,6 +440,20 @@ def test_a_write_that_would_be_refused_is_named(
     assert [each["pointer"] for each in answer.json.get("errors", ())][:1] == ([pointer] if pointer else [])
 
 
+def test_writes_may_only_be_weighed(site: Api) -> None:
+    """Whether they would be done: without working out what would happen."""
+    drop = writes(("DELETE", "/v1/peers/tor-b", None))
+    fine = site.send("POST", "/v1/impact?max_withdraw=100", drop)
+    assert (fine.status_code, fine.text) == (204, "")
+    much = site.send("POST", "/v1/impact?max_withdraw=0", drop)
+    assert (much.status_code, much.json["type"]) == (409, "/problems/too-much-withdrawn")
+    wrong = site.send("POST", "/v1/impact?max_withdraw=100", writes(("DELETE", "/v1/peers/no", None)))
+    assert (wrong.status_code, wrong.json["detail"]) == (
+        404,
+        "item 0: there is no peer 'no'; there are tor-a, tor-b",
+    )
+
+
 @pytest.mark.parametrize("body", [{}, {"items": []}, {"items": [{"method": "DELETE"}]}, {"items": [1]}])
 def test_writes_have_to_be_there(site: Api, body: Any) -> None:
     assert site.send("POST", "/v1/impact", body).status_code == 422
