@@ -334,19 +334,22 @@ def test_a_refused_want_is_told_why_and_forgotten() -> None:
         node.wants.wait_attached("web", 0)
 
 
-def test_a_route_the_kernel_refuses_is_not_ready() -> None:
+@pytest.mark.parametrize("device", ["routes", "flows"])
+def test_what_a_device_refuses_is_not_ready_and_not_attached(device: str) -> None:
     node = Node()
     node.know(endpoint())
     node.dataplane.step()
-    bad = [key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS]
-    assert bad == []
+    there = set(node.drivers[device].held)
     node.attach()
-    key = next(key for key in node.drivers["routes"].held if str(key.destination) == ADDRESS)
-    node.drivers["routes"].held.pop(key)
-    node.drivers["routes"].refuse = {key}
-    node.dataplane.resync()
+    key = next(key for key in node.drivers[device].held if key not in there)
+    node.know(endpoint(), endpoint("other", "10.64.0.2"))
+    node.drivers[device].held.pop(key)
+    node.drivers[device].refuse = {key}
+    node.start_agent()
+    node.wants.add(OTHER)
     node.dataplane.step()
-    assert node.said.says["ready"] == {BLOCK}
+    assert node.said.says["ready"] == {"10.64.0.2/32", BLOCK}
+    assert (node.wants.wait_attached("other", 0), node.wants.wait_attached("web", 0)) == (True, False)
 
 
 def test_a_busy_switch_is_tried_again() -> None:

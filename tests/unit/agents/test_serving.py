@@ -7,6 +7,8 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+import pytest
+
 from agents.node.plan import SETTLE_S, WITHDRAW_WAIT_S
 from agents.node.serving import BEHIND
 from agents.node.wants import Stage, Want
@@ -289,15 +291,19 @@ def test_a_verdict_that_comes_during_a_pass_is_not_lost() -> None:
     assert take(node) == ["a"]
 
 
-def test_a_flow_that_the_switch_lacks_is_not_ready() -> None:
+@pytest.mark.parametrize("device", ["routes", "flows"])
+def test_what_a_device_lacks_is_not_ready(device: str) -> None:
     node = node_with(A, service())
+    assert PREFIX in node.said.says["ready"]
+    held = node.drivers[device].held
     key = next(
         key
-        for key, flow in node.drivers["flows"].held.items()
-        if any(isinstance(each, ChoosePort) for each in flow.actions)
+        for key, each in held.items()
+        if key == RouteKey(host_prefix(ADDRESS))
+        or any(isinstance(action, ChoosePort) for action in getattr(each, "actions", ()))
     )
-    node.drivers["flows"].held.pop(key)
-    node.drivers["flows"].refuse = {key}
+    held.pop(key)
+    node.drivers[device].refuse = {key}
     node.dataplane.resync()
     node.dataplane.step()
     assert PREFIX not in node.said.says["ready"]
