@@ -443,6 +443,19 @@ def test_an_endpoint_made_anew_with_another_address_gets_a_new_link(restarted: b
     assert {str(key.destination) for key in node.drivers["routes"].held} == {"10.64.0.7/32", BLOCK}
 
 
+def test_an_endpoint_made_anew_is_not_ready_as_the_one_before_while_it_cannot_be_plugged_in() -> None:
+    node = Node()
+    node.attach()
+    node.plug.stuck = {"web"}
+    node.know(endpoint(address="10.64.0.7"))
+    assert node.dataplane.step() is not None
+    assert node.said.says["ready"] == {BLOCK}
+    node.plug.stuck = set()
+    assert node.dataplane.step() is None
+    assert node.said.says["ready"] == {"10.64.0.7/32", BLOCK}
+    assert {str(key.destination) for key in node.drivers["routes"].held} == {"10.64.0.7/32", BLOCK}
+
+
 def test_another_mtu_is_brought_to_the_link_as_it_stands() -> None:
     node = Node()
     node.attach()
