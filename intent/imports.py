@@ -69,15 +69,11 @@ def _import(prefix: IPNetwork, paths: Mapping[str, Path], pools: Iterable[Pool])
 
 def _hijacked(prefix: IPNetwork, pools: Iterable[Pool]) -> Pool | None:
     """The pool that the prefix is a part of; one that it covers goes on by its own blocks."""
-    return next((pool for pool in pools if prefix != pool.cidr and _inside(prefix, pool.cidr)), None)
+    return next((pool for pool in pools if _is_part(prefix, pool.cidr)), None)
 
 
-def _inside(prefix: IPNetwork, other: IPNetwork) -> bool:
-    return (
-        prefix.version == other.version
-        and prefix.prefixlen >= other.prefixlen
-        and prefix.network_address in other
-    )
+def _is_part(prefix: IPNetwork, other: IPNetwork) -> bool:
+    return prefix.prefixlen > other.prefixlen and prefix.network_address in other
 
 
 def _best(paths: Mapping[str, Path]) -> list[str]:

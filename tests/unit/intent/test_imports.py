@@ -67,7 +67,9 @@ def test_nothing_inside_of_a_pool_is_installed(prefix: str) -> None:
     assert made.reason == "it is inside of pool default, 10.64.0.0/16"
 
 
-@pytest.mark.parametrize("prefix", ["10.64.0.0/16", "10.0.0.0/8", "10.65.0.0/26", "2001:db8::/64"])
+@pytest.mark.parametrize(
+    "prefix", ["10.64.0.0/16", "10.64.0.0/10", "10.0.0.0/8", "10.65.0.0/26", "2001:db8::/64"]
+)
 def test_what_a_pool_is_inside_of_or_apart_from_is_installed(prefix: str) -> None:
     network = ip_network(prefix)
     hop = A if network.version == 4 else ip_address("fd09::")
