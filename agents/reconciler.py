@@ -55,6 +55,8 @@ class Reconciler(Generic[K, V]):
         """What was put last."""
         self._touched: Set[K] | None = None
         """The only keys in which that may differ from what is actual; None when any may."""
+        self._only: tuple[Parts[K, V], Set[K], Mapping[K, V]] | None = None
+        """What was looked at last of what comes in parts: of which, by which keys."""
         self.wants_retry = False
         """A device did not take a change: come back soon."""
         self.repairs = 0
@@ -175,7 +177,9 @@ class Reconciler(Generic[K, V]):
         if self._touched is None:
             return _whole(state)
         if isinstance(state, Parts):
-            return state.only(self._touched)
+            if self._only is None or self._only[0] is not state or self._only[1] is not self._touched:
+                self._only = state, self._touched, state.only(self._touched)
+            return self._only[2]
         return {key: state[key] for key in self._touched if key in state}
 
     def _doubt(self) -> None:

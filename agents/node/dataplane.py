@@ -261,12 +261,11 @@ class Dataplane:
     def _report_attachments(self, snapshot: Snapshot) -> None:
         """Every want but those that are being written by others. The store's own words do of an endpoint that
         went while no agent looked."""
-        before, self._attachments = self._attachments, {}
+        before, self._attachments, known = self._attachments, {}, self._memory.endpoints
         for name, want in self._wants.all().items():
             if want.stage is Stage.HOLDING:
                 continue
-            endpoint = self._memory.endpoints.get(name) or snapshot.endpoints.get(name)
-            of = endpoint or snapshot.attachments.get(name)
+            of = known.get(name) or snapshot.endpoints.get(name) or snapshot.attachments.get(name)
             if of is None:
                 continue
             kept = before.get(name)
@@ -303,11 +302,11 @@ def _inputs(
     snapshot: Snapshot, wants: Mapping[str, Want], plugged: Mapping[str, Plugged]
 ) -> tuple[object, ...]:
     """What a pass depends on, apart from the devices, when nothing is going down."""
-    wanted = {
-        name: (want, want.stage, snapshot.endpoints.get(name))
-        for name, want in wants.items()
-        if want.stage is not Stage.HOLDING
-    }
+    stages = [want.stage for want in wants.values()]
+    if Stage.HOLDING in stages:
+        wants = {name: want for name, want in wants.items() if want.stage is not Stage.HOLDING}
+        stages = [want.stage for want in wants.values()]
+    wanted = (dict(wants), stages, list(map(snapshot.endpoints.get, wants)))
     ranges = tuple(summaries(snapshot))
     around = (snapshot.peers, snapshot.blocks, ranges, snapshot.displaced, snapshot.moves, snapshot.services)
     own = snapshot.node and (snapshot.node.direct, snapshot.node.next_hops, snapshot.node.uplinks)
