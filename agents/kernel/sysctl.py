@@ -16,6 +16,7 @@ from agents.kernel.netlink import KernelError
 _ROOT = Path("/proc/sys")
 _BYTES = 256
 """More than a parameter that is given a value here has."""
+_NOT_WRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def has_ipv6() -> bool:
@@ -45,8 +46,10 @@ def ensure(name: str, value: str) -> bool:
     try:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except PermissionError:  # what is right need not be written
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as fault:
+            if fault.errno not in _NOT_WRITABLE:
+                raise
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # what is right need not be written
         try:
             if os.pread(fd, _BYTES, 0).strip() == wanted:
                 return False
