@@ -225,3 +225,10 @@ def test_many_commands_arrive_whole(exabgp: ExaBgp, client: Client) -> None:
     sender.start()
     assert [exabgp.hear() for _ in lines] == lines
     sender.join(PATIENCE_S)
+
+
+def test_what_a_client_did_not_read_is_not_for_the_next_one(exabgp: ExaBgp, client: Client) -> None:
+    for _ in range(1000):  # more than the socket takes
+        exabgp.say(UPDATE + b" " * 500)
+    client.close()
+    assert greeting(exabgp) == []
