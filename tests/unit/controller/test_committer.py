@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import pytest
 
@@ -25,7 +26,7 @@ from store.client import (
     TxnResult,
     Unchanged,
 )
-from store.errors import Invalid, LeaseExpired, Unavailable
+from store.errors import Invalid, LeaseExpired, Restored, Unavailable
 from store.memory import MemoryStore
 from tests.support.ipam import LATE, LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore
 
@@ -240,3 +241,22 @@ def test_a_batch_leaves_room_for_what_recalls_it_and_for_sums() -> None:
     assert batch.has_room(unit("k0", "a")), "what is shared is compared once"
     assert not batch.has_room(unit("a", "b"))
     assert not batch.has_room(unit("a", charge=Charge("blue", 1, 0)))
+
+
+@pytest.mark.parametrize(("doubted_from", "written"), [(1, False), (2, True)])
+def test_a_store_that_is_doubted_is_not_written_and_its_answer_is_none(
+    doubted_from: int, written: bool
+) -> None:
+    """Asked before a transaction and after it."""
+    store, asked = MemoryStore(), count(1)
+
+    def guard() -> None:
+        if next(asked) >= doubted_from:
+            raise Restored("it is another one")
+
+    committer = Committer(store, guard=guard, pauses_s=(0, 0, 0))
+    committer.start()
+    with pytest.raises(Restored):
+        committer.commit(new("a"))
+    assert (store.get("a") is not None) is written
+    committer.close()
