@@ -165,12 +165,6 @@ class Feed:
             items = self._list()
             self._found()
             yield items
-        else:
-            self._store.get(self._prefixes[0])  # an answer at all, from an endpoint that works
-            self._found()
-            if self._is_another():
-                self._list_due = self._clock()
-                return
         yield from self._follow()
 
     def _is_another(self) -> bool:
@@ -213,6 +207,13 @@ class Feed:
                 self._watch = watch
                 if self._closed or self._clock() >= self._list_due:
                     return
+            # An answer at all, from an endpoint that works. Asked behind the watch: a store that was restored
+            # since the list is noticed here, and one that is restored later ends the watch.
+            self._store.get(self._prefixes[0])
+            self._found()
+            if self._is_another():
+                self._list_due = self._clock()
+                return
             for changes in watch:
                 if items := self._fresh(changes):
                     yield items

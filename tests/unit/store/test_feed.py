@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,6 +114,30 @@ def test_a_restored_store_is_told_anew_though_a_revision_is_the_same() -> None:
     store._history = backup._history
     store.set_cluster_id("2")
     assert [next(items) for _ in range(2)] == [Delete("a/2", 2), Put("a/1", b"restored", 2)]
+
+
+def test_a_store_that_is_restored_between_list_and_watch_is_told_anew() -> None:
+    class Restored(MemoryStore):
+        """Becomes the backup just before the first watch begins."""
+
+        def watch(self, prefixes: Sequence[str], *, start_revision: int) -> client.Watch:  # type: ignore[override]
+            if self.cluster_id() == "1":
+                self._history = backup._history
+                self.set_cluster_id("2")
+            return super().watch(prefixes, start_revision=start_revision)
+
+    store, backup = Restored(), MemoryStore()
+    store.txn([], [client.Put("a/1", b"before"), client.Put("a/2", b"")])
+    backup.txn([], [client.Put("a/1", b"restored")])
+    feed = quick(store, "a/")
+    batches = feed.batches()
+    assert len(next(batches)) == 3
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(next, batches)
+        try:
+            assert told.result(5) == (Delete("a/2", 2), Put("a/1", b"restored", 2), InSync(2))
+        finally:
+            feed.close()
 
 
 def test_a_lost_store_is_told_once_in_the_log_and_nothing_in_the_stream(
