@@ -81,7 +81,7 @@ def test_the_endpoint_reaches_the_host_and_is_reached(
     neighbours = {one.key: one for one in (Neighbour(BRIDGE, address, MAC) for address in spec.addresses)}
     NeighbourDriver().apply(Delta(neighbours, {}))
     for target in ("169.254.1.1", "fe80::1%eth0", "192.0.2.1", "2001:db8::1"):
-        endpoint.run(f"ping -c 1 -W 3 {target}")
+        endpoint.run(f"ping -c 8 -i 0.3 -W 3 {target}")  # the bridge may learn of the carrier late
     for target in spec.addresses:
         host.run(f"ping -c 1 -W 3 {target}")
 

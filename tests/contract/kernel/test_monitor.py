@@ -54,6 +54,8 @@ def heard(host: Place) -> Iterator[Heard]:
     RuleDriver().apply(Delta(rules(), {}))
     NeighbourDriver().apply(Delta(NEIGHBOURS, {}))
     ShareDriver().apply(Delta(SHARES, {}))
+    # The kernel tells of a carrier up to a second late.
+    poll(lambda: "state UP" in host.run("ip link show up0"), "up0 is up")
     found: Heard = queue.SimpleQueue()
     monitor = Monitor(found.put, is_uplink="up0".__eq__, awaits_shares="far0".__eq__)
     monitor.start()
