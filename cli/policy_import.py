@@ -7,8 +7,9 @@ error that says where it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -25,6 +26,8 @@ from cli.session import Session, takes_session
 
 ADVICE = "correct the file; nothing was changed"
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 def add_import(group: click.Group) -> None:
     """Add `import` to the group."""
@@ -39,22 +42,7 @@ def add_import(group: click.Group) -> None:
         ),
     )
     @click.argument("file", metavar="FILE", callback=not_empty, type=click.Path())
-    @click.option(
-        "--tenant", metavar="NAME", help="Of all of them.  [default: the namespace of each; of lines, none]"
-    )
-    @click.option(
-        "--tenant-in-name",
-        is_flag=True,
-        help="Of documents: names begin with the tenant (shop-web), as namespaces may use the same ones.",
-    )
-    @click.option(
-        "--selector",
-        metavar="KEY=VALUE",
-        multiple=True,
-        callback=parse_labels,
-        help="Of lines: which endpoints they are for; give it again for another label.",
-    )
-    @click.option("--name", metavar="NAME", help="Of lines: the policy's name.  [default: the file's]")
+    @_translating
     @click.option("--apply", "applying", is_flag=True, help="Write them, as polder apply does.")
     @click.option("--dry-run", is_flag=True, help="Show what writing them would change, and change nothing.")
     @takes_session
@@ -73,15 +61,7 @@ def add_import(group: click.Group) -> None:
         FILE holds NetworkPolicy documents (networking.k8s.io/v1), in YAML or JSON, or lines such as "allow
         ingress tcp/443 from 10.0.0.0/8"; - is standard input. They are printed as YAML, or written (--apply).
         """
-        source, text = read_text(file)
-        if is_lines(text):
-            if tenant_in_name:
-                raise click.UsageError("--tenant-in-name is for documents; lines have --name")
-            made = [policy_of_lines(text, source, name or _name(file), tenant, selector or {})]
-        elif selector or name:
-            raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
-        else:
-            made = _of_documents(parse(text, source), tenant, tenant_in_name)
+        source, made = _read(file, tenant, tenant_in_name, selector or {}, name)
         if not (applying or dry_run):
             print_yaml([{"kind": "policy", **each} for each in made])
             return
@@ -89,6 +69,46 @@ def add_import(group: click.Group) -> None:
 
         documents = [_document(each, source, number) for number, each in enumerate(made, 1)]
         apply_documents(session, documents, dry_run=dry_run)
+
+
+def _translating(command: F) -> F:
+    """The options that say how a file is translated."""
+    for option in (
+        click.option("--name", metavar="NAME", help="Of lines: the policy's name.  [default: the file's]"),
+        click.option(
+            "--selector",
+            metavar="KEY=VALUE",
+            multiple=True,
+            callback=parse_labels,
+            help="Of lines: which endpoints they are for; give it again for another label.",
+        ),
+        click.option(
+            "--tenant-in-name",
+            is_flag=True,
+            help="Of documents: names begin with the tenant (shop-web), as namespaces may use the same ones.",
+        ),
+        click.option(
+            "--tenant",
+            metavar="NAME",
+            help="Of all of them.  [default: the namespace of each; of lines, none]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _read(
+    file: str, tenant: str | None, tenant_in_name: bool, selector: dict[str, str], name: str | None
+) -> tuple[str, list[Json]]:
+    """What the file is called, and the policies that it amounts to. Raises `UsageError`, `Failure`."""
+    source, text = read_text(file)
+    if is_lines(text):
+        if tenant_in_name:
+            raise click.UsageError("--tenant-in-name is for documents; lines have --name")
+        return source, [policy_of_lines(text, source, name or _name(file), tenant, selector)]
+    if selector or name:
+        raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
+    return source, _of_documents(parse(text, source), tenant, tenant_in_name)
 
 
 def _of_documents(documents: Sequence[Document], tenant: str | None, tenant_in_name: bool) -> list[Json]:
