@@ -2,7 +2,7 @@
 
 While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
 for nobody, and many share the cost of one write to etcd's log. Where several came together the time
-before, the next ones are let come in for a moment: there it makes each of them quicker, as fewer are
+before, as many are let come in for some moments: there it makes each of them quicker, as fewer are
 written. Where compares fail the keys are read: the units that lose on their own account are told so, and the
 others are tried again together. What a read does not explain is cut in two, and each half tried again.
 
@@ -47,8 +47,11 @@ PAUSES_S = (0.0, 0.1, 0.4)
 SUM_ATTEMPTS = 64
 """How often units are tried again because somebody else has written the sum of a tenant."""
 
-GATHER_S = 0.0015
-"""How long a transaction waits for company when the one before had some: each takes etcd a millisecond."""
+GATHER_S = 0.001
+"""How long a transaction waits at a time for company that came before: each takes etcd a millisecond."""
+
+GATHERS = 6
+"""So often, unless as many have come as the time before."""
 
 MANY = 32
 """Units that are company enough."""
@@ -179,11 +182,14 @@ class Committer:
         return True
 
     def _gather(self) -> bool:
-        """Where requests come many at a time, let some more come in; False ends the thread."""
-        if self._together < 2 or len(self._waiting) >= MANY:
-            return True
-        time.sleep(GATHER_S)
-        return self._collect()
+        """Let as many come in as came together the time before; False ends the thread."""
+        for _ in range(GATHERS):
+            if len(self._waiting) >= min(self._together, MANY):
+                break
+            time.sleep(GATHER_S)
+            if not self._collect():
+                return False
+        return True
 
     def _next_batch(self) -> list[_Item]:
         """The units at the head of the queue that fit into one transaction and do not meet."""

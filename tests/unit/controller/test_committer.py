@@ -84,6 +84,28 @@ def test_units_that_queue_share_a_transaction(store: GatedStore, committer: Comm
     assert store.sizes == [1, 100]
 
 
+def test_as_many_share_a_transaction_as_did_the_time_before(
+    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
+    monkeypatch.setattr("controller.ipam.committer.GATHER_S", 1.0)
+    first = committer.submit_all([new(f"l{n}") for n in range(4)])
+    wait_until(committer._queue.empty, 10, "the first to be taken in")
+    then = committer.submit_all([new(f"m{n}") for n in range(4)])
+    assert all(each.result(10) for each in (*first, *then))
+    assert store.sizes == [1, 8, 8]
+
+
+def test_who_does_not_come_again_is_not_waited_for_twice(
+    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
+    assert committer.commit(new("l"))
+    monkeypatch.setattr("controller.ipam.committer.GATHER_S", 30.0)
+    assert committer.submit(new("m")).result(10)
+    assert store.sizes == [1, 8, 1, 1]
+
+
 def test_a_transaction_is_never_too_large(store: GatedStore, committer: Committer) -> None:
     units = [new(f"k{n}", Put(f"l{n}", b"1")) for n in range(MAX_TXN_OPS)]
     assert all(commit_together(store, committer, units))
