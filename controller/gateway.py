@@ -3,7 +3,7 @@
 The loop reads the body, so that a slow client costs no thread. A watch, and a request that is short and
 frequent, then runs in the loop's own thread on a stack of its own (`controller.waiting`); any other runs in
 one of a bounded number of threads, since a long list must not keep the loop. An answer whose body is an
-iterator is sent piece by piece as the pieces come.
+iterator is sent piece by piece as the pieces come, and no faster than its client takes them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from urllib.parse import unquote_to_bytes
 
-from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+from aiohttp import web
 
 from controller.api.noun import MAX_BODY_BYTES
 from controller.waiting import Stacks, complete
@@ -28,6 +29,14 @@ log = logging.getLogger(__name__)
 
 DRAIN_BYTES = 1 << 25
 """Of a body that is too large so much is read: who is cut off sooner often cannot read why."""
+
+STALL_S = 60.0
+"""A client that takes nothing of a stream for so long is cut off."""
+
+SERVER = {"Server": "polder"}
+"""In place of a header that tells the versions of libraries."""
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 QUICK = frozenset({("POST", "/v1/endpoints"), ("GET", "/healthz")})
 """What runs in the loop's thread: it takes a fraction of a millisecond, save for waiting."""
@@ -43,14 +52,23 @@ CONSTANT: Mapping[str, Any] = {
 }
 
 
-class _Head:
-    """Takes status and header fields from the application: WSGI's `start_response`."""
+class _Answer:
+    """What the application answers: WSGI's `start_response`, and where the body is kept."""
 
     status = 500
-    headers: list[tuple[str, str]]
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    stream: web.StreamResponse | None = None
+    """Set when the answer is sent already, piece by piece."""
 
     def __call__(self, status: str, headers: list[tuple[str, str]], _: object = None, /) -> Any:
         self.status, self.headers = int(status[:3]), headers
+
+    def response(self) -> web.StreamResponse:
+        """For the server, which sends what is not yet sent."""
+        return self.stream or web.Response(
+            status=self.status, headers={**dict(self.headers), **SERVER}, body=self.body
+        )
 
 
 @runtime_checkable
@@ -62,72 +80,78 @@ class Closes(Protocol):
 
 
 class Gateway:
-    """An RSGI application: what the server calls for each request, in the thread of its event loop.
+    """What the server calls for each request, in the thread of its event loop.
 
     Args:
         app: a WSGI application (PEP 3333).
+        loop: the server's.
         threads: requests handled at a time beside those in the loop's thread.
     """
 
-    def __init__(self, app: WSGIApplication, threads: int) -> None:
+    def __init__(self, app: WSGIApplication, loop: asyncio.AbstractEventLoop, threads: int) -> None:
         self._app = app
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
-
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._stacks = Stacks(loop, self._threads)
 
-    async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        environ = environment(scope, await _body(scope, proto))
-        if not _stays(scope):
-            await self._loop.run_in_executor(self._threads, self._handle, environ, proto)
-            return
-        done = self._stacks.run(lambda: self._handle(environ, proto))
-        if done is not None:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        environ, answer = environment(request, await _body(request)), _Answer()
+        if not _stays(environ):
+            await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
+        elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
             await done
+        return answer.response()
 
-    def _handle(self, environ: dict[str, Any], proto: Any) -> None:
-        head = _Head()
-        body = self._app(environ, head)
-        if not isinstance(body, list):
-            _send_pieces(body, head, proto)
-        elif body:
-            proto.response_bytes(head.status, head.headers, b"".join(body))
+    def _run(self, environ: dict[str, Any], request: web.BaseRequest, answer: _Answer) -> None:
+        body = self._app(environ, answer)
+        if isinstance(body, list):
+            answer.body = b"".join(body)
         else:
-            proto.response_empty(head.status, head.headers)
+            answer.stream = web.StreamResponse(
+                status=answer.status, headers={**dict(answer.headers), **SERVER}
+            )
+            _send_pieces(body, answer.stream, request)
 
 
-def environment(scope: Any, body: bytes) -> dict[str, Any]:
+def environment(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
     """The WSGI environment (PEP 3333) of a request."""
-    host, _, port = scope.server.rpartition(":")
+    target = request.raw_path
+    if not target.startswith("/"):  # of a request to a proxy
+        target = request.rel_url.raw_path_qs
+    path, _, query = target.partition("?")
+    host, port = request.get_extra_info("sockname")[:2]
     environ = {
         **CONSTANT,
-        "REQUEST_METHOD": scope.method,
-        "PATH_INFO": scope.path.encode("utf-8", "surrogateescape").decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
-        "REMOTE_ADDR": scope.client.rpartition(":")[0],
+        "REQUEST_METHOD": request.method,
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path,
+        "QUERY_STRING": query,
+        "REMOTE_ADDR": request.remote,
         "SERVER_NAME": host,
-        "SERVER_PORT": port,
-        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{request.version.major}.{request.version.minor}",
         "wsgi.input": io.BytesIO(body),
-        "wsgi.url_scheme": scope.scheme,
+        "wsgi.url_scheme": request.scheme,
     }
-    for name, value in scope.headers.items():
+    for name, value in request.headers.items():
+        if "_" in name:  # it would pass for the one with a hyphen
+            continue
         key = name.upper().replace("-", "_")
         key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
 
 
-async def _body(scope: Any, proto: Any) -> bytes:
+async def _body(request: web.BaseRequest) -> bytes:
     """The body, or the beginning of one that is too large."""
-    if scope.method in {"GET", "HEAD"} and "content-length" not in scope.headers:
+    if not request.can_read_body:
         return b""
-    length = scope.headers.get("content-length", "")
-    if length.isdigit() and int(length) <= MAX_BODY_BYTES:
-        return bytes(await proto())
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(CONTINUE)
+    if (request.content_length or MAX_BODY_BYTES + 1) <= MAX_BODY_BYTES:
+        return await request.content.read()
     kept, left = bytearray(), DRAIN_BYTES
-    async for piece in proto:
+    async for piece in request.content.iter_any():
         kept += piece[: MAX_BODY_BYTES + 2 - len(kept)]
         left -= len(piece)
         if left < 0:
@@ -135,25 +159,28 @@ async def _body(scope: Any, proto: Any) -> bytes:
     return bytes(kept)
 
 
-def _stays(scope: Any) -> bool:
-    return (scope.method, scope.path) in QUICK or (
-        scope.method == "GET"
-        and ("watch=" in scope.query_string or "text/event-stream" in scope.headers.get("accept", ""))
+def _stays(environ: Mapping[str, Any]) -> bool:
+    return (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in QUICK or (
+        environ["REQUEST_METHOD"] == "GET"
+        and ("watch=" in environ["QUERY_STRING"] or "text/event-stream" in environ.get("HTTP_ACCEPT", ""))
     )
 
 
-def _send_pieces(body: Iterable[bytes], head: _Head, proto: Any) -> None:
-    """Until the iterator ends or the client goes away."""
+def _send_pieces(body: Iterable[bytes], response: web.StreamResponse, request: web.BaseRequest) -> None:
+    """Until the iterator ends, or the client goes away or takes no more."""
     try:
-        transport = proto.response_stream(head.status, head.headers)
+        complete(_sent(response.prepare(request)))
         for piece in body:
-            complete(_sent(transport, piece))
-    except (RSGIProtocolClosed, RSGIProtocolError):
-        log.debug("event=client-left")
+            complete(_sent(response.write(piece)))
+    except (ConnectionError, TimeoutError) as fault:
+        log.debug("event=client-left why=%r", str(fault))
+        if request.transport is not None:
+            request.transport.abort()
     finally:
         if isinstance(body, Closes):
             body.close()
 
 
-async def _sent(transport: Any, piece: bytes) -> None:
-    await transport.send_bytes(piece)  # granian queues without a bound: see `watching.answer.STREAM_BYTES`
+async def _sent(sending: Awaitable[object]) -> None:
+    async with asyncio.timeout(STALL_S):
+        await sending

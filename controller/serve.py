@@ -1,38 +1,45 @@
-"""Serving the application: granian's RSGI worker in this very process, on a socket of our own.
+"""Serving the application: aiohttp's HTTP protocol, in an event loop of this very thread.
 
-granian's own server forks its worker and lets several servers share a port. A killed parent would then
-leave a worker behind that holds the port, and a second controller on a taken port would start without a
-word. Its worker for threads does neither; it is meant for builds without a GIL, but needs nothing of them.
-The worker runs an event loop, in which `controller.gateway` calls the application.
+The loop calls the application by `controller.gateway`. What is no request at all is answered here: by a
+problem, as everything else.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import suppress
+import ssl
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.server.mt import MTServer
+from aiohttp import web
 
 from controller.admission import MAX_IN_HAND
-from controller.gateway import Gateway
+from controller.gateway import SERVER, Gateway
+from controller.problem import Problem
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 THREADS = MAX_IN_HAND + 16
 """For requests that wait for etcd, and some that do not."""
 
-GRACE_S = 2
-"""Seconds that requests in hand have to end after a signal."""
+IDLE_S = 75.0
+"""A connection is closed that sends no whole head of a request for so long."""
+
+OPTIONS: Mapping[str, Any] = {"access_log": None, "auto_decompress": False, "keepalive_timeout": IDLE_S}
+"""There is an audit log. A body is not decompressed: a small one could become anything."""
+
+GRACE_S = 2.0
+"""Seconds that requests in hand have to end after a signal, and then what must be canceled."""
 
 
 class ListenError(Exception):
@@ -70,79 +77,68 @@ def listen(host: str, port: int, *, option: str = "--listen") -> socket.socket:
     return bound
 
 
-class Interrupt:
-    """What the main thread waits for, and a signal ends. To be made in the main thread.
+class Protocol(web.RequestHandler):
+    """One connection."""
 
-    Not a `threading.Event`: its lock is not reentrant, so that a handler which sets it while the main thread
-    holds that lock stops the program for good. And a handler in Python is not run when the signal comes just
-    before the main thread blocks; a byte that the interpreter's own handler writes is there all the same.
-    """
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
-        signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-
-    def set(self) -> None:
-        """End one wait. From any thread."""
-        with suppress(BlockingIOError):  # it is full: the wait ends anyway
-            os.write(self._writing, b"\0")
-
-    def wait(self) -> None:
-        """Blocking until `set` or a signal, whose handler has run then."""
-        os.read(self._reading, 4096)
-
-    def clear(self) -> None:
-        """Nothing: a wait forgets what ended it."""
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        signal.set_wakeup_fd(-1)
-        os.close(self._reading)
-        os.close(self._writing)
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is not HTTP, and where the gateway failed."""
+        if status >= 500 and not isinstance(exc, web.RequestPayloadError | ConnectionError):
+            log.error("event=failed method=%s path=%s", request.method, request.path[:256], exc_info=exc)
+            problem = Problem("internal", "the controller failed; its log says where")
+        else:
+            why = (message or str(exc)).partition("\n")[0]
+            problem = Problem("malformed", f"the request is not HTTP: {why}")
+        headers = {**problem.headers(), **SERVER}
+        response = web.Response(status=problem.status, headers=headers, body=problem.body().encode())
+        response.force_close()
+        return response
 
 
-class Server(MTServer):
-    """Serves one application on a socket that is given, until SIGTERM or SIGINT."""
+class Server:
+    """Serves one application on a socket that is given, until SIGTERM or SIGINT. In the main thread."""
 
     def __init__(self, bound: socket.socket, *, cert: Path | None, key: Path | None) -> None:
         """With `cert` and `key` it speaks TLS. Raises `TlsError`."""
         self._bound = bound
+        self._tls: ssl.SSLContext | None = None
+        if cert is None:
+            return
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            super().__init__(
-                target="controller",
-                interface=Interfaces.RSGI,
-                loop=Loops.asyncio,
-                http=HTTPModes.http1,
-                websockets=False,
-                backlog=BACKLOG,
-                backpressure=BACKLOG,
-                workers_kill_timeout=GRACE_S,
-                log_enabled=False,
-                ssl_cert=cert,
-                ssl_key=key,
-            )
+            self._tls.load_cert_chain(cert, key)
         except OSError as fault:  # ssl.SSLError is one
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
-        self.main_loop_interrupt = Interrupt()  # type: ignore[assignment]
 
     def run(self, app: WSGIApplication, stopping: Callable[[], None] = lambda: None) -> None:
         """Blocking, until a signal; then `stopping` is called. Requests in hand have `GRACE_S` to end."""
-        self._stopping = stopping
-        gateway: Any = Gateway(app, THREADS)  # granian's stub knows applications that are functions only
-        self.serve(target_loader=lambda: gateway, wrap_loader=False)
+        asyncio.run(self._serve(app, stopping))
 
-    def shutdown(self, exit_code: int = 0) -> None:
-        """Stop serving."""
-        self._stopping()
-        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
-
-    def signal_handler_reload(self, *_: Any) -> None:
-        """SIGHUP does nothing: there is nothing to read again."""
-
-    def _check_gil(self) -> None:
-        """One worker, whose threads share the GIL as any threads do."""
-
-    def _init_shared_socket(self) -> None:
-        # granian closes the descriptor itself. Its stub has no constructor: descriptor, unix or not, backlog.
-        self._shd = SocketHolder(self._bound.detach(), False, BACKLOG)  # type: ignore[assignment, call-arg]
+    async def _serve(self, app: WSGIApplication, stopping: Callable[[], None]) -> None:
+        loop, signaled = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, signaled.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
+        manager = web.Server(Gateway(app, loop, THREADS).handle, access_log=None)
+        server = await loop.create_server(
+            lambda: Protocol(manager, loop=loop, **OPTIONS),
+            sock=self._bound,
+            ssl=self._tls,
+            backlog=BACKLOG,
+        )
+        await signaled.wait()
+        stopping()
+        server.close()
+        transports = [each.transport for each in manager.connections if each.transport]
+        manager.pre_shutdown()
+        await manager.shutdown(GRACE_S)
+        for each in transports:  # what its client does not take would keep it open
+            each.abort()
+        await asyncio.sleep(0)

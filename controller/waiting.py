@@ -26,6 +26,9 @@ from controller.promise import Promise
 
 T = TypeVar("T")
 
+IDLE = 128
+"""Stacks that are kept for calls to come."""
+
 
 class Stacks:
     """The stacks of one event loop. `run` and what runs in it belong to the loop's thread.
@@ -40,6 +43,7 @@ class Stacks:
         self.threads = threads
         self._due: deque[_Stack] = deque()
         self._called = False
+        self._idle: list[_Stack] = []
 
     def run(self, call: Callable[[], None]) -> asyncio.Future[None] | None:
         """Begin a call on a stack of its own; returns when it has ended, or waits for the first time.
@@ -47,10 +51,12 @@ class Stacks:
         Returns:
             None when it has ended, else what is done when it has.
         """
-        stack = _Stack(self, call)
+        stack = self._idle.pop() if self._idle else _Stack(self)
+        stack.call = call
         stack.gr_context = contextvars.copy_context()
         stack.switch()
-        if stack.dead:
+        if stack.is_over:
+            self._park(stack)
             return None
         stack.ended = self.loop.create_future()
         return stack.ended
@@ -70,15 +76,38 @@ class Stacks:
             try:
                 stack.switch()
             finally:
-                if stack.dead and stack.ended is not None:
-                    stack.ended.set_result(None)
+                if stack.is_over:
+                    self._park(stack)
+                    if stack.ended is not None and not stack.ended.done():
+                        stack.ended.set_result(None)
+
+    def _park(self, stack: _Stack) -> None:
+        if not stack.dead and len(self._idle) < IDLE:
+            self._idle.append(stack)
 
 
 class _Stack(greenlet):  # type: ignore[misc]
-    def __init__(self, stacks: Stacks, call: Callable[[], None]) -> None:
-        super().__init__(call)
+    """Runs one call after the other: a new stack for each costs more than a short request."""
+
+    def __init__(self, stacks: Stacks) -> None:
+        super().__init__()
         self.stacks = stacks
+        self.call: Callable[[], None] | None = None
         self.ended: asyncio.Future[None] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return self.call is None
+
+    def run(self) -> None:
+        """What the greenlet does, as long as it is there."""
+        while self.call is not None:
+            try:
+                self.call()
+            finally:
+                self.call = None
+            self.parent.switch()
 
 
 def wait(future: Future[T] | Promise[T], timeout_s: float | None = None) -> T:

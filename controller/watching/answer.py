@@ -35,9 +35,6 @@ HEARTBEAT_S = 15.0
 STREAM_S = 1800.0
 """A stream ends then, and its client comes back."""
 
-STREAM_BYTES = 8 << 20
-"""Likewise after so much behind the list: what a client that reads nothing costs at the most."""
-
 DEFAULT_WAIT_S = 30
 LOOK_S = 1.0
 """A poll waits so long at the least: the watch that it began must have time to tell what is past."""
@@ -164,16 +161,14 @@ def _stream(watch: _Watch, undo: ExitStack) -> Iterator[str]:
 
 
 def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) -> Iterator[str]:
-    until, left = time.monotonic() + STREAM_S, STREAM_BYTES
+    until = time.monotonic() + STREAM_S
     yield f"retry: 1000\n\n{listed}"
-    while time.monotonic() < until and left > 0:
+    while time.monotonic() < until:
         told = subscription.take(HEARTBEAT_S)
         if not lasts():  # whoever comes back is told why
             break
         if told:
-            text = "".join(map(_event, told))
-            left -= len(text)
-            yield text
+            yield "".join(map(_event, told))
         elif subscription.ended:
             break
         else:

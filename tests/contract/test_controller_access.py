@@ -86,10 +86,11 @@ def test_the_audit_file_and_the_log_tell_of_writes_and_no_secret(
         (f"Authorization: Bearer wrong\r\nAuthorization: Bearer {TOKEN}", 401),
         (f"Authorization: Bearer {TOKEN}\r\nauthorization: Basic eDp5", 401),
         (f"Authorization_: Bearer {TOKEN}", 401),
+        (f"Authorization: Bearer {TOKEN}" + "\r\nX: y" * 200, 400),
         (f"Authorization: Bearer {TOKEN}\x0b", 400),
         (f"Authorization: Bearer {TOKEN}\r\n X: y", 400),
         (f"X-Authorization: Bearer {TOKEN}", 401),
-        (f"Authorization: Bearer {'x' * 60_000}", 401),
+        (f"Authorization: Bearer {'x' * 60_000}", 400),
         (f"Authorization: Bearer \xe9{TOKEN}", 401),
         (f"Cookie: token={TOKEN}", 401),
         (f"Authorization: Bearer {TOKEN}\r\nX-Request-Id: a b\x1b[2J", 400),
@@ -116,7 +117,7 @@ def test_headers_that_try_to_be_a_token(
         ("HEAD /v1/pools HTTP/1.1", 401),
         ("OPTIONS /v1/pools HTTP/1.1", 401),
         (f"GET /v1/pools?token={TOKEN} HTTP/1.1", 401),
-        (f"GET /v1/pools/{'a' * 60_000} HTTP/1.1", 401),
+        (f"GET /v1/pools/{'a' * 60_000} HTTP/1.1", 400),
     ],
 )
 def test_paths_that_try_to_need_no_token(

@@ -1,52 +1,240 @@
-"""What ends the server's wait."""
+"""The server over real connections: what clients send that no application should see."""
 
 from __future__ import annotations
 
-import random
+import json
+import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller.serve import Interrupt
+from controller import gateway, serve
+from controller.serve import Server, listen
 
-SIGNALS = 5_000
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+SOON_S = 20
+
+Client = Callable[[int], Any]
 
 
-@pytest.fixture
-def interrupt() -> Iterator[Interrupt]:
-    with closing(Interrupt()) as made:
-        yield made
+class Pieces:
+    """A body that never ends, of pieces that fill any buffer; tells when it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    def close(self) -> None:
+        self.closed.set()
 
 
-def test_a_signal_at_any_point_of_the_wait_ends_it(interrupt: Interrupt) -> None:
-    handled: list[int] = []
-    waits = 0
-    before = signal.signal(signal.SIGALRM, lambda number, _: handled.append(number))
-    watchdog = threading.Timer(60, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
-    stuck = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+class Echo:
+    """An application that tells what it was given; a GET of a watch gets `pieces`."""
+
+    def __init__(self) -> None:
+        self.pieces = Pieces()
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Any:
+        start("200 OK", [("Content-Type", "application/json")])
+        if "watch=" in environ["QUERY_STRING"]:
+            return self.pieces
+        body = environ["wsgi.input"].read()
+        told = {name: value for name, value in environ.items() if isinstance(value, str)}
+        return [json.dumps({**told, "body": body.decode(), "length": len(body)}).encode()]
+
+
+def serving(app: Echo, client: Client) -> Any:
+    """What the client returns, which is given the port of a server of the application."""
+    told: list[Any] = []
+
+    def ask(port: int) -> None:
+        try:
+            told.append(client(port))
+        except Exception as fault:  # noqa: BLE001 raised below, in the thread of the test
+            told.append(fault)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with listen("127.0.0.1", 0) as bound:
+        asking = threading.Thread(target=ask, args=(bound.getsockname()[1],))
+        server = Server(bound, cert=None, key=None)
+        asking.start()
+        server.run(app)
+        asking.join(SOON_S)
+    if isinstance(told[0], Exception):
+        raise told[0]
+    return told[0]
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=SOON_S)
+
+
+def read(link: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Status, header and body of the next answer."""
+    with link.makefile("rb") as answer:
+        status = int(answer.readline().split()[1])
+        header = dict(iter(lambda: answer.readline().decode().strip().lower().partition(": ")[::2], ("", "")))
+        return status, header, answer.read(int(header.get("content-length", 0)))
+
+
+def asked(*lines: str, body: Sequence[bytes] = ()) -> Any:
+    """What the application was given when these lines came, and then each part of the body."""
+
+    def client(port: int) -> Any:
+        with closing(connected(port)) as link:
+            link.sendall("\r\n".join([*lines, "Host: here", "", ""]).encode())
+            for part in body:
+                link.sendall(part)
+            return json.loads(read(link)[2])
+
+    return serving(Echo(), client)
+
+
+def test_a_request_is_what_was_sent() -> None:
+    told = asked(
+        "POST /v1/a%20b%2fc?x=%31 HTTP/1.1", "Content-Length: 4", "X-One: 1", "x-one: 2", body=[b"body"]
+    )
+    assert told["PATH_INFO"] == "/v1/a b/c"
+    assert told["QUERY_STRING"] == "x=%31"
+    assert told["HTTP_X_ONE"] == "1,2"
+    assert told["body"] == "body"
+    assert told["REMOTE_ADDR"] == told["SERVER_NAME"] == "127.0.0.1"
+
+
+def test_a_field_with_an_underscore_is_not_the_one_with_a_hyphen() -> None:
+    told = asked("GET / HTTP/1.1", "Content_Length: 7", "X_One: 1")
+    assert "CONTENT_LENGTH" not in told
+    assert "HTTP_X_ONE" not in told
+
+
+def test_a_body_may_come_in_chunks() -> None:
+    told = asked(
+        "POST / HTTP/1.1", "Transfer-Encoding: chunked", body=[b"3\r\nbod\r\n", b"1\r\ny\r\n", b"0\r\n\r\n"]
+    )
+    assert told["body"] == "body"
+
+
+def test_of_a_body_that_is_too_large_the_beginning_is_seen() -> None:
+    size = 3 << 20
+    told = asked("POST / HTTP/1.1", f"Content-Length: {size}", body=[bytes(size)])
+    assert told["length"] == (1 << 20) + 2
+
+
+def test_a_body_is_not_decompressed() -> None:
+    told = asked("POST / HTTP/1.1", "Content-Encoding: gzip", "Content-Length: 4", body=[b"body"])
+    assert told["body"] == "body"
+
+
+def test_who_expects_to_be_told_to_go_on_is() -> None:
+    def client(port: int) -> Any:
+        with closing(connected(port)) as link:
+            link.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+            first = read(link)[0]
+            link.sendall(b"body")
+            return first, json.loads(read(link)[2])["body"]
+
+    assert serving(Echo(), client) == (100, "body")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"GET / HTTP/1.1\r\nHost here\r\n\r\n",
+        b"GET / HTTP/9\r\nHost: here\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -4\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody",
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_not_http_is_told_so_and_cut_off(text: bytes) -> None:
+    def client(port: int) -> Any:
+        with closing(connected(port)) as link:
+            link.sendall(text)
+            answer = read(link)
+            assert link.recv(1) == b""
+            return answer
+
+    status, header, body = serving(Echo(), client)
+    assert status == 400
+    assert header["content-type"] == "application/problem+json"
+    assert "not HTTP" in json.loads(body)["detail"]
+    assert header["server"] == "polder"
+
+
+def test_a_client_that_leaves_amid_its_body_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    def client(port: int) -> None:
+        with closing(connected(port)) as link:
+            link.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo")
+        with closing(connected(port)) as link:
+            link.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            read(link)
+
+    serving(Echo(), client)
+    assert not caplog.records
+
+
+def test_a_connection_that_sends_no_whole_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "OPTIONS", {**serve.OPTIONS, "keepalive_timeout": 0.2})
+
+    def client(port: int) -> None:
+        for sent in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: h\r\n"):
+            with closing(connected(port)) as link:
+                link.sendall(sent)
+                assert link.recv(1) == b""
+
+    serving(Echo(), client)
+
+
+def test_a_stream_ends_when_its_client_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "STALL_S", 0.2)
+    app = Echo()
+
+    def client(port: int) -> bool:
+        with closing(connected(port)) as link:
+            link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+            return app.pieces.closed.wait(SOON_S)
+
+    assert serving(app, client)
+
+
+def test_a_stream_ends_when_its_client_leaves() -> None:
+    app = Echo()
+
+    def client(port: int) -> bool:
+        with closing(connected(port)) as link:
+            link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert link.recv(1)
+        return app.pieces.closed.wait(SOON_S)
+
+    assert serving(app, client)
+
+
+def test_a_signal_does_not_wait_for_who_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "GRACE_S", 0.2)
+
+    def client(port: int) -> socket.socket:
+        link = connected(port)
+        link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert link.recv(1)
+        return link
+
+    ended = threading.Event()
+    watchdog = threading.Timer(SOON_S, lambda: ended.is_set() or os.kill(os.getpid(), signal.SIGKILL))
     watchdog.start()
-    try:
-        while waits < SIGNALS:
-            # One at a time: a storm of them would interrupt its own handlers, without an end.
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 4e-5))
-            interrupt.wait()
-            waits += 1
-            assert len(handled) == waits
-    except KeyboardInterrupt:
-        raise AssertionError(f"stuck after {waits} waits") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        watchdog.cancel()
-        signal.signal(signal.SIGALRM, before)
-        signal.signal(signal.SIGUSR1, stuck)
-
-
-def test_another_thread_ends_the_wait(interrupt: Interrupt) -> None:
-    waited = threading.Thread(target=interrupt.wait, daemon=True)
-    waited.start()
-    interrupt.set()
-    waited.join(20)
-    assert not waited.is_alive()
+    with closing(serving(Echo(), client)):
+        ended.set()
+    watchdog.cancel()
