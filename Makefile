@@ -1,5 +1,4 @@
 # The few commands of the project. Everything else is `polder --help`.
-PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.polder-setup
 MACHINES := $(wildcard tests/property/test_*_machine.py) tests/property/test_policy_flows.py
@@ -8,7 +7,7 @@ MACHINES := $(wildcard tests/property/test_*_machine.py) tests/property/test_pol
 setup: $(STAMP)
 
 $(STAMP): requirements.txt pyproject.toml deploy/setup
-	PYTHON=$(PYTHON) deploy/setup
+	deploy/setup
 	touch $@
 
 check: setup
