@@ -6,9 +6,11 @@ are found out by losing. Who lost reads the block again and goes on in the middl
 that of two controllers that fill one block each has a half to itself.
 
 The node's blocks are looked through one after the other, each read when its turn comes, and then a new
-one is claimed. Addresses that came free meanwhile are found by the next pass, which begins some seconds
-later: a node with a hundred full blocks is not read again for every address. When no block is left to
-claim and the pool allows it, blocks of other nodes are looked through in the same way.
+one is claimed. That one is not read, unless an address was lost some seconds ago: what no node had holds
+only services' addresses, and what cools down after a node that was deleted. Addresses that came free
+meanwhile are found by the next pass, which begins some seconds later: a node with a hundred full blocks is
+not read again for every address. When no block is left to claim and the pool allows it, blocks of other
+nodes are looked through in the same way.
 
 First in, first out: in a block the search begins behind the address that was assigned last, and comes
 back to those before it at the end. Which one that was the keys tell, by the revision that created them:
@@ -76,7 +78,9 @@ class Space:
         self._turn = Turn()
         self._open: _Open | None = None
         self._ahead: deque[Found[Block]] = deque()
-        self._pass_began = self._exhausted = float("-inf")
+        self._unread: set[IPNetwork] = set()
+        """Of those ahead, blocks that are taken to hold nothing."""
+        self._pass_began = self._exhausted = self._lost_at = float("-inf")
         self._shared = self._borrowing = False
         self._lock = threading.Lock()  # of what follows; never held while the store is asked
         self._pending: set[IPAddress] = set()
@@ -130,6 +134,7 @@ class Space:
         with self._lock:
             self._lost |= not contended
             self._contended |= contended
+            self._lost_at = self._monotonic()
 
     def _start_over_if_lost(self, pool: Found[Pool]) -> None:
         with self._lock:
@@ -139,6 +144,7 @@ class Space:
             contended, self._contended = self._contended, False
             if lost or contended:
                 self._unused.clear()
+                self._unread.clear()
         self._shared |= contended
         if lost:
             self._start_over()
@@ -147,8 +153,7 @@ class Space:
             self._open = None
 
     def _start_over(self) -> None:
-        self._open = None
-        self._ahead.clear()
+        self._look_through(())
         self._pass_began = self._exhausted = float("-inf")
         self._borrowing = False
 
@@ -183,6 +188,8 @@ class Space:
         wanted = 1 + (in_all - 1) // (1 << (pool.value.cidr.max_prefixlen - pool.value.block_prefixlen))
         while claimed := self._claims.claim_next(pool, node, min(wanted, CLAIMED_AT_ONCE)):
             self._ahead.extend(claimed)
+            if self._monotonic() - self._lost_at >= PASS_S:
+                self._unread.update(found.value.cidr for found in claimed)
             self._shared = False  # nobody else fills them yet
             if spots := self._pick(pool.value, count):
                 return spots
@@ -210,8 +217,7 @@ class Space:
         """Begin to look through all blocks of the node."""
         mine = scan(self._store, keys.NODE_BLOCKS, self._node)
         self._pass_began, self._borrowing = self._monotonic(), False
-        self._open = None
-        self._ahead = deque(found for found in mine.items if found.value.pool == self._pool)
+        self._look_through(found for found in mine.items if found.value.pool == self._pool)
         return self._pick(pool, count)
 
     def _borrow(self, pool: Pool, count: int) -> list[Spot]:
@@ -219,9 +225,13 @@ class Space:
         others = [each for each in scan(self._store, keys.BLOCKS, self._pool).items if self._is_foreign(each)]
         random.shuffle(others)
         self._borrowing = True
-        self._open = None
-        self._ahead = deque(others)
+        self._look_through(others)
         return self._pick(pool, count)
+
+    def _look_through(self, claims: Iterable[Found[Block]]) -> None:
+        self._open = None
+        self._ahead = deque(claims)
+        self._unread.clear()
 
     def _is_foreign(self, block: Found[Block]) -> bool:
         return block.value.node != self._node
@@ -229,7 +239,10 @@ class Space:
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells
             taken = set(self._pending)
-        held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
+        held: Sequence[KeyValue] = ()
+        if block not in self._unread:
+            held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
+        self._unread.discard(block)
         if len(held) == block.num_addresses:
             return []
         taken.update(map(_address_of, held))

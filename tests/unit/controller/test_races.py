@@ -344,6 +344,19 @@ def test_two_controllers_that_fill_one_block_by_turns_hardly_meet() -> None:
         controller.committer.close()
 
 
+def test_what_was_claimed_is_not_read_before_it_is_filled() -> None:
+    store = CountingStore(MemoryStore())
+    controller = Controller.over(store)
+    controller.registry.create_pool(Pool(name="p", cidr="10.0.0.0/20"))
+    controller.registry.create_node(Node(name="n1", asn=64512))
+    controller.allocator.assign(Request("n1"))
+    store.ranges = 0
+    made = controller.allocator.assign_many([Request("n1")] * 500)
+    assert len({answer[0].addresses for answer in made if not isinstance(answer, Problem)}) == 500
+    assert (store.failed, store.ranges) == (0, 0)
+    controller.committer.close()
+
+
 def test_two_controllers_that_claim_blocks_by_turns_do_not_read_them_all_each_time() -> None:
     memory = MemoryStore()
     stores = [CountingStore(memory), CountingStore(memory)]
@@ -362,6 +375,24 @@ def test_two_controllers_that_claim_blocks_by_turns_do_not_read_them_all_each_ti
     assert sum(store.ranges for store in stores) - before <= 4
     assert claims[0].claim_next(pool, node) == []
     for controller in pair:
+        controller.committer.close()
+
+
+def test_blocks_of_a_deleted_node_whose_addresses_cool_down_are_passed_by() -> None:
+    """More of them than there are attempts: what is claimed is read once an address of it was lost."""
+    store = CountingStore(MemoryStore())
+    first, second = Controller.over(store), Controller.over(store)
+    first.registry.create_pool(Pool(name="p", cidr="10.0.0.0/24", block_prefixlen=30, cooldown_s=600))
+    for name in ("n1", "n2"):
+        first.registry.create_node(Node(name=name, asn=64512))
+    for answer in first.allocator.assign_many([Request("n1")] * 200):
+        assert not isinstance(answer, Problem)
+        first.releaser.release(answer[0].id)
+    first.retirer.delete_node("n1")
+    store.failed = 0
+    endpoint, _ = second.allocator.assign(Request("n2"))
+    assert (endpoint.addresses, store.failed) == ((ip_address("10.0.0.201"),), 1)
+    for controller in (first, second):
         controller.committer.close()
 
 
