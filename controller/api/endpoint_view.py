@@ -149,7 +149,7 @@ _BLANKS: dict[str, Any] = {
 }
 
 
-_SHOWN = Series()
+_SHOWN = Series(EndpointView.model_fields, _BLANKS)
 
 
 def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
@@ -159,15 +159,7 @@ def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
         row = _row(endpoint, _prefixes(endpoint))
         addresses, prefixes = '","'.join(row["addresses"]), '","'.join(row["prefixes"])
         texts.append(
-            _SHOWN.text(
-                {**row, **_BLANKS},
-                id=endpoint.id,
-                uid=endpoint.uid,
-                node=endpoint.node,
-                addresses=addresses,
-                prefixes=prefixes,
-                mac=endpoint.mac,
-            )
+            _SHOWN.form(row) % (endpoint.id, endpoint.uid, endpoint.node, addresses, prefixes, endpoint.mac)
         )
     return texts
 

@@ -16,13 +16,13 @@ or none is in `controller.ipam.together`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
 from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
-from controller.ipam.drafting import Clock, Draft, Drafter, Drafts, Wanted, put_back, settle
+from controller.ipam.drafting import Clock, Column, Drafter, Drafts, Wanted
 from controller.ipam.known import Known
 from controller.ipam.outcome import busy, failed, is_answer, taken
 from controller.ipam.request import Request
@@ -49,15 +49,13 @@ Answer = tuple[Endpoint, bool] | Problem
 
 
 @dataclass(slots=True)
-class _Job:
+class _Job(Wanted):
     """One request on its way to an answer."""
 
-    request: Request
-    id: str
-    uid: str
     answer: Answer | None = None
     refused: Problem | None = None
-    lost: Draft | None = None
+    lost: Sequence[Column] | None = None
+    """Of a draft that was not committed, the spots."""
     tried: bool = False
     """Something was queued for it, so that it may be there."""
 
@@ -69,14 +67,15 @@ class _Load:
     jobs: Sequence[_Job]
     drafts: Drafts
 
-    @property
-    def pairs(self) -> Iterable[tuple[_Job, Draft]]:
-        """Each job with its draft."""
-        return zip(self.jobs, self.drafts.drafts, strict=True)
+    def settle(self) -> None:
+        """Its commit is over."""
+        for column in self.drafts.columns:
+            column.settle()
 
     def put_back(self) -> None:
         """It was not committed, and its addresses have nothing to do with it."""
-        put_back(each for draft in self.drafts.drafts for each in draft.picked)
+        for column in self.drafts.columns:
+            column.put_back()
 
 
 @dataclass(slots=True)
@@ -173,10 +172,11 @@ class Allocator:
         """
         guards = () if pending is None else (pending.unchanged(),)
         turn = _Round(known, guards)
-        for job in jobs:
-            turn.more[job.request.kind] += 1
         again = known is not self._known
-        drafted = self._draft(_alike(jobs, alone=again), turn)
+        groups = _alike(jobs, alone=again)
+        for group in groups:
+            turn.more[group[0].request.kind] += len(group)
+        drafted = self._draft(groups, turn)
         if pending is not None:  # all or none: what cannot be should be found before anything is written
             loads = list(drafted)
             if sum(len(load.jobs) for load in loads) < len(jobs):
@@ -204,11 +204,10 @@ class Allocator:
         kind = jobs[0].request.kind
         refusal = turn.refusals.get(kind)  # finding out that a pool is full is dear
         if refusal is None or jobs[0].request.addresses:
-            wanted = [Wanted(job.request, job.id, job.uid) for job in jobs]
             try:
-                drafts = self._drafter.draft(wanted, turn.known, turn.guards, turn.more[kind] - len(jobs))
-                turn.more[kind] -= len(drafts.drafts)
-                return _Load(jobs[: len(drafts.drafts)], drafts)
+                drafts = self._drafter.draft(jobs, turn.known, turn.guards, turn.more[kind] - len(jobs))
+                turn.more[kind] -= len(drafts.endpoints)
+                return _Load(jobs[: len(drafts.endpoints)], drafts)
             except Problem as problem:
                 refusal = problem
                 if not jobs[0].request.addresses:
@@ -250,17 +249,17 @@ class Allocator:
             self._refuse(load.jobs, over)
         except StoreError as fault:
             # While a backup is restored callers ask again and again: that must not use a block up.
-            load.put_back() if isinstance(fault, Restored) else settle(load.drafts.drafts)
+            load.put_back() if isinstance(fault, Restored) else load.settle()
             for job in load.jobs:
                 job.answer = failed(job.id, fault)
         else:
             if applied:
-                settle(load.drafts.drafts)
-                for job, draft in load.pairs:
-                    job.answer = (draft.endpoint, True)
+                load.settle()
+                for job, endpoint in zip(load.jobs, load.drafts.endpoints, strict=True):
+                    job.answer = (endpoint, True)
             else:
-                for job, draft in load.pairs:
-                    job.lost = draft
+                for job, columns in zip(load.jobs, load.drafts.apart(), strict=True):
+                    job.lost = columns
 
     def _refuse(self, jobs: Sequence[_Job], over: OverQuota) -> None:
         try:
@@ -291,22 +290,24 @@ class Allocator:
         if job.answer is None:
             return job.lost is not None
         if job.lost is not None:
-            put_back(job.lost.picked)  # its addresses were not what stood in the way
+            for column in job.lost:
+                column.put_back()  # its addresses were not what stood in the way
             job.lost = None
         return False
 
     def _mistrust(self, jobs: Sequence[_Job]) -> bool:
         """Whether others that took the addresses explain why these were lost."""
-        drafts = [job.lost for job in jobs if job.lost is not None]
+        lost = [job.lost for job in jobs if job.lost is not None]
         explained = False
         try:
-            explained = self._drafter.mistrust(drafts)
+            explained = self._drafter.mistrust(lost)
         except StoreError as fault:
             for job in jobs:
                 job.answer = failed(job.id, fault)
         if not explained:
             self._known.forget()
-        settle(drafts)
+        for column in (column for columns in lost for column in columns):
+            column.settle()
         for job in jobs:
             job.lost = None
         return explained
@@ -336,15 +337,18 @@ class Allocator:
         return Problem("over-quota", detail, tenant=tenant)
 
 
-def _alike(jobs: Sequence[_Job], *, alone: bool) -> Iterable[Sequence[_Job]]:
+def _alike(jobs: Sequence[_Job], *, alone: bool) -> Collection[Sequence[_Job]]:
     """Jobs that may be drafted together; each `alone`, where it is to be lost on its own account."""
     if alone:
         return [[job] for job in jobs]
     found: dict[object, list[_Job]] = {}
+    last: Request | None = None
     for job in jobs:
-        request = job.request
-        key = job.id if request.addresses else (request.kind, request.by, request.request)
-        found.setdefault(key, []).append(job)
+        if job.request is not last or job.request.addresses:
+            last = job.request
+            key = job.id if last.addresses else (last.kind, last.by, last.request)
+            group = found.setdefault(key, [])
+        group.append(job)
     return found.values()
 
 

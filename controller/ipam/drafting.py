@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from controller.ipam import blocks, units
 from controller.ipam.choosing import Want, listed
@@ -30,7 +29,8 @@ ROOM = 118
 """Operations, or compares, of the endpoints of one unit: there are some that all of them share."""
 
 
-class Wanted(NamedTuple):
+@dataclass(slots=True)
+class Wanted:
     """A request, and the id that its endpoint gets, and the uid of this assignment."""
 
     request: Request
@@ -38,27 +38,45 @@ class Wanted(NamedTuple):
     uid: str
 
 
-class Picked(NamedTuple):
-    """A spot of a pool; of a space unless it was asked for."""
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Spots of one pool, each for another endpoint; of a space unless one was asked for.
+
+    They are kept until `settle` or `put_back`.
+    """
 
     pool: Found[Pool]
-    spot: Spot
+    spots: Sequence[Spot]
     space: Space | None = None
 
+    def part(self, start: int, end: int | None) -> Column:
+        """Those of some of the endpoints."""
+        return Column(self.pool, self.spots[start:end], self.space)
 
-class Draft(NamedTuple):
-    """An endpoint as it would be. Its spots are kept for it until `settle` or `put_back`."""
+    def settle(self) -> None:
+        """Their commit is over."""
+        if self.space is not None:
+            self.space.settle(self.spots)
 
-    endpoint: Endpoint
-    picked: tuple[Picked, ...]
+    def put_back(self) -> None:
+        """They were not committed, and have nothing to do with why."""
+        if self.space is not None:
+            self.space.put_back(self.spots)
 
 
 @dataclass(frozen=True, slots=True)
 class Drafts:
     """Endpoints as they would be, and the unit that makes all of them or none."""
 
-    drafts: Sequence[Draft]
+    endpoints: Sequence[Endpoint]
+    columns: Sequence[Column]
+    """For each address that an endpoint has."""
     unit: Unit
+
+    def apart(self) -> Iterator[list[Column]]:
+        """The spot of each address, for one endpoint after the other."""
+        for index in range(len(self.endpoints)):
+            yield [column.part(index, index + 1) for column in self.columns]
 
 
 class Drafter:
@@ -91,64 +109,63 @@ class Drafter:
         first = wanted[0].request
         plan = known.plan(first)
         count = min(len(wanted), ROOM // plan.size)
-        places = self._pick(plan, first.scope, count, len(wanted) - count + more)
-        drafts = [
-            Draft(_endpoint(each, plan, place), place) for each, place in zip(wanted, places, strict=False)
-        ]
-        pools = dict.fromkeys(each.pool.unchanged() for each in places[0])
+        columns = self._pick(plan, first.scope, count, len(wanted) - count + more)
+        endpoints = _endpoints(wanted, plan, columns)
+        pools = dict.fromkeys(column.pool.unchanged() for column in columns)
         asked = units.Asked(
             (*plan.compares, *guards, *pools), plan.tenant, first.by, first.request, self._clock()
         )
-        unit = units.assign(
-            [(each.endpoint, [picked.spot.block for picked in each.picked]) for each in drafts], asked
-        )
-        return Drafts(drafts, unit)
+        claims = zip(*([spot.block for spot in column.spots] for column in columns), strict=True)
+        unit = units.assign(list(zip(endpoints, claims, strict=True)), asked)
+        return Drafts(endpoints, columns, unit)
 
-    def mistrust(self, drafts: Sequence[Draft]) -> bool:
-        """The drafts were lost: read their blocks again before anything else is picked from them.
+    def mistrust(self, lost: Sequence[Sequence[Column]]) -> bool:
+        """These spots, of one endpoint each, were lost: read their blocks again before others are picked.
 
         Returns:
             Whether other controllers that took addresses there explain it, for each of them.
         """
         tried = [
-            (keys.ADDRESSES.key(block.pool, block.cidr, each.spot.address), each.space)
-            for draft in drafts
-            for each in draft.picked
-            if each.space is not None
-            for block in (each.spot.block.value,)
+            (keys.ADDRESSES.key(block.pool, block.cidr, spot.address), column.space)
+            for columns in lost
+            for column in columns
+            if column.space is not None
+            for spot in column.spots
+            for block in (spot.block.value,)
         ]
         held = self._store.get_many([key for key, _ in tried])
         contended = {space for key, space in tried if key in held}
-        explained = [not contended.isdisjoint(each.space for each in draft.picked) for draft in drafts]
-        for draft, others in zip(drafts, explained, strict=True):
-            for space, spots in _by_space(draft.picked):
-                if others and space not in contended:
-                    space.put_back(spots)
-                else:
-                    space.mistrust(contended=others)
+        explained = [not contended.isdisjoint(column.space for column in columns) for columns in lost]
+        for columns, others in zip(lost, explained, strict=True):
+            for column in columns:
+                if others and column.space not in contended:
+                    column.put_back()
+                elif column.space is not None:
+                    column.space.mistrust(contended=others)
         return all(explained)
 
-    def _pick(self, plan: Plan, scope: Scope, count: int, more: int) -> list[tuple[Picked, ...]]:
-        """For each of up to `count` endpoints, one at least, a place for each of its addresses."""
-        picked: list[list[Picked]] = []
+    def _pick(self, plan: Plan, scope: Scope, count: int, more: int) -> list[Column]:
+        """Spots for each address of up to `count` endpoints, one at least."""
+        picked: list[Column] = []
         complete = False
         try:
             for want in plan.asked:
                 picked.append(
-                    [self._requested(want, plan.node, scope)]
+                    self._requested(want, plan.node, scope)
                     if want.address
                     else self._free(want, plan.node, scope, count, more)
                 )
             complete = True
         finally:
             if not complete:
-                put_back(each for column in picked for each in column)
-        size = min(map(len, picked))
+                for column in picked:
+                    column.put_back()
+        size = min(len(column.spots) for column in picked)
         for column in picked:
-            put_back(column[size:])
-        return list(zip(*(column[:size] for column in picked), strict=True))
+            column.part(size, None).put_back()
+        return [column.part(0, size) for column in picked]
 
-    def _free(self, want: Want, node: Found[Node], scope: Scope, count: int, more: int) -> list[Picked]:
+    def _free(self, want: Want, node: Found[Node], scope: Scope, count: int, more: int) -> Column:
         """Free addresses of the best pool that has one."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
@@ -156,10 +173,10 @@ class Drafter:
                 space = self._space(pool.value.name, node.value.name)
                 spots = space.take(pool, node, count, thorough=thorough, more=more)
                 if spots:
-                    return [Picked(pool, spot, space) for spot in spots]
+                    return Column(pool, spots, space)
         raise self._full(want, node.value.name, scope)
 
-    def _requested(self, want: Want, node: Found[Node], scope: Scope) -> Picked:
+    def _requested(self, want: Want, node: Found[Node], scope: Scope) -> Column:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
         pool, address = want.pools[0], want.address
         assert address is not None  # noqa: S101
@@ -173,7 +190,7 @@ class Drafter:
             claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
         if claimed is None:
             raise Stale
-        return Picked(pool, Spot(address, claimed))
+        return Column(pool, [Spot(address, claimed)])
 
     def _space(self, pool: str, node: str) -> Space:
         space = self._spaces.get((pool, node))
@@ -219,26 +236,6 @@ class Drafter:
         return words, figures
 
 
-def settle(drafts: Iterable[Draft]) -> None:
-    """Their commit is over."""
-    for space, spots in _by_space(each for draft in drafts for each in draft.picked):
-        space.settle(spots)
-
-
-def put_back(picked: Iterable[Picked]) -> None:
-    """Spots that were not committed, and have nothing to do with why."""
-    for space, spots in _by_space(picked):
-        space.put_back(spots)
-
-
-def _by_space(picked: Iterable[Picked]) -> Iterable[tuple[Space, list[Spot]]]:
-    found: dict[Space, list[Spot]] = {}
-    for _, spot, space in picked:
-        if space is not None:
-            found.setdefault(space, []).append(spot)
-    return found.items()
-
-
 def in_use(held: Address, scope: Scope) -> Problem:
     """An address that was asked for is not free."""
     if not scope.has(held):
@@ -251,22 +248,31 @@ def in_use(held: Address, scope: Scope) -> Problem:
     return Problem("address-in-use", f"{why}; ask for another, or leave address out")
 
 
-def _endpoint(wanted: Wanted, plan: Plan, picked: Sequence[Picked]) -> Endpoint:
-    addresses = tuple([each.spot.address for each in picked])
-    request = wanted.request
-    # Each part was checked where it came in; a thousand of these are made at a time.
-    return Endpoint.of(
-        id=wanted.id,
-        uid=wanted.uid,
-        node=request.node,
-        tenant=request.tenant,
-        pools=tuple([each.pool.value.name for each in picked]),
-        addresses=addresses,
-        mac=request.mac or blocks.mac_of(addresses[0]),
-        mtu_bytes=plan.node.value.mtu_bytes,
-        labels=dict(request.labels),
-        state=EndpointState.ASSIGNED,
-        qos=request.qos,
-        kind=request.endpoint_kind,
-        membership=membership([each.pool.value for each in picked]),
+def _endpoints(wanted: Sequence[Wanted], plan: Plan, columns: Sequence[Column]) -> list[Endpoint]:
+    """An endpoint for each spot of the columns."""
+    pools = [column.pool.value for column in columns]
+    names, within, mtu_bytes = (
+        tuple([pool.name for pool in pools]),
+        membership(pools),
+        plan.node.value.mtu_bytes,
     )
+    rows = zip(*([spot.address for spot in column.spots] for column in columns), strict=True)
+    # Each part was checked where it came in; a thousand of these are made at a time.
+    return [
+        Endpoint.of(
+            id=each.id,
+            uid=each.uid,
+            node=each.request.node,
+            tenant=each.request.tenant,
+            pools=names,
+            addresses=addresses,
+            mac=each.request.mac or blocks.mac_of(addresses[0]),
+            mtu_bytes=mtu_bytes,
+            labels=dict(each.request.labels),
+            state=EndpointState.ASSIGNED,
+            qos=each.request.qos,
+            kind=each.request.endpoint_kind,
+            membership=within,
+        )
+        for each, addresses in zip(wanted, rows, strict=False)
+    ]

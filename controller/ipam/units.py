@@ -54,7 +54,6 @@ RECORD: Mapping[str, Any] = {
 """What differs in new endpoints; see `Series`."""
 
 HELD: Mapping[str, Any] = {
-    **{name: field.default for name, field in Address.model_fields.items()},
     "address": "{address}",
     "pool": "{pool}",
     "endpoint": "{endpoint}",
@@ -64,7 +63,8 @@ HELD: Mapping[str, Any] = {
 }
 """What their addresses say, likewise."""
 
-_RECORDS, _ADDRESSES = Series(), Series()
+_RECORDS, _ADDRESSES = Series(Endpoint.model_fields, RECORD), Series(Address.model_fields, HELD)
+_HELD = {name: field.default for name, field in Address.model_fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,38 +116,21 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
     """
     node, tenant = new[0][0].node, asked.tenant
     copies, since = _copies_of(node), to_json(asked.since).decode()[1:-1]
-    held = {**HELD, "by": asked.by, "tenant": tenant.value.name if tenant else None}
+    held = _ADDRESSES.form({**_HELD, "by": asked.by, "tenant": tenant.value.name if tenant else None})
     ops: list[Op] = []
-    claims = dict.fromkeys([block.unchanged() for _, blocks in new for block in blocks])
-    checks: list[Compare] = [*asked.compares, *claims]
+    claims = {block.key: block for _, blocks in new for block in blocks}
+    prefixes = {key: _addresses_of(block.value.pool, block.value.cidr) for key, block in claims.items()}
+    checks: list[Compare] = [*asked.compares, *(block.unchanged() for block in claims.values())]
     for endpoint, blocks in new:
         id_, texts = endpoint.id, [str(each) for each in endpoint.addresses]
-        shared = {**vars(endpoint), **RECORD}
-        record = encode_text(
-            _RECORDS.text(
-                shared,
-                id=id_,
-                uid=endpoint.uid,
-                node=node,
-                addresses='","'.join(texts),
-                mac=endpoint.mac,
-            )
-        )
+        form = _RECORDS.form(vars(endpoint))
+        record = encode_text(form % (id_, endpoint.uid, node, '","'.join(texts), endpoint.mac))
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
         checks.append(Absent(key))
-        for (address, pool), text, block in zip(endpoint.placed, texts, blocks, strict=True):
-            key = _addresses_of(pool, block.value.cidr) + text
-            said = _ADDRESSES.text(
-                held,
-                address=text,
-                pool=pool,
-                endpoint=id_,
-                node=node,
-                since=since,
-                request=asked.request,
-            )
-            ops.append(Put(key, encode_text(said)))
+        for address, text, pool, block in zip(endpoint.addresses, texts, endpoint.pools, blocks, strict=True):
+            key = prefixes[block.key] + text
+            ops.append(Put(key, encode_text(held % (text, pool, id_, node, since, asked.request))))
             checks.append(Absent(key))
             if block.value.node != node:
                 ops.extend(_displace(block.value, endpoint, address))

@@ -25,7 +25,7 @@ REQUESTS = st.from_regex(r"[A-Za-z0-9._:-]{0,9}", fullmatch=True)
 
 def block_of(address: IPAddress, pool: str, node: str) -> Found[Block]:
     cidr = ip_network((address, 26 if address.version == 4 else 122), strict=False)
-    return Found(Block(pool=pool, cidr=cidr, node=node), "key", 1)
+    return Found(Block(pool=pool, cidr=cidr, node=node), keys.BLOCKS.key(pool, cidr), 1)
 
 
 @settings(max_examples=40, deadline=None)
