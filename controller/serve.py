@@ -94,7 +94,7 @@ class Protocol(web.RequestHandler):
             log.error("event=failed method=%s path=%s", request.method, request.path[:256], exc_info=exc)
             problem = Problem("internal", "the controller failed; its log says where")
         else:
-            why = (message or str(exc)).partition("\n")[0]
+            why = (message or str(exc)).partition("\n")[0].rstrip(":")
             problem = Problem("malformed", f"the request is not HTTP: {why}")
         headers = {**problem.headers(), **SERVER}
         response = web.Response(status=problem.status, headers=headers, body=problem.body().encode())
