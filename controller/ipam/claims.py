@@ -7,7 +7,7 @@ blocks reads none of them. The hint is read again when it proves wrong, and befo
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -18,6 +18,7 @@ from controller.turn import Turn
 from controller.waiting import wait
 from store import keys
 from store.client import Store
+from store.errors import StoreError
 from store.model import Block, IPNetwork, Node, Pool
 
 ATTEMPTS = 32
@@ -38,7 +39,7 @@ class _Hint:
 
 
 class Claims:
-    """Claims blocks, for one caller at a time in each pool. Safe to call from many threads."""
+    """Claims blocks. Safe to call from many threads."""
 
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
@@ -52,18 +53,14 @@ class Claims:
         Raises:
             Stale: the pool or the node has changed or gone, or others keep winning.
         """
-        with self._turns.setdefault(pool.value.name, Turn()):
-            spread = wanted
-            for _ in range(ATTEMPTS):
-                candidates = self._candidates(pool, spread)
-                if not candidates:
-                    return []
-                chosen = random.sample(candidates, min(wanted, len(candidates)))
-                if claimed := self.claim(pool, node, *sorted(chosen)):
-                    return claimed
-                self._check(pool, node)
-                self._remember(pool.value, chosen)  # others have these
-                spread = SPREAD * wanted
+        spread = wanted
+        for _ in range(ATTEMPTS):
+            chosen = self._choose(pool, wanted, spread)
+            if not chosen:
+                return []
+            if claimed := self._claim_chosen(pool, node, chosen):
+                return claimed
+            spread = SPREAD * wanted
         raise Stale
 
     def claim(self, pool: Found[Pool], node: Found[Node], *cidrs: IPNetwork) -> list[Found[Block]]:
@@ -78,6 +75,27 @@ class Claims:
             if revision := wait(future):
                 claimed.append(Found(block, keys.NODE_BLOCKS.key(block.node, block.cidr), revision))
         self._remember(pool.value, [found.value.cidr for found in claimed])
+        return claimed
+
+    def _choose(self, pool: Found[Pool], wanted: int, spread: int) -> list[IPNetwork]:
+        """Blocks to try, which nobody else here tries: so that many nodes claim in one transaction."""
+        with self._turns.setdefault(pool.value.name, Turn()):
+            candidates = self._candidates(pool, spread)
+            chosen = sorted(random.sample(candidates, min(wanted, len(candidates))))
+            self._remember(pool.value, chosen)
+        return chosen
+
+    def _claim_chosen(
+        self, pool: Found[Pool], node: Found[Node], chosen: Sequence[IPNetwork]
+    ) -> list[Found[Block]]:
+        """Those that nobody had. Raises `Stale` when there is none because pool or node is another one."""
+        try:
+            claimed = self.claim(pool, node, *chosen)
+            if not claimed:
+                self._check(pool, node)
+        except (StoreError, Stale):
+            self._hints.pop(pool.value.name, None)  # it says that they are claimed
+            raise
         return claimed
 
     def _remember(self, pool: Pool, claimed: Iterable[IPNetwork]) -> None:

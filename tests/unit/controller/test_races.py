@@ -9,14 +9,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
-from controller.ipam.claims import Claims
+from controller.ipam.claims import Claims, Stale
+from controller.ipam.committer import Committer
 from controller.ipam.request import Request
 from controller.ipam.space import Space, Spot
+from controller.ipam.unit import Unit
 from controller.problem import Problem
+from controller.promise import Promise
 from controller.reading import put, read, scan
 from store import keys
 from store.client import Compare, Delete, Op, Range, TxnResult
@@ -24,6 +27,8 @@ from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
 from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check
+
+SOON_S = 20
 
 
 class CountingStore(FlakyStore):
@@ -421,3 +426,64 @@ def test_threads_of_two_controllers_fill_a_pool_to_its_last_address() -> None:
     check(memory)
     for controller in pair:
         controller.committer.close()
+
+
+class Noticing(Committer):
+    """Tells when units come in."""
+
+    came: threading.Semaphore
+
+    def submit_all(self, units: Sequence[Unit]) -> list[Promise[int]]:
+        futures = super().submit_all(units)
+        self.came.release()
+        return futures
+
+
+@pytest.fixture
+def claiming() -> Iterator[tuple[FlakyStore, Noticing, Claims]]:
+    """What claims blocks, over a store with a pool and four nodes."""
+    store = FlakyStore(MemoryStore())
+    store.txn([], [put(keys.POOLS, Pool(name="p", cidr=ip_network("10.0.0.0/24")), "p")])
+    store.txn([], [put(keys.NODES, Node(name=f"n{n}", asn=64512), f"n{n}") for n in range(4)])
+    committer = Noticing(store, pauses_s=(0, 0, 0))
+    committer.came = threading.Semaphore(0)
+    committer.start()
+    yield store, committer, Claims(store, committer)
+    committer.close()
+
+
+def test_nodes_that_claim_at_once_do_not_wait_for_each_other(
+    claiming: tuple[FlakyStore, Noticing, Claims],
+) -> None:
+    store, committer, claims = claiming
+    go_on = threading.Event()
+    store.meets.append(lambda: go_on.wait(SOON_S) and None)
+    pool, *nodes = read(store, keys.POOLS, "p"), *(read(store, keys.NODES, f"n{n}") for n in range(4))
+    assert pool is not None
+    with ThreadPoolExecutor(4) as threads:
+        claimed = [threads.submit(claims.claim_next, pool, node) for node in nodes if node is not None]
+        came = [committer.came.acquire(timeout=SOON_S) for _ in nodes]
+        go_on.set()
+        cidrs = {block.value.cidr for each in claimed for block in each.result(SOON_S)}
+    assert all(came), "each was queued while the first was written"
+    assert len(cidrs) == 4
+
+
+@pytest.mark.parametrize("fault", [REFUSED, None])
+def test_a_block_that_could_not_be_claimed_is_the_next_one_again(
+    claiming: tuple[FlakyStore, Noticing, Claims], fault: str | None
+) -> None:
+    store, _, claims = claiming
+    pool, node, other = (read(store, keys.POOLS, "p"), *(read(store, keys.NODES, f"n{n}") for n in (0, 1)))
+    assert pool is not None
+    assert node is not None
+    assert other is not None
+    if fault is not None:
+        store.meets.append(fault)
+        with pytest.raises(Unavailable):
+            claims.claim_next(pool, node)
+    else:
+        store.txn([], [put(keys.NODES, node.value.model_copy(update={"labels": {"a": "b"}}), "n0")])
+        with pytest.raises(Stale):
+            claims.claim_next(pool, node)
+    assert [str(block.value.cidr) for block in claims.claim_next(pool, other)] == ["10.0.0.0/26"]
