@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,8 @@ LONGEST_LINE = 2000
 """Characters of the changes in the log; a batch changes a thousand things."""
 
 LONGEST_PATH = 256
-LINE = (
-    "event=write who=%(who)s role=%(role)s from=%(from)s request=%(request)s method=%(method)s path=%(path)s "
-    "status=%(status)d changes=%(changes)s"
-)
+LINE = "event=write who=%s role=%s from=%s request=%s method=%s path=%s status=%d changes=%s"
+FIELDS = ("time", "who", "role", "from", "request", "method", "path", "status")
 HASHED = (keys.TOKENS.prefix(), keys.JOINS.prefix())
 
 _PLAIN = re.compile(rb"[ -~]*")
@@ -123,20 +122,15 @@ class Auditor:
         who = exchange.principal
         found = trail.current()
         changes = found.changes() if found is not None else {}
-        line = {
-            "time": "",
-            "who": who.name if who else "-",
-            "role": who.role.value if who else "-",
-            "from": exchange.remote_addr,
-            "request": exchange.request_id,
-            "method": exchange.method,
-            "path": exchange.path[:LONGEST_PATH],
-            "status": status,
-        }
+        name, role = (who.name, who.role.value) if who else ("-", "-")
+        path = exchange.path[:LONGEST_PATH]
+        asked = exchange.remote_addr, exchange.request_id, exchange.method
         if logged:
-            log.info(LINE, {**line, "path": json.dumps(line["path"]), "changes": _cut(changes)})
+            log.info(LINE, name, role, *asked, quoted(path), status, _cut(changes))
         if self._file is not None:
-            line["time"] = self._clock().isoformat()
+            line = dict(
+                zip(FIELDS, (self._clock().isoformat(), name, role, *asked, path, status), strict=True)
+            )
             self._file.append(f'{json.dumps(line)[:-1]}, "changes": {{{",".join(_told(changes))}}}}}')
 
 
@@ -159,7 +153,7 @@ def _cut(changes: dict[str, Change]) -> str:
 
 def _told(changes: dict[str, Change]) -> Iterator[str]:
     for key, (before, after) in changes.items():
-        name = json.dumps(key.removeprefix(keys.ROOT))
+        name = quoted(key.removeprefix(keys.ROOT))
         yield f'{name}:{{"before":{_value(key, before)},"after":{_value(key, after)}}}'
 
 

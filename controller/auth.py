@@ -108,7 +108,7 @@ class Gate:
     def enter(self, exchange: Exchange) -> None:
         """Find out who makes a request. Raises `Problem` when nobody may who is like that."""
         if exchange.path not in OPEN:
-            exchange.principal = self.identify(exchange.get_header("Authorization"))
+            exchange.principal = self.identify(exchange.env.get("HTTP_AUTHORIZATION"))
 
     def admit(self, exchange: Exchange, path: str) -> None:
         """Let a request through to a route, by its path as it is declared. Raises `Problem`."""
@@ -188,22 +188,26 @@ def _refuse_other_names(exchange: Exchange) -> None:
     A page in a browser on this host could else reach an open controller under the page's own name, once
     that name resolves to 127.0.0.1 (DNS rebinding).
     """
-    name, _, port = (sent := exchange.get_header("Host") or "localhost").rpartition(":")
-    host = name if port.isdigit() else sent
-    if host.lower() != "localhost" and not _is_address(host.strip("[]")):
+    other = _other_name(exchange.env.get("HTTP_HOST") or "localhost")
+    if other is not None:
         detail = (
-            f"without a token the controller answers to its address and to localhost, not to {host[:64]!r}"
+            f"without a token the controller answers to its address and to localhost, not to {other[:64]!r}"
         )
         raise Problem("forbidden", detail)
 
 
 @lru_cache(maxsize=64)
-def _is_address(text: str) -> bool:
+def _other_name(sent: str) -> str | None:
+    """The name that a `Host` header has; None for an address and for localhost."""
+    name, _, port = sent.rpartition(":")
+    host = name if port.isdigit() else sent
+    if host.lower() == "localhost":
+        return None
     try:
-        ip_address(text)
+        ip_address(host.strip("[]"))
     except ValueError:
-        return False
-    return True
+        return host
+    return None
 
 
 def _wrong() -> Problem:

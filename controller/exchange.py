@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cached_property
-from threading import Semaphore
 from typing import TYPE_CHECKING, Any
 
 from falcon import Request, RequestOptions
@@ -29,7 +28,7 @@ class Exchange(Request):
         request_id: as it stands in the audit log.
         principal: who makes it; None while nobody has asked.
         rate_headers: what its bearer is told of his rate.
-        place: among those that may wait for the store at a time; None when it holds none.
+        places: those that are free to wait for the store, of which it holds one; None when it holds none.
         services: what the handlers work with.
     """
 
@@ -41,7 +40,7 @@ class Exchange(Request):
         self.request_id = ""
         self.principal: Principal | None = None
         self.rate_headers: Mapping[str, str] = {}
-        self.place: Semaphore | None = None
+        self.places: list[None] | None = None
 
     @cached_property
     def arguments(self) -> Mapping[str, list[str]]:
@@ -50,9 +49,9 @@ class Exchange(Request):
 
     def give_back(self) -> None:
         """Give the place to another, as this request will not wait for the store any more. Idempotent."""
-        place, self.place = self.place, None
-        if place is not None:
-            place.release()
+        places, self.places = self.places, None
+        if places is not None:
+            places.append(None)
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")

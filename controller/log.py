@@ -14,7 +14,6 @@ import threading
 import time
 from functools import lru_cache
 
-FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 TIME = "%Y-%m-%dT%H:%M:%S%z"
 TOGETHER_S = 0.02
 """Lines of so many seconds go into one write."""
@@ -60,11 +59,14 @@ class Lines(logging.Handler):
             self.flush()
 
 
-class _Formatter(logging.Formatter):
-    """Makes the text of each second once."""
+class Formatter(logging.Formatter):
+    """Time, level, name and message. Makes the text of each second once."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        return _second(int(record.created))
+    def usesTime(self) -> bool:  # noqa: N802
+        return False
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return f"{_second(int(record.created))} {record.levelname} {record.name} {record.message}"
 
 
 @lru_cache(maxsize=1)
@@ -77,5 +79,5 @@ def start(level: str, descriptor: int = 2) -> None:
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = Lines(descriptor)
-    handler.setFormatter(_Formatter(FORMAT))
+    handler.setFormatter(Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -42,6 +42,7 @@ class Metrics:
             ("pool",),
             registry=self._registry,
         )
+        self._pools: dict[str, Counter] = {}
         self._batch = Histogram(
             "polder_commit_units",
             "Units of work that shared one transaction of the store.",
@@ -89,7 +90,10 @@ class Metrics:
 
     def assigned(self, pool: str, addresses: int = 1) -> None:
         """So many addresses of the pool were assigned."""
-        self._assigned.labels(pool).inc(addresses)
+        found = self._pools.get(pool)
+        if found is None:
+            found = self._pools[pool] = self._assigned.labels(pool)
+        found.inc(addresses)
 
     def committed(self, units: int) -> None:
         """A transaction of so many units was applied."""

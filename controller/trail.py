@@ -28,6 +28,8 @@ NOUNS = tuple(
 )
 """What is told of. Copies below a node, addresses and counts follow from these."""
 
+ONE_KEY = (Put, Delete)
+
 Change = tuple[bytes | None, bytes | None]
 """Before and after, as stored; None is absent."""
 
@@ -46,7 +48,7 @@ class Trail:
     def writes(self, ops: Iterable[Op], applied: Promise[int]) -> None:
         """The request does this, if `applied` will say so."""
         for op in ops:
-            if isinstance(op, Put | Delete) and op.key.startswith(NOUNS):
+            if isinstance(op, ONE_KEY) and op.key.startswith(NOUNS):
                 after = op.value if isinstance(op, Put) else None
                 self._writes.append((applied, op.key, (self._read.get(op.key), after)))
 

@@ -126,8 +126,10 @@ class Noun:
                 watching.answer(declared.topic, declared.query).send(response)
                 return
             given = () if declared.body is None else (self._read_body(declared, declared.body, exchange),)
-            do = partial(handler, *parts.values(), *given)
-            answer = foresight.answered(do) if declared.foreseen else do()
+            if declared.foreseen:
+                answer = foresight.answered(partial(handler, *parts.values(), *given))
+            else:
+                answer = handler(*parts.values(), *given)
             if NOT_MODIFIED in declared.answers and is_known(answer.revision):
                 answer = Answer(status=NOT_MODIFIED, revision=answer.revision)
             answer.send(response)

@@ -25,6 +25,9 @@ from store.client import (
     Store,
 )
 
+OF_PREFIX = (PrefixEmpty, PrefixUnwritten)
+"""Compares of all keys that begin alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -100,7 +103,7 @@ def _footprint(unit: Unit) -> tuple[set[str], set[str], set[str]]:
         else:
             written.add(op.key)
     for compare in unit.compares:
-        if isinstance(compare, PrefixEmpty | PrefixUnwritten):
+        if isinstance(compare, OF_PREFIX):
             prefixes.add(compare.prefix)
         else:
             touched.add(compare.key)
@@ -123,17 +126,14 @@ def merged(units: list[Unit]) -> Unit:
 def losers(store: Store, units: Sequence[Unit]) -> list[bool]:
     """Of each unit, whether one of its compares does not hold now; those of a prefix are not looked at."""
     touched = {
-        compare.key
-        for unit in units
-        for compare in unit.compares
-        if not isinstance(compare, PrefixEmpty | PrefixUnwritten)
+        compare.key for unit in units for compare in unit.compares if not isinstance(compare, OF_PREFIX)
     }
     held = store.get_many(sorted(touched))
     return [not all(_holds(compare, held) for compare in unit.compares) for unit in units]
 
 
 def _holds(compare: Compare, held: Mapping[str, KeyValue]) -> bool:
-    if isinstance(compare, PrefixEmpty | PrefixUnwritten):
+    if isinstance(compare, OF_PREFIX):
         return True
     item = held.get(compare.key)
     if isinstance(compare, Absent) or item is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.log import FORMAT, Lines
+from controller.log import Formatter, Lines
 from lab.wait import wait_until
 
 SOON_S = 10
@@ -71,7 +71,7 @@ def test_nobody_who_reads_is_no_fault(pipe: tuple[int, int]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     handler = Lines(writing)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(Formatter())
     handler.handle(record("one", logging.ERROR))
     os.close(writing)
 
