@@ -39,7 +39,7 @@ class Trail:
 
     def __init__(self) -> None:
         self._read: dict[str, bytes] = {}
-        self._writes: list[tuple[Promise[int], str, Change]] = []
+        self._writes: list[tuple[Promise[int], list[tuple[str, Change]]]] = []
 
     def saw(self, item: KeyValue) -> None:
         """The request read this."""
@@ -47,17 +47,21 @@ class Trail:
 
     def writes(self, ops: Iterable[Op], applied: Promise[int]) -> None:
         """The request does this, if `applied` will say so."""
-        for op in ops:
-            if isinstance(op, ONE_KEY) and op.key.startswith(NOUNS):
-                after = op.value if isinstance(op, Put) else None
-                self._writes.append((applied, op.key, (self._read.get(op.key), after)))
+        told: list[tuple[str, Change]] = [
+            (op.key, (self._read.get(op.key), op.value if isinstance(op, Put) else None))
+            for op in ops
+            if isinstance(op, ONE_KEY) and op.key.startswith(NOUNS)
+        ]
+        if told:
+            self._writes.append((applied, told))
 
     def changes(self) -> dict[str, Change]:
         """What was changed, by key: what stood there at first, and what does at last."""
         found: dict[str, Change] = {}
-        for applied, key, (before, after) in self._writes:
+        for applied, told in self._writes:
             if applied.done() and not applied.exception() and applied.result():
-                found[key] = (found[key][0] if key in found else before, after)
+                for key, (before, after) in told:
+                    found[key] = (found[key][0] if key in found else before, after)
         return found
 
 

@@ -15,17 +15,18 @@ from pydantic_core import to_json
 class Series:
     """Remembers the form of the last value. Safe to use from many threads."""
 
-    def __init__(self, names: Iterable[str], blanks: Mapping[str, Any]) -> None:
+    def __init__(self, names: Iterable[str], apart: Mapping[str, Any]) -> None:
         """
         Args:
             names: the fields of a value, in their order.
-            blanks: those that differ, with their names in braces where the text of each is to be.
+            apart: those of them that are not asked for: each as it is in all values, or a blank, which is
+                the name of the field in braces where a text is to be.
         """
-        names = list(names)
-        self._blanks = {name: blanks[name] for name in names if name in blanks}
-        if list(self._blanks) != list(blanks):
-            raise ValueError("blanks have to be in the order of the fields")
-        self._shared = itemgetter(*(name for name in names if name not in blanks))
+        self._names = tuple(names)
+        self._apart = {name: apart[name] for name in self._names if name in apart}
+        if list(self._apart) != list(apart):
+            raise ValueError("what is apart has to be in the order of the fields")
+        self._shared = itemgetter(*(name for name in self._names if name not in apart))
         self._last: tuple[Any, str] = None, ""
 
     def form(self, fields: Mapping[str, Any]) -> str:
@@ -36,8 +37,9 @@ class Series:
         shared = self._shared(fields)
         known, form = self._last
         if shared != known:
-            form = to_json({**fields, **self._blanks}).decode().replace("%", "%%")
-            for name in self._blanks:
+            whole = {**{name: fields.get(name) for name in self._names}, **self._apart}
+            form = to_json(whole).decode().replace("%", "%%")
+            for name in self._apart:
                 form = form.replace(f'"{{{name}}}"', '"%s"')
             self._last = shared, form
         return form

@@ -7,7 +7,7 @@ each item, and with `atomic` one that is refused leaves none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -79,7 +79,7 @@ class BatchAnswer(BaseModel):
 def create_endpoints(wanted: NewEndpoints) -> Answer:
     """200 with the outcome of each; an atomic batch of which one is refused is refused whole."""
     parts, key = services(), idempotency.key()
-    requests = [_asked(item, index, key) for index, item in enumerate(wanted.items)]
+    requests = list(_asked(wanted.items, key))
     made = parts.allocator.assign_many(requests, atomic=wanted.atomic)
     outcomes = [
         _placed(index, each, keyed=key is not None and item.id is None)
@@ -90,12 +90,17 @@ def create_endpoints(wanted: NewEndpoints) -> Answer:
     return Answer(_rendered(parts, outcomes))
 
 
-def _asked(item: NewEndpoint, index: int, key: str | None) -> Request:
-    try:
-        made = asked(item)
-    except Problem as problem:
-        raise _at(index, problem) from None
-    return replace(made, id=idempotency.derived(key, index)) if key and item.id is None else made
+def _asked(items: Iterable[NewEndpoint], key: str | None) -> Iterator[Request]:
+    """What each item asks for: one and the same request, where the one before asks for the same."""
+    before: NewEndpoint | None = None
+    for index, item in enumerate(items):
+        if before is None or vars(item) != vars(before):
+            before = item
+            try:
+                made = asked(item)
+            except Problem as problem:
+                raise _at(index, problem) from None
+        yield replace(made, id=idempotency.derived(key, index)) if key and item.id is None else made
 
 
 def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:

@@ -146,6 +146,8 @@ _BLANKS: dict[str, Any] = {
     "addresses": ("{addresses}",),
     "prefixes": ("{prefixes}",),
     "mac": "{mac}",
+    "attached": False,
+    "ready": False,
 }
 
 
@@ -156,10 +158,21 @@ def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
     """The JSON of endpoints that were made this moment: nothing holds them yet."""
     texts = []
     for endpoint in endpoints:
-        row = _row(endpoint, _prefixes(endpoint))
-        addresses, prefixes = '","'.join(row["addresses"]), '","'.join(row["prefixes"])
+        addresses = [str(each) for each in endpoint.addresses]
+        prefixes = [
+            f"{text}/{each.max_prefixlen}" for text, each in zip(addresses, endpoint.addresses, strict=True)
+        ]
+        form = _SHOWN.form({**vars(endpoint), "gateways": _gateways(endpoint, addresses)})
         texts.append(
-            _SHOWN.form(row) % (endpoint.id, endpoint.uid, endpoint.node, addresses, prefixes, endpoint.mac)
+            form
+            % (
+                endpoint.id,
+                endpoint.uid,
+                endpoint.node,
+                '","'.join(addresses),
+                '","'.join(prefixes),
+                endpoint.mac,
+            )
         )
     return texts
 
@@ -214,7 +227,7 @@ def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
 def _gateways(endpoint: Endpoint, addresses: Iterable[str]) -> tuple[str, ...]:
     if endpoint.membership is not None:
         return tuple(str(each) for each in endpoint.membership.gateways)
-    return tuple(dict.fromkeys(GATEWAYS[":" in address] for address in addresses))
+    return tuple(dict.fromkeys([GATEWAYS[":" in address] for address in addresses]))
 
 
 def _row(

@@ -71,18 +71,24 @@ class Batch:
 
     def add(self, unit: Unit) -> bool:
         """Take in a unit that there is room for; False when it meets one that is in."""
-        written, touched, prefixes = _footprint(unit)
-        if self.units and self._meets(written, touched, prefixes):
-            return False
+        if self.units:  # a lone one meets none: its keys are looked at when another comes
+            if len(self.units) == 1:
+                self._note(*_footprint(self.units[0]))
+            footprint = _footprint(unit)
+            if self._meets(*footprint):
+                return False
+            self._note(*footprint)
         self.units.append(unit)
-        self._written |= written
-        self._touched |= touched
-        self._prefixes |= prefixes
         self._more += unit.compares
         self._ops += len(unit.ops)
         if unit.charge is not None:
             self._tenants.add(unit.charge.tenant)
         return True
+
+    def _note(self, written: set[str], touched: set[str], prefixes: set[str]) -> None:
+        self._written |= written
+        self._touched |= touched
+        self._prefixes |= prefixes
 
     def _meets(self, written: set[str], touched: set[str], prefixes: set[str]) -> bool:
         return not (

@@ -22,6 +22,9 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 
+_set = object.__setattr__
+
+
 class Value(BaseModel):
     """A value of the store. Equal when all fields are equal; hashable where its fields are."""
 
@@ -35,13 +38,10 @@ class Value(BaseModel):
         where a thousand values are made for one request.
         """
         made = cls.__new__(cls)
-        for name, part in (
-            ("__dict__", fields),
-            ("__pydantic_fields_set__", set(fields)),
-            ("__pydantic_extra__", None),
-            ("__pydantic_private__", None),
-        ):
-            object.__setattr__(made, name, part)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", set(fields))
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
         return made
 
 
