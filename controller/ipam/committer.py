@@ -53,6 +53,9 @@ GATHER_S = 0.001
 GATHERS = 6
 """So often, unless as many have come as the time before."""
 
+QUIET = 2
+"""Nor when nobody came so often in a row."""
+
 MANY = 32
 """Units that are company enough."""
 
@@ -183,12 +186,15 @@ class Committer:
 
     def _gather(self) -> bool:
         """Let as many come in as came together the time before; False ends the thread."""
+        quiet = 0
         for _ in range(GATHERS):
-            if len(self._waiting) >= min(self._together, MANY):
+            before = len(self._waiting)
+            if before >= min(self._together, MANY) or quiet == QUIET:
                 break
             time.sleep(GATHER_S)
             if not self._collect():
                 return False
+            quiet = 0 if len(self._waiting) > before else quiet + 1
         return True
 
     def _next_batch(self) -> list[_Item]:

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from controller.ipam.committer import PATIENCE_S, Committer
+from controller.ipam.committer import GATHER_S, PATIENCE_S, QUIET, Committer
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Batch, Unit
 from lab.wait import wait_until
@@ -104,6 +104,17 @@ def test_who_does_not_come_again_is_not_waited_for_twice(
     monkeypatch.setattr("controller.ipam.committer.GATHER_S", 30.0)
     assert committer.submit(new("m")).result(10)
     assert store.sizes == [1, 8, 1, 1]
+
+
+def test_who_does_not_come_is_not_waited_for_long(
+    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
+    pauses: list[float] = []
+    monkeypatch.setattr("controller.ipam.committer.time.sleep", pauses.append)
+    assert committer.commit(new("l"))
+    assert pauses.count(GATHER_S) == QUIET
+    assert store.sizes == [1, 8, 1]
 
 
 def test_a_transaction_is_never_too_large(store: GatedStore, committer: Committer) -> None:
