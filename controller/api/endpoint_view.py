@@ -227,7 +227,7 @@ def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
 def _gateways(endpoint: Endpoint, addresses: Iterable[str]) -> tuple[str, ...]:
     if endpoint.membership is not None:
         return tuple(str(each) for each in endpoint.membership.gateways)
-    return tuple(dict.fromkeys([GATEWAYS[":" in address] for address in addresses]))
+    return tuple([GATEWAYS[":" in address] for address in addresses])
 
 
 def _row(

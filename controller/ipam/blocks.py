@@ -111,9 +111,10 @@ def assignable(
     start = int(after) - first + 1 if after is not None else 0
     ends = [each for each in _ends(pool) if each in block] if pool.cidr.num_addresses > 2 else ()
     reserved = [each for each in pool.reserved if each.overlaps(block)]
+    address_of = IPv4Address if block.version == 4 else IPv6Address  # 1 is either one to ip_address()
     for offset in range(start, start + size):
-        address = _address(first + offset % size, block.version)
-        if address in taken or address in ends or any(address in each for each in reserved):
+        address = address_of(first + offset % size)
+        if address in taken or address in ends or (reserved and any(address in each for each in reserved)):
             continue
         yield address
 
@@ -121,11 +122,6 @@ def assignable(
 def _ends(pool: Pool) -> tuple[IPAddress, ...]:
     first, last = pool.cidr.network_address, pool.cidr.broadcast_address
     return (first, last) if first.version == 4 else (first,)
-
-
-def _address(number: int, version: int) -> IPAddress:
-    # 1 is an IPv4 address to ip_address() and ::1 here, so the family is said
-    return IPv4Address(number) if version == 4 else IPv6Address(number)
 
 
 def mac_of(address: IPAddress) -> str:
