@@ -10,4 +10,4 @@ from random import getrandbits
 
 def unique() -> str:
     """32 hexadecimal digits."""
-    return f"{getrandbits(128):032x}"
+    return getrandbits(128).to_bytes(16).hex()

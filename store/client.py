@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 MAX_TXN_OPS = 128
 """Compares, and likewise operations, in one transaction: etcd's default `--max-txn-ops`."""
@@ -75,8 +75,7 @@ class PrefixUnwritten:
 Compare = Absent | Unchanged | Exists | PrefixEmpty | PrefixUnwritten
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Write `value` at `key`, under the lease if one is named."""
 
     key: str

@@ -15,6 +15,8 @@ from store.errors import Corrupt
 from store.model import Value
 
 SCHEMA_VERSION = 1
+VERSION = "v"
+"""The first field of every value."""
 
 _OPENING = b'{"v":%d,' % SCHEMA_VERSION
 
@@ -48,14 +50,9 @@ def fields(data: bytes, *, key: str = "") -> dict[str, Any]:
         body = from_json(data)
     except ValueError as fault:
         raise Corrupt(key, f"not JSON: {fault}") from fault
-    if not isinstance(body, dict) or body.pop("v", None) != SCHEMA_VERSION:
+    if not isinstance(body, dict) or body.pop(VERSION, None) != SCHEMA_VERSION:
         raise Corrupt(key, f"not a value of schema version {SCHEMA_VERSION}")
     return body
-
-
-def encode_text(text: str) -> bytes:
-    """Likewise, of the value with this JSON."""
-    return _OPENING + text[1:].encode()
 
 
 def encode_fields(given: Mapping[str, Any]) -> bytes:

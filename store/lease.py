@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 
 from store.client import Put, Store
 from store.errors import LeaseExpired, StoreError, Unavailable
@@ -94,5 +93,5 @@ class Heartbeat:
 
     def _write(self, lease_id: int) -> None:
         puts = self._puts
-        self._store.txn([], [replace(put, lease_id=lease_id) for put in puts])
+        self._store.txn([], [put._replace(lease_id=lease_id) for put in puts])
         self._written = puts

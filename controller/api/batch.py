@@ -150,5 +150,4 @@ def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
             pools.extend(endpoint.pools)
     for pool, addresses in Counter(pools).items():
         parts.metrics.assigned(pool, addresses)
-    refused = sum(isinstance(each, Problem) for each in outcomes)
-    return f'{{"items":[{",".join(texts)}],"refused":{refused}}}'
+    return f'{{"items":[{",".join(texts)}],"refused":{len(outcomes) - len(served)}}}'

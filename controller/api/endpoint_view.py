@@ -22,7 +22,7 @@ from store.client import KeyValue, Store
 from store.codec import field
 from store.model import AddressFamily, Endpoint, EndpointKind, EndpointState, Membership, Program, Qos
 from store.model.qos import OptionalQos
-from store.model.value import Address_, Identifier, Labels, Mac, Name, Network, UnicastAddress
+from store.model.value import Address_, Identifier, Labels, Mac, Name, Network, UnicastAddress, text_of
 from store.series import Series
 
 GATEWAYS = ("169.254.1.1", "fe80::1")
@@ -158,7 +158,7 @@ def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
     """The JSON of endpoints that were made this moment: nothing holds them yet."""
     texts = []
     for endpoint in endpoints:
-        addresses = [str(each) for each in endpoint.addresses]
+        addresses = [text_of(each) for each in endpoint.addresses]
         prefixes = [
             f"{text}/{each.max_prefixlen}" for text, each in zip(addresses, endpoint.addresses, strict=True)
         ]
@@ -221,7 +221,7 @@ def _boot_id(item: KeyValue) -> str | None:
 
 
 def _prefixes(endpoint: Endpoint) -> tuple[str, ...]:
-    return tuple([f"{each!s}/{each.max_prefixlen}" for each in endpoint.addresses])
+    return tuple([f"{text_of(each)}/{each.max_prefixlen}" for each in endpoint.addresses])
 
 
 def _gateways(endpoint: Endpoint, addresses: Iterable[str]) -> tuple[str, ...]:

@@ -246,7 +246,7 @@ class Space:
         if len(held) == block.num_addresses:
             return []
         taken.update(map(_address_of, held))
-        return list(blocks.assignable(pool, block, taken, _last_assigned(held)))[::-1]
+        return list(blocks.assignable(pool, block, taken or (), _last_assigned(held)))[::-1]
 
 
 def _address_of(item: KeyValue) -> IPAddress:

@@ -27,7 +27,7 @@ from controller.ipam.unit import Unit
 from controller.reading import Found, put
 from store import keys
 from store.client import Absent, Compare, Delete, Op, PrefixEmpty, Put
-from store.codec import encode_fields, encode_text
+from store.codec import SCHEMA_VERSION, VERSION, encode_fields
 from store.model import (
     Address,
     AddressState,
@@ -41,10 +41,12 @@ from store.model import (
     Pool,
     Tenant,
 )
+from store.model.value import text_of
 from store.series import Series
 
 RECORDS = keys.ENDPOINTS.prefix()
 RECORD: Mapping[str, Any] = {
+    VERSION: SCHEMA_VERSION,
     "id": "{id}",
     "uid": "{uid}",
     "node": "{node}",
@@ -54,6 +56,7 @@ RECORD: Mapping[str, Any] = {
 """What differs in new endpoints; see `Series`."""
 
 HELD: Mapping[str, Any] = {
+    VERSION: SCHEMA_VERSION,
     "address": "{address}",
     "pool": "{pool}",
     "endpoint": "{endpoint}",
@@ -63,7 +66,8 @@ HELD: Mapping[str, Any] = {
 }
 """What their addresses say, likewise."""
 
-_RECORDS, _ADDRESSES = Series(Endpoint.model_fields, RECORD), Series(Address.model_fields, HELD)
+_RECORDS = Series((VERSION, *Endpoint.model_fields), RECORD)
+_ADDRESSES = Series((VERSION, *Address.model_fields), HELD)
 _HELD = {name: field.default for name, field in Address.model_fields.items()}
 
 
@@ -122,15 +126,15 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
     prefixes = {key: _addresses_of(block.value.pool, block.value.cidr) for key, block in claims.items()}
     checks: list[Compare] = [*asked.compares, *(block.unchanged() for block in claims.values())]
     for endpoint, blocks in new:
-        id_, texts = endpoint.id, [str(each) for each in endpoint.addresses]
+        id_, texts = endpoint.id, [text_of(each) for each in endpoint.addresses]
         form = _RECORDS.form(vars(endpoint))
-        record = encode_text(form % (id_, endpoint.uid, node, '","'.join(texts), endpoint.mac))
+        record = (form % (id_, endpoint.uid, node, '","'.join(texts), endpoint.mac)).encode()
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
         checks.append(Absent(key))
         for address, text, pool, block in zip(endpoint.addresses, texts, endpoint.pools, blocks, strict=True):
             key = prefixes[block.key] + text
-            ops.append(Put(key, encode_text(held % (text, pool, id_, node, since, asked.request))))
+            ops.append(Put(key, (held % (text, pool, id_, node, since, asked.request)).encode()))
             checks.append(Absent(key))
             if block.value.node != node:
                 ops.extend(_displace(block.value, endpoint, address))
