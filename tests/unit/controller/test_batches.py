@@ -44,6 +44,23 @@ def test_each_item_is_answered_in_its_place(plant: Api) -> None:
     check(plant.store)
 
 
+def test_items_that_are_alike_are_requests_of_their_own(plant: Api) -> None:
+    kinds: list[dict[str, Any]] = [
+        {"node": "node-1"},
+        {"node": "node-1", "labels": {"app": "web"}},
+        {"node": "node-1", "address": "10.64.0.6"},
+    ]
+    outcomes = send(plant, [each for each in kinds for _ in range(2)]).json["items"]
+    assert [each["status"] for each in outcomes] == [201, 201, 201, 201, 201, 409]
+    assert outcomes[5]["problem"]["type"] == "/problems/address-in-use"
+    made = [each["endpoint"] for each in outcomes[:5]]
+    assert len({each["id"] for each in made} | {each["uid"] for each in made}) == 10
+    assert len({each["addresses"][0] for each in made}) == 5
+    assert [each["labels"] for each in made] == [{}, {}, {"app": "web"}, {"app": "web"}, {}]
+    assert all(plant.get(f"/v1/endpoints/{each['id']}") == each for each in made)
+    check(plant.store)
+
+
 def test_all_or_none(plant: Api) -> None:
     before = plant.get("/v1/endpoints")["items"]
     answer = send(plant, [{"node": "node-1", "id": "a"}, {"node": "node-9", "id": "b"}], atomic=True)
