@@ -53,7 +53,7 @@ GATHER_S = 0.001
 GATHERS = 6
 """So often, unless as many have come as the time before."""
 
-QUIET = 2
+QUIET = 3
 """Nor when nobody came so often in a row."""
 
 MANY = 32
