@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from urllib.parse import unquote_to_bytes
 
@@ -134,12 +135,18 @@ def environment(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
         "wsgi.url_scheme": request.scheme,
     }
     for name, value in request.headers.items():
-        if "_" in name:  # it would pass for the one with a hyphen
-            continue
-        key = name.upper().replace("-", "_")
-        key = key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if key := _variable(name):
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
     return environ
+
+
+@lru_cache(maxsize=256)
+def _variable(name: str) -> str:
+    """Where a field of the header is in the environment; nowhere if it would pass for one with a hyphen."""
+    if "_" in name:
+        return ""
+    key = name.upper().replace("-", "_")
+    return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
 async def _body(request: web.BaseRequest) -> bytes:
