@@ -23,6 +23,9 @@ class OffLoop:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return aside(self._store.get_many, keys)
 
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        return aside(self._store.count, prefixes)
+
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         return aside(self._store.txn, compares, ops)
 

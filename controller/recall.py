@@ -25,9 +25,10 @@ class Recalling:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.get, self.get_many, self.range, self.watch = store.get, store.get_many, store.range, store.watch
+        self.get, self.get_many, self.range, self.count = store.get, store.get_many, store.range, store.count
         self.grant, self.keep_alive, self.revoke = store.grant, store.keep_alive, store.revoke
         self.compact, self.cluster_id, self.close = store.compact, store.cluster_id, store.close
+        self.watch = store.watch
         self._ticket = Absent(keys.recalled(token_hex(16)))
         self._lost = False
 

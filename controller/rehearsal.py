@@ -88,6 +88,10 @@ class Rehearsal:
         items, at = self._all(prefix, after, revision)
         return Range(tuple(self._merged(items, prefix, after)), at)
 
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        """See `Store.count`."""
+        return [len(self.range(prefix).items) for prefix in prefixes]
+
     @property
     def written(self) -> Mapping[str, bytes | None]:
         """What is written, by key; None is deleted."""

@@ -170,6 +170,10 @@ class Store(Protocol):
         """Read many keys in few requests: those that exist, by key. Not of one revision."""
         ...
 
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        """How many keys begin with each of these, in few requests. Not of one revision."""
+        ...
+
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         """Apply all `ops` if all `compares` hold, else nothing: at most `MAX_TXN_OPS` of each.
 

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 # No child of ours uses gRPC. Its handlers of fork() stop its threads for each, and can hang.
@@ -175,14 +175,19 @@ class EtcdStore:
         return Range(tuple(found), fields["revision"])
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
-        found = {}
-        for start in range(0, len(keys), MAX_TXN_OPS):
-            request = etcdrpc.TxnRequest(**wire.gets_fields(keys[start : start + MAX_TXN_OPS]))
+        answers = self._read_all(keys, wire.gets_fields)
+        return {item.key: item for each in answers for item in map(wire.key_value, each.kvs)}
+
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        return [each.count for each in self._read_all(prefixes, wire.counts_fields)]
+
+    def _read_all(
+        self, wanted: Sequence[str], fields: Callable[[Sequence[str]], wire.Fields]
+    ) -> Iterator[Any]:
+        for start in range(0, len(wanted), MAX_TXN_OPS):
+            request = etcdrpc.TxnRequest(**fields(wanted[start : start + MAX_TXN_OPS]))
             for each in self._call("txn", request).responses:
-                for kv in each.response_range.kvs:
-                    item = wire.key_value(kv)
-                    found[item.key] = item
-        return found
+                yield each.response_range
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:

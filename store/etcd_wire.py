@@ -57,6 +57,11 @@ def gets_fields(keys: Iterable[str]) -> Fields:
     return {"success": [{"request_range": {"key": key.encode()}} for key in keys]}
 
 
+def counts_fields(prefixes: Iterable[str]) -> Fields:
+    """A TxnRequest that counts the keys that begin with each of these."""
+    return {"success": [{"request_range": {**span(prefix), "count_only": True}} for prefix in prefixes]}
+
+
 def fill_txn(request: Any, compares: Iterable[Compare], ops: Iterable[Op]) -> None:
     """Fill an empty TxnRequest: half the cost of one that is made of dictionaries."""
     add = request.compare.add

@@ -80,6 +80,9 @@ class MemoryStore:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return {key: item for key in keys if (item := self.get(key)) is not None}
 
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        return [len(self.range(prefix).items) for prefix in prefixes]
+
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:
             raise Invalid(f"a transaction takes {MAX_TXN_OPS} compares and as many operations, not more")

@@ -5,12 +5,12 @@ about to commit are kept out, so that its own requests never meet; those that an
 are found out by losing. Who lost reads the block again and goes on in the middle of what is free there, so
 that of two controllers that fill one block each has a half to itself.
 
-The node's blocks are looked through one after the other, each read when its turn comes, and then a new
-one is claimed. That one is not read, unless an address was lost some seconds ago: what no node had holds
-only services' addresses, and what cools down after a node that was deleted. Addresses that came free
-meanwhile are found by the next pass, which begins some seconds later: a node with a hundred full blocks is
-not read again for every address. When no block is left to claim and the pool allows it, blocks of other
-nodes are looked through in the same way.
+The node's blocks that are not full are looked through one after the other, each read when its turn comes,
+and then a new one is claimed. That one is not read, unless an address was lost some seconds ago: what no
+node had holds only services' addresses, and what cools down after a node that was deleted. Addresses that
+came free meanwhile are found by the next pass, which begins some seconds later and counts what each block
+holds: those that are full are not read. When no block is left to claim and the pool allows it, blocks of
+other nodes are looked through in the same way.
 
 First in, first out: in a block the search begins behind the address that was assigned last, and comes
 back to those before it at the end. Which one that was the keys tell, by the revision that created them:
@@ -214,10 +214,14 @@ class Space:
         return [Spot(free.pop(), block) for _ in range(min(count, len(free)))]
 
     def _pass(self, pool: Pool, count: int) -> list[Spot]:
-        """Begin to look through all blocks of the node."""
-        mine = scan(self._store, keys.NODE_BLOCKS, self._node)
+        """Begin to look through all blocks of the node that are not full."""
+        found = scan(self._store, keys.NODE_BLOCKS, self._node).items
+        mine = [each for each in found if each.value.pool == self._pool]
+        held = self._store.count([keys.ADDRESSES.prefix(self._pool, each.value.cidr) for each in mine])
         self._pass_began, self._borrowing = self._monotonic(), False
-        self._look_through(found for found in mine.items if found.value.pool == self._pool)
+        self._look_through(
+            each for each, number in zip(mine, held, strict=True) if number < each.value.cidr.num_addresses
+        )
         return self._pick(pool, count)
 
     def _borrow(self, pool: Pool, count: int) -> list[Spot]:

@@ -150,6 +150,14 @@ def test_many_keys_are_read_together(store: Store, prefix: str) -> None:
     assert store.get_many([]) == {}
 
 
+def test_keys_are_counted_together(store: Store, prefix: str) -> None:
+    put(store, f"{prefix}a/1", f"{prefix}a/2", f"{prefix}b/1", f"{prefix}b")
+    wanted = [f"{prefix}{name}" for name in ("a/", "b/", "c/", "b", "")]
+    assert store.count(wanted) == [2, 1, 0, 2, 4]
+    assert store.count(wanted * MAX_TXN_OPS) == [2, 1, 0, 2, 4] * MAX_TXN_OPS
+    assert store.count([]) == []
+
+
 def test_a_full_last_page_has_no_more(store: Store, prefix: str) -> None:
     put(store, prefix + "a", prefix + "b")
     assert not store.range(prefix, limit=2).more

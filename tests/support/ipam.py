@@ -90,6 +90,9 @@ class FlakyStore:
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return self.inner.get_many(keys)
 
+    def count(self, prefixes: Sequence[str]) -> list[int]:
+        return self.inner.count(prefixes)
+
     def watch(self, prefixes: Sequence[str], *, start_revision: int, **options: Any) -> Watch:
         return self.inner.watch(prefixes, start_revision=start_revision, **options)
 

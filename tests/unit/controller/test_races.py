@@ -16,13 +16,13 @@ import pytest
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
 from controller.ipam.request import Request
-from controller.ipam.space import Space, Spot
+from controller.ipam.space import PASS_S, Space, Spot
 from controller.ipam.unit import Unit
 from controller.problem import Problem
 from controller.promise import Promise
 from controller.reading import put, read, scan
 from store import keys
-from store.client import Compare, Delete, Op, Range, TxnResult
+from store.client import Compare, Delete, Op, Put, Range, TxnResult
 from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
@@ -362,6 +362,25 @@ def test_what_was_claimed_is_not_read_before_it_is_filled() -> None:
     controller.committer.close()
 
 
+def test_a_pass_reads_none_of_the_blocks_that_are_full(claiming: Claiming) -> None:
+    store, _, claims = claiming
+    now = 0.0
+    space = Space(store, claims, "p", "n0", lambda: now)
+    pool, node = read(store, keys.POOLS, "p"), read(store, keys.NODES, "n0")
+    assert pool is not None
+    assert node is not None
+    blocks = [claims.claim_next(pool, node)[0].value.cidr for _ in range(3)]
+    held = [keys.ADDRESSES.key("p", block, address) for block in blocks for address in block]
+    for key in held:
+        store.txn([], [Put(key, b"")])
+    before = store.ranges
+    assert space.take(pool, node)[0].address == ip_address("10.0.0.192"), "of a new block"
+    assert store.ranges - before <= 2, "the node's blocks, and the claimed ones of the pool"
+    store.txn([], [Delete(held[100])])
+    now += PASS_S
+    assert [spot.address for spot in space.take(pool, node, 63)][-1] == ip_address("10.0.0.100")
+
+
 def test_two_controllers_that_claim_blocks_by_turns_do_not_read_them_all_each_time() -> None:
     memory = MemoryStore()
     stores = [CountingStore(memory), CountingStore(memory)]
@@ -439,10 +458,13 @@ class Noticing(Committer):
         return futures
 
 
+Claiming = tuple[CountingStore, Noticing, Claims]
+
+
 @pytest.fixture
-def claiming() -> Iterator[tuple[FlakyStore, Noticing, Claims]]:
+def claiming() -> Iterator[Claiming]:
     """What claims blocks, over a store with a pool and four nodes."""
-    store = FlakyStore(MemoryStore())
+    store = CountingStore(MemoryStore())
     store.txn([], [put(keys.POOLS, Pool(name="p", cidr=ip_network("10.0.0.0/24")), "p")])
     store.txn([], [put(keys.NODES, Node(name=f"n{n}", asn=64512), f"n{n}") for n in range(4)])
     committer = Noticing(store, pauses_s=(0, 0, 0))
@@ -453,7 +475,7 @@ def claiming() -> Iterator[tuple[FlakyStore, Noticing, Claims]]:
 
 
 def test_nodes_that_claim_at_once_do_not_wait_for_each_other(
-    claiming: tuple[FlakyStore, Noticing, Claims],
+    claiming: Claiming,
 ) -> None:
     store, committer, claims = claiming
     go_on = threading.Event()
@@ -471,7 +493,7 @@ def test_nodes_that_claim_at_once_do_not_wait_for_each_other(
 
 @pytest.mark.parametrize("fault", [REFUSED, None])
 def test_a_block_that_could_not_be_claimed_is_the_next_one_again(
-    claiming: tuple[FlakyStore, Noticing, Claims], fault: str | None
+    claiming: Claiming, fault: str | None
 ) -> None:
     store, _, claims = claiming
     pool, node, other = (read(store, keys.POOLS, "p"), *(read(store, keys.NODES, f"n{n}") for n in (0, 1)))
