@@ -42,7 +42,9 @@ compares = st.one_of(
     st.builds(PrefixUnwritten, names, revisions),
 )
 ops = st.one_of(
-    st.builds(Put, names, st.binary(max_size=3)), st.builds(Delete, names), st.builds(DeletePrefix, names)
+    st.builds(Put, names, st.binary(max_size=3), st.just(0)),
+    st.builds(Delete, names),
+    st.builds(DeletePrefix, names),
 )
 scripts = st.lists(st.tuples(st.lists(compares, max_size=2), st.lists(ops, max_size=4)), max_size=12)
 

@@ -11,7 +11,7 @@ from store.memory import MemoryStore
 
 keys = st.text("ab/", min_size=1, max_size=3)
 values = st.binary(max_size=2)
-puts = st.builds(Put, keys, values)
+puts = st.builds(Put, keys, values, st.just(0))
 ops = st.one_of(puts, st.builds(Delete, keys), st.builds(DeletePrefix, keys))
 
 
