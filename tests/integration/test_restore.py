@@ -24,6 +24,7 @@ from intent.snapshot import watched
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from store import keys
+from store.errors import Unavailable
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import Alive, Endpoint, Program
@@ -121,6 +122,8 @@ class Site:
         self.etcd.stop()
         self.etcd.bring_back(self.backup, token=token)
         self.etcd.start()
+        for store in (self.store, *(node.store for node in self.nodes.values())):  # they still try to connect
+            wait_until(lambda store=store: _answers(store), SOON_S, "etcd to answer again")
 
 
 @pytest.fixture
@@ -202,6 +205,14 @@ def test_an_operator_does_not_have_to_wait_for_a_node_that_says_nothing(site: Si
     view = site.client.get("/v1/restore").json
     assert (view["restoring"], view["report"]["unheard"]) == (False, ["n1", "n2"])
     site.made("/v1/endpoints", {"id": "new", "node": "n2"})
+
+
+def _answers(store: EtcdStore) -> bool:
+    try:
+        store.get(keys.ROOT)
+    except Unavailable:
+        return False
+    return True
 
 
 def _heard(site: Site, name: str) -> bool:
