@@ -12,7 +12,7 @@ import asyncio
 import io
 import logging
 import sys
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -57,19 +57,17 @@ class _Answer:
     """What the application answers: WSGI's `start_response`, and where the body is kept."""
 
     status = 500
-    headers: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = SERVER
     body: bytes = b""
     stream: web.StreamResponse | None = None
     """Set when the answer is sent already, piece by piece."""
 
     def __call__(self, status: str, headers: list[tuple[str, str]], _: object = None, /) -> Any:
-        self.status, self.headers = int(status[:3]), headers
+        self.status, self.headers = int(status[:3]), {**dict(headers), **SERVER}
 
     def response(self) -> web.StreamResponse:
         """For the server, which sends what is not yet sent."""
-        return self.stream or web.Response(
-            status=self.status, headers={**dict(self.headers), **SERVER}, body=self.body
-        )
+        return self.stream or web.Response(status=self.status, headers=self.headers, body=self.body)
 
 
 @runtime_checkable
@@ -109,9 +107,7 @@ class Gateway:
         if isinstance(body, list):
             answer.body = b"".join(body)
         else:
-            answer.stream = web.StreamResponse(
-                status=answer.status, headers={**dict(answer.headers), **SERVER}
-            )
+            answer.stream = web.StreamResponse(status=answer.status, headers=answer.headers)
             _send_pieces(body, answer.stream, request)
 
 
