@@ -2,6 +2,8 @@
 BIN := .venv/bin
 STAMP := .venv/.polder-setup
 MACHINES := $(wildcard tests/property/test_*_machine.py) tests/property/test_policy_flows.py
+# The lab starts programs by the hundred: each is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup check test demo lab lab-down bench lock
 setup: $(STAMP)
@@ -19,8 +21,7 @@ check: setup
 
 test: check
 	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough $(MACHINES)
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration
-	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/fault
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration tests/fault
 
 demo: setup
 	$(BIN)/python -m lab demo

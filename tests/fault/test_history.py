@@ -1,22 +1,19 @@
-"""The history test, short (`python -m tests.history` is the long one), and its test: planted bugs."""
+"""The history test, short: `python -m tests.history` is the long one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.history.nemesis import FAULTS
-from tests.history.planted import BUGS
 from tests.history.report import lines
 from tests.history.run import Plan, run
-from tests.history.site import in_tests, site
+from tests.history.site import site
 
 pytestmark = pytest.mark.needs("root", "etcd", "etcdctl", "nft", "ovs-vswitchd", "bgpd")
 
 SHORT = Plan(ops=2000, faults=4, seed=20, names=tuple(FAULTS)[:4])
-PLANTED = Plan(ops=600, faults=0, seed=1, twice=0.5, patience_s=1.0)
 
 
 def test_no_address_is_lost_doubled_or_leaked_whatever_breaks(tmp_path: Path) -> None:
@@ -26,15 +23,3 @@ def test_no_address_is_lost_doubled_or_leaked_whatever_breaks(tmp_path: Path) ->
     assert not result.wrong, told
     assert {fault.name for fault in result.faults} >= set(SHORT.names), told
     assert len(result.history.ops) >= SHORT.ops, told
-
-
-@pytest.mark.parametrize("bug", BUGS)
-def test_a_planted_bug_is_caught(tmp_path: Path, bug: str) -> None:
-    """A compare is dropped: the address is there, or the record is. Or of all or none some are left."""
-
-    def careless(options: Sequence[str]) -> list[str]:
-        return in_tests("tests.history.planted", bug, *options)
-
-    with site(controller=careless) as built:
-        result = run(built, PLANTED, tmp_path / "history.jsonl")
-    assert result.wrong
