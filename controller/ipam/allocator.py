@@ -60,22 +60,8 @@ class _Job(Wanted):
     """Something was queued for it, so that it may be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """Jobs that are done by one unit."""
-
-    jobs: Sequence[_Job]
-    drafts: Drafts
-
-    def settle(self) -> None:
-        """Its commit is over."""
-        for column in self.drafts.columns:
-            column.settle()
-
-    def put_back(self) -> None:
-        """It was not committed, and its addresses have nothing to do with it."""
-        for column in self.drafts.columns:
-            column.put_back()
+_Load = tuple[Sequence[_Job], Drafts]
+"""Jobs that are done by one unit."""
 
 
 @dataclass(slots=True)
@@ -110,7 +96,9 @@ class Allocator:
         Raises:
             Problem: the request cannot be met; says why, and where in it.
         """
-        answer = self.assign_many([request])[0]
+        job = _Job(request, request.id or unique(), unique())
+        self._run([job])
+        answer = job.answer or busy(request)
         if isinstance(answer, Problem):
             raise answer
         return answer
@@ -134,13 +122,15 @@ class Allocator:
 
     def _run(self, jobs: Sequence[_Job], pending: Found[Pending] | None = None) -> None:
         """Find an answer for each job; with `pending` only while every one is served."""
-        known = self._known
+        known, left = self._known, jobs
         for _ in range(ATTEMPTS):
-            left = [job for job in jobs if job.answer is None]
+            self._try(left, known, pending)
+            left = [job for job in left if job.answer is None]
+            if left and not self._are_raced(left, known, pending):
+                known = Known(self._store)
+            left = [job for job in left if job.answer is None]
             if not left or (pending is not None and _refused(jobs)):
                 return
-            if not self._round(left, known, pending):
-                known = Known(self._store)
 
     def _run_together(self, jobs: Sequence[_Job]) -> None:
         try:
@@ -164,101 +154,121 @@ class Allocator:
                     job.answer = failed(job.id, Unavailable(str(fault), outcome_unknown=True))
         _answer_rest(jobs, Problem("undone", "another request of the batch was refused; nothing is made"))
 
-    def _round(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> bool:
-        """Try once for each job. A refusal on what was read before the request came does not count.
+    def _try(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> None:
+        """Try once for each job."""
+        drafted: Iterable[_Load]
+        if len(jobs) == 1 and pending is None:
+            load = self._draft(jobs, known)
+            drafted = () if load is None else (load,)
+        else:
+            drafted = self._draft_all(jobs, known, pending)
+        under_way = [(load, future) for load in drafted if (future := self._submit(*load)) is not None]
+        for load, future in under_way:
+            self._collect(*load, future)
+
+    def _are_raced(self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None) -> bool:
+        """Find out why jobs got nothing. A refusal on what was read before the request came does not count.
 
         Returns:
-            Whether what is known has nothing to do with why some of them got nothing.
+            Whether what is known has nothing to do with why.
         """
-        guards = () if pending is None else (pending.unchanged(),)
-        turn = _Round(known, guards)
         again = known is not self._known
-        groups = _alike(jobs, alone=again)
+        lost = [job for job in jobs if self._look_up(job, again, pending)]
+        return bool(lost) and self._mistrust(lost) and len(lost) == len(jobs)
+
+    def _draft_all(
+        self, jobs: Sequence[_Job], known: Known, pending: Found[Pending] | None
+    ) -> Iterable[_Load]:
+        """Draft all that can be, each load when it is asked for, if it may stand without the others."""
+        turn = _Round(known, () if pending is None else (pending.unchanged(),))
+        groups = _alike(jobs, alone=known is not self._known)
         for group in groups:
             turn.more[group[0].request.kind] += len(group)
-        drafted = self._draft(groups, turn)
-        if pending is not None:  # all or none: what cannot be should be found before anything is written
-            loads = list(drafted)
-            if sum(len(load.jobs) for load in loads) < len(jobs):
-                for load in loads:
-                    load.put_back()
-                loads = []
-            drafted = iter(loads)
-        under_way = [(load, future) for load in drafted if (future := self._submit(load)) is not None]
-        for load, future in under_way:
-            self._collect(load, future)
-        left = [job for job in jobs if job.answer is None]
-        lost = [job for job in left if self._look_up(job, again, pending)]
-        return bool(lost) and self._mistrust(lost) and len(lost) == len(left)
+        drafted = self._draft_groups(groups, turn)
+        if pending is None:
+            return drafted
+        loads = list(drafted)  # all or none: what cannot be should be found before anything is written
+        if sum(len(jobs) for jobs, _ in loads) == len(jobs):
+            return loads
+        for _, drafts in loads:
+            drafts.put_back()
+        return ()
 
-    def _draft(self, loads: Iterable[Sequence[_Job]], turn: _Round) -> Iterator[_Load]:
-        """Draft all that can be, each load when it is asked for."""
-        for alike in loads:
-            left = alike
+    def _draft_groups(self, groups: Iterable[Sequence[_Job]], turn: _Round) -> Iterator[_Load]:
+        for left in groups:
             while left and (load := self._draft_some(left, turn)):
                 yield load
-                left = left[len(load.jobs) :]
+                left = left[len(load[0]) :]
 
     def _draft_some(self, jobs: Sequence[_Job], turn: _Round) -> _Load | None:
         """The first of these jobs, which are alike; None when none of them can be drafted now."""
-        kind = jobs[0].request.kind
-        refusal = turn.refusals.get(kind)  # finding out that a pool is full is dear
-        if refusal is None or jobs[0].request.addresses:
-            try:
-                drafts = self._drafter.draft(jobs, turn.known, turn.guards, turn.more[kind] - len(jobs))
-                turn.more[kind] -= len(drafts.endpoints)
-                return _Load(jobs[: len(drafts.endpoints)], drafts)
-            except Problem as problem:
-                refusal = problem
-                if not jobs[0].request.addresses:
-                    turn.refusals[kind] = problem
-            except Stale:
-                self._known.forget()
-                return None
-            except StoreError as fault:
-                for job in jobs:
-                    job.answer = failed(job.id, fault)
-                return None
-        for job in jobs:
-            job.refused = refusal
+        request = jobs[0].request
+        kind = request.kind
+        refusal = None if request.addresses else turn.refusals.get(kind)  # to find a pool full is dear
+        if refusal is not None:
+            for job in jobs:
+                job.refused = refusal
+            return None
+        load = self._draft(jobs, turn.known, turn.guards, turn.more[kind] - len(jobs))
+        if load is not None:
+            turn.more[kind] -= len(load[0])
+        elif jobs[0].refused is not None and not request.addresses:
+            turn.refusals[kind] = jobs[0].refused
+        return load
+
+    def _draft(
+        self, jobs: Sequence[_Job], known: Known, guards: Sequence[Compare] = (), more: int = 0
+    ) -> _Load | None:
+        """Likewise, whatever was found out before; see `Drafter.draft`."""
+        try:
+            drafts = self._drafter.draft(jobs, known, guards, more)
+            return jobs[: len(drafts.endpoints)], drafts
+        except Problem as problem:
+            for job in jobs:
+                job.refused = problem
+        except Stale:
+            self._known.forget()
+        except StoreError as fault:
+            for job in jobs:
+                job.answer = failed(job.id, fault)
         return None
 
-    def _submit(self, load: _Load) -> Promise[int] | None:
-        for job in load.jobs:
+    def _submit(self, jobs: Sequence[_Job], drafts: Drafts) -> Promise[int] | None:
+        for job in jobs:
             job.tried = True
         try:
-            return self._lane(load).submit(load.drafts.unit)
+            return self._lane(drafts).submit(drafts.unit)
         except Unavailable as fault:
-            load.put_back()
-            for job in load.jobs:
+            drafts.put_back()
+            for job in jobs:
                 job.answer = failed(job.id, fault)
             return None
 
-    def _lane(self, load: _Load) -> Committer:
+    def _lane(self, drafts: Drafts) -> Committer:
         """Who commits these. While etcd writes what one committer sent, the next prepares its own."""
         # A few share the transaction of others; and two committers would vie for the sum of a tenant.
-        if len(load.jobs) < FEW or load.drafts.unit.charge is not None:
+        if len(drafts.endpoints) < FEW or drafts.unit.charge is not None:
             return self._committer
         return next(self._lanes)
 
-    def _collect(self, load: _Load, future: Promise[int]) -> None:
+    def _collect(self, jobs: Sequence[_Job], drafts: Drafts, future: Promise[int]) -> None:
         try:
             applied = wait(future)
         except OverQuota as over:
-            load.put_back()
-            self._refuse(load.jobs, over)
+            drafts.put_back()
+            self._refuse(jobs, over)
         except StoreError as fault:
             # While a backup is restored callers ask again and again: that must not use a block up.
-            load.put_back() if isinstance(fault, Restored) else load.settle()
-            for job in load.jobs:
+            drafts.put_back() if isinstance(fault, Restored) else drafts.settle()
+            for job in jobs:
                 job.answer = failed(job.id, fault)
         else:
             if applied:
-                load.settle()
-                for job, endpoint in zip(load.jobs, load.drafts.endpoints, strict=True):
+                drafts.settle()
+                for job, endpoint in zip(jobs, drafts.endpoints, strict=True):
                     job.answer = (endpoint, True)
             else:
-                for job, columns in zip(load.jobs, load.drafts.apart(), strict=True):
+                for job, columns in zip(jobs, drafts.apart(), strict=True):
                     job.lost = columns
 
     def _refuse(self, jobs: Sequence[_Job], over: OverQuota) -> None:

@@ -10,8 +10,7 @@ from controller.ipam import blocks, units
 from controller.ipam.choosing import Want, listed
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
-from controller.ipam.known import Known, Plan
-from controller.ipam.membership import membership
+from controller.ipam.known import Alike, Known, Plan
 from controller.ipam.request import Request
 from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
@@ -73,6 +72,16 @@ class Drafts:
     """For each address that an endpoint has."""
     unit: Unit
 
+    def settle(self) -> None:
+        """Their commit is over."""
+        for column in self.columns:
+            column.settle()
+
+    def put_back(self) -> None:
+        """They were not committed, and their addresses have nothing to do with why."""
+        for column in self.columns:
+            column.put_back()
+
     def apart(self) -> Iterator[list[Column]]:
         """The spot of each address, for one endpoint after the other."""
         for index in range(len(self.endpoints)):
@@ -110,12 +119,11 @@ class Drafter:
         plan = known.plan(first)
         count = min(len(wanted), ROOM // plan.size)
         columns = self._pick(plan, first.scope, count, len(wanted) - count + more)
-        endpoints = _endpoints(wanted, plan, columns)
-        pools = dict.fromkeys(column.pool.unchanged() for column in columns)
-        asked = units.Asked(
-            (*plan.compares, *guards, *pools), plan.tenant, first.by, first.request, self._clock()
-        )
-        claims = zip(*([spot.block for spot in column.spots] for column in columns), strict=True)
+        alike = plan.alike(tuple([column.pool for column in columns]))
+        rows = list(zip(*[column.spots for column in columns], strict=True))
+        endpoints = _endpoints(wanted, plan.node.value, alike, rows)
+        asked = units.Asked((*alike.compares, *guards), plan.tenant, first.by, first.request, self._clock())
+        claims = [[spot.block for spot in row] for row in rows]
         unit = units.assign(list(zip(endpoints, claims, strict=True)), asked)
         return Drafts(endpoints, columns, unit)
 
@@ -160,6 +168,8 @@ class Drafter:
             if not complete:
                 for column in picked:
                     column.put_back()
+        if len(picked) == 1:
+            return picked
         size = min(len(column.spots) for column in picked)
         for column in picked:
             column.part(size, None).put_back()
@@ -248,15 +258,10 @@ def in_use(held: Address, scope: Scope) -> Problem:
     return Problem("address-in-use", f"{why}; ask for another, or leave address out")
 
 
-def _endpoints(wanted: Sequence[Wanted], plan: Plan, columns: Sequence[Column]) -> list[Endpoint]:
-    """An endpoint for each spot of the columns."""
-    pools = [column.pool.value for column in columns]
-    names, within, mtu_bytes = (
-        tuple([pool.name for pool in pools]),
-        membership(pools),
-        plan.node.value.mtu_bytes,
-    )
-    rows = zip(*([spot.address for spot in column.spots] for column in columns), strict=True)
+def _endpoints(
+    wanted: Sequence[Wanted], node: Node, alike: Alike, rows: Sequence[Sequence[Spot]]
+) -> list[Endpoint]:
+    """An endpoint for each row of spots."""
     # Each part was checked where it came in; a thousand of these are made at a time.
     return [
         Endpoint.of(
@@ -264,15 +269,15 @@ def _endpoints(wanted: Sequence[Wanted], plan: Plan, columns: Sequence[Column]) 
             uid=each.uid,
             node=each.request.node,
             tenant=each.request.tenant,
-            pools=names,
-            addresses=addresses,
-            mac=each.request.mac or blocks.mac_of(addresses[0]),
-            mtu_bytes=mtu_bytes,
+            pools=alike.pools,
+            addresses=tuple([spot.address for spot in row]),
+            mac=each.request.mac or blocks.mac_of(row[0].address),
+            mtu_bytes=node.mtu_bytes,
             labels=dict(each.request.labels),
             state=EndpointState.ASSIGNED,
             qos=each.request.qos,
             kind=each.request.endpoint_kind,
-            membership=within,
+            membership=alike.membership,
         )
-        for each, addresses in zip(wanted, rows, strict=False)
+        for each, row in zip(wanted, rows, strict=False)
     ]

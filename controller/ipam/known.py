@@ -6,16 +6,28 @@ not. Whoever refuses a request does it on what was read after the request came: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from controller.ipam.choosing import Place, Want, wants
+from controller.ipam.membership import membership
 from controller.ipam.request import Request
 from controller.problem import unknown_reference
 from controller.reading import Found, Listing, read, scan
 from store import keys
 from store.client import Compare, Store
-from store.model import Node, Pool, Tenant
+from store.model import Membership, Node, Pool, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """What endpoints of one plan have in common that get addresses of the same pools."""
+
+    pools: tuple[str, ...]
+    membership: Membership | None
+    compares: tuple[Compare, ...]
+    """What must hold for all this to be so."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,7 @@ class Plan:
     node: Found[Node]
     tenant: Found[Tenant] | None
     asked: tuple[Want, ...]
+    _alike: dict[tuple[str, ...], Alike] = field(default_factory=dict)
 
     @cached_property
     def size(self) -> int:
@@ -33,10 +46,19 @@ class Plan:
         foreign = any(want.address or found.value.borrow for want in self.asked for found in want.pools)
         return max(1 + 2 * addresses, 2 + (2 if foreign else 1) * addresses)
 
-    @cached_property
-    def compares(self) -> tuple[Compare, ...]:
-        """What must hold for it to be what the request comes to, beside each pool that is used."""
-        return (*(each for want in self.asked for each in want.compares), self.node.unchanged())
+    def alike(self, pools: Sequence[Found[Pool]]) -> Alike:
+        """What endpoints have in common with addresses of these pools, which are of the plan."""
+        names = tuple([pool.value.name for pool in pools])
+        found = self._alike.get(names)
+        if found is None:
+            compares = (
+                *(each for want in self.asked for each in want.compares),
+                self.node.unchanged(),
+                *dict.fromkeys(pool.unchanged() for pool in pools),
+            )
+            found = Alike(names, membership([pool.value for pool in pools]), compares)
+            self._alike[names] = found
+        return found
 
 
 class Known:

@@ -27,7 +27,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import NamedTuple
 
 from controller.ipam import blocks
 from controller.ipam.claims import Claims
@@ -44,8 +43,9 @@ CLAIMED_AT_ONCE = 32
 """Blocks; a transaction has room for so many claims and more."""
 
 
-class Spot(NamedTuple):
-    """An address to try, and the block it is in."""
+@dataclass(eq=False, slots=True)
+class Spot:
+    """An address to try, and the block it is in. No two picks are the same one."""
 
     address: IPAddress
     block: Found[Block]
@@ -83,7 +83,7 @@ class Space:
         self._pass_began = self._exhausted = self._lost_at = float("-inf")
         self._shared = self._borrowing = False
         self._lock = threading.Lock()  # of what follows; never held while the store is asked
-        self._pending: set[IPAddress] = set()
+        self._pending: set[Spot] = set()
         self._unused: list[Spot] = []
         self._lost = self._contended = False
         self._revision = 0
@@ -104,8 +104,9 @@ class Space:
             Stale: the pool or the node is not what it was.
         """
         with self._turn:
-            self._start_over_if_lost(pool)
-            spots = self._kept(self._take_unused(pool.value, count))
+            if self._lost or self._contended or pool.mod_revision != self._revision:
+                self._start_over_if_lost(pool)
+            spots = self._take_unused(pool.value, count) if self._unused else []
             complete = False
             try:
                 while (left := count - len(spots)) and (
@@ -121,12 +122,12 @@ class Space:
     def settle(self, spots: Iterable[Spot]) -> None:
         """The caller's commit is over, however it went."""
         with self._lock:
-            self._pending.difference_update([spot.address for spot in spots])
+            self._pending.difference_update(spots)
 
     def put_back(self, spots: Sequence[Spot]) -> None:
         """The caller did not use them, and wrote nothing."""
         with self._lock:
-            self._pending.difference_update([spot.address for spot in spots])
+            self._pending.difference_update(spots)
             self._unused.extend(reversed(spots))
 
     def mistrust(self, *, contended: bool) -> None:
@@ -159,7 +160,7 @@ class Space:
 
     def _kept(self, spots: list[Spot]) -> list[Spot]:
         with self._lock:
-            self._pending.update([spot.address for spot in spots])
+            self._pending.update(spots)
         return spots
 
     def _take_unused(self, pool: Pool, count: int) -> list[Spot]:
@@ -169,17 +170,18 @@ class Space:
                 spot = self._unused.pop()
                 if not blocks.is_reserved(pool, spot.address):  # it may have been put back since
                     found.append(spot)
+            self._pending.update(found)
         return found
 
     def _next(
         self, pool: Found[Pool], node: Found[Node], thorough: bool, count: int, in_all: int
     ) -> list[Spot]:
         """Up to `count`, and one at least if there is one; `in_all` are wanted now and soon."""
-        due = self._monotonic() - self._pass_began >= PASS_S
-        if due and self._borrowing:
+        if self._borrowing and self._is_due():
             self._start_over()  # what is near comes first
         if spots := self._pick(pool.value, count):
             return spots
+        due = self._is_due()
         if not thorough and self._monotonic() - self._exhausted < PASS_S:
             return []
         if due and (spots := self._pass(pool.value, count)):
@@ -199,6 +201,9 @@ class Space:
             return spots
         self._exhausted = self._monotonic()
         return []
+
+    def _is_due(self) -> bool:
+        return self._monotonic() - self._pass_began >= PASS_S
 
     def _pick(self, pool: Pool, count: int) -> list[Spot]:
         """Up to `count` of one block."""
@@ -242,7 +247,7 @@ class Space:
 
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells
-            taken = set(self._pending)
+            taken = {spot.address for spot in self._pending}
         held: Sequence[KeyValue] = ()
         if block not in self._unread:
             held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items

@@ -36,7 +36,6 @@ from store.model import (
     Endpoint,
     EndpointState,
     IPAddress,
-    IPNetwork,
     Node,
     Pool,
     Tenant,
@@ -120,11 +119,10 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
     """
     node, tenant = new[0][0].node, asked.tenant
     copies, since = _copies_of(node), to_json(asked.since).decode()[1:-1]
-    held = _ADDRESSES.form({**_HELD, "by": asked.by, "tenant": tenant.value.name if tenant else None})
+    held = _held_by(asked.by, tenant.value.name if tenant else None)
     ops: list[Op] = []
-    claims = {block.key: block for _, blocks in new for block in blocks}
-    prefixes = {key: _addresses_of(block.value.pool, block.value.cidr) for key, block in claims.items()}
-    checks: list[Compare] = [*asked.compares, *(block.unchanged() for block in claims.values())]
+    prefixes: dict[str, str] = {}
+    checks: list[Compare] = [*asked.compares]
     for endpoint, blocks in new:
         id_, texts = endpoint.id, [text_of(each) for each in endpoint.addresses]
         form = _RECORDS.form(vars(endpoint))
@@ -133,6 +131,9 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         ops += (Put(key, record), Put(copies + id_, record))
         checks.append(Absent(key))
         for address, text, pool, block in zip(endpoint.addresses, texts, endpoint.pools, blocks, strict=True):
+            if block.key not in prefixes:
+                prefixes[block.key] = _addresses_of(block.value.pool, block.key)
+                checks.append(block.unchanged())
             key = prefixes[block.key] + text
             ops.append(Put(key, (held % (text, pool, id_, node, since, asked.request)).encode()))
             checks.append(Absent(key))
@@ -254,9 +255,15 @@ def _record(endpoint: Endpoint) -> tuple[Put, Put]:
 
 
 @lru_cache(maxsize=1 << 12)
-def _addresses_of(pool: str, block: IPNetwork) -> str:
-    """What the keys of the addresses of a block begin with."""
-    return keys.ADDRESSES.prefix(pool, block)
+def _addresses_of(pool: str, key: str) -> str:
+    """What the keys of the addresses of a block begin with, by the key of the block or of its copy."""
+    return keys.ADDRESSES.prefix(pool, key.rpartition("/")[2])
+
+
+@lru_cache(maxsize=1 << 10)
+def _held_by(by: str, tenant: str | None) -> str:
+    """The form of what the addresses say that one caller gets for one tenant."""
+    return _ADDRESSES.form({**_HELD, "by": by, "tenant": tenant})
 
 
 @lru_cache(maxsize=1 << 12)
