@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from falcon import Response
 from pydantic import BaseModel
@@ -13,8 +13,7 @@ from controller.precondition import tag
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A value, the text of one, a stream of bytes, or nothing (204)."""
 
     body: BaseModel | str | Iterable[bytes] | None = None
@@ -23,7 +22,7 @@ class Answer:
     revision: int = 0
     """Of the thing in the body, for its ETag; 0 where the body is not one thing."""
     media_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
     def send(self, response: Response) -> None:
         """Put it into the response. A stream is closed when it has ended, if it can be."""

@@ -19,6 +19,8 @@ from controller.problem import Fault, Problem, quoted
 
 M = TypeVar("M", bound=BaseModel)
 
+NESTED = (dict, list)
+
 MAX_FAULTS = 100
 """More of them help nobody."""
 
@@ -84,7 +86,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
 def _fields(given: Any) -> int:
     """How many fields a document has. Each has a colon: with as many of these none is given twice."""
     if isinstance(given, dict):
-        return len(given) + sum([_fields(each) for each in given.values() if isinstance(each, dict | list)])
+        return len(given) + sum([_fields(each) for each in given.values() if isinstance(each, NESTED)])
     return sum(map(_fields, given)) if isinstance(given, list) else 0
 
 

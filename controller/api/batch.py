@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
@@ -100,7 +99,7 @@ def _asked(items: Iterable[NewEndpoint], key: str | None) -> Iterator[Request]:
                 made = asked(item)
             except Problem as problem:
                 raise _at(index, problem) from None
-        yield replace(made, id=idempotency.derived(key, index)) if key and item.id is None else made
+        yield made._replace(id=idempotency.derived(key, index)) if key and item.id is None else made
 
 
 def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:

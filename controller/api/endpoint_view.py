@@ -89,7 +89,7 @@ class NewEndpoint(BaseModel):
         return Request(
             node=self.node,
             id=self.id,
-            families=tuple(family.version for family in self.families),
+            families=tuple([family.version for family in self.families]),
             pools=(self.pool,) if self.pool is not None else self.pools,
             addresses=(self.address,) if self.address is not None else self.addresses,
             tenant=tenant,

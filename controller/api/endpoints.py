@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -74,7 +73,7 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
     if key is None or wanted.id is not None:
         made, new = parts.allocator.assign(asked_for)
     else:
-        made, new = _assign_keyed(parts, replace(asked_for, id=idempotency.derived(key)))
+        made, new = _assign_keyed(parts, asked_for._replace(id=idempotency.derived(key)))
     location = f"/v1/endpoints/{made.id}"
     if not new:
         return Answer(view(parts.store, made), 200, location)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel
@@ -180,7 +179,7 @@ def delete_node(name: str) -> Answer:
 
 def _made(found: Found[Node], new: bool) -> Answer:
     answer = _shown_alone(found)
-    return replace(answer, status=201 if new else 200, location=f"/v1/nodes/{found.value.name}")
+    return answer._replace(status=201 if new else 200, location=f"/v1/nodes/{found.value.name}")
 
 
 def _shown_alone(found: Found[Node]) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from falcon import Response
@@ -139,8 +139,8 @@ class Noun:
     def _read_body(self, declared: Operation, wanted: type[BaseModel] | Patch, exchange: Exchange) -> Any:
         document = _read_document(wanted, exchange)
         model = wanted.model if isinstance(wanted, Patch) else wanted
-        if unknown := document.keys() - model.model_fields.keys():
-            refuse_told(document, unknown & self._told(declared))
+        if not _fields(model).issuperset(document):
+            refuse_told(document, self._told(declared) - _fields(model))
         return checked_body(wanted, document)
 
     def _told(self, declared: Operation) -> set[str]:
@@ -154,6 +154,11 @@ class Noun:
             if view is not None
             for field in view.model_fields
         }
+
+
+@cache
+def _fields(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(model.model_fields)
 
 
 def _read_document(wanted: type[BaseModel] | Patch, exchange: Exchange) -> dict[str, Any]:

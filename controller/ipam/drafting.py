@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from controller.ipam import blocks, units
 from controller.ipam.choosing import Want, listed
@@ -37,8 +38,7 @@ class Wanted:
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """Spots of one pool, each for another endpoint; of a space unless one was asked for.
 
     They are kept until `settle` or `put_back`.
@@ -63,8 +63,7 @@ class Column:
             self.space.put_back(self.spots)
 
 
-@dataclass(frozen=True, slots=True)
-class Drafts:
+class Drafts(NamedTuple):
     """Endpoints as they would be, and the unit that makes all of them or none."""
 
     endpoints: Sequence[Endpoint]

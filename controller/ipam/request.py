@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller.scope import EVERYTHING, Scope
 from store.model import EndpointKind, IPAddress, Qos
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One endpoint: an address of its own, or one of each family. What is not given is for us to choose."""
 
     node: str
@@ -22,7 +21,7 @@ class Request:
     addresses: tuple[IPAddress, ...] = ()
     """At most one of each family; each in a pool of `pools` when there are some."""
     tenant: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     qos: Qos | None = None
     endpoint_kind: EndpointKind = EndpointKind.CONTAINER
     mac: str | None = None

@@ -7,7 +7,7 @@ two of them meet. What a unit changes in a tenant's use it only declares: the co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from controller.ipam.tally import Charge
 from store.client import (
@@ -29,8 +29,7 @@ OF_PREFIX = (PrefixEmpty, PrefixUnwritten)
 """Compares of all keys that begin alike."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """Compares and operations that succeed or fail together. No key is written twice."""
 
     compares: tuple[Compare, ...]

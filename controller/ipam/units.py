@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -97,8 +97,7 @@ def claim(pool: Found[Pool], node: Found[Node], block: Block) -> Unit:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What new endpoints that are alike rest on, and what their addresses say of who asked for them."""
 
     compares: Sequence[Compare]

@@ -9,7 +9,7 @@ there with the addresses it was told.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 
@@ -350,7 +350,7 @@ class Plan(RuleBasedStateMachine):
         if problem.kind == "unavailable":
             assert any(meets)
         if "endpoint" in problem.members:
-            again = replace(wanted, id=problem.members["endpoint"])
+            again = wanted._replace(id=problem.members["endpoint"])
             try:
                 endpoint, _ = self.controllers[0].allocator.assign(again)
             except Problem as refused:
