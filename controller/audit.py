@@ -39,7 +39,6 @@ LINE = "event=write who=%s role=%s from=%s request=%s method=%s path=%s status=%
 FIELDS = ("time", "who", "role", "from", "request", "method", "path", "status")
 HASHED = (keys.TOKENS.prefix(), keys.JOINS.prefix())
 
-_PLAIN = re.compile(rb"[ -~]*")
 _WELL_FORMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 
 
@@ -162,9 +161,9 @@ def _value(key: str, stored: bytes | None) -> str:
         return "null"
     # The codec writes JSON on one line, of ASCII only. That need not be parsed to be written again; what
     # somebody else put there is, so that it cannot begin a line of its own.
-    if key.startswith(HASHED) or not _PLAIN.fullmatch(stored):
-        return json.dumps(_without_hashes(json.loads(stored)), separators=(",", ":"))
-    return stored.decode("ascii")
+    if stored.isascii() and (text := stored.decode()).isprintable() and not key.startswith(HASHED):
+        return text
+    return json.dumps(_without_hashes(json.loads(stored)), separators=(",", ":"))
 
 
 def _without_hashes(value: Any) -> Any:

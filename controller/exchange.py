@@ -74,5 +74,6 @@ def argument(name: str) -> str | None:
 
 
 def header(name: str) -> str | None:
-    """A field of the header; None when it is not there."""
-    return current().get_header(name)
+    """A field of the header, save those of the body; None when it is not there."""
+    given: str | None = current().env.get("HTTP_" + name.upper().replace("-", "_"))
+    return given

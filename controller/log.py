@@ -31,6 +31,11 @@ class Lines(logging.Handler):
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a line in, without a lock: lines are only put to the end of a list."""
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line in."""
         self._lines.append(self.format(record) + "\n")

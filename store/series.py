@@ -12,6 +12,23 @@ from typing import Any
 from pydantic_core import to_json
 
 
+class Form:
+    """The JSON of values that differ in some texts only."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        """`pieces` are what stands before, between and behind the texts."""
+        self._parts = [part for piece in pieces for part in (piece, "")][:-1]
+
+    def of(self, *texts: str) -> str:
+        """The JSON of the value with these texts, in order.
+
+        Nothing in a text may need an escape: they are names, identifiers, addresses.
+        """
+        parts = self._parts.copy()
+        parts[1::2] = texts
+        return "".join(parts)
+
+
 class Series:
     """Remembers the form of the last value. Safe to use from many threads."""
 
@@ -27,19 +44,20 @@ class Series:
         if list(self._apart) != list(apart):
             raise ValueError("what is apart has to be in the order of the fields")
         self._shared = itemgetter(*(name for name in self._names if name not in apart))
-        self._last: tuple[Any, str] = None, ""
+        self._last: tuple[Any, Form] = None, Form(())
 
-    def form(self, fields: Mapping[str, Any]) -> str:
-        """What `%` makes the JSON of a value with these fields of, from the texts of the blanks, in order.
-
-        Nothing in a text may need an escape: they are names, identifiers, addresses.
-        """
+    def form(self, fields: Mapping[str, Any]) -> Form:
+        """What the JSON of a value with these fields is made of, and the texts of the blanks."""
         shared = self._shared(fields)
         known, form = self._last
         if shared != known:
-            whole = {**{name: fields.get(name) for name in self._names}, **self._apart}
-            form = to_json(whole).decode().replace("%", "%%")
+            whole = to_json({**{name: fields.get(name) for name in self._names}, **self._apart}).decode()
+            pieces = []
             for name in self._apart:
-                form = form.replace(f'"{{{name}}}"', '"%s"')
+                before, blank, behind = whole.partition(f'"{{{name}}}"')
+                if blank:
+                    pieces.append(before + '"')
+                    whole = '"' + behind
+            form = Form([*pieces, whole])
             self._last = shared, form
         return form

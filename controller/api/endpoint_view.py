@@ -164,8 +164,7 @@ def new_texts(endpoints: Iterable[Endpoint]) -> list[str]:
         ]
         form = _SHOWN.form({**vars(endpoint), "gateways": _gateways(endpoint, addresses)})
         texts.append(
-            form
-            % (
+            form.of(
                 endpoint.id,
                 endpoint.uid,
                 endpoint.node,

@@ -107,7 +107,7 @@ def asked(wanted: NewEndpoint) -> Request:
 
 def _refuse_own_limits(before: Qos | None, wanted: Qos | None) -> None:
     """Limits and shares are set for a tenant, not by it."""
-    if principal().tenant is not None and wanted != before:
+    if wanted != before and principal().tenant is not None:
         detail = "a tenant's token cannot set qos; ask who runs the nodes"
         raise Problem("forbidden", detail, errors=[Fault("cannot be set by a tenant's token", "/qos")])
 

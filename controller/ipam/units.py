@@ -41,7 +41,7 @@ from store.model import (
     Tenant,
 )
 from store.model.value import text_of
-from store.series import Series
+from store.series import Form, Series
 
 RECORDS = keys.ENDPOINTS.prefix()
 RECORD: Mapping[str, Any] = {
@@ -125,7 +125,7 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
     for endpoint, blocks in new:
         id_, texts = endpoint.id, [text_of(each) for each in endpoint.addresses]
         form = _RECORDS.form(vars(endpoint))
-        record = (form % (id_, endpoint.uid, node, '","'.join(texts), endpoint.mac)).encode()
+        record = form.of(id_, endpoint.uid, node, '","'.join(texts), endpoint.mac).encode()
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
         checks.append(Absent(key))
@@ -134,7 +134,7 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
                 prefixes[block.key] = _addresses_of(block.value.pool, block.key)
                 checks.append(block.unchanged())
             key = prefixes[block.key] + text
-            ops.append(Put(key, (held % (text, pool, id_, node, since, asked.request)).encode()))
+            ops.append(Put(key, held.of(text, pool, id_, node, since, asked.request).encode()))
             checks.append(Absent(key))
             if block.value.node != node:
                 ops.extend(_displace(block.value, endpoint, address))
@@ -260,7 +260,7 @@ def _addresses_of(pool: str, key: str) -> str:
 
 
 @lru_cache(maxsize=1 << 10)
-def _held_by(by: str, tenant: str | None) -> str:
+def _held_by(by: str, tenant: str | None) -> Form:
     """The form of what the addresses say that one caller gets for one tenant."""
     return _ADDRESSES.form({**_HELD, "by": by, "tenant": tenant})
 

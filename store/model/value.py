@@ -22,7 +22,10 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 
-_set = object.__setattr__
+_set_fields, _set_given, _set_extra, _set_private = (
+    BaseModel.__dict__[slot].__set__
+    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
 
 
 class Value(BaseModel):
@@ -38,10 +41,10 @@ class Value(BaseModel):
         where a thousand values are made for one request.
         """
         made = cls.__new__(cls)
-        _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", set(fields))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
+        _set_fields(made, fields)
+        _set_given(made, set(fields))
+        _set_extra(made, None)
+        _set_private(made, None)
         return made
 
 
