@@ -112,6 +112,7 @@ def test_duties_move_within_5_s_and_requests_go_on(three: Site, tmp_path: Path, 
                 lambda: lost <= {duty for api in apis.values() for duty in done_by(api)},
                 TAKEOVER_S,
                 f"another controller to do {', '.join(sorted(lost))}",
+                poll_s=0.1,
             )
             took_s = time.monotonic() - begun
             seen = len(history.ops)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ class OpenVSwitch:
     def start_server(self) -> None:
         """Start the database server and wait until it listens."""
         self._start("ovsdb-server", f"{self.directory}/conf.db", f"--remote=p{self.remote}")
-        until((self.directory / "db.sock").exists, "ovsdb-server")
+        until(self._listens, "ovsdb-server")
 
     def start_vswitchd(self) -> None:
         """Start the switch; it reads the database by and by."""
@@ -82,6 +83,11 @@ class OpenVSwitch:
     def ofctl(self, *argv: str) -> str:
         """Run ovs-ofctl."""
         return self.run("ovs-ofctl", "-O", "OpenFlow13", *argv)
+
+    def _listens(self) -> bool:
+        """Whether the database takes connections: its socket is there some moments earlier."""
+        with socket.socket(socket.AF_UNIX) as link:
+            return link.connect_ex(str(self.directory / "db.sock")) == 0
 
     def _start(self, program: str, *argv: str) -> None:
         control = f"--unixctl={self.directory}/{program}.ctl"
