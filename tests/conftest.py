@@ -55,7 +55,7 @@ LONGEST = (
 )
 """Begun first, in this order: one that is begun last leaves a core idle until it ends.
 
-The demo measures silences of half a second: it is not begun beside the histories, which take all CPU there is.
+The demo measures silences of half a second: it is begun after the histories, which take all CPU there is.
 """
 
 SHARED = {"lab", "fabric"}
