@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from store.options import OptionError, add_arguments, open_store
 
 log = logging.getLogger("controller")
 
-USAGE = 2
+FAILED, USAGE = 1, 2
 GARBAGE_AFTER = 50_000
 """Objects that are made before those of them that refer to each other in rings are looked for."""
 
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
             _serve(server, store, doors, credentials.issuer(options, store), door)
     except ListenError as fault:
-        return _say(fault, 1)
+        return _say(fault, FAILED)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
         return _say(fault, USAGE)
     log.info("event=stopped")
@@ -172,8 +173,21 @@ def _warn_of_open_door(host: str, tls: bool, closed: bool) -> None:
         )
 
 
+def _die(crash: threading.ExceptHookArgs) -> None:
+    """A thread that ends by an unknown exception takes the program with it: the supervisor starts it anew.
+
+    Without a committer every write would wait for good, without the thread of a duty nobody would do it.
+    """
+    name = crash.thread.name if crash.thread else "-"
+    why = crash.exc_value or crash.exc_type()
+    log.critical("event=failed thread=%s: the program ends", name, exc_info=why)
+    logging.shutdown()
+    os._exit(FAILED)
+
+
 def run() -> None:
     """Run as a program. A request that outlives its grace must not keep the process."""
+    threading.excepthook = _die
     try:
         status = main()
     except KeyboardInterrupt:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,20 @@ from controller.serve import ListenError, listen
 from store.options import OptionError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
+
+DIES = """
+import threading
+from controller import __main__ as program
+
+def main():
+    thread = threading.Thread(target=lambda: 1 / 0, name="committer")
+    thread.start()
+    thread.join()
+    print("went on")
+
+program.main = main
+program.run()
+"""
 
 
 @pytest.mark.parametrize(
@@ -109,3 +125,10 @@ def test_tokens_that_everybody_can_read_are_told(tmp_path: Path, caplog: pytest.
             where = f"127.0.0.1:{taken.getsockname()[1]}"
             assert main(["--listen", where, "--token-file", str(tokens)]) == 1
         assert ("can read the tokens" in caplog.text) is warned
+
+
+def test_a_thread_that_dies_ends_the_program_and_the_log_says_why() -> None:
+    done = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "event=failed thread=committer" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
