@@ -85,8 +85,6 @@ def measure() -> Row:
 
 def _reclaim_s(store: EtcdStore) -> float:
     committers = [Committer(store) for _ in range(COMMITTERS)]
-    for each in committers:
-        each.start()
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)  # as in the controller
     began = time.perf_counter()

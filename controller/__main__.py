@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from controller import credentials
+from controller import credentials, waiting
 from controller.app import Doors, create_app
 from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_open_door(host, options)
         doors = _doors(host, options)
         door = bmp.opened(options)
-        store = open_store(options)
+        store = open_store(options, call=waiting.rpc, pause=waiting.pause)
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
@@ -116,11 +116,15 @@ def _serve(
     # A batch makes many objects that are all in use: to look through them for garbage is a third of its cost.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
-    server.run(create_app(store, parts=parts, doors=doors), stopping=parts.hubs.close)
-    duties.stop()
-    if monitoring:
-        monitoring.stop()
-    parts.close()
+
+    def end() -> None:
+        duties.stop()
+        if monitoring:
+            monitoring.stop()
+        parts.close()
+
+    app = create_app(store, parts=parts, doors=doors)
+    server.run(app, parts.runner, stopping=parts.hubs.close, ended=end)
     store.close()
 
 

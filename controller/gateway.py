@@ -21,7 +21,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from controller.api.noun import MAX_BODY_BYTES
-from controller.waiting import Stacks, complete
+from controller.waiting import Runner, Stacks, complete
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -85,13 +85,17 @@ class Gateway:
         app: a WSGI application (PEP 3333).
         loop: the server's.
         threads: requests handled at a time beside those in the loop's thread.
+        runner: does its work on stacks of the loop from now on.
     """
 
-    def __init__(self, app: WSGIApplication, loop: asyncio.AbstractEventLoop, threads: int) -> None:
+    def __init__(
+        self, app: WSGIApplication, loop: asyncio.AbstractEventLoop, threads: int, runner: Runner
+    ) -> None:
         self._app = app
         self._loop = loop
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._stacks = Stacks(loop, self._threads)
+        runner.bind(self._stacks)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""

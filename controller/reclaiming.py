@@ -61,9 +61,7 @@ class Reclaiming:
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Look again and again. Blocking, until `stop`. The committers that were given live as long."""
-        for committer in self._committers:
-            committer.start()
+        """Look again and again. Blocking, until `stop`. Then the committers that were given are closed."""
         try:
             self._look()
         finally:

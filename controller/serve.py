@@ -22,6 +22,7 @@ from aiohttp import web
 from controller.admission import MAX_IN_HAND
 from controller.gateway import SERVER, Gateway
 from controller.problem import Problem
+from controller.waiting import Runner
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -117,16 +118,32 @@ class Server:
         except OSError as fault:  # ssl.SSLError is one
             raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
 
-    def run(self, app: WSGIApplication, stopping: Callable[[], None] = lambda: None) -> None:
-        """Blocking, until a signal; then `stopping` is called. Requests in hand have `GRACE_S` to end."""
-        asyncio.run(self._serve(app, stopping))
+    def run(
+        self,
+        app: WSGIApplication,
+        runner: Runner | None = None,
+        *,
+        stopping: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Blocking, until a signal. Requests in hand have `GRACE_S` to end.
 
-    async def _serve(self, app: WSGIApplication, stopping: Callable[[], None]) -> None:
+        Args:
+            app: a WSGI application (PEP 3333).
+            runner: does its work in the event loop meanwhile.
+            stopping: called after the signal.
+            ended: called in another thread when no request is left; the runner still works.
+        """
+        asyncio.run(self._serve(app, runner or Runner(), stopping, ended))
+
+    async def _serve(
+        self, app: WSGIApplication, runner: Runner, stopping: Callable[[], None], ended: Callable[[], None]
+    ) -> None:
         loop, signaled = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signaled.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
-        manager = web.Server(Gateway(app, loop, THREADS).handle, access_log=None)
+        manager = web.Server(Gateway(app, loop, THREADS, runner).handle, access_log=None)
         server = await loop.create_server(
             lambda: Protocol(manager, loop=loop, **OPTIONS),
             sock=self._bound,
@@ -141,4 +158,4 @@ class Server:
         await manager.shutdown(GRACE_S)
         for each in transports:  # what its client does not take would keep it open
             each.abort()
-        await asyncio.sleep(0)
+        await asyncio.to_thread(ended)

@@ -18,13 +18,13 @@ from controller.ipam.moving import Mover
 from controller.ipam.release import Releaser
 from controller.joining import Issuer, Joining
 from controller.metrics import Metrics
-from controller.offloop import OffLoop
 from controller.pulse import Pulse
 from controller.recall import Recalling
 from controller.registry import Registry
 from controller.retire import Retirer
 from controller.session_metrics import SessionMetrics
 from controller.tokens import Tokens
+from controller.waiting import Runner
 from controller.watching.hubs import Hubs
 from store.client import Store
 
@@ -49,6 +49,7 @@ class Services:
     hubs: Hubs
     epoch: Epoch
     pulse: Pulse
+    runner: Runner
     committers: Sequence[Committer]
     registry: Registry
     allocator: Allocator
@@ -66,27 +67,26 @@ class Services:
         cls, store: Store, clock: Callable[[], datetime] = utc_now, *, issuer: Issuer | None = None
     ) -> Services:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
-        metrics = Metrics()
+        metrics, runner = Metrics(), Runner()
         epoch, pulse = Epoch(store), Pulse()
         guard = _both(pulse.check, epoch.check)
         committers = [
-            Committer(Recalling(store), observe=metrics.committed, guard=guard) for _ in range(COMMITTERS)
+            Committer(Recalling(store), runner=runner, observe=metrics.committed, guard=guard)
+            for _ in range(COMMITTERS)
         ]
         committer = committers[0]
-        direct, store = store, OffLoop(store)
-        for each in committers:
-            each.start()
         bearers = Bearers(store)
         bearers.start()
         return cls(
             store=store,
             clock=clock,
             metrics=metrics,
-            session_metrics=SessionMetrics(direct),
+            session_metrics=SessionMetrics(store),
             events=Events(store, clock),
-            hubs=Hubs(direct),
+            hubs=Hubs(store),
             epoch=epoch,
             pulse=pulse,
+            runner=runner,
             committers=committers,
             registry=Registry(store, committer),
             allocator=Allocator(store, committers, clock),

@@ -2,11 +2,11 @@
 
 Handlers are plain functions that block. Many threads that block in turn spend most of their time waking
 each other up, since each wake-up hands Python's lock on; and a watch would keep a thread for hours. So
-short requests and watches run in the one thread of the server's event loop, each on a stack of its own (a
-greenlet). Where such a request has to wait, its stack is put aside, and the loop goes on with it when what
-it waits for is there. In any other thread the same functions just wait.
+short requests, watches and the committers run in the one thread of the server's event loop, each on a stack
+of its own (a greenlet). Where one of them has to wait, its stack is put aside, and the loop goes on with it
+when what it waits for is there. In any other thread the same functions just wait.
 
-Whatever may block in such a request has to wait here: the store (`controller.offloop`), the committer,
+Whatever may block on such a stack has to wait here: the store (by `rpc` and `pause`), the committer,
 `Turn`, and watches. A lock that is held while the holder waits would stop the loop for good.
 """
 
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, InvalidStateError
@@ -61,13 +63,24 @@ class Stacks:
         stack.ended = self.loop.create_future()
         return stack.ended
 
+    def begin(self, call: Callable[[], None]) -> None:
+        """Run a call soon, without the variables of the caller. From any thread.
+
+        `RuntimeError`: the loop was closed.
+        """
+        contextvars.Context().run(self._soon, self.run, call)
+
     def wake(self, stack: _Stack) -> None:
         """Go on with a stack that was put aside. From any thread: all that are due share one wake-up."""
         self._due.append(stack)
         if not self._called:
             self._called = True
             with suppress(RuntimeError):  # the loop was closed: nobody goes on
-                self.loop.call_soon_threadsafe(self._resume)
+                self._soon(self._resume)
+
+    def _soon(self, call: Callable[..., object], *arguments: object) -> None:
+        here = isinstance(getcurrent(), _Stack)  # and so in the loop's thread, which need not be woken
+        (self.loop.call_soon if here else self.loop.call_soon_threadsafe)(call, *arguments)
 
     def _resume(self) -> None:
         self._called = False  # first: what comes later is called for again
@@ -110,6 +123,25 @@ class _Stack(greenlet):  # type: ignore[misc]
             self.parent.switch()
 
 
+class Runner:
+    """Where work is done that is nobody's request: on stacks of the loop, or in threads if there is none."""
+
+    def __init__(self) -> None:
+        self._stacks: Stacks | None = None
+
+    def bind(self, stacks: Stacks) -> None:
+        """From now on it is done on these, until their loop is closed."""
+        self._stacks = stacks
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Begin it, and do not wait for it. From any thread."""
+        if self._stacks is not None:
+            with suppress(RuntimeError):
+                self._stacks.begin(lambda: _as_a_thread(work))
+                return
+        threading.Thread(target=work, name="work", daemon=True).start()
+
+
 def wait(future: Future[T] | Promise[T], timeout_s: float | None = None) -> T:
     """The result of a future. Blocking for the caller, and for nobody else in the thread of a loop.
 
@@ -133,6 +165,24 @@ def wait(future: Future[T] | Promise[T], timeout_s: float | None = None) -> T:
     return future.result(0)
 
 
+def pause(seconds: float) -> None:
+    """Let some time pass. Blocking for the caller, and for nobody else in the thread of a loop."""
+    if seconds <= 0:
+        return
+    if not isinstance(getcurrent(), _Stack):
+        time.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        wait(Future[None](), seconds)
+
+
+def rpc(method: Any, request: Any, **options: Any) -> Any:
+    """What a method of a gRPC channel answers or raises: its `future` is awaited on a stack of the loop."""
+    if not isinstance(getcurrent(), _Stack):
+        return method(request, **options)
+    return wait(method.future(request, **options))
+
+
 def aside(call: Callable[..., T], *arguments: Any) -> T:
     """What a blocking call returns or raises; for a request of the loop it is made in another thread."""
     here: Any = getcurrent()
@@ -148,6 +198,15 @@ def complete(work: Coroutine[Any, Any, T]) -> T:
     task = here.stacks.loop.create_task(work)
     task.add_done_callback(lambda ended: _pass_on(ended, done))
     return wait(done)
+
+
+def _as_a_thread(work: Callable[[], None]) -> None:
+    """What it raises is what a thread has ended by: the program decides what becomes of that."""
+    try:
+        work()
+    except Exception as fault:  # noqa: BLE001
+        crash = (type(fault), fault, fault.__traceback__, threading.current_thread())
+        threading.excepthook(threading.ExceptHookArgs(crash))
 
 
 def _pass_on(task: asyncio.Task[T], done: Future[T]) -> None:

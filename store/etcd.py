@@ -140,10 +140,18 @@ def _methods(channel: Any) -> dict[str, Any]:
 class EtcdStore:
     """The Store protocol over an etcd cluster; see `store.client.Store`.
 
-    Ordering: none between threads. Blocking: each call at most `config.deadline_s`.
+    Ordering: none between threads. Blocking: each call at most `config.deadline_s`, in the way of `pause` and
+    of `call`, which is given a method of a channel and what to ask.
     """
 
-    def __init__(self, config: EtcdConfig) -> None:
+    def __init__(
+        self,
+        config: EtcdConfig,
+        *,
+        call: Callable[..., Any] = lambda method, request, **options: method(request, **options),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ask, self._pause = call, pause
         self._deadline_s = config.deadline_s
         tls = TlsFiles(config)
         self._members = tuple(_Member(url, tls) for url in config.endpoints)
@@ -279,7 +287,7 @@ class EtcdStore:
             except Unavailable as fault:
                 if not fault.passing or time.monotonic() + PASSING_PAUSE_S > until:
                     raise
-            time.sleep(PASSING_PAUSE_S)
+            self._pause(PASSING_PAUSE_S)
 
     def _round(self, name: str, request: Any, write: bool, revision: int, until: float) -> Any:
         """Ask each endpoint at most once."""
@@ -292,7 +300,7 @@ class EtcdStore:
             # never answered, and whoever waits for one keeps all that wait behind it.
             timeout_s = max(0.001, until - time.monotonic()) / (count - tried)
             try:
-                answer = member.method(name)(request, timeout=timeout_s, metadata=HAS_LEADER)
+                answer = self._ask(member.method(name), request, timeout=timeout_s, metadata=HAS_LEADER)
                 self._note(name, answer.header, reached)
                 return answer
             except (grpc.RpcError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
@@ -60,6 +61,9 @@ def config(args: argparse.Namespace) -> EtcdConfig:
     return made
 
 
-def open_store(args: argparse.Namespace) -> EtcdStore:
-    """The store that the options name. Connects at the first request. Raises OptionError; see `config`."""
-    return EtcdStore(config(args))
+def open_store(args: argparse.Namespace, **waits: Any) -> EtcdStore:
+    """The store that the options name, waiting as `EtcdStore` is told. Connects at the first request.
+
+    Raises OptionError; see `config`.
+    """
+    return EtcdStore(config(args), **waits)

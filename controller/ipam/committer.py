@@ -1,10 +1,13 @@
 """Group commit: independent units of many requests go to the store in one transaction.
 
 While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
-for nobody, and many share the cost of one write to etcd's log. Where several came together the time
-before, as many are let come in for some moments: there it makes each of them quicker, as fewer are
-written. Where compares fail the keys are read: the units that lose on their own account are told so, and the
-others are tried again together. What a read does not explain is cut in two, and each half tried again.
+for nobody, and many share the cost of one write to etcd's log. Where compares fail the keys are read: the
+units that lose on their own account are told so, and the others are tried again together. What a read does
+not explain is cut in two, and each half tried again.
+
+No thread waits for units: whoever queues one while nothing is under way begins the work, which ends when
+nothing is left. In the server that is done in the thread of the event loop (`controller.waiting`), beside the
+requests: a thread of its own would have to wait for Python's lock after each answer of etcd.
 
 An answer that got lost is no answer. The same transaction is tried again: its compares make a late first
 attempt and the second one exclude each other. When the second finds that a compare does not hold, the
@@ -22,7 +25,6 @@ not do now what its clients have given up.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections import deque
@@ -34,7 +36,7 @@ from controller import trail
 from controller.ipam.tally import Account, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, losers, merged
 from controller.promise import Promise
-from controller.waiting import wait
+from controller.waiting import Runner, pause, wait
 from store.client import Store
 from store.errors import Invalid, LeaseExpired, Restored, StoreError, Unavailable
 from store.model import Usage
@@ -46,18 +48,6 @@ PAUSES_S = (0.0, 0.1, 0.4)
 
 SUM_ATTEMPTS = 64
 """How often units are tried again because somebody else has written the sum of a tenant."""
-
-GATHER_S = 0.001
-"""How long a transaction waits at a time for company that came before: each takes etcd a millisecond."""
-
-GATHERS = 6
-"""So often, unless as many have come as the time before."""
-
-QUIET = 3
-"""Nor when nobody came so often in a row."""
-
-MANY = 32
-"""Units that are company enough."""
 
 PATIENCE_S = 5.0
 """How long a unit may wait before its transaction is sent."""
@@ -90,12 +80,13 @@ class Commits(Protocol):
 
 
 class Committer:
-    """Commits units in one thread. `start` once, `close` once; `commit` from any thread."""
+    """Commits units, one transaction after the other. Safe to call from many threads; `close` once."""
 
     def __init__(
         self,
         store: Store,
         *,
+        runner: Runner | None = None,
         observe: Observe = lambda size: None,
         guard: Callable[[], None] = lambda: None,
         pauses_s: Sequence[float] = PAUSES_S,
@@ -103,32 +94,28 @@ class Committer:
     ) -> None:
         """`observe` is told the number of units of each transaction that was applied.
 
-        `guard` raises where the store cannot be believed: asked before each transaction and after it.
+        `runner` says where the work is done: in a thread each time, unless it says otherwise. `guard` raises
+        where the store cannot be believed: asked before each transaction and after it.
         """
         self._monotonic = monotonic
         self._guard = guard
         self._store = store
+        self._runner = runner or Runner()
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
         self._tally = Tally(store)
-        self._together = 0
-        self._queue: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
         self._waiting: deque[_Item] = deque()
         self._entry = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        self._closed = False
+        self._idle = threading.Event()
+        """Nothing is under way, and nothing waits."""
+        self._idle.set()
 
     def close(self) -> None:
-        """Commit what is queued, then end the thread. Blocking, `CLOSE_S` at most. Idempotent."""
+        """Commit what is queued, and take no more. Blocking, `CLOSE_S` at most. Idempotent."""
         with self._entry:
-            self._stopping.set()
-            self._queue.put(None)
-        if self._thread.is_alive():
-            self._thread.join(CLOSE_S)
+            self._closed = True
+        self._idle.wait(CLOSE_S)
 
     def commit(self, unit: Unit) -> int:
         """Apply one unit. Blocking until the store has answered; see `submit`."""
@@ -152,10 +139,15 @@ class Committer:
         """
         now = self._monotonic()
         items = [_Item(unit, Promise(), now) for unit in units]
-        with self._entry:  # so that nothing is queued behind the mark that ends the thread
-            if self._stopping.is_set():
+        with self._entry:
+            if self._closed:
                 raise Unavailable("the controller is stopping")
-            self._queue.put(items)
+            self._waiting += items
+            begin = bool(items) and self._idle.is_set()
+            if begin:
+                self._idle.clear()
+        if begin:
+            self._runner.begin(self._run)
         if (request := trail.current()) is not None:
             for item in items:
                 request.writes(item.unit.ops, item.future)
@@ -170,32 +162,16 @@ class Committer:
         return None
 
     def _run(self) -> None:
-        while self._collect() and self._gather():
-            self._commit(self._next_batch())
-        while self._waiting:
+        """Commit what is queued until nothing is left."""
+        while not self._rests():
             self._commit(self._next_batch())
 
-    def _collect(self) -> bool:
-        """Take in all that is queued, waiting only when there is nothing to do; False ends the thread."""
-        while not self._waiting or not self._queue.empty():
-            items = self._queue.get()
-            if items is None:
-                return False
-            self._waiting += items
-        return True
-
-    def _gather(self) -> bool:
-        """Let as many come in as came together the time before; False ends the thread."""
-        quiet = 0
-        for _ in range(GATHERS):
-            before = len(self._waiting)
-            if before >= min(self._together, MANY) or quiet == QUIET:
-                break
-            time.sleep(GATHER_S)
-            if not self._collect():
-                return False
-            quiet = 0 if len(self._waiting) > before else quiet + 1
-        return True
+    def _rests(self) -> bool:
+        """Whether nothing waits; then the next unit that is queued begins the work again."""
+        with self._entry:
+            if not self._waiting:
+                self._idle.set()
+            return self._idle.is_set()
 
     def _next_batch(self) -> list[_Item]:
         """The units at the head of the queue that fit into one transaction and do not meet."""
@@ -206,7 +182,6 @@ class Committer:
             item = self._waiting.popleft()
             (taken if batch.add(item.unit) else met).append(item)
         self._waiting.extendleft(reversed(met))
-        self._together = len(taken)
         return taken
 
     def _commit(self, items: list[_Item], *, unsure: bool = False) -> None:
@@ -280,7 +255,7 @@ class Committer:
         fault = Unavailable("not tried")
         compares, ops = whole.compares + account.compares, whole.ops + account.ops
         for pause_s in self._pauses_s:
-            self._stopping.wait(pause_s)
+            pause(pause_s)
             try:
                 self._guard()
                 answer = self._store.txn(compares, ops)

@@ -42,7 +42,9 @@ def main() -> None:
         setattr(Together, "_end", lambda *_: None)  # noqa: B010
     else:
         open_store = vars(program)["open_store"]
-        vars(program)["open_store"] = lambda options: Careless(open_store(options), UNGUARDED[bug])
+        vars(program)["open_store"] = lambda *given, **waits: Careless(
+            open_store(*given, **waits), UNGUARDED[bug]
+        )
     program.run()
 
 

@@ -130,7 +130,6 @@ class Controller:
     @classmethod
     def over(cls, store: Store) -> Controller:
         committer = Committer(Recalling(store), pauses_s=(0, 0, 0))
-        committer.start()
         return cls(
             store,
             committer,

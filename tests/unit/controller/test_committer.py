@@ -6,12 +6,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.ipam.committer import GATHER_S, PATIENCE_S, QUIET, Committer
+from controller.ipam.committer import PATIENCE_S, Committer
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Batch, Unit
+from controller.waiting import Runner, Stacks, wait
 from lab.wait import wait_until
 from store.client import (
     MAX_TXN_OPS,
@@ -30,6 +32,11 @@ from store.errors import Invalid, LeaseExpired, Restored, Unavailable
 from store.memory import MemoryStore
 from tests.support.ipam import LATE, LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore
 
+if TYPE_CHECKING:
+    from tests.support.stacks import Begin
+
+pytest_plugins = ["tests.support.stacks"]
+
 
 class GatedStore(FlakyStore):
     """Keeps the first transaction waiting, so that others queue behind it; tells how large each was."""
@@ -47,6 +54,18 @@ class GatedStore(FlakyStore):
         return super().txn(compares, ops)
 
 
+class Named(FlakyStore):
+    """Tells which threads write to it."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        super().__init__(inner)
+        self.threads: set[int] = set()
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        self.threads.add(threading.get_ident())
+        return super().txn(compares, ops)
+
+
 def new(key: str, *ops: Op) -> Unit:
     return Unit((Absent(key),), (Put(key, b"1"), *ops))
 
@@ -59,7 +78,6 @@ def store() -> GatedStore:
 @pytest.fixture
 def committer(store: GatedStore) -> Iterator[Committer]:
     committer = Committer(store, pauses_s=(0, 0, 0))
-    committer.start()
     yield committer
     store.gate.set()
     committer.close()
@@ -71,7 +89,7 @@ def commit_together(store: GatedStore, committer: Committer, units: Sequence[Uni
         first = pool.submit(committer.commit, new("first"))
         assert store.entered.wait(10)
         futures = [pool.submit(committer.commit, unit) for unit in units]
-        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= len(units))
+        wait_until(lambda: len(committer._waiting) == len(units), 10, "the units to queue")
         store.gate.set()
         assert first.result(10)
         return [bool(future.result(10)) for future in futures]
@@ -82,39 +100,6 @@ def test_units_that_queue_share_a_transaction(store: GatedStore, committer: Comm
     units = [Unit((shared, Absent(f"k{n}")), (Put(f"k{n}", b"1"),)) for n in range(100)]
     assert commit_together(store, committer, units) == [True] * 100
     assert store.sizes == [1, 100]
-
-
-def test_as_many_share_a_transaction_as_did_the_time_before(
-    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
-    monkeypatch.setattr("controller.ipam.committer.GATHER_S", 1.0)
-    first = committer.submit_all([new(f"l{n}") for n in range(4)])
-    wait_until(committer._queue.empty, 10, "the first to be taken in")
-    then = committer.submit_all([new(f"m{n}") for n in range(4)])
-    assert all(each.result(10) for each in (*first, *then))
-    assert store.sizes == [1, 8, 8]
-
-
-def test_who_does_not_come_again_is_not_waited_for_twice(
-    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
-    assert committer.commit(new("l"))
-    monkeypatch.setattr("controller.ipam.committer.GATHER_S", 30.0)
-    assert committer.submit(new("m")).result(10)
-    assert store.sizes == [1, 8, 1, 1]
-
-
-def test_who_does_not_come_is_not_waited_for_long(
-    store: GatedStore, committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert all(commit_together(store, committer, [new(f"k{n}") for n in range(8)]))
-    pauses: list[float] = []
-    monkeypatch.setattr("controller.ipam.committer.time.sleep", pauses.append)
-    assert committer.commit(new("l"))
-    assert pauses.count(GATHER_S) == QUIET
-    assert store.sizes == [1, 8, 1]
 
 
 def test_a_transaction_is_never_too_large(store: GatedStore, committer: Committer) -> None:
@@ -181,7 +166,7 @@ def test_a_bad_unit_does_not_take_others_along(store: GatedStore, committer: Com
         first = pool.submit(committer.commit, new("first"))
         assert store.entered.wait(10)
         futures = [pool.submit(committer.commit, unit) for unit in (expired, twice, new("k2"), new("k3"))]
-        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= 4)
+        wait_until(lambda: len(committer._waiting) == 4, 10, "the units to queue")
         store.gate.set()
         assert first.result(10)
         assert isinstance(futures[0].exception(10), LeaseExpired)
@@ -195,7 +180,7 @@ def test_closing_commits_what_is_queued_and_refuses_the_rest(store: GatedStore, 
         first = pool.submit(committer.commit, new("k0"))
         assert store.entered.wait(10)
         second = pool.submit(committer.commit, new("k1"))
-        wait_until(committer._queue.qsize, 10, "the units to queue", good=lambda size: size >= 1)
+        wait_until(lambda: committer._waiting, 10, "the unit to queue")
         closing = pool.submit(committer.close)
         store.gate.set()
         closing.result(10)
@@ -208,7 +193,6 @@ def test_closing_commits_what_is_queued_and_refuses_the_rest(store: GatedStore, 
 def test_what_waited_for_too_long_is_not_tried(store: GatedStore) -> None:
     now = 0.0
     committer = Committer(store, monotonic=lambda: now)
-    committer.start()
     try:
         first = committer.submit(new("first"))
         assert store.entered.wait(10)
@@ -234,7 +218,6 @@ def test_what_may_be_applied_already_is_seen_to_the_end(store: GatedStore) -> No
     store.inner.txn([], [Put("taken", b"0")])
     store.meets.append(LOST_AFTER)
     store.gate.set()
-    committer.start()
     try:
         free, taken = committer.submit_all([new("free"), new("taken")])
         assert free.result(10)
@@ -288,8 +271,23 @@ def test_a_store_that_is_doubted_is_not_written_and_its_answer_is_none(
             raise Restored("it is another one")
 
     committer = Committer(store, guard=guard, pauses_s=(0, 0, 0))
-    committer.start()
     with pytest.raises(Restored):
         committer.commit(new("a"))
     assert (store.get("a") is not None) is written
     committer.close()
+
+
+def test_on_stacks_of_a_loop_it_commits_in_the_thread_of_the_loop(stacks: Stacks, begin: Begin) -> None:
+    """And who comes while it lets others in shares the transaction."""
+    store, runner = Named(MemoryStore()), Runner()
+    runner.bind(stacks)
+    committer = Committer(store, runner=runner, pauses_s=(0, 0.05, 0))
+    store.meets.append(LOST_BEFORE)
+
+    def both() -> list[int]:
+        return [wait(each) for each in (committer.submit(new("a")), committer.submit(new("b")))]
+
+    revisions = begin(both).result(10)
+    committer.close()
+    assert revisions[0] == revisions[1] > 0
+    assert store.threads == {begin(threading.get_ident).result(10)}

@@ -32,7 +32,6 @@ class Plant:
     def __post_init__(self) -> None:
         self.store = FlakyStore(self.memory)
         self.committer = Committer(self.store, pauses_s=(0, 0, 0))
-        self.committer.start()
         self.allocator = Allocator(self.store, [self.committer], lambda: self.now)
         registry = Registry(self.store, self.committer)
         registry.create_pool(Pool(name="p", cidr="10.0.0.0/23", block_prefixlen=28))
@@ -59,7 +58,6 @@ class Plant:
         """What the duty of another controller does after the deadline."""
         self.now += PATIENCE
         other = Committer(self.memory, pauses_s=(0,))
-        other.start()
         Together(self.memory, other, lambda: self.now).undo_overdue()
         other.close()
 
@@ -157,7 +155,6 @@ def test_what_is_in_the_making_is_promised_to_nobody(plant: Plant, late: bool) -
     def ask() -> None:
         plant.now += PATIENCE if late else timedelta()
         other = Committer(plant.memory, pauses_s=(0,))
-        other.start()
         try:
             told.append(Allocator(plant.memory, [other], lambda: plant.now).assign(Request("n1", "e0"))[0].id)
         except Problem as problem:

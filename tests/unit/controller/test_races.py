@@ -472,7 +472,6 @@ def claiming() -> Iterator[Claiming]:
     store.txn([], [put(keys.NODES, Node(name=f"n{n}", asn=64512), f"n{n}") for n in range(4)])
     committer = Noticing(store, pauses_s=(0, 0, 0))
     committer.came = threading.Semaphore(0)
-    committer.start()
     yield store, committer, Claims(store, committer)
     committer.close()
 

@@ -4,48 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from controller.turn import Turn
-from controller.waiting import Stacks, aside, complete, wait
+from controller.waiting import Runner, Stacks, aside, complete, pause, rpc, wait
+
+if TYPE_CHECKING:
+    from tests.support.stacks import Begin
+
+pytest_plugins = ["tests.support.stacks"]
 
 SOON_S = 20
+
 NAME: ContextVar[int] = ContextVar("NAME")
-
-Begin = Callable[[Callable[[], Any]], "Future[Any]"]
-
-
-@pytest.fixture
-def begin() -> Iterator[Begin]:
-    """Begins calls on stacks of an event loop in a thread of its own; each gives a future."""
-    loop = asyncio.new_event_loop()
-    threads = ThreadPoolExecutor(4)
-    stacks = Stacks(loop, threads)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-
-    def run(call: Callable[[], Any]) -> Future[Any]:
-        done: Future[Any] = Future()
-
-        def settle() -> None:
-            try:
-                done.set_result(call())
-            except (LookupError, TimeoutError) as fault:
-                done.set_exception(fault)
-
-        loop.call_soon_threadsafe(stacks.run, settle)
-        return done
-
-    yield run
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(SOON_S)
-    threads.shutdown()
-    loop.close()
 
 
 def test_many_wait_in_one_thread_each_with_variables_of_its_own(begin: Begin) -> None:
@@ -117,3 +92,81 @@ def test_a_turn_that_another_stack_has_is_waited_for_without_stopping_the_loop(b
     for call in calls:
         call.result(SOON_S)
     assert sorted(order) == [0, 1, 2]
+
+
+class Method:
+    """What a gRPC method is: called it blocks, by `future` it does not."""
+
+    def __init__(self) -> None:
+        self.answer: Future[str] = Future()
+
+    def __call__(self, request: str, *, timeout: float) -> str:
+        return f"{request} after {timeout:g}"
+
+    def future(self, request: str, *, timeout: float) -> Future[str]:
+        assert (request, timeout) == ("asked", 3)
+        return self.answer
+
+
+def test_a_call_of_grpc_keeps_nobody_but_its_stack(begin: Begin) -> None:
+    method = Method()
+    asking = begin(lambda: rpc(method, "asked", timeout=3))
+    assert begin(lambda: 1).result(SOON_S) == 1
+    assert not asking.done()
+    method.answer.set_result("said")
+    assert asking.result(SOON_S) == "said"
+    assert rpc(method, "asked", timeout=3) == "asked after 3"
+
+
+def test_a_pause_keeps_nobody_but_its_stack(begin: Begin) -> None:
+    order: list[str] = []
+    paused = begin(lambda: (pause(0.2), order.append("paused")))
+    begin(lambda: order.append("other")).result(SOON_S)
+    paused.result(SOON_S)
+    assert order == ["other", "paused"]
+
+
+def test_work_is_done_in_threads_until_there_is_a_loop_and_when_it_is_closed(stacks: Stacks) -> None:
+    runner, names = Runner(), [Future[str]() for _ in range(3)]
+
+    def work(number: int) -> None:
+        names[number].set_result(threading.current_thread().name)
+
+    runner.begin(lambda: work(0))
+    runner.bind(stacks)
+    runner.begin(lambda: work(1))
+    in_thread, in_loop = names[0].result(SOON_S), names[1].result(SOON_S)
+    closed = asyncio.new_event_loop()
+    closed.close()
+    runner.bind(Stacks(closed, stacks.threads))
+    runner.begin(lambda: work(2))
+    assert in_thread == "work"
+    assert in_loop != "work"
+    assert names[2].result(SOON_S) == "work"
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_work_that_fails_ends_as_a_thread_would(
+    bound: bool, stacks: Stacks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashes: Future[threading.ExceptHookArgs] = Future()
+    monkeypatch.setattr(threading, "excepthook", crashes.set_result)
+    runner = Runner()
+    if bound:
+        runner.bind(stacks)
+    runner.begin(lambda: {}["no such thing"])
+    crash = crashes.result(SOON_S)
+    assert (crash.exc_type, str(crash.exc_value)) == (KeyError, "'no such thing'")
+    assert crash.thread is not None
+
+
+def test_work_has_no_variables_of_the_request_that_began_it(stacks: Stacks, begin: Begin) -> None:
+    runner, seen = Runner(), Future[int]()
+    runner.bind(stacks)
+
+    def ask() -> None:
+        NAME.set(7)
+        runner.begin(lambda: seen.set_result(NAME.get(0)))
+
+    begin(ask).result(SOON_S)
+    assert seen.result(SOON_S) == 0

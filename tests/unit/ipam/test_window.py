@@ -21,7 +21,6 @@ def store() -> MemoryStore:
 @pytest.fixture
 def window(store: MemoryStore) -> Iterator[Window[str]]:
     committer = Committer(store, pauses_s=(0, 0, 0))
-    committer.start()
     yield Window(committer)
     committer.close()
 
