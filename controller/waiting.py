@@ -7,7 +7,8 @@ of its own (a greenlet). Where one of them has to wait, its stack is put aside, 
 when what it waits for is there. In any other thread the same functions just wait.
 
 Whatever may block on such a stack has to wait here: the store (by `rpc` and `pause`), the committer,
-`Turn`, and watches. A lock that is held while the holder waits would stop the loop for good.
+`Turn`, and watches. A lock that is held while the holder waits would stop the loop for good; so would one
+that a thread holds while it waits for a committer, if a stack takes it too.
 """
 
 from __future__ import annotations
