@@ -18,18 +18,12 @@ from store.etcd_config import EtcdConfig
 from store.feed import Feed, InSync, Item
 from store.feed import Put as Told
 
+pytest_plugins = ["tests.support.etcd"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 
 RECONNECT_S = 3.0
 HANG_NOTICED_S = 15.0
 OpenStore = Callable[..., EtcdStore]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EtcdServer]:
-    """An etcd that the test may stop."""
-    with EtcdServer(tmp_path / "etcd") as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,19 +17,12 @@ from store.etcd_config import EtcdConfig
 if TYPE_CHECKING:
     from tests.support.stacks import Begin
 
-pytest_plugins = ["tests.support.stacks"]
+pytest_plugins = ["tests.support.etcd", "tests.support.stacks"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 
 SOON_S = 20
 
 OpenStore = Callable[..., EtcdStore]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EtcdServer]:
-    """An etcd that the test may stop."""
-    with EtcdServer(tmp_path / "etcd") as server:
-        yield server
 
 
 @pytest.fixture
