@@ -21,7 +21,8 @@ check: setup
 
 test: check
 	$(BIN)/pytest -q -n auto --hypothesis-profile=thorough $(MACHINES)
-	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration tests/fault
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/contract tests/integration
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests/fault
 
 demo: setup
 	$(BIN)/python -m lab demo

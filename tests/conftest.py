@@ -53,10 +53,7 @@ LONGEST = (
     "integration/test_endpoint_kinds.py",
     "integration/test_direct.py",
 )
-"""Begun first, in this order: one that is begun last leaves a core idle until it ends.
-
-The demo measures silences of half a second: it is begun after the histories, which take all CPU there is.
-"""
+"""Begun first, in this order: one that is begun last leaves a core idle until it ends."""
 
 SHARED = {"lab", "fabric"}
 """Fixtures that stand until a worker ends, and whose programs take of the CPU as long: needed late."""
