@@ -256,7 +256,9 @@ def _record(endpoint: Endpoint) -> tuple[Put, Put]:
 @lru_cache(maxsize=1 << 12)
 def _addresses_of(pool: str, key: str) -> str:
     """What the keys of the addresses of a block begin with, by the key of the block or of its copy."""
-    return keys.ADDRESSES.prefix(pool, key.rpartition("/")[2])
+    parts = keys.BLOCKS.parts(key) or keys.NODE_BLOCKS.parts(key)
+    assert parts is not None  # noqa: S101
+    return keys.ADDRESSES.prefix(pool, parts[-1])
 
 
 @lru_cache(maxsize=1 << 10)

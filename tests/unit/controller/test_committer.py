@@ -278,7 +278,7 @@ def test_a_store_that_is_doubted_is_not_written_and_its_answer_is_none(
 
 
 def test_on_stacks_of_a_loop_it_commits_in_the_thread_of_the_loop(stacks: Stacks, begin: Begin) -> None:
-    """And who comes while it lets others in shares the transaction."""
+    """What is queued before the loop goes on shares the transaction."""
     store, runner = Named(MemoryStore()), Runner()
     runner.bind(stacks)
     committer = Committer(store, runner=runner, pauses_s=(0, 0.05, 0))
