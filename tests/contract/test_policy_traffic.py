@@ -41,6 +41,9 @@ PORTS = (80, 22)
 TIMEOUT_S = 0.4
 """What is not answered by then was dropped: an answer takes a few milliseconds."""
 
+SOON_S = 5.0
+"""For what has to be answered: at a busy moment TCP asks again after a second."""
+
 KINDS = (socket.AF_INET, socket.AF_INET6)
 BLUE, REDS = "b" * 16, "c" * 16
 FAR: Mapping[str, tuple[str, str]] = {
@@ -114,14 +117,16 @@ class Cluster:
 
     def _connects(self, sender: str, receiver: str, port: int, family: int) -> bool:
         try:
-            self.connection(sender, receiver, port, family).close()
+            self.connection(sender, receiver, port, family, within_s=TIMEOUT_S).close()
         except TimeoutError:
             return False
         return True
 
-    def connection(self, sender: str, receiver: str, port: int = 80, family: int = 0) -> socket.socket:
+    def connection(
+        self, sender: str, receiver: str, port: int = 80, family: int = 0, *, within_s: float = SOON_S
+    ) -> socket.socket:
         source, target = ADDRESSES[sender][family], ADDRESSES[receiver][family]
-        connect = partial(socket.create_connection, (target, port), TIMEOUT_S, (source, 0))
+        connect = partial(socket.create_connection, (target, port), within_s, (source, 0))
         return within(self.netns(sender), connect)
 
     def netns(self, name: str) -> str:
@@ -252,7 +257,7 @@ def test_what_is_dropped_is_counted_and_sampled_for_its_reason(cluster: Cluster,
 
     def heard(sender: str, receiver: str, port: int) -> list[Heard]:
         with pytest.raises(TimeoutError):
-            cluster.connection(sender, receiver, port)
+            cluster.connection(sender, receiver, port, within_s=TIMEOUT_S)
         return samples.take()
 
     until(lambda: heard("web", "outside", 22), "samples to come")
@@ -338,7 +343,7 @@ def test_answers_pass_where_their_sender_may_open_nothing(cluster: Cluster) -> N
     for family in (0, 1):
         cluster.connection("db", "web", family=family).close()
         with pytest.raises(TimeoutError):
-            cluster.connection("web", "db", family=family)
+            cluster.connection("web", "db", family=family, within_s=TIMEOUT_S)
 
 
 @contextmanager
@@ -393,7 +398,7 @@ def test_rules_tell_types_ranges_and_protocols_apart(cluster: Cluster) -> None:
     for family in (0, 1):
         cluster.connection("web", "db", 22, family).close()
         with pytest.raises(TimeoutError):
-            cluster.connection("web", "db", 80, family)
+            cluster.connection("web", "db", 80, family, within_s=TIMEOUT_S)
         assert [port for port in (7000, 7001) if sctp_arrives(family, port)] == [7000]
     assert ping(WEB.netns, DB.four).returncode == 0
     assert ping(WEB.netns, DB.six).returncode != 0, "icmp is not icmpv6"
