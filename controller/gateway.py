@@ -39,8 +39,11 @@ SERVER = {"Server": "polder"}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-QUICK = frozenset({("POST", "/v1/endpoints"), ("GET", "/healthz")})
-"""What runs in the loop's thread: it takes a fraction of a millisecond, save for waiting."""
+QUICK = frozenset({("POST", "/v1/endpoints"), ("POST", "/v1/endpoints:batch"), ("GET", "/healthz")})
+"""What runs in the loop's thread: it gives way after some milliseconds at the most."""
+
+QUICK_BYTES = 1 << 16
+"""A larger body takes too long to be looked through there."""
 
 CONSTANT: Mapping[str, Any] = {
     "SCRIPT_NAME": "",
@@ -99,8 +102,9 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        environ, answer = environment(request, await _body(request)), _Answer()
-        if not _stays(environ):
+        body, answer = await _body(request), _Answer()
+        environ = environment(request, body)
+        if len(body) > QUICK_BYTES or not _stays(environ):
             await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
         elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
             await done

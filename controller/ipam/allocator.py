@@ -32,7 +32,7 @@ from controller.problem import Problem
 from controller.promise import Promise
 from controller.reading import Found
 from controller.unique import unique
-from controller.waiting import wait
+from controller.waiting import give_way, wait
 from store.client import Compare, Store
 from store.errors import Restored, StoreError, Unavailable
 from store.model import Endpoint, EndpointState, Pending
@@ -80,10 +80,10 @@ class Allocator:
     """Assigns addresses. Safe to call from many threads, and from many controllers at once."""
 
     def __init__(self, store: Store, committers: Sequence[Committer], clock: Clock) -> None:
-        """The first of the `committers` takes what few ask for; the parts of a batch go to all in turn."""
+        """The first of the `committers` takes what few ask for; those of a batch go to the others in turn."""
         self._store = store
         self._committer = committers[0]
-        self._lanes = cycle(committers)
+        self._lanes = cycle(committers[1:] or committers)
         self._known = Known(store)
         self._drafter = Drafter(store, self._committer, clock)
         self._together = Together(store, self._committer, clock)
@@ -198,6 +198,7 @@ class Allocator:
         for left in groups:
             while left and (load := self._draft_some(left, turn)):
                 yield load
+                give_way()
                 left = left[len(load[0]) :]
 
     def _draft_some(self, jobs: Sequence[_Job], turn: _Round) -> _Load | None:

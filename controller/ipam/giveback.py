@@ -42,23 +42,23 @@ class EmptyBlocks:
         """Since when each claim was found empty at every look."""
 
     def give_back(self) -> list[Block]:
-        """Look at every claim once; returns those that were given back. Blocking, one read for a claim."""
+        """Look at every claim once; returns those that were given back. Blocking."""
         claims = scan(self._store, keys.BLOCKS).items
+        held = self._store.count(
+            [keys.ADDRESSES.prefix(found.value.pool, found.value.cidr) for found in claims]
+        )
         short = self._short(found.value for found in claims)
         now = self._monotonic()
         before, self._since = self._since, {}
         window: Window[Block] = Window(self._committer)
-        for claim in claims:
-            if not self._is_empty(claim.value):
+        for claim, addresses in zip(claims, held, strict=True):
+            if addresses:
                 continue
             known = (claim.key, claim.mod_revision)
             since = self._since[known] = before.get(known, now)
             if now - since >= self._idle_s or (known in before and claim.value.pool in short):
                 window.submit(units.give_back([claim]), claim.value)
         return window.drain()
-
-    def _is_empty(self, block: Block) -> bool:
-        return not self._store.range(keys.ADDRESSES.prefix(block.pool, block.cidr), limit=1).items
 
     def _short(self, claims: Iterable[Block]) -> set[str]:
         """The pools without an unclaimed block."""

@@ -50,6 +50,7 @@ class Echo:
             return self.pieces
         body = environ["wsgi.input"].read()
         told = {name: value for name, value in environ.items() if isinstance(value, str)}
+        told["thread"] = threading.current_thread().name
         return [json.dumps({**told, "body": body.decode(), "length": len(body)}).encode()]
 
 
@@ -128,6 +129,20 @@ def test_of_a_body_that_is_too_large_the_beginning_is_seen() -> None:
     size = 3 << 20
     told = asked("POST / HTTP/1.1", f"Content-Length: {size}", body=[bytes(size)])
     assert told["length"] == (1 << 20) + 2
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "in_the_loop"),
+    [
+        ("/v1/endpoints", gateway.QUICK_BYTES, True),
+        ("/v1/endpoints:batch", gateway.QUICK_BYTES, True),
+        ("/v1/endpoints:batch", gateway.QUICK_BYTES + 1, False),
+        ("/v1/nodes", 1, False),
+    ],
+)
+def test_what_takes_long_is_done_beside_the_loop(path: str, size: int, in_the_loop: bool) -> None:
+    told = asked(f"POST {path} HTTP/1.1", f"Content-Length: {size}", body=[b" " * size])
+    assert (told["thread"] == threading.current_thread().name) is in_the_loop
 
 
 def test_a_body_is_not_decompressed() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+import time
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from controller.turn import Turn
-from controller.waiting import Runner, Stacks, aside, complete, pause, rpc, wait
+from controller.waiting import Runner, Stacks, aside, complete, give_way, pause, rpc, wait
 
 if TYPE_CHECKING:
     from tests.support.stacks import Begin
@@ -124,6 +126,41 @@ def test_a_pause_keeps_nobody_but_its_stack(begin: Begin) -> None:
     begin(lambda: order.append("other")).result(SOON_S)
     paused.result(SOON_S)
     assert order == ["other", "paused"]
+
+
+def test_who_gives_way_goes_on_after_all_that_wait_for_the_loop(stacks: Stacks, begin: Begin) -> None:
+    order: list[str] = []
+
+    def long() -> None:
+        for piece in ("first", "second"):
+            order.append(piece)
+            stacks.loop.call_soon(order.append, f"others after the {piece}")
+            give_way()
+        order.append("last")
+
+    begin(long).result(SOON_S)
+    assert order == ["first", "others after the first", "second", "others after the second", "last"]
+
+
+def test_the_loop_looks_at_its_sockets_while_stacks_give_way(stacks: Stacks, begin: Begin) -> None:
+    here, there = socket.socketpair()
+    heard = threading.Event()
+    stacks.loop.call_soon_threadsafe(stacks.loop.add_reader, here, heard.set)
+
+    def busy() -> bool:
+        there.send(b"x")
+        until = time.monotonic() + SOON_S
+        while not heard.is_set() and time.monotonic() < until:
+            give_way()
+        stacks.loop.remove_reader(here)
+        return heard.is_set()
+
+    with here, there:
+        assert begin(busy).result(2 * SOON_S)
+
+
+def test_a_thread_has_nobody_to_give_way_to() -> None:
+    give_way()
 
 
 def test_work_is_done_in_threads_until_there_is_a_loop_and_when_it_is_closed(stacks: Stacks) -> None:
