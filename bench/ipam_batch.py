@@ -32,7 +32,7 @@ def measure() -> Row:
         service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/9"})
         for number in range(NODES):
             service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
-        requests = tuple(("POST", "/v1/endpoints:batch", _batch(number)) for number in range(NODES))
+        requests = tuple(("POST", "/v1/endpoints:batch", create_batch(number)) for number in range(NODES))
         ours, theirs = [], []
         samples: list[float] = []
         with closing(service.store()) as store:
@@ -68,6 +68,6 @@ def raw_rate(store: EtcdStore, seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def _batch(number: int) -> str:
-    """All of them on one node, so that the next batch is on another."""
+def create_batch(number: int) -> str:
+    """The body of a request for `BATCH` endpoints on one node, so that the next batch is on another."""
     return json.dumps({"items": [{"node": f"node-{number}"}] * BATCH})

@@ -133,7 +133,7 @@ class Anycast:
         """A free address, of a block that no node has if there is one."""
         for block in self._blocks(pool):
             held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
-            taken = {parse_address(item.key.rpartition("/")[2]) for item in held}
+            taken = {int(parse_address(item.key.rpartition("/")[2])) for item in held}
             free = next(blocks.assignable(pool, block, taken), None)
             if free is not None:
                 return free

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import re
 import sys
 from collections.abc import Awaitable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,7 @@ SERVER = {"Server": "polder"}
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-QUICK = frozenset({("POST", "/v1/endpoints"), ("POST", "/v1/endpoints:batch"), ("GET", "/healthz")})
+QUICK = re.compile(r"POST /v1/endpoints(:batch)?|(GET|DELETE) /v1/endpoints/[^/]+|GET /healthz")
 """What runs in the loop's thread: it gives way after some milliseconds at the most."""
 
 QUICK_BYTES = 1 << 16
@@ -171,8 +172,9 @@ async def _body(request: web.BaseRequest) -> bytes:
 
 
 def _stays(environ: Mapping[str, Any]) -> bool:
-    return (environ["REQUEST_METHOD"], environ["PATH_INFO"]) in QUICK or (
-        environ["REQUEST_METHOD"] == "GET"
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    return QUICK.fullmatch(f"{method} {path}") is not None or (
+        method == "GET"
         and ("watch=" in environ["QUERY_STRING"] or "text/event-stream" in environ.get("HTTP_ACCEPT", ""))
     )
 

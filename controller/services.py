@@ -12,6 +12,7 @@ from controller.bearers import Bearers
 from controller.epoch import Epoch
 from controller.events import Events
 from controller.exchange import current
+from controller.gathering import Gathering
 from controller.ipam.allocator import Allocator
 from controller.ipam.committer import Committer
 from controller.ipam.moving import Mover
@@ -76,10 +77,11 @@ class Services:
             for _ in range(COMMITTERS)
         ]
         committer = committers[0]
+        gathering = Gathering(store, runner)
         bearers = Bearers(store)
         bearers.start()
         return cls(
-            store=store,
+            store=gathering,
             clock=clock,
             metrics=metrics,
             session_metrics=SessionMetrics(store),
@@ -91,7 +93,7 @@ class Services:
             committers=committers,
             registry=Registry(store, committer),
             allocator=Allocator(store, committers, clock),
-            releaser=Releaser(store, committer, clock),
+            releaser=Releaser(gathering, committer, clock),
             mover=Mover(store, committer, clock),
             anycast=Anycast(store, committer, clock),
             retirer=Retirer(store, committer),

@@ -177,6 +177,11 @@ def pause(seconds: float) -> None:
         wait(Future[None](), seconds)
 
 
+def in_loop() -> bool:
+    """Whether the caller is on a stack of the loop."""
+    return isinstance(getcurrent(), _Stack)
+
+
 def give_way() -> None:
     """Let whoever waits for the loop go first. In a thread of its own, nothing: those take turns."""
     here: Any = getcurrent()

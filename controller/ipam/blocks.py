@@ -101,22 +101,24 @@ def why_reserved(pool: Pool, address: IPAddress) -> str | None:
 
 
 def assignable(
-    pool: Pool, block: IPNetwork, taken: Container[IPAddress] = (), after: IPAddress | None = None
+    pool: Pool, block: IPNetwork, taken: Container[int] = (), after: IPAddress | None = None
 ) -> Iterator[IPAddress]:
-    """The addresses of a block that can be assigned and are not taken.
+    """The addresses of a block that can be assigned and are not taken, which is told by their numbers.
 
     From the one behind `after` to the end of the block and on from its start; else lowest first.
     """
     first, size = int(block.network_address), block.num_addresses
     start = int(after) - first + 1 if after is not None else 0
-    ends = [each for each in _ends(pool) if each in block] if pool.cidr.num_addresses > 2 else ()
+    ends = [int(each) for each in _ends(pool)] if pool.cidr.num_addresses > 2 else ()
     reserved = [each for each in pool.reserved if each.overlaps(block)]
     address_of = IPv4Address if block.version == 4 else IPv6Address  # 1 is either one to ip_address()
     for offset in range(start, start + size):
-        address = address_of(first + offset % size)
-        if address in taken or address in ends or (reserved and any(address in each for each in reserved)):
+        number = first + offset % size
+        if number in taken or number in ends:
             continue
-        yield address
+        address = address_of(number)
+        if not (reserved and any(address in each for each in reserved)):
+            yield address
 
 
 def _ends(pool: Pool) -> tuple[IPAddress, ...]:

@@ -10,7 +10,6 @@ exclude each other. That is tried again when the endpoint is marked, as the key 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from controller.problem import Fault, Problem, not_found
 from controller.reading import Found
 from controller.scope import EVERYTHING, Scope
 from controller.sheet import Sheet
+from controller.turn import Turn
 from controller.waiting import wait
 from store import keys
 from store.client import Absent, Store
@@ -43,25 +43,24 @@ class Cooldowns:
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        self._turn = Turn()
         self._leases: dict[int, tuple[int, float]] = {}
 
     def lease(self, cooldown_s: int) -> int:
         """A lease that ends `cooldown_s` to `cooldown_s + 1` seconds from now; 0 for no cooldown."""
         if cooldown_s == 0:
             return 0
-        with self._lock:
-            now = self._monotonic()
-            lease_id, granted = self._leases.get(cooldown_s, (0, now - SHARED_S))
+        with self._turn:
+            now, leases = self._monotonic(), self._leases
+            lease_id, granted = leases.get(cooldown_s, (0, now - SHARED_S))
             if now - granted >= SHARED_S:
                 lease_id = self._store.grant(cooldown_s + 1)
-                self._leases[cooldown_s] = (lease_id, now)
+                leases[cooldown_s] = (lease_id, now)
             return lease_id
 
     def forget(self) -> None:
         """A lease has ended before it was used: grant new ones."""
-        with self._lock:
-            self._leases.clear()
+        self._leases = {}  # one that is granted meanwhile is of the former ones
 
 
 @dataclass(frozen=True, slots=True)

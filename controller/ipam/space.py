@@ -247,15 +247,17 @@ class Space:
 
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells
-            taken = {spot.address for spot in self._pending}
+            pending = [int(spot.address) for spot in self._pending]
+        first, last = int(block.network_address), int(block.broadcast_address)
+        taken = {number for number in pending if first <= number <= last}
         held: Sequence[KeyValue] = ()
         if block not in self._unread:
             held = self._store.range(keys.ADDRESSES.prefix(pool.name, block)).items
         self._unread.discard(block)
         if len(held) == block.num_addresses:
             return []
-        taken.update(map(_address_of, held))
-        return list(blocks.assignable(pool, block, taken or (), _last_assigned(held)))[::-1]
+        taken.update(int(_address_of(item)) for item in held)
+        return list(blocks.assignable(pool, block, taken, _last_assigned(held)))[::-1]
 
 
 def _address_of(item: KeyValue) -> IPAddress:

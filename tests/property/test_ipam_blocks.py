@@ -84,7 +84,7 @@ def test_a_block_goes_on_behind_the_last_and_comes_back_to_its_start(pool: Pool,
     taken = data.draw(st.sets(st.sampled_from(list(block))))
     free = [one for one in block if plainly_assignable(pool, one) and one not in taken]
     turned = [one for one in free if one > last] + [one for one in free if one <= last]
-    assert list(blocks.assignable(pool, block, taken, last)) == turned
+    assert list(blocks.assignable(pool, block, {int(one) for one in taken}, last)) == turned
 
 
 @given(st.ip_addresses())

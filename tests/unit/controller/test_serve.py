@@ -132,16 +132,20 @@ def test_of_a_body_that_is_too_large_the_beginning_is_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "size", "in_the_loop"),
+    ("line", "size", "in_the_loop"),
     [
-        ("/v1/endpoints", gateway.QUICK_BYTES, True),
-        ("/v1/endpoints:batch", gateway.QUICK_BYTES, True),
-        ("/v1/endpoints:batch", gateway.QUICK_BYTES + 1, False),
-        ("/v1/nodes", 1, False),
+        ("POST /v1/endpoints", gateway.QUICK_BYTES, True),
+        ("POST /v1/endpoints:batch", gateway.QUICK_BYTES, True),
+        ("POST /v1/endpoints:batch", gateway.QUICK_BYTES + 1, False),
+        ("GET /v1/endpoints/pod-1", 0, True),
+        ("DELETE /v1/endpoints/pod-1", 0, True),
+        ("GET /v1/endpoints", 0, False),
+        ("PATCH /v1/endpoints/pod-1", 1, False),
+        ("POST /v1/nodes", 1, False),
     ],
 )
-def test_what_takes_long_is_done_beside_the_loop(path: str, size: int, in_the_loop: bool) -> None:
-    told = asked(f"POST {path} HTTP/1.1", f"Content-Length: {size}", body=[b" " * size])
+def test_what_takes_long_is_done_beside_the_loop(line: str, size: int, in_the_loop: bool) -> None:
+    told = asked(f"{line} HTTP/1.1", f"Content-Length: {size}", body=[b" " * size])
     assert (told["thread"] == threading.current_thread().name) is in_the_loop
 
 
