@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from controller import unique
 from controller.app import Doors, create_app
 from controller.audit import LONGEST_LINE, AuditFile, AuditFileError, request_id
 from controller.services import Services
@@ -166,6 +167,11 @@ def test_any_other_request_gets_one(given: str | None) -> None:
     assert made != given
     assert made.isalnum()
     assert made != request_id(given)
+
+
+def test_requests_of_one_moment_have_ids_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unique, "time_ns", lambda: 1_800_000_000_000_000_000)
+    assert len({request_id(None) for _ in range(10_000)}) == 10_000
 
 
 def test_the_file_is_its_owners_and_is_appended_to(path: Path) -> None:
