@@ -30,8 +30,8 @@ from controller.watching.hubs import Hubs
 from store.client import Store
 
 COMMITTERS = 10
-"""One for what is small, the others for the parts of batches: with nine transactions on their way etcd writes
-several to its log at a time. More bring nothing."""
+"""One for what is small, the others for the parts of batches: with nine transactions on their way etcd never
+waits for the next, and syncs its log for some of them together. More bring nothing."""
 
 
 def utc_now() -> datetime:
