@@ -7,13 +7,11 @@ through the same client library. The two take turns; the ratio is that of their 
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from bench.ipam_batch import BATCH, create_batch
-from bench.load import Job, Outcome, load
+from bench.load import Job, Outcome, load, threads_rate
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
 from store.client import Delete
@@ -71,7 +69,7 @@ def _row(
         with closing(service.store()) as store:
             for number in range(ROUNDS):
                 ids = [each for node in range(DELETED // BATCH) for each in _made(service, node)]
-                peers.append(_raw_rate(lambda index: theirs(store, index)))
+                peers.append(threads_rate(lambda thread, _: theirs(store, thread), CLIENTS, SECONDS))
                 done = ours(service, ids)
                 rates.append(done.rate)
                 samples.extend(done.milliseconds)
@@ -98,22 +96,3 @@ def _made(service: Service, node: int) -> list[str]:
     """The ids of endpoints that are new."""
     answer = service.send("POST", "/v1/endpoints:batch", json.loads(create_batch(node)))
     return [item["endpoint"]["id"] for item in answer["items"]]
-
-
-def _raw_rate(call: Callable[[int], None]) -> float:
-    """Calls per second by so many threads."""
-    counts = [0] * CLIENTS
-    until = time.perf_counter() + SECONDS
-
-    def run(thread: int) -> None:
-        while time.perf_counter() < until:
-            call(thread)
-            counts[thread] += 1
-
-    began = time.perf_counter()
-    workers = [threading.Thread(target=run, args=(number,)) for number in range(CLIENTS)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(counts) / (time.perf_counter() - began)

@@ -8,11 +8,9 @@ turns, so that what else the machine does falls on both; the ratio is that of th
 from __future__ import annotations
 
 import json
-import threading
-import time
 from contextlib import closing
 
-from bench.load import Job, load
+from bench.load import Job, load, threads_rate
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
 from store.client import Put
@@ -64,18 +62,6 @@ def measure() -> Row:
 
 def raw_rate(store: EtcdStore, threads: int, seconds: float) -> float:
     """Transactions per second of one put each."""
-    counts = [0] * threads
-    until = time.perf_counter() + seconds
-
-    def put(thread: int) -> None:
-        while time.perf_counter() < until:
-            store.txn([], [Put(f"/bench/{thread}/{counts[thread]}", VALUE)])
-            counts[thread] += 1
-
-    began = time.perf_counter()
-    workers = [threading.Thread(target=put, args=(number,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    return sum(counts) / (time.perf_counter() - began)
+    return threads_rate(
+        lambda thread, count: store.txn([], [Put(f"/bench/{thread}/{count}", VALUE)]), threads, seconds
+    )

@@ -13,8 +13,9 @@ import selectors
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from typing import Any
@@ -119,6 +120,25 @@ def run(job: Job) -> Outcome:
                     selector.unregister(key.fileobj)
                     key.data.socket.close()
     return Outcome(tuple(samples), time.perf_counter() - began)
+
+
+def threads_rate(call: Callable[[int, int], object], threads: int, seconds: float) -> float:
+    """Calls per second by threads of this process; each is told its thread and how many that has made."""
+    counts = [0] * threads
+    until = time.perf_counter() + seconds
+
+    def run(thread: int) -> None:
+        while time.perf_counter() < until:
+            call(thread, counts[thread])
+            counts[thread] += 1
+
+    began = time.perf_counter()
+    workers = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / (time.perf_counter() - began)
 
 
 def _requests(job: Job) -> Iterator[bytes]:
