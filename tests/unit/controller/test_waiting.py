@@ -159,10 +159,6 @@ def test_the_loop_looks_at_its_sockets_while_stacks_give_way(stacks: Stacks, beg
         assert begin(busy).result(2 * SOON_S)
 
 
-def test_a_thread_has_nobody_to_give_way_to() -> None:
-    give_way()
-
-
 def test_work_is_done_in_threads_until_there_is_a_loop_and_when_it_is_closed(stacks: Stacks) -> None:
     runner, names = Runner(), [Future[str]() for _ in range(3)]
 
