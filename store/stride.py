@@ -3,19 +3,22 @@
 etcd 3.4 walks its index to the end of the range that is asked for, whatever the limit: 500 of 100,000 keys
 take 30 ms for 1 ms of work, and writes wait meanwhile. So a page is asked for in ranges that are narrow at
 first: as wide as so many keys were apart last time, then wider. A wrong guess costs a request, never a key.
+
+How far keys are apart is counted in the bytes that they are made of: between the `9` and the `a` of a
+hexadecimal id no key can be.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from store.client import KeyValue
 
 WIDTH_BYTES = 32
 """The part of a key behind its prefix that counts as its place."""
 
-LAST = (1 << WIDTH_BYTES * 8) - 1
 FEW = 100
 """Fewer keys say nothing of how far keys are apart, and are quickly read."""
 
@@ -25,10 +28,28 @@ ATTEMPTS = 6
 
 @dataclass(frozen=True, slots=True)
 class _Stride:
-    first: int
-    """The place of the first key that was seen."""
+    alphabet: bytes
+    """The bytes that keys are made of, in order: the digits of their places."""
+    first: str
+    """The first key that was seen."""
     gap: int
     """How far two keys are apart."""
+
+    def place(self, stem: bytes, key: str) -> int:
+        """Where a key is; one that has other bytes is near."""
+        base, place = len(self.alphabet), 0
+        for each in key.encode()[len(stem) :][:WIDTH_BYTES].ljust(WIDTH_BYTES, self.alphabet[:1]):
+            place = place * base + bisect_left(self.alphabet, each)
+        return place
+
+    def key(self, stem: bytes, place: int) -> bytes:
+        """The key at a place; the last that there can be, when it is beyond."""
+        base, digits = len(self.alphabet), bytearray(WIDTH_BYTES)
+        place = min(place, base**WIDTH_BYTES - 1)
+        for index in reversed(range(WIDTH_BYTES)):
+            place, digit = divmod(place, base)
+            digits[index] = self.alphabet[digit]
+        return stem + digits
 
 
 class Strides:
@@ -42,27 +63,27 @@ class Strides:
         known = self._known.get(prefix) if limit else None
         if known is not None and after.startswith(prefix if after else ""):
             stem = prefix.encode()
-            place = max(_place(stem, after), known.first)
+            before = max(stem, after.encode())
+            place = known.place(stem, max(after, known.first))
             step = known.gap * limit * 5 // 4 + 1
             for _ in range(ATTEMPTS):
                 place += step
                 step *= WIDEN
-                end = stem + min(place, LAST).to_bytes(WIDTH_BYTES)
-                if not stem < end < whole:  # the end of all keys is written as \0
+                end = known.key(stem, place)
+                if not before < end < whole:  # the end of all keys is written as \0
                     break
                 yield end
+                before = end
         yield whole
 
     def learn(self, prefix: str, items: Sequence[KeyValue]) -> None:
         """Take note of neighbours: keys that were read in one go."""
         if len(items) < FEW:
             return
-        stem = prefix.encode()
-        low, high = _place(stem, items[0].key), _place(stem, items[-1].key)
-        known = self._known.get(prefix)
-        first = min(low, known.first) if known else low
-        self._known[prefix] = _Stride(first, (high - low) // len(items))
-
-
-def _place(stem: bytes, key: str) -> int:
-    return int.from_bytes(key.encode()[len(stem) :][:WIDTH_BYTES].ljust(WIDTH_BYTES, b"\0"))
+        stem, known = prefix.encode(), self._known.get(prefix)
+        tails = [item.key.encode()[len(stem) :][:WIDTH_BYTES] for item in items]
+        alphabet = bytes(sorted(set().union(known.alphabet if known else b"", *tails)))
+        first = min(items[0].key, known.first) if known else items[0].key
+        stride = _Stride(alphabet, first, 0)
+        apart = stride.place(stem, items[-1].key) - stride.place(stem, items[0].key)
+        self._known[prefix] = replace(stride, gap=apart // len(items))

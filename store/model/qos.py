@@ -69,9 +69,12 @@ class Qos(Value):
         return self.guaranteed_kbps is not None or self.priority > 0
 
 
+NOTHING = Qos()
+
+
 def _said(qos: Qos | None) -> Qos | None:
     # What says nothing is written one way only.
-    return None if qos == Qos() else qos
+    return None if qos is None or qos == NOTHING else qos
 
 
 OptionalQos = Annotated[Qos | None, AfterValidator(_said)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from store.client import KeyValue
 from store.stride import ATTEMPTS, FEW, Strides
 
@@ -37,3 +39,23 @@ def test_the_next_guess_begins_behind_the_last_key() -> None:
     after = "p/00050000"
     first = next(strides.ends("p/", after, 100, WHOLE))
     assert after.encode() < first < b"p/00150000"
+
+
+def test_between_the_digits_and_the_letters_of_an_id_is_no_gap() -> None:
+    strides = Strides()
+    known = [f"{number:08x}" for number in range(0, 1000 * 1000, 1000)]
+    strides.learn("p/", items(known[:500]))
+    page = [name for name in known if name > "0009ff00"][:100]
+    first = next(strides.ends("p/", "p/0009ff00", 100, WHOLE)).decode()
+    assert f"p/{page[-1]}" < first, "the first guess has the page"
+    assert first < f"p/{known[known.index(page[-1]) + 100]}", "and not much more"
+
+
+@pytest.mark.parametrize("after", ["p/zz", "p/ZZ", "p/0", "p/-", f"p/{'f' * 64}"])
+def test_a_key_of_other_bytes_is_no_reason_to_go_back(after: str) -> None:
+    strides = Strides()
+    strides.learn("p/", items([f"{number:08x}" for number in range(0, 500 * 1000, 1000)]))
+    ends = list(strides.ends("p/", after, 100, WHOLE))
+    assert ends == sorted(set(ends))
+    assert ends[0] > after.encode()
+    assert ends[-1] == WHOLE
