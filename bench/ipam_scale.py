@@ -1,8 +1,8 @@
 """`ipam.scale`: a controller over 1,000 nodes and 100,000 endpoints, beside one over an empty store.
 
-The store is filled with the very values that the controller writes, and then the controller is started:
-how long until it is ready, how fast it assigns, in turns with the other one, and then, at rest, how long a
-page of 500 endpoints takes and how much memory it has.
+The store is filled with the very values that the controller and the agents of the nodes write, and then the
+controller is started: how long until it is ready, how fast it assigns, in turns with the other one, and then,
+at rest, how long a page of 500 endpoints takes and how much memory it has.
 """
 
 from __future__ import annotations
@@ -10,24 +10,41 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from uuid import uuid4
 
 from bench.load import Job, load
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
 from controller.ipam.blocks import mac_of
 from controller.reading import put
+from controller.unique import unique
 from store import keys
 from store.client import MAX_TXN_OPS, Put
 from store.etcd import EtcdStore
-from store.model import Address, Block, Endpoint, IPNetwork, Node, Pool
+from store.model import (
+    Address,
+    Alive,
+    Attachment,
+    Block,
+    Endpoint,
+    HeldEndpoint,
+    Holding,
+    IPNetwork,
+    Node,
+    Pool,
+    Program,
+    Ready,
+)
+from store.model.endpoint import host_prefix
 
 NODES, ENDPOINTS = 1_000, 100_000
+LARGE = 10_000
+"""Bytes of a value with which a transaction ends: etcd takes 1.5 MiB."""
+BOOT = "00000000-0000-4000-8000-000000000001"
 POOL = Pool(name="default", cidr=ip_network("10.0.0.0/10"), block_prefixlen=25)
 PAGE, PAGES = 500, 20
 CLIENTS, ROUNDS, SECONDS = 32, 5, 3.0
@@ -77,7 +94,7 @@ def fill(store: EtcdStore, endpoints: int) -> None:
     batch: list[Put] = []
     for each in _writes(endpoints):
         batch.append(each)
-        if len(batch) == MAX_TXN_OPS:
+        if len(batch) == MAX_TXN_OPS or len(each.value) > LARGE:
             store.txn([], batch)
             batch = []
     if batch:
@@ -91,32 +108,70 @@ def _writes(endpoints: int) -> Iterator[Put]:
     for number in range(NODES):
         node = f"node-{number:04}"
         yield put(keys.NODES, Node(name=node, asn=64512), node)
+        for program in Program:
+            alive = Alive(node=node, program=program, boot_id=BOOT, started=datetime.now(UTC))
+            yield put(keys.ALIVE, alive, node, program.value)
         if endpoints:
             cidr = ip_network((first + number * size, POOL.block_prefixlen))
             block = Block(cidr=cidr, pool=POOL.name, node=node)
             yield put(keys.BLOCKS, block, POOL.name, cidr)
             yield put(keys.NODE_BLOCKS, block, node, cidr)
-            yield from _endpoints(node, cidr, endpoints // NODES)
+            made = [_endpoint(node, cidr, offset) for offset in range(1, endpoints // NODES + 1)]
+            for endpoint in made:
+                yield from _plan(endpoint, cidr)
+            yield from _said(node, cidr, made)
 
 
-def _endpoints(node: str, cidr: IPNetwork, count: int) -> Iterator[Put]:
-    since = datetime.now(UTC)
-    for offset in range(1, count + 1):
-        address = ip_address(int(cidr.network_address) + offset)
-        endpoint = Endpoint(
-            id=uuid4().hex,
-            uid=uuid4().hex,
-            node=node,
-            pools=(POOL.name,),
-            addresses=(address,),
-            mac=mac_of(address),
-            labels={"app": f"app-{offset % 50}"},
+def _endpoint(node: str, cidr: IPNetwork, offset: int) -> Endpoint:
+    address = ip_address(int(cidr.network_address) + offset)
+    return Endpoint(
+        id=unique(),
+        uid=unique(),
+        node=node,
+        pools=(POOL.name,),
+        addresses=(address,),
+        mac=mac_of(address),
+        labels={"app": f"app-{offset % 50}"},
+    )
+
+
+def _plan(endpoint: Endpoint, cidr: IPNetwork) -> Iterator[Put]:
+    """What the controller wrote of an endpoint."""
+    node, address = endpoint.node, endpoint.addresses[0]
+    held = Address(address=address, pool=POOL.name, endpoint=endpoint.id, node=node, since=datetime.now(UTC))
+    record = put(keys.ENDPOINTS, endpoint, endpoint.id)
+    yield record
+    yield Put(keys.NODE_ENDPOINTS.key(node, endpoint.id), record.value)
+    yield put(keys.ADDRESSES, held, POOL.name, cidr, address)
+
+
+def _said(node: str, cidr: IPNetwork, endpoints: Sequence[Endpoint]) -> Iterator[Put]:
+    """What the node's agent said: it holds all of them, and delivers each address and the block."""
+    held = [
+        HeldEndpoint(
+            endpoint=each.id,
+            uid=each.uid,
+            mac=each.mac,
+            addresses=each.addresses,
+            netns=f"/run/netns/{each.id}",
+            ifname="eth0",
         )
-        held = Address(address=address, pool=POOL.name, endpoint=endpoint.id, node=node, since=since)
-        record = put(keys.ENDPOINTS, endpoint, endpoint.id)
-        yield record
-        yield Put(keys.NODE_ENDPOINTS.key(node, endpoint.id), record.value)
-        yield put(keys.ADDRESSES, held, POOL.name, cidr, address)
+        for each in endpoints
+    ]
+    yield put(keys.HOLDING, Holding(node=node, boot_id=BOOT, endpoints=tuple(held)), node)
+    yield put(keys.READY, Ready(prefix=cidr, node=node, boot_id=BOOT), node, cidr)
+    for each in endpoints:
+        attachment = Attachment(
+            endpoint=each.id,
+            node=node,
+            addresses=each.addresses,
+            netns=f"/run/netns/{each.id}",
+            ifname="eth0",
+            boot_id=BOOT,
+        )
+        yield put(keys.ATTACHMENTS, attachment, node, each.id)
+        prefix = host_prefix(each.addresses[0])
+        yield put(keys.READY, Ready(prefix=prefix, node=node, boot_id=BOOT, endpoint=each.id), node, prefix)
 
 
 def _pages_ms(service: Service) -> Iterator[float]:
@@ -127,8 +182,9 @@ def _pages_ms(service: Service) -> Iterator[float]:
         for _ in range(PAGES):
             began = time.perf_counter()
             connection.request("GET", place + following)
-            answer = json.loads(connection.getresponse().read())
+            body = connection.getresponse().read()
             yield (time.perf_counter() - began) * 1000
+            answer = json.loads(body)
             if len(answer["items"]) != PAGE:
                 raise SystemExit(f"bench: a page of {len(answer['items'])} instead of {PAGE}")
             following = f"&cursor={answer['next']}"

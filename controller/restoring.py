@@ -19,6 +19,7 @@ from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
 from controller.reading import put, read, read_many, scan
+from controller.rescan import Rescan
 from store import keys
 from store.client import Compare, Op, Store
 from store.errors import Restored, StoreError
@@ -79,6 +80,7 @@ class Restoring:
         self._settle_s = settle_s
         self._patience_s = patience_s
         self._monotonic = monotonic
+        self._alive = Rescan(store, keys.ALIVE)
         self._since: float | None = None
         self._stopping = threading.Event()
 
@@ -118,9 +120,7 @@ class Restoring:
         if stored is None or stored.value.id == NOT_COMPLETED:
             return
         nonce = stored.value.nonce
-        names = [(node.name,) for node in scan(self._store, keys.NODES).values]
-        said = read_many(self._store, keys.HOLDING, names).values()
-        if self._epoch.doubted == nonce or any(each.waits_for == nonce for each in said):
+        if self._epoch.doubted == nonce or any(each.value.waits_for == nonce for each in self._alive.look()):
             doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
             self._store.txn((stored.unchanged(),), (doubted,))
 

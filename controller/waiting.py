@@ -18,7 +18,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -190,11 +190,14 @@ def give_way() -> None:
         here.parent.switch()
 
 
-def rpc(method: Any, request: Any, **options: Any) -> Any:
-    """What a method of a gRPC channel answers or raises: its `future` is awaited on a stack of the loop."""
-    if not isinstance(getcurrent(), _Stack):
-        return method(request, **options)
-    return wait(method.future(request, **options))
+def rpc(method: Any, requests: Sequence[Any], **options: Any) -> list[Any]:
+    """What a method of a gRPC channel answers to each of these, or raises for one of them.
+
+    All are under way at a time. On a stack of the loop their futures are awaited.
+    """
+    if len(requests) == 1 and not isinstance(getcurrent(), _Stack):
+        return [method(requests[0], **options)]
+    return [wait(each) for each in [method.future(request, **options) for request in requests]]
 
 
 def aside(call: Callable[..., T], *arguments: Any) -> T:

@@ -18,6 +18,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 # No child of ours uses gRPC. Its handlers of fork() stop its threads for each, and can hang.
@@ -38,6 +39,8 @@ from store.stride import Strides
 
 HAS_LEADER = (("hasleader", "true"),)
 PASSING_PAUSE_S = 0.1
+AT_ONCE = 8
+"""Transactions of one read that are under way at a time."""
 
 # etcd answers pings that come more often than every 5 s, or with no stream open, by closing the connection.
 CHANNEL_OPTIONS = (
@@ -141,14 +144,14 @@ class EtcdStore:
     """The Store protocol over an etcd cluster; see `store.client.Store`.
 
     Ordering: none between threads. Blocking: each call at most `config.deadline_s`, in the way of `pause` and
-    of `call`, which is given a method of a channel and what to ask.
+    of `call`, which is given a method of a channel and what to ask: several things when they only read.
     """
 
     def __init__(
         self,
         config: EtcdConfig,
         *,
-        call: Callable[..., Any] = lambda method, request, **options: method(request, **options),
+        call: Callable[..., list[Any]] = lambda method, asked, **how: [*map(partial(method, **how), asked)],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ask, self._pause = call, pause
@@ -165,7 +168,7 @@ class EtcdStore:
         self._lock = threading.Lock()
 
     def get(self, key: str) -> KeyValue | None:
-        response = self._call("range", etcdrpc.RangeRequest(key=key.encode()))
+        (response,) = self._call("range", etcdrpc.RangeRequest(key=key.encode()))
         return wire.key_value(response.kvs[0]) if response.kvs else None
 
     def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
@@ -173,7 +176,7 @@ class EtcdStore:
         found: list[KeyValue] = []
         for end in self._strides.ends(prefix, after, limit, fields["range_end"]):
             fields["range_end"] = end
-            answer = self._call("range", etcdrpc.RangeRequest(**fields), revision=fields["revision"])
+            (answer,) = self._call("range", etcdrpc.RangeRequest(**fields), revision=fields["revision"])
             found.extend(map(wire.key_value, answer.kvs))
             fields["revision"] = fields["revision"] or answer.header.revision
             if 0 < limit < len(found):
@@ -192,17 +195,18 @@ class EtcdStore:
     def _read_all(
         self, wanted: Sequence[str], fields: Callable[[Sequence[str]], wire.Fields]
     ) -> Iterator[Any]:
-        for start in range(0, len(wanted), MAX_TXN_OPS):
-            request = etcdrpc.TxnRequest(**fields(wanted[start : start + MAX_TXN_OPS]))
-            for each in self._call("txn", request).responses:
-                yield each.response_range
+        parts = [wanted[start : start + MAX_TXN_OPS] for start in range(0, len(wanted), MAX_TXN_OPS)]
+        for start in range(0, len(parts), AT_ONCE):
+            asked = [etcdrpc.TxnRequest(**fields(each)) for each in parts[start : start + AT_ONCE]]
+            for answer in self._call("txn", *asked):
+                yield from (each.response_range for each in answer.responses)
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         if max(len(compares), len(ops)) > MAX_TXN_OPS:
             raise Invalid(f"a transaction takes {MAX_TXN_OPS} compares and as many operations, not more")
         request = etcdrpc.TxnRequest()
         wire.fill_txn(request, compares, ops)
-        response = self._call("txn", request, write=bool(ops))
+        (response,) = self._call("txn", request, write=bool(ops))
         return TxnResult(response.succeeded, response.header.revision)
 
     def watch(
@@ -231,10 +235,10 @@ class EtcdStore:
         if ttl_s < 1:
             raise Invalid(f"a lease lasts at least 1 second, not {ttl_s}")
         # Not a write that must not be repeated: a lease whose answer was lost ends by itself.
-        return int(self._call("grant", etcdrpc.LeaseGrantRequest(TTL=ttl_s)).ID)
+        return int(self._call("grant", etcdrpc.LeaseGrantRequest(TTL=ttl_s))[0].ID)
 
     def keep_alive(self, lease_id: int) -> int:
-        left_s = int(self._call("keep_alive", etcdrpc.LeaseKeepAliveRequest(ID=lease_id)).TTL)
+        left_s = int(self._call("keep_alive", etcdrpc.LeaseKeepAliveRequest(ID=lease_id))[0].TTL)
         if left_s <= 0:
             raise LeaseExpired(f"lease {lease_id:x} is gone")
         return left_s
@@ -262,7 +266,7 @@ class EtcdStore:
         request = AUTH_REQUESTS[name](**fields)
         if name == "UserAdd":
             request.MergeFromString(NO_PASSWORD)
-        return self._call(name, request)
+        return self._call(name, request)[0]
 
     def cluster_id(self) -> str:
         if not self._cluster_id:
@@ -278,18 +282,20 @@ class EtcdStore:
         for member in self._members:
             member.close()
 
-    def _call(self, name: str, request: Any, *, write: bool = False, revision: int = 0) -> Any:
-        """One request, at the endpoints in turn. A `write` is repeated only if it was not applied."""
+    def _call(self, name: str, *requests: Any, write: bool = False, revision: int = 0) -> list[Any]:
+        """The answers, by one endpoint after the other. A `write` is repeated only if it was not applied."""
         until = time.monotonic() + self._deadline_s
         while True:
             try:
-                return self._round(name, request, write, revision, until)
+                return self._round(name, requests, write, revision, until)
             except Unavailable as fault:
                 if not fault.passing or time.monotonic() + PASSING_PAUSE_S > until:
                     raise
             self._pause(PASSING_PAUSE_S)
 
-    def _round(self, name: str, request: Any, write: bool, revision: int, until: float) -> Any:
+    def _round(
+        self, name: str, requests: Sequence[Any], write: bool, revision: int, until: float
+    ) -> list[Any]:
         """Ask each endpoint at most once."""
         first, count = self._current, len(self._members)
         fault: StoreError = Unavailable("no etcd endpoint")
@@ -300,9 +306,10 @@ class EtcdStore:
             # never answered, and whoever waits for one keeps all that wait behind it.
             timeout_s = max(0.001, until - time.monotonic()) / (count - tried)
             try:
-                answer = self._ask(member.method(name), request, timeout=timeout_s, metadata=HAS_LEADER)
-                self._note(name, answer.header, reached)
-                return answer
+                answers = self._ask(member.method(name), requests, timeout=timeout_s, metadata=HAS_LEADER)
+                for answer in answers:
+                    self._note(name, answer.header, reached)
+                return answers
             except (grpc.RpcError, ValueError) as error:
                 fault = self._fault(error, member, write=write, revision=revision)
             if not isinstance(fault, Unavailable) or fault.outcome_unknown:

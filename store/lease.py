@@ -35,6 +35,7 @@ class Heartbeat:
         self._lease_id = 0
         self._failing = False
         self._ended = threading.Event()
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -42,8 +43,10 @@ class Heartbeat:
         self._thread.start()
 
     def say(self, puts: Sequence[Put]) -> None:
-        """Have the keys hold this, from the next beat on; returns at once. From any thread."""
-        self._puts = tuple(puts)
+        """Have the keys hold this, soon; returns at once. From any thread."""
+        if (wanted := tuple(puts)) != self._puts:
+            self._puts = wanted
+            self._due.set()
 
     def stop(self, *, revoke: bool = True) -> None:
         """End. With `revoke` the keys go at once, if the store answers, else after the rest of the lease.
@@ -51,6 +54,7 @@ class Heartbeat:
         Blocking: until the request in flight has ended. Idempotent.
         """
         self._ended.set()
+        self._due.set()
         if self._thread.is_alive():
             self._thread.join()
         lease_id, self._lease_id = self._lease_id, 0
@@ -61,8 +65,9 @@ class Heartbeat:
                 log.warning("lease left to expire lease=%x why=%s", lease_id, fault)
 
     def _run(self) -> None:
-        while not self._ended.wait(self._beat()):
-            pass
+        while not self._ended.is_set():
+            self._due.wait(self._beat())
+            self._due.clear()  # whatever was said before this is said by the next beat
 
     def _beat(self) -> float:
         """Renew the lease, or get a new one. Returns the seconds until it is time again."""

@@ -215,6 +215,7 @@ class Agent:
         return waiting
 
     def _step(self) -> float | None:
+        self._heartbeat.say([self._alive()])
         if self._ground_why is not None and not self._lay_ground():
             return RETRY_S
         believes = self._knowledge.believes  # before the step, which is then of this store or a later one
@@ -346,6 +347,7 @@ class Agent:
             boot_id=self._boot_id,
             started=self._started,
             amiss=self._findings.amiss,
+            waits_for=self._knowledge.waits_for,
         )
         return Put(keys.ALIVE.key(self._settings.node, Program.AGENT), encode(alive))
 

@@ -15,6 +15,7 @@ from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
 from controller.ipam.window import Window
 from controller.reading import scan
+from controller.rescan import Rescan
 from store import keys
 from store.client import Store
 from store.model import Block, Pool
@@ -38,12 +39,13 @@ class EmptyBlocks:
         self._committer = committer
         self._idle_s = idle_s
         self._monotonic = monotonic
+        self._claims = Rescan(store, keys.BLOCKS)
         self._since: dict[tuple[str, int], float] = {}
         """Since when each claim was found empty at every look."""
 
     def give_back(self) -> list[Block]:
         """Look at every claim once; returns those that were given back. Blocking."""
-        claims = scan(self._store, keys.BLOCKS).items
+        claims = self._claims.look()
         held = self._store.count(
             [keys.ADDRESSES.prefix(found.value.pool, found.value.cidr) for found in claims]
         )

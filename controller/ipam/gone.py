@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.events import Events
-from controller.reading import Found, put, scan
+from controller.reading import Found, put
+from controller.rescan import Rescan
 from store import keys
 from store.client import Absent, Compare, Delete, Store
 from store.model import Lost, Node, Program, Severity
@@ -43,11 +44,13 @@ class RollCall:
         self._store = store
         self._clock = clock
         self._events = events
+        self._nodes = Rescan(store, keys.NODES)
+        self._lost = Rescan(store, keys.LOST)
 
     def call(self) -> dict[str, Gone]:
         """Write down who is lost and who is back; returns the nodes that are gone, by name."""
-        nodes = {found.value.name: found for found in scan(self._store, keys.NODES).items}
-        lost = {found.value.node: found for found in scan(self._store, keys.LOST).items}
+        nodes = {found.value.name: found for found in self._nodes.look()}
+        lost = {found.value.node: found for found in self._lost.look()}
         # By key: a value that cannot be read is a sign of life all the same.
         prefix = keys.ALIVE.prefix()
         living = {item.key.removeprefix(prefix).split("/")[0] for item in self._store.range(prefix).items}

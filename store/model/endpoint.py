@@ -74,7 +74,7 @@ class Endpoint(Value):
     def _one_of_each(self) -> Endpoint:
         if len(self.pools) != len(self.addresses):
             raise ValueError("pools names the pool of each of the addresses")
-        if len({address.version for address in self.addresses}) != len(self.addresses):
+        if len(self.addresses) > 1 and self.addresses[0].version == self.addresses[1].version:
             raise ValueError("addresses holds one address, or one of each family")
         return self
 

@@ -119,7 +119,7 @@ def _asn(asn: int) -> int:
 
 def _in_order(labels: dict[str, str]) -> dict[str, str]:
     # Equal labels are written the same way, whatever order they were given in.
-    return dict(sorted(labels.items()))
+    return dict(sorted(labels.items())) if len(labels) > 1 else labels
 
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")

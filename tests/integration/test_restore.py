@@ -58,7 +58,8 @@ class Node:
         self.publisher.start()
 
     def live(self) -> None:
-        alive = Alive(node=self.name, program=Program.AGENT, boot_id=BOOT, started=now())
+        doubted = self.knowledge.waits_for
+        alive = Alive(node=self.name, program=Program.AGENT, boot_id=BOOT, started=now(), waits_for=doubted)
         self.store.txn([], [put(keys.ALIVE, alive, self.name, Program.AGENT.value)])
 
     def plug(self, endpoint: Endpoint) -> None:

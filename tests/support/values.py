@@ -554,6 +554,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         program=st.sampled_from(Program),
         boot_id=texts,
         started=times,
+        waits_for=texts,
         amiss=st.none()
         | st.lists(
             st.builds(

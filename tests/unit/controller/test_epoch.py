@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from controller.epoch import Epoch, fresh_cluster
-from controller.reading import put
+from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
+from controller.events import Events
+from controller.reading import put, read
+from controller.restoring import Restoring
 from store import keys
 from store.errors import Restored
 from store.memory import MemoryStore
+from store.model import Alive, Program
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -41,3 +48,22 @@ def test_one_that_was_completed_while_nobody_looked_is_believed_at_once(store: M
     complete(store)
     epoch.check()
     assert epoch.doubted is None
+
+
+def test_an_agent_that_doubts_the_store_is_believed_by_a_controller_that_saw_nothing(
+    store: MemoryStore,
+) -> None:
+    epoch = Epoch(store, lambda: 0.0)
+    epoch.check()
+    duty = Restoring(store, epoch, lambda: NOW, Events(store, lambda: NOW))
+    first = read(store, keys.CLUSTER)
+    assert first is not None
+    for nonce, doubted in (("", False), ("of-another", False), (first.value.nonce, True)):
+        alive = Alive(node="node-1", program=Program.AGENT, boot_id="b", started=NOW, waits_for=nonce)
+        store.txn([], [put(keys.ALIVE, alive, "node-1", "agent")])
+        duty.turn()
+        stored = read(store, keys.CLUSTER)
+        assert stored is not None
+        assert (stored.value.id == NOT_COMPLETED) is doubted, nonce
+    with pytest.raises(Restored):
+        Epoch(store, lambda: 0.0).check()

@@ -6,8 +6,9 @@ import asyncio
 import socket
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,12 +113,31 @@ class Method:
 
 def test_a_call_of_grpc_keeps_nobody_but_its_stack(begin: Begin) -> None:
     method = Method()
-    asking = begin(lambda: rpc(method, "asked", timeout=3))
+    asking = begin(lambda: rpc(method, ["asked"], timeout=3))
     assert begin(lambda: 1).result(SOON_S) == 1
     assert not asking.done()
     method.answer.set_result("said")
-    assert asking.result(SOON_S) == "said"
-    assert rpc(method, "asked", timeout=3) == "asked after 3"
+    assert asking.result(SOON_S) == ["said"]
+    assert rpc(method, ["asked"], timeout=3) == ["asked after 3"]
+
+
+@pytest.mark.parametrize("on_a_stack", [True, False])
+def test_several_calls_of_grpc_are_under_way_at_a_time(begin: Begin, on_a_stack: bool) -> None:
+    method, asked = Method(), threading.Semaphore(0)
+    future = method.future
+
+    def begun(request: str, *, timeout: float) -> Future[str]:
+        asked.release()
+        return future(request, timeout=timeout)
+
+    method.future = begun  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as threads:
+        call = partial(rpc, method, ["asked"] * 3, timeout=3)
+        asking = begin(call) if on_a_stack else threads.submit(call)
+        assert all(asked.acquire(timeout=SOON_S) for _ in range(3))
+        assert not asking.done()
+        method.answer.set_result("said")
+        assert asking.result(SOON_S) == ["said"] * 3
 
 
 def test_a_pause_keeps_nobody_but_its_stack(begin: Begin) -> None:

@@ -86,6 +86,18 @@ def test_what_is_said_anew_is_written_under_the_same_lease_and_stays(
     assert item.value == b"well"
 
 
+def test_what_is_said_anew_does_not_wait_for_the_next_beat(store: Beats) -> None:
+    heartbeat = Heartbeat(store, 100, [Put(KEY, b"here")])
+    heartbeat.start()
+    store.wait_for(lambda: store.get(KEY))
+    heartbeat.say([Put(KEY, b"well")])
+    store.wait_for(lambda: (item := store.get(KEY)) and item.value == b"well")
+    kept = store.kept
+    heartbeat.say([Put(KEY, b"well")])
+    heartbeat.stop()
+    assert store.kept == kept, "what it says already is no reason for a beat"
+
+
 def test_after_the_lease_expired_the_keys_come_back(store: Beats, heartbeat: Heartbeat) -> None:
     heartbeat.start()
     store.wait_for(lambda: store.get(KEY))
