@@ -81,12 +81,14 @@ class Rehearsal:
         found = {key: item for key, item in there.items() if not self._is_gone(key)}
         return found | {key: item for key in keys if (item := self._item(key)) is not None}
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
         """See `Store.range`. Where something was written all of it is one page."""
         if not self._touches(prefix):
-            return self._store.range(prefix, limit=limit, after=after, revision=revision)
-        items, at = self._all(prefix, after, revision)
-        return Range(tuple(self._merged(items, prefix, after)), at)
+            return self._store.range(prefix, limit=limit, after=after, before=before, revision=revision)
+        items, at = self._all(prefix, after, before, revision)
+        return Range(tuple(self._merged(items, prefix, after, before)), at)
 
     def count(self, prefixes: Sequence[str]) -> list[int]:
         """See `Store.count`."""
@@ -101,20 +103,20 @@ class Rehearsal:
         """Whether what is at a key in the store is deleted, and nothing written in its place."""
         return self._written[key] is None if key in self._written else self._is_gone(key)
 
-    def _all(self, prefix: str, after: str, revision: int) -> tuple[list[KeyValue], int]:
+    def _all(self, prefix: str, after: str, before: str, revision: int) -> tuple[list[KeyValue], int]:
         items: list[KeyValue] = []
         more = True
         while more:
-            page = self._store.range(prefix, limit=PAGE, after=after, revision=revision)
+            page = self._store.range(prefix, limit=PAGE, after=after, before=before, revision=revision)
             items += page.items
             revision, more = page.revision, page.more
             after = page.items[-1].key if more else after
         return items, revision
 
-    def _merged(self, items: Sequence[KeyValue], prefix: str, after: str) -> Iterator[KeyValue]:
+    def _merged(self, items: Sequence[KeyValue], prefix: str, after: str, before: str) -> Iterator[KeyValue]:
         kept = {item.key: item for item in items if not self._is_gone(item.key)}
         for key in self._written:
-            if key.startswith(prefix) and key > after:
+            if key.startswith(prefix) and after < key and (not before or key < before):
                 kept.pop(key, None)
                 if (item := self._item(key)) is not None:
                     kept[key] = item

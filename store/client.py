@@ -152,13 +152,16 @@ class Store(Protocol):
         """Read one key, linearizable; None when absent."""
         ...
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
         """Read the keys that begin with `prefix`, in lexical order.
 
         Args:
             prefix: what every key begins with.
             limit: at most so many keys; 0 is all of them.
             after: only keys behind this one (for the next page).
+            before: only keys in front of this one; empty is no bound.
             revision: as of this revision; 0 is now.
 
         Raises:

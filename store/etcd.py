@@ -161,9 +161,7 @@ class EtcdStore:
         self._current = 0
         self._strides = Strides()
         self._closed = False
-        self._cluster_id = 0
-        self._went_back = 0
-        self._reached = 0
+        self._cluster_id = self._went_back = self._reached = 0
         self._watches: weakref.WeakSet[EtcdWatch] = weakref.WeakSet()
         self._lock = threading.Lock()
 
@@ -171,8 +169,10 @@ class EtcdStore:
         (response,) = self._call("range", etcdrpc.RangeRequest(key=key.encode()))
         return wire.key_value(response.kvs[0]) if response.kvs else None
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
-        fields = wire.range_fields(prefix, limit and limit + 1, after, revision)
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
+        fields = wire.range_fields(prefix, limit and limit + 1, after, before, revision)
         found: list[KeyValue] = []
         for end in self._strides.ends(prefix, after, limit, fields["range_end"]):
             fields["range_end"] = end

@@ -33,6 +33,8 @@ CREATE, MOD = 1, 2
 EVENT_DELETE = 1
 NO_PUT = 0
 READ, READ_WRITE = 0, 2
+END = b"\0"
+"""The end of a range to the last key of all."""
 
 
 def span(prefix: str) -> Fields:
@@ -40,15 +42,18 @@ def span(prefix: str) -> Fields:
     start = prefix.encode()
     stem = start.rstrip(b"\xff")
     if not stem:
-        return {"key": start or b"\0", "range_end": b"\0"}
+        return {"key": start or b"\0", "range_end": END}
     return {"key": start, "range_end": stem[:-1] + bytes([stem[-1] + 1])}
 
 
-def range_fields(prefix: str, limit: int, after: str, revision: int) -> Fields:
+def range_fields(prefix: str, limit: int, after: str, before: str, revision: int) -> Fields:
     """A RangeRequest; see `Store.range`."""
     fields = span(prefix)
     if after:
         fields["key"] = max(fields["key"], after.encode() + b"\0")
+    if before:
+        end = fields["range_end"]
+        fields["range_end"] = before.encode() if end == END else min(end, before.encode())
     return {**fields, "limit": limit, "revision": revision}
 
 

@@ -67,13 +67,16 @@ class MemoryStore:
             self._begin()
             return self._history.at(key)
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
         with self._changed:
             self._begin()
             if revision and revision < self._history.compacted:
                 raise Compacted(self._history.compacted)
             self._refuse_future(revision)
-            found = (item for item in self._history.below(prefix, revision) if item.key > after)
+            below = self._history.below(prefix, revision)
+            found = (item for item in below if after < item.key and (not before or item.key < before))
             items = tuple(islice(found, limit or None))
             return Range(items, revision or self._history.revision, next(found, None) is not None)
 

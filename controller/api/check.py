@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.ipam.check import Finding, State, check
-from controller.ipam.leftovers import names_below, registered
+from controller.ipam.leftovers import strangers
 from controller.reading import read, scan
 from controller.services import services
 from store import keys
@@ -67,7 +67,7 @@ def _read(store: Store, nodes: list[str]) -> State:
         attached=frozenset(
             (node, each.endpoint) for node in nodes for each in scan(store, keys.ATTACHMENTS, node).values
         ),
-        strangers=sorted(set(names_below(store)) - registered(store)),
+        strangers=strangers(store),
         services={each.name: each for each in scan(store, keys.SERVICES).values},
         moving=frozenset((each.source, each.endpoint.id) for each in scan(store, keys.MOVES).values),
     )

@@ -25,32 +25,41 @@ BEHIND = "\U0010ffff"
 def remove_leftovers(store: Store, committer: Committer) -> list[str]:
     """Remove them; returns the keys and prefixes that are gone. Blocking. Idempotent."""
     window: Window[str] = Window(committer)
-    there = list(names_below(store))
-    known = registered(store)  # after them: a node that came with one of them is seen
-    for node in there:
-        if node in known:
-            for found in scan(store, keys.DISPLACED, node).items:
-                if (proof := _stands_for_nothing(store, node, found.value)) is not None:
-                    window.submit(Unit((found.unchanged(), proof), (Delete(found.key),)), found.key)
-        else:
-            window.submit(_clear(node), keys.node_prefix(node))
+    nodes = _registered(store)
+    for node in nodes:
+        for found in scan(store, keys.DISPLACED, node).items:
+            if (proof := _stands_for_nothing(store, node, found.value)) is not None:
+                window.submit(Unit((found.unchanged(), proof), (Delete(found.key),)), found.key)
+    for node in _between(store, nodes):
+        window.submit(_clear(node), keys.node_prefix(node))
     return window.drain()
 
 
-def names_below(store: Store) -> Iterator[str]:
-    """The nodes that have keys of their own, registered or not, in order: one small read for each."""
-    start = keys.NODE_ENDPOINTS.prefix()
-    after = ""
-    while items := store.range(start, limit=1, after=after).items:
-        name = items[0].key.removeprefix(start).split("/")[0]
-        if name:
-            yield name
-        after = f"{start}{name}/{BEHIND}"
+def strangers(store: Store) -> list[str]:
+    """The nodes that have keys of their own and are not registered."""
+    there = list(_between(store, _registered(store)))
+    known = _registered(store)  # after them: a node that came with one of them is seen
+    return sorted(set(there).difference(known))
 
 
-def registered(store: Store) -> frozenset[str]:
-    """The names of the nodes."""
-    return frozenset(node.name for node in scan(store, keys.NODES).values)
+def _between(store: Store, nodes: Iterable[str]) -> Iterator[str]:
+    """The other nodes that have keys of their own.
+
+    What is between the keys of two neighbours is read, which is nothing as a rule: etcd 3.4 walks over all
+    that is in the range, and a node has hundreds of keys.
+    """
+    start, after = keys.NODE_ENDPOINTS.prefix(), ""
+    for key in [*sorted(keys.node_prefix(node) for node in nodes), ""]:
+        while items := store.range(start, limit=1, after=after, before=key).items:
+            name = items[0].key.removeprefix(start).split("/")[0]
+            if name:
+                yield name
+            after = f"{start}{name}/{BEHIND}"
+        after = f"{key}{BEHIND}"
+
+
+def _registered(store: Store) -> list[str]:
+    return [node.name for node in scan(store, keys.NODES).values]
 
 
 def is_leftover(owner: str, exception: Displaced, record: Endpoint | None) -> bool:

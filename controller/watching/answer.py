@@ -215,7 +215,7 @@ def _place() -> Place | None:
 
 
 def _revision(store: Store) -> int:
-    return store.range(keys.ROOT, limit=1).revision
+    return store.range(keys.CLUSTER.key()).revision  # of few keys: etcd 3.4 walks over all that a range has
 
 
 def _refused(parameter: str, detail: str) -> Problem:

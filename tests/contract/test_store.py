@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,28 @@ def test_range_in_pages(store: Store, prefix: str) -> None:
         pages.append([item.key for item in page.items])
         after, more = page.items[-1].key, page.more
     assert pages == [keys[:2], keys[2:4], keys[4:]]
+
+
+def test_range_before_a_key(store: Store, prefix: str) -> None:
+    keys = [f"{prefix}{number}" for number in range(5)]
+    put(store, *keys)
+
+    def found(below: str = prefix, **bounds: Any) -> list[str]:
+        return [item.key for item in store.range(below, **bounds).items]
+
+    assert found(before=keys[3]) == keys[:3]
+    assert found(before=prefix + "2a", after=keys[0]) == keys[1:3]
+    assert found(before=keys[1], after=keys[1]) == found(before=keys[0], after=keys[3]) == []
+    assert found(before=prefix) == found(before="")[5:] == []
+    assert found(before=prefix + "x") == keys
+    assert found("", before=keys[2], after=keys[0]) == [keys[1]]
+    page = store.range(prefix, before=keys[3], limit=2)
+    assert ([item.key for item in page.items], page.more) == (keys[:2], True)
+    page = store.range(prefix, before=keys[2], limit=2)
+    assert ([item.key for item in page.items], page.more) == (keys[:2], False)
+    revision = page.revision
+    put(store, prefix + "1a")
+    assert found(before=keys[2], revision=revision) == keys[:2]
 
 
 def test_pages_of_keys_that_lie_unevenly_are_whole(store: Store, prefix: str) -> None:

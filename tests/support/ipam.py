@@ -84,8 +84,10 @@ class FlakyStore:
     def get(self, key: str) -> KeyValue | None:
         return self.inner.get(key)
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
-        return self.inner.range(prefix, limit=limit, after=after, revision=revision)
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
+        return self.inner.range(prefix, limit=limit, after=after, before=before, revision=revision)
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         return self.inner.get_many(keys)

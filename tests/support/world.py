@@ -68,9 +68,11 @@ class NodeStore(FlakyStore):
         self.fuse.burn()
         return super().txn(compares, ops)
 
-    def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> Range:
+    def range(
+        self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
+    ) -> Range:
         self._reach()
-        return super().range(prefix, limit=limit, after=after, revision=revision)
+        return super().range(prefix, limit=limit, after=after, before=before, revision=revision)
 
     def _reach(self) -> None:
         if self.away:

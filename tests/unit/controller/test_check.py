@@ -145,15 +145,16 @@ def test_an_exception_that_stands_for_nothing_goes(
     assert whole.stored() == before, "and the exception that is needed stays"
 
 
-def test_keys_below_no_node_go_once_none_of_its_programs_lives(whole: Api) -> None:
+@pytest.mark.parametrize("ghost", ["a", "ghost", "node-1-a", "node-1.a", "node-10", "node-2.b", "z"])
+def test_keys_below_no_node_go_once_none_of_its_programs_lives(whole: Api, ghost: str) -> None:
     before = whole.stored()
-    attach(whole.store, record(whole, "a"), "ghost")
-    says(whole, "ghost", ("a", "10.64.0.1"))
+    attach(whole.store, record(whole, "a"), ghost)
+    says(whole, ghost, ("a", "10.64.0.1"))
     assert "keys-without-node" in kinds(whole)
     assert remove_leftovers(whole.store, whole.parts.committer) == []
-    whole.store.txn([], [Delete(keys.ALIVE.key("ghost", "agent"))])
+    whole.store.txn([], [Delete(keys.ALIVE.key(ghost, "agent"))])
     assert kinds(whole) == ["keys-without-node"]
-    assert remove_leftovers(whole.store, whole.parts.committer) == [keys.node_prefix("ghost")]
+    assert remove_leftovers(whole.store, whole.parts.committer) == [keys.node_prefix(ghost)]
     assert whole.stored() == before
 
 
