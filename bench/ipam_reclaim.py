@@ -41,9 +41,13 @@ from store.model import (
     Node,
     Pool,
     Program,
+    Ready,
 )
+from store.model.endpoint import host_prefix
 
 GONE, LIVING, EACH = 1000, 10, 100
+KEYS = 5
+"""Of each endpoint: its record and the copy of that, its address, and what its agent says."""
 TXN = 120
 GOAL_S = 10.0
 POOL = Pool(name="default", cidr="10.0.0.0/13", block_prefixlen=25)
@@ -139,11 +143,13 @@ def _endpoint(name: str, node: str, block: Block, address: IPAddress) -> Iterato
     yield put(keys.NODE_ENDPOINTS, endpoint, node, name)
     yield put(keys.ADDRESSES, held, POOL.name, block.cidr, address)
     yield put(keys.ATTACHMENTS, attachment, node, name)
+    ready = Ready(prefix=host_prefix(address), node=node, boot_id="b", endpoint=name)
+    yield put(keys.READY, ready, node, ready.prefix)
 
 
 def _write(store: EtcdStore, ops: Sequence[Op]) -> None:
     """Some hundred puts. Those of one endpoint are written together: its two copies have one revision."""
-    head, tail = ops[: len(ops) - 4 * EACH], ops[len(ops) - 4 * EACH :]
+    head, tail = ops[: len(ops) - KEYS * EACH], ops[len(ops) - KEYS * EACH :]
     store.txn([], head)
     for start in range(0, len(tail), TXN):
         store.txn([], tail[start : start + TXN])
