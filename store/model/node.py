@@ -103,8 +103,8 @@ class Alive(Value):
     started: AwareDatetime
     amiss: Annotated[tuple[Amiss, ...], Field(max_length=64)] | None = None
     """What people have to mend on the node; None while the program has not looked, or when it never does."""
-    waits_for: str = ""
-    """The nonce of the restored store that the program does not believe; empty when it believes it."""
+    waits_for: Annotated[str, Field(exclude_if=lambda nonce: not nonce)] = ""
+    """The nonce of the restored store that the program does not believe; empty, and not written, when it does."""
 
 
 class Lost(Value):
