@@ -1,8 +1,9 @@
 """`ipam.scale`: a controller over 1,000 nodes and 100,000 endpoints, beside one over an empty store.
 
 The store is filled with the very values that the controller and the agents of the nodes write, and then the
-controller is started: how long until it is ready, how much it works while nobody asks for anything, how fast it
-assigns, in turns with the other one, and then, how long a page of 500 endpoints takes and how much memory it has.
+controller is started: how long until it is ready, how much it works while nobody asks for anything, how fast
+it assigns, in turns with the other one, and then how long a page of 500 endpoints takes and how much memory
+it has.
 """
 
 from __future__ import annotations

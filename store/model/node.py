@@ -104,7 +104,7 @@ class Alive(Value):
     amiss: Annotated[tuple[Amiss, ...], Field(max_length=64)] | None = None
     """What people have to mend on the node; None while the program has not looked, or when it never does."""
     waits_for: Annotated[str, Field(exclude_if=lambda nonce: not nonce)] = ""
-    """The nonce of the restored store that the program does not believe; empty, and not written, when it does."""
+    """The nonce of the restored store that the program does not believe. Empty, and not written, else."""
 
 
 class Lost(Value):
