@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+
 from pydantic import BaseModel
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.ipam.check import Finding, State, check
 from controller.ipam.leftovers import strangers
-from controller.reading import read, scan
+from controller.reading import decodable, read_many, scan, scan_all
 from controller.services import services
 from store import keys
-from store.client import Store
-from store.model import Program
+from store.client import KeyValue, Store
+from store.model import Displaced, Endpoint, Program
 
 checks = Noun("checks")
 
@@ -55,19 +57,40 @@ def check_addresses() -> Answer:
 
 def _read(store: Store, nodes: list[str]) -> State:
     living = {each.node for each in scan(store, keys.ALIVE).values if each.program is Program.AGENT}
-    said = {node: read(store, keys.HOLDING, node) for node in nodes if node in living}
+    stored = scan_all(store, keys.ENDPOINTS.prefix())
+    records = {found.key: found.value for found in decodable(keys.ENDPOINTS, stored)}
+    known = {item.value: records[item.key] for item in stored if item.key in records}
+    copies: list[tuple[str, Endpoint]] = []
+    displaced: list[tuple[str, Displaced]] = []
+    attached: set[tuple[str, str]] = set()
+    for node in nodes:
+        below = scan_all(store, keys.node_prefix(node))
+        copies += ((node, each) for each in _copies(below, node, known))
+        displaced += ((node, found.value) for found in decodable(keys.DISPLACED, below))
+        attached.update((node, key[1]) for item in below if (key := keys.ATTACHMENTS.parts(item.key)))
+    heard = read_many(store, keys.HOLDING, [(node,) for node in nodes if node in living])
     return State(
         pools={pool.name: pool for pool in scan(store, keys.POOLS).values},
-        endpoints={each.id: each for each in scan(store, keys.ENDPOINTS).values},
-        copies=[(node, each) for node in nodes for each in scan(store, keys.NODE_ENDPOINTS, node).values],
+        endpoints={each.id: each for each in records.values()},
+        copies=copies,
         addresses=scan(store, keys.ADDRESSES).values,
         claims={(each.pool, each.cidr): each for each in scan(store, keys.BLOCKS).values},
-        displaced=[(node, each) for node in nodes for each in scan(store, keys.DISPLACED, node).values],
-        holdings={node: found.value for node, found in said.items() if found},
-        attached=frozenset(
-            (node, each.endpoint) for node in nodes for each in scan(store, keys.ATTACHMENTS, node).values
-        ),
+        displaced=displaced,
+        holdings={node: said for (node,), said in heard.items()},
+        attached=frozenset(attached),
         strangers=strangers(store),
         services={each.name: each for each in scan(store, keys.SERVICES).values},
         moving=frozenset((each.source, each.endpoint.id) for each in scan(store, keys.MOVES).values),
     )
+
+
+def _copies(below: Iterable[KeyValue], node: str, known: Mapping[bytes, Endpoint]) -> Iterator[Endpoint]:
+    """The copies of records below a node: one that is as its record is not decoded again."""
+    start, strange = keys.NODE_ENDPOINTS.prefix(node), []
+    for item in below:
+        if item.key.startswith(start):
+            if item.value in known:
+                yield known[item.value]
+            else:
+                strange.append(item)
+    yield from (found.value for found in decodable(keys.NODE_ENDPOINTS, strange))
