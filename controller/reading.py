@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from controller import trail
 from controller.problem import not_found
@@ -32,8 +32,7 @@ V = TypeVar("V", bound=Value)
 Named = TypeVar("Named", Pool, Node, Peer, Policy, Service, Tenant, Token)
 
 
-@dataclass(frozen=True, slots=True)
-class Found(Generic[V]):
+class Found(NamedTuple, Generic[V]):
     """A value as stored, under which key, and when it was written."""
 
     value: V

@@ -15,8 +15,7 @@ MAX_TXN_OPS = 128
 """Compares, and likewise operations, in one transaction: etcd's default `--max-txn-ops`."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(NamedTuple):
     """One key as stored. `lease_id` is 0 for a key without a lease."""
 
     key: str
