@@ -70,7 +70,8 @@ class Switch:
         return self.directory / "conf.db"
 
     @property
-    def _control(self) -> Path:
+    def control(self) -> Path:
+        """The socket by which ovs-appctl asks ovs-vswitchd."""
         return self.directory / "vswitchd.ctl"
 
     def _server_flags(self) -> list[str]:
@@ -81,7 +82,7 @@ class Switch:
         ]
 
     def _vswitchd_flags(self) -> list[str]:
-        return [self.db, f"--unixctl={self._control}"]
+        return [self.db, f"--unixctl={self.control}"]
 
     def _serves(self) -> bool:
         if not self._socket.exists():
@@ -90,7 +91,7 @@ class Switch:
         return self.host.run(*argv, check=False).returncode == 0
 
     def _switches(self) -> bool:
-        if not self._control.exists():
+        if not self.control.exists():
             return False
         argv = ("ovs-vsctl", f"--db={self.db}", "--timeout=2", "set", "Open_vSwitch", ".")
         return self.host.run(*argv, "external_ids:lab-ready=true", check=False).returncode == 0

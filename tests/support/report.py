@@ -32,6 +32,9 @@ def sections(lab: Lab) -> Iterator[Section]:
             target = f"unix:{switch.directory / bridge}.mgmt"
             flows = _ask(switch.host, "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", target)
             yield f"{name}: flows of {bridge}", flows
+        # What was dropped inside of it, and why, is told nowhere else.
+        counted = _ask(switch.host, "ovs-appctl", "-t", str(switch.control), "coverage/show")
+        yield f"{name}: what ovs-vswitchd counted", counted
     for host in hosts.values():
         yield from _logs(host)
 
