@@ -40,8 +40,8 @@ def orphans(store: Store) -> list[Found[Address]]:
     held = _pages(store, keys.ADDRESSES.prefix())
     candidates = decodable(keys.ADDRESSES, (item for item in held if _lacks(item, there)))
     # A holder that came meanwhile, with one of the addresses, is seen now.
-    come = store.get_many([_holder(each.value) for each in candidates])
-    return [each for each in candidates if _holder(each.value) not in come]
+    come = store.get_many([_needed(each.value) for each in candidates])
+    return [each for each in candidates if _needed(each.value) not in come]
 
 
 def _pages(store: Store, prefix: str) -> Iterator[KeyValue]:
@@ -61,13 +61,16 @@ def _lacks(item: KeyValue, there: AbstractSet[str]) -> bool:
         return True  # which is told of
     if found.get("state", AddressState.ASSIGNED) != AddressState.ASSIGNED:
         return False
-    service, endpoint = found.get("service"), found.get("endpoint")
-    return (f"{SERVICES}{service}" if service else f"{ENDPOINTS}{endpoint}") not in there
+    return _holder(found.get("service"), found.get("endpoint")) not in there
 
 
-def _holder(address: Address) -> str:
+def _needed(address: Address) -> str:
+    return _holder(address.service, address.endpoint)
+
+
+def _holder(service: str | None, endpoint: str | None) -> str:
     """The key of the record that an assigned address needs."""
-    return keys.SERVICES.key(address.service) if address.service else keys.ENDPOINTS.key(address.endpoint)
+    return f"{SERVICES}{service}" if service else f"{ENDPOINTS}{endpoint}"
 
 
 def _free(orphan: Found[Address]) -> Unit:
@@ -78,5 +81,5 @@ def _free(orphan: Found[Address]) -> Unit:
     if value.tenant is not None:
         version = value.address.version
         charge = Charge(value.tenant, -(version == 4), -(version == 6))
-    compares: tuple[Compare, ...] = (orphan.unchanged(), Absent(_holder(value)), *held)
+    compares: tuple[Compare, ...] = (orphan.unchanged(), Absent(_needed(value)), *held)
     return Unit(compares, (Delete(orphan.key),), charge)

@@ -57,9 +57,8 @@ def test_answers_and_faults_are_those_of_a_thread(
         lambda: store.get("k/0"),
         lambda: store.get("none"),
         lambda: store.range("k/", limit=7, after="k/1"),
-        lambda: store.get_many(
-            [f"k/{number}" for number in range(1200)]
-        ),  # more than are asked for at a time
+        # more than are asked for at a time
+        lambda: store.get_many([f"k/{number}" for number in range(1200)]),
         lambda: store.count(["k/1", "k/2", "none"]),
         lambda: store.txn([Absent("k/0")], [Put("k/0", b"3")]),
         lambda: store.range("k/", revision=first.revision),
