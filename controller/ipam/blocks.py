@@ -38,9 +38,12 @@ def block_of(pool: Pool, address: IPAddress) -> IPNetwork:
     return block_at(pool, block_index(pool, address))
 
 
-def unclaimed(pool: Pool, claimed: Container[int]) -> Iterator[IPNetwork]:
-    """The blocks whose numbers are not in `claimed` and that hold an address to assign, lowest first."""
-    index, end = 0, block_count(pool)
+def unclaimed(pool: Pool, claimed: Container[int], start: int = 0) -> Iterator[IPNetwork]:
+    """The blocks whose numbers are not in `claimed` and that hold an address to assign, lowest first.
+
+    From the one with the number `start` on.
+    """
+    index, end = start, block_count(pool)
     while index < end:
         if index in claimed:
             index += 1

@@ -1,7 +1,8 @@
 """Claiming blocks for nodes: the lowest unclaimed one, decided by the transaction that creates its key.
 
 Which blocks are claimed is remembered per pool as a hint, so that a claim in a pool of ten thousand
-blocks reads none of them. The hint is read again when it proves wrong, and before "none is left" is said.
+blocks reads none of them, nor passes by those that are claimed. The hint is read again when it proves wrong,
+and before "none is left" is said.
 """
 
 from __future__ import annotations
@@ -30,12 +31,21 @@ class Stale(Exception):
     """Something that was read is not what it was: read again and start over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Hint:
     """The numbers of the claimed blocks of a pool, as it was at a revision."""
 
     mod_revision: int
     claimed: set[int]
+    lowest: int = 0
+    """Below this one there is none to claim."""
+
+    def unclaimed(self, pool: Pool, count: int) -> list[IPNetwork]:
+        """Up to `count` blocks to claim, the lowest."""
+        found = list(islice(blocks.unclaimed(pool, self.claimed, self.lowest), count))
+        if found:
+            self.lowest = blocks.block_index(pool, found[0].network_address)
+        return found
 
 
 class Claims:
@@ -106,11 +116,11 @@ class Claims:
     def _candidates(self, pool: Found[Pool], count: int) -> list[IPNetwork]:
         hint = self._hints.get(pool.value.name)
         if hint is not None and hint.mod_revision == pool.mod_revision:
-            found = list(islice(blocks.unclaimed(pool.value, hint.claimed), count))
+            found = hint.unclaimed(pool.value, count)
             if found:
                 return found
         self._hints[pool.value.name] = hint = _Hint(pool.mod_revision, self._read(pool.value))
-        return list(islice(blocks.unclaimed(pool.value, hint.claimed), count))
+        return hint.unclaimed(pool.value, count)
 
     def _check(self, pool: Found[Pool], node: Found[Node]) -> None:
         for found in (pool, node):

@@ -67,6 +67,9 @@ def test_the_unclaimed_blocks_are_those_that_nobody_has_and_that_hold_something(
     ]
     assert list(blocks.unclaimed(pool, claimed)) == left
     assert list(blocks.unclaimed_from_the_end(pool, claimed)) == left[::-1]
+    start = data.draw(st.integers(0, blocks.block_count(pool)))
+    behind = [each for each in left if blocks.block_index(pool, each.network_address) >= start]
+    assert list(blocks.unclaimed(pool, claimed, start)) == behind
 
 
 @given(small_pools(reserve=True))
