@@ -13,8 +13,13 @@ from typing import Any
 
 from lab import netns
 from lab.errors import LabError
+from lab.wait import wait_until
 
 TIMEOUT_S = 15.0
+NOT_NOW = 503
+PATIENCE_S = 10.0
+"""For so long what is not done now is asked for again: etcd elects a leader in less."""
+AGAIN_S = 0.2
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 
@@ -135,8 +140,17 @@ class Rest:
         return self.request("GET", path)
 
     def do(self, method: str, path: str, body: object = None) -> Any:
-        """Ask for something that is expected to be done; returns the body. Raises LabError when it is not."""
-        answer = self.request(method, path, body)
+        """Ask for something that is expected to be done; returns the body.
+
+        Asks again while the answer is 503, which is come back later. Raises LabError when it is not done.
+        """
+        answer = wait_until(
+            lambda: self.request(method, path, body),
+            PATIENCE_S,
+            f"{method} {path} at {self._where} to be done",
+            good=lambda answer: answer.status != NOT_NOW,
+            poll_s=AGAIN_S,
+        )
         if not answer.ok:
             raise LabError(f"{method} {path} at {self._where}: {answer.status} {answer.body}")
         return answer.body

@@ -98,7 +98,8 @@ def test_a_namespace_that_vanished(web: Fixed) -> None:
         wait_until(lambda: "vanishing" not in other.attached(), BACK_S, "the endpoint to be detached")
         wait_until(lambda: not other.flows(), BACK_S, "its flows to go")
         assert web.node.route(f"{other.address}/32") is None
-        assert web.lab.api.get("/v1/endpoints/vanishing").body["attached"] is False
+        shown = "/v1/endpoints/vanishing"
+        wait_until(lambda: not web.lab.api.get(shown).body["attached"], BACK_S, "that to be reported")
     again = web.lab.container("vanishing")
     assert web.lab.attach("vanishing", again, NODE)["addresses"] == [other.address]
     assert again.ping(web.address, 3).ok

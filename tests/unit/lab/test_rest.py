@@ -20,12 +20,17 @@ from lab.wait import wait_until
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers what it was sent: 404 below /absent, nothing in the body below /empty."""
+    """Answers what it was sent: 404 below /absent, nothing in the body below /empty, 503 twice at /later."""
+
+    elections = 2
 
     def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         echo = {"method": self.command, "body": json.loads(body) if body else None}
         status = 404 if self.path.startswith("/absent") else 200
+        if self.path == "/later" and Echo.elections:
+            Echo.elections -= 1
+            status = 503
         raw = {"/empty": b"", "/text": b"plain"}.get(self.path, json.dumps(echo).encode())
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
@@ -64,6 +69,13 @@ def test_a_refusal_is_an_answer_and_do_raises_it(server: Rest) -> None:
     assert server.get("/absent").status == 404
     with pytest.raises(LabError, match=r"DELETE /absent/x at .*: 404"):
         server.do("DELETE", "/absent/x")
+
+
+def test_do_asks_again_for_what_is_not_done_now(server: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Echo, "elections", 2)
+    assert server.get("/later").status == 503
+    assert server.do("POST", "/later", 1) == {"method": "POST", "body": 1}
+    assert Echo.elections == 0
 
 
 def test_a_body_may_be_empty_or_no_json(server: Rest) -> None:
