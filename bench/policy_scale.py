@@ -191,12 +191,7 @@ def _arrival(service: Service, store: Store, world: World, listeners: Listeners,
 
 
 def _told(store: Store) -> int:
-    count, after, more = 0, "", True
-    while more:
-        page = store.range(keys.COMPILED, limit=5000, after=after)
-        count, more = count + len(page.items), page.more
-        after = page.items[-1].key if page.items else ""
-    return count
+    return sum(store.count([keys.COMPILED, keys.SETS.prefix()]))
 
 
 class World:
@@ -314,7 +309,7 @@ class Judging:
         """Take values that the node is told."""
         for key in changed:
             value = self._world.compiler.wanted.get(key)
-            if not key.startswith(keys.compiled_prefix(self.node.name)):
+            if not key.startswith((keys.compiled_prefix(self.node.name), keys.SETS.prefix())):
                 continue
             if value is None:
                 self._view.delete(key)
@@ -343,8 +338,12 @@ class Listeners:
     """A feed for each node, and when each key was told last. A context manager."""
 
     def __init__(self, store: Store) -> None:
-        self._feeds = [Feed(store, [keys.compiled_prefix(f"node-{number}")]) for number in range(NODES)]
-        self._told: dict[str, float] = {}
+        self._feeds = [
+            Feed(store, [keys.compiled_prefix(f"node-{number}"), keys.TELLING.key()])
+            for number in range(NODES)
+        ]
+        self._told: dict[str, dict[Feed, float]] = {}
+        """By key, when each feed told it last."""
         self._in_sync = threading.Semaphore(0)
 
     def __enter__(self) -> Listeners:
@@ -359,16 +358,20 @@ class Listeners:
             feed.close()
 
     def have(self, wanted: frozenset[str], since: float) -> bool:
-        """Whether each of these was told since then."""
-        return all(self._told.get(key, 0.0) > since for key in wanted)
+        """Whether each of these was told since then, by the feeds of all nodes where it is for all."""
+        return all(
+            sum(at > since for at in [*self._told.get(key, {}).values()])
+            >= (NODES if keys.SETS.parts(key) else 1)
+            for key in wanted
+        )
 
     def last(self, wanted: frozenset[str]) -> float:
         """When the last of these was told."""
-        return max(self._told[key] for key in wanted)
+        return max(max(self._told[key].values()) for key in wanted)
 
     def _listen(self, feed: Feed) -> None:
         for item in feed:
             if isinstance(item, InSync):
                 self._in_sync.release()
             elif isinstance(item, Told | Delete):
-                self._told[item.key] = time.perf_counter()
+                self._told.setdefault(item.key, {})[feed] = time.perf_counter()

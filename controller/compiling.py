@@ -1,11 +1,11 @@
 """The duty of policies: each node is told what its endpoints need of policies and tenants.
 
 What is told follows from policies, tenants and endpoints alone (`intent.compiler`), so any controller would
-write the same. While there is neither a policy nor a tenant no endpoint is looked at. A node gets sets
-before the rules that speak of them, and loses them after; an address that goes from one shard to another is
-written to its new place first. Nobody else's writes come between: each transaction compares that the duty is
-still ours, and one whose answer was lost is recalled before anything else is written. With no controller at
-all nodes go on with what they were told.
+write the same. While there is neither a policy nor a tenant no endpoint is looked at. Sets are written once,
+for all nodes: before the rules that speak of them, and deleted after; an address that goes from one shard to
+another is written to its new place first. Nobody else's writes come between: each transaction compares that
+the duty is still ours, and one whose answer was lost is recalled before anything else is written. With no
+controller at all nodes go on with what they were told.
 
 Nodes are told last that they were told of an endpoint, and keep it closed until then (`Telling`): whoever
 writes the first tenant or policy says so, and it ends when there is neither.
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from queue import SimpleQueue
 from zlib import crc32
 
@@ -25,7 +26,7 @@ from controller.reading import put, read, read_at_once
 from controller.recall import Recalling
 from intent.compiler import Compiler
 from store import keys
-from store.client import Compare, Delete, Op, PrefixEmpty, Put, Store, Unchanged
+from store.client import Compare, Delete, PrefixEmpty, Put, Store, Unchanged
 from store.codec import encode
 from store.errors import StoreError
 from store.feed import DecodedItem, Feed, InSync, decoded_batches
@@ -165,7 +166,7 @@ class Compiling:
 
     def _differences(self, wanted: Mapping[str, Value]) -> Mapping[str, bytes | None]:
         """What is not stored as it should be."""
-        items, _ = read_at_once(self._store, (keys.COMPILED,))
+        items, _ = read_at_once(self._store, (keys.COMPILED, keys.SETS.prefix()))
         stored = {item.key: item.value for item in items}
         found: dict[str, bytes | None] = {
             key: value for key, value in _encoded(wanted).items() if stored.get(key) != value
@@ -179,18 +180,19 @@ class Compiling:
         self._guard()
         began = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE, "policies") as pool:
-            shares = zip(self._writers, _shares(changes), strict=False)
-            for done in [pool.submit(self._write_in_order, *each) for each in shares]:
-                done.result()
+            for ops in _in_turn(changes):
+                shares = zip(self._writers, _shares(ops), strict=False)
+                for done in [pool.submit(self._write_in_order, *each) for each in shares]:
+                    done.result()
         took_s = time.monotonic() - began
         log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
         self._stopping.wait(min(took_s, REST_S))
 
-    def _write_in_order(self, writer: Recalling, changes: Mapping[str, bytes | None]) -> None:
-        for ops in _parts(_ordered(changes)):
+    def _write_in_order(self, writer: Recalling, ops: Sequence[Put | Delete]) -> None:
+        for part in _parts(ops):
             if self._stopping.is_set():
                 return
-            if not writer.txn(self._fence, ops).succeeded:
+            if not writer.txn(self._fence, part).succeeded:
                 raise _Lost
 
 
@@ -262,36 +264,51 @@ def _encoded(changes: Mapping[str, Value] | Mapping[str, Value | None]) -> dict[
     return found
 
 
-def _shares(changes: Mapping[str, bytes | None]) -> list[dict[str, bytes | None]]:
-    """The changes in parts that may be written at a time: what is of one node stays together."""
-    if len(changes) <= MAX_OPS:
-        return [dict(changes)]
-    shares: list[dict[str, bytes | None]] = [{} for _ in range(AT_ONCE)]
-    for key, value in changes.items():
-        node = key[len(keys.COMPILED) :].partition("/")[0]
-        shares[crc32(node.encode()) % AT_ONCE][key] = value
+def _in_turn(changes: Mapping[str, bytes | None]) -> Iterable[list[Put | Delete]]:
+    """The writes, each list to be done before the next is begun: all in one where one transaction takes them.
+
+    Sets, what speaks of them, that it was told; then what goes, the other way round.
+    """
+    sets = [key for key in changes if keys.SETS.parts(key)]
+    told = [key for key in changes if keys.TOLD.parts(key)]
+    others = set(changes).difference(sets, told)
+    rest = [key for key in changes if key in others]
+    # A set that grows has more shards: those are written before the old ones lose what went there.
+    by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
+    turns: list[list[Put | Delete]] = [
+        [*_puts(by_shard, changes)],
+        [*_puts((*rest, *told), changes), *_deletes((*told, *rest), changes)],
+        [*_deletes(sets, changes)],
+    ]
+    return [[*chain(*turns)]] if len(changes) <= MAX_OPS else filter(None, turns)
+
+
+def _shares(ops: Sequence[Put | Delete]) -> list[list[Put | Delete]]:
+    """The writes in parts that may be done at a time: what is of one node, or of one set, stays together."""
+    if len(ops) <= MAX_OPS:
+        return [[*ops]]
+    shares: list[list[Put | Delete]] = [[] for _ in range(AT_ONCE)]
+    for op in ops:
+        shares[crc32(_owner(op.key).encode()) % AT_ONCE].append(op)
     return shares
 
 
-def _ordered(changes: Mapping[str, bytes | None]) -> Iterator[Op]:
-    """The writes: sets, what speaks of them, that it was told; then what goes, the other way round."""
-    sets = [key for key in changes if keys.SETS.parts(key)]
-    told = [key for key in changes if keys.TOLD.parts(key)]
-    rest = [key for key in changes if not (keys.SETS.parts(key) or keys.TOLD.parts(key))]
-    # A set that grows has more shards: those are written before the old ones lose what went there.
-    by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
-    yield from _puts(by_shard, changes)
-    yield from _puts((*rest, *told), changes)
-    yield from (Delete(key) for key in (*told, *rest, *sets) if changes[key] is None)
+def _owner(key: str) -> str:
+    """The node, or the set, that a value is of."""
+    return key.removeprefix(keys.ROOT).split("/", 2)[1]
 
 
-def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Op]:
+def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Put]:
     return (Put(key, value) for key in wanted if (value := changes[key]) is not None)
 
 
-def _parts(ops: Iterable[Op]) -> Iterator[list[Op]]:
+def _deletes(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Delete]:
+    return (Delete(key) for key in wanted if changes[key] is None)
+
+
+def _parts(ops: Iterable[Put | Delete]) -> Iterator[list[Put | Delete]]:
     """What fits into one transaction each."""
-    part: list[Op] = []
+    part: list[Put | Delete] = []
     size = 0
     for op in ops:
         more = len(op.value) if isinstance(op, Put) else 0

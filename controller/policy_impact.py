@@ -60,7 +60,7 @@ class ShiftView(BaseModel):
 
 
 class ToldView(BaseModel):
-    """How many values a node would be told anew, or not any more."""
+    """How many values a node alone would be told anew, or not any more: sets are for all."""
 
     node: str
     values: int
@@ -134,7 +134,11 @@ def _told(endpoints: Sequence[Endpoint], before: Law, after: Law) -> list[ToldVi
         compiler.put_tenant(tenant)
     for policy in after.policies.values():
         compiler.put_policy(policy)
-    nodes = Counter(key[len(keys.COMPILED) :].partition("/")[0] for key in compiler.changes())
+    nodes = Counter(
+        key[len(keys.COMPILED) :].partition("/")[0]
+        for key in compiler.changes()
+        if key.startswith(keys.COMPILED)
+    )
     return [ToldView(node=node, values=count) for node, count in sorted(nodes.items())]
 
 

@@ -1,9 +1,9 @@
 """What each node is told of policies and tenants: only what its endpoints need, and only as it changes.
 
-A policy, and likewise a tenant's group, is needed on each node that has an endpoint it selects. Where it is
-needed its sets are, too. So a change is followed from the endpoint to the choices that begin or cease to
-mean it, from these to what is needed where, and nothing else is looked at. A node is told, too, that it was
-told all of an endpoint.
+A policy, and likewise a tenant's group, is needed on each node that has an endpoint it selects. The sets that
+they speak of are told once, to all nodes. So a change is followed from the endpoint to the choices that begin
+or cease to mean it, from these to what is needed where, and nothing else is looked at. A node is told, too,
+that it was told all of an endpoint.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from store.model import Action, Endpoint, Policy, Tenant, Told, Value
 
 @dataclass(slots=True)
 class _Picked:
-    """A choice in use: where its endpoints are, what needs it, and where its set is needed."""
+    """A choice in use: where its endpoints are, what needs it, and whether its set is needed."""
 
     nodes: Counter[str] = field(default_factory=Counter)
     needs: dict[NeedId, Need] = field(default_factory=dict)
     """Those that it is the subject of."""
-    wanting: Counter[str] = field(default_factory=Counter)
-    """By node, how many needs there speak of its set."""
+    named: int = 0
+    """How many needs speak of its set."""
     uses: int = 0
     """How many needs speak of its set, or have it as subject."""
     shards: Shards | None = None
@@ -48,16 +48,16 @@ class Compiler:
         self._left: dict[str, str] = {}
         """By endpoint, the node that it leaves and that delivers it still."""
         self._moved: set[str] = set()
-        self._laid: dict[tuple[str, Choice], int] = {}
-        """How many shards of a set a node was told of."""
+        self._laid: dict[Choice, int] = {}
+        """How many shards of a set nodes were told of."""
         self._values: set[tuple[NeedId, str]] = set()
         """Needs and nodes of which something has changed."""
-        self._sets: set[tuple[Choice, str]] = set()
-        """Sets and nodes, likewise."""
+        self._sets: set[Choice] = set()
+        """Sets that came, went, or were cut anew."""
         self._ends: set[tuple[str, str]] = set()
         """Endpoints that came to a node, or left it."""
         self._shards: set[tuple[Choice, int]] = set()
-        """Shards that have changed for every node."""
+        """Shards that have changed."""
 
     def put_endpoint(self, endpoint: Endpoint) -> None:
         """An endpoint is there, or has changed. Idempotent."""
@@ -130,10 +130,9 @@ class Compiler:
         """What has changed of `wanted` since this was asked last, by key; None is to be deleted."""
         found: dict[str, Value | None] = {}
         for choice, shard in self._shards:
-            for node in self._picked[choice].wanting if choice in self._picked else ():
-                self._settle_shard(found, choice, node, shard)
-        for choice, node in self._sets:
-            self._settle_set(found, choice, node)
+            self._settle_shard(found, choice, shard)
+        for choice in self._sets:
+            self._settle_set(found, choice)
         for need_id, node in self._values:
             need = self._needs.get(need_id)
             there = need is not None and node in self._picked[need.subject].nodes
@@ -147,21 +146,25 @@ class Compiler:
         self._values, self._sets, self._shards, self._ends = set(), set(), set(), set()
         return found
 
-    def _settle_set(self, found: dict[str, Value | None], choice: Choice, node: str) -> None:
+    def _shards_of(self, choice: Choice) -> Shards | None:
+        """The set of a choice, while it is needed."""
         picked = self._picked.get(choice)
-        shards = picked.shards if picked is not None and node in picked.wanting else None
+        return picked.shards if picked is not None and picked.named else None
+
+    def _settle_set(self, found: dict[str, Value | None], choice: Choice) -> None:
+        shards = self._shards_of(choice)
         count = len(shards) if shards is not None else 0
-        before = self._laid.pop((node, choice), 0)
+        before = self._laid.pop(choice, 0)
         for shard in range(max(count, before)):
             value = shards.value(shard) if shards is not None and shard < count else None
-            self._settle(found, keys.SETS.key(node, choice.set_id, shard), value)
+            self._settle(found, keys.SETS.key(choice.set_id, shard), value)
         if count:
-            self._laid[node, choice] = count
+            self._laid[choice] = count
 
-    def _settle_shard(self, found: dict[str, Value | None], choice: Choice, node: str, shard: int) -> None:
-        shards = self._picked[choice].shards
-        if shards is not None and shard < len(shards) == self._laid.get((node, choice)):
-            self._settle(found, keys.SETS.key(node, choice.set_id, shard), shards.value(shard))
+    def _settle_shard(self, found: dict[str, Value | None], choice: Choice, shard: int) -> None:
+        shards = self._shards_of(choice)
+        if shards is not None and shard < len(shards) == self._laid.get(choice):
+            self._settle(found, keys.SETS.key(choice.set_id, shard), shards.value(shard))
 
     def _settle(self, found: dict[str, Value | None], key: str, value: Value | None) -> None:
         before = self.wanted.get(key)
@@ -192,23 +195,21 @@ class Compiler:
         for node in member.nodes:
             picked.nodes[node] += 1
             if picked.nodes[node] == 1:
-                for need in picked.needs.values():
-                    self._begin(need, node)
+                self._concern(picked, node)
         if picked.shards is not None:
-            self._touch(choice, picked, picked.shards.add(member.addresses))
+            self._touch(choice, picked.shards.add(member.addresses))
 
     def _leave(self, choice: Choice, member: Member) -> None:
         picked = self._picked[choice]
         for node in member.nodes:
             if _less(picked.nodes, node):
-                for need in picked.needs.values():
-                    self._end(need, node)
+                self._concern(picked, node)
         if picked.shards is not None:
-            self._touch(choice, picked, picked.shards.remove(member.addresses))
+            self._touch(choice, picked.shards.remove(member.addresses))
 
-    def _touch(self, choice: Choice, picked: _Picked, shards: set[int] | None) -> None:
+    def _touch(self, choice: Choice, shards: set[int] | None) -> None:
         if shards is None:
-            self._sets.update((choice, node) for node in picked.wanting)
+            self._sets.add(choice)
         else:
             self._shards.update((choice, shard) for shard in shards)
 
@@ -221,14 +222,15 @@ class Compiler:
             self._pick(choice)
         for choice in need.sets:
             picked = self._picked[choice]
+            picked.named += 1
             if picked.shards is None:
                 members = self._population.members_of(choice)
                 picked.shards = Shards(
                     choice.set_id, (each for member in members for each in member.addresses)
                 )
+            self._sets.add(choice)
         subject = self._picked[need.subject]
-        for node in subject.nodes:
-            self._begin(need, node)
+        self._values.update((need.id, node) for node in subject.nodes)
         if before is not None:
             self._release(before)
         subject.needs[need.id] = need
@@ -240,27 +242,17 @@ class Compiler:
 
     def _release(self, need: Need) -> None:
         subject = self._picked[need.subject]
-        for node in subject.nodes:
-            self._end(need, node)
+        self._values.update((need.id, node) for node in subject.nodes)
         subject.needs.pop(need.id, None)
+        for choice in need.sets:
+            self._picked[choice].named -= 1
+            self._sets.add(choice)
         for choice in {need.subject, *need.sets}:
             self._unpick(choice)
 
-    def _begin(self, need: Need, node: str) -> None:
-        """A need comes to a node."""
-        self._values.add((need.id, node))
-        for choice in need.sets:
-            wanting = self._picked[choice].wanting
-            wanting[node] += 1
-            if wanting[node] == 1:
-                self._sets.add((choice, node))
-
-    def _end(self, need: Need, node: str) -> None:
-        """A need leaves a node."""
-        self._values.add((need.id, node))
-        for choice in need.sets:
-            if _less(self._picked[choice].wanting, node):
-                self._sets.add((choice, node))
+    def _concern(self, picked: _Picked, node: str) -> None:
+        """The first endpoint of a choice comes to a node, or the last leaves it."""
+        self._values.update((need_id, node) for need_id in picked.needs)
 
     def _pick(self, choice: Choice) -> None:
         picked = self._picked.get(choice)

@@ -50,8 +50,11 @@ class Shards:
         return self._change(gone, remove=True)
 
     def value(self, shard: int) -> AddressSet | None:
-        """What is stored of a shard, the same object until it changes; None when nothing is."""
-        if not self._shards[shard]:
+        """What is stored of a shard, the same object until it changes; None when nothing is.
+
+        The first is stored in any case: where it is, the set is, though it may be empty.
+        """
+        if not self._shards[shard] and shard:
             return None
         value = self._values[shard]
         if value is None:

@@ -2,6 +2,10 @@
 
 A `View` is fed with the keys and values of a feed, in any order and as often as it likes; its `snapshot`
 is what they amount to. A value that does not belong (another node's) is absent.
+
+Rules come below one prefix and the sets that they name below another, so either may come first. Until all
+that is named is there, what the node is told of policies stays as it was: to deny a set that has not come
+would be to allow it.
 """
 
 from __future__ import annotations
@@ -83,7 +87,7 @@ class Snapshot:
     groups: Mapping[str | None, Group] = field(default_factory=dict)
     """The tenants that have an endpoint on this node, and None for the endpoints without tenant."""
     sets: Mapping[str, frozenset[IPAddress]] = field(default_factory=dict)
-    """The addresses of each set that a rule or a group names. One that is not here has none."""
+    """The addresses of each set that a rule or a group names."""
     told: Mapping[str, str] = field(default_factory=dict)
     """The endpoints of which this node was told all of that, with their uids."""
     telling: bool = False
@@ -179,15 +183,36 @@ class View:
     @property
     def snapshot(self) -> Snapshot:
         """What the values amount to now; the same object until something changes."""
-        if self._changed:
+        changed = self._changed
+        if not changed.isdisjoint(_POLICED) and not self._named() <= self._laid():
+            changed = changed - _POLICED
+        if changed:
             made: dict[str, Any] = {
-                name: self._take(name)
-                for name, models in _FIELDS.items()
-                if not self._changed.isdisjoint(models)
+                name: self._take(name) for name, models in _FIELDS.items() if not changed.isdisjoint(models)
             }
             self._snapshot = replace(self._snapshot, **made)
-            self._changed = set()
+            self._changed = self._changed - changed
         return self._snapshot
+
+    def _named(self) -> set[str]:
+        """The sets that are named."""
+        named = {name for policy in self._of(NodePolicy) for name in policy.sets}
+        return named.union(group.members for group in self._of(Group))
+
+    def _laid(self) -> set[str]:
+        """The sets that are there: the first shard is written last, and is there though it be empty."""
+        shards = self._values.get(AddressSet, {})
+        return {
+            each.set
+            for key, each in shards.items()
+            if isinstance(each, AddressSet) and (each.shard == 0 or key.startswith(keys.COMPILED))
+        }
+
+    def _sets(self) -> Mapping[str, frozenset[IPAddress]]:
+        named = self._named()
+        made = self._address_sets.of(each for each in self._of(AddressSet) if each.set in named)
+        before = self._snapshot.sets
+        return before if made == before else MappingProxyType(made)
 
     def _take(self, name: str) -> object:
         """One field of the snapshot; see its type there."""
@@ -198,7 +223,7 @@ class View:
             "cluster": lambda: next(iter(self._of(Cluster)), None),
             "telling": lambda: bool(self._of(Telling)),
             "holding": lambda: next(iter(self._of(Holding)), None),
-            "sets": lambda: MappingProxyType(self._address_sets.of(self._of(AddressSet))),
+            "sets": self._sets,
         }
         if name in single:
             return single[name]()
@@ -266,7 +291,7 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "health": (Health,),
     "rules": (NodePolicy,),
     "groups": (Group,),
-    "sets": (AddressSet,),
+    "sets": (AddressSet, NodePolicy, Group),
     "told": (Told,),
     "telling": (Telling,),
     "sessions": (Session,),
@@ -274,3 +299,6 @@ _FIELDS: Mapping[str, tuple[type[Value], ...]] = {
     "holding": (Holding,),
 }
 """The fields of the snapshot, and the models whose values make each."""
+
+_POLICED = frozenset[type[Value]]({NodePolicy, Group, AddressSet, Told})
+"""What the node is told of policies, all of which counts together."""

@@ -28,9 +28,9 @@
     direct/<node>/<other>               OnLink, what another node on its segment has
     compiled/<node>/rules/<policy>      NodePolicy, written by the controller that has the duty of policies
     compiled/<node>/groups/<tenant>     Group, likewise; the tenant is `-` for endpoints without tenant
-    compiled/<node>/sets/<set>/<shard>  AddressSet, likewise
     compiled/<node>/told/<endpoint>     Told, likewise, after all that concerns the endpoint
     telling                             Telling, while there is a tenant or a policy
+    telling/<set>/<shard>               AddressSet, for every node; the first shard is there while the set is
     node/<node>/asked/<id>              Question, written by a controller, under a lease
     node/<node>/answered/<id>           Answered, written by the node's agent, under a lease
     sessions/<node>/<peer>              Session, written by the node's speaker
@@ -178,7 +178,9 @@ HEALTH = Kind(Health, "node/{}/health/{}")
 ON_LINK = Kind(OnLink, "direct/{}/{}")
 RULES = Kind(NodePolicy, "compiled/{}/rules/{}")
 GROUPS = Kind(Group, "compiled/{}/groups/{}")
-SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
+SETS = Kind(AddressSet, "telling/{}/{}")
+FORMER_SETS = Kind(AddressSet, "compiled/{}/sets/{}/{}")
+"""Where controllers of before 2026-12 write what one node needs: agents that are newer read it there."""
 TOLD = Kind(Told, "compiled/{}/told/{}")
 TELLING = Kind(Telling, "telling")
 ASKED = Kind(Question, "node/{}/asked/{}")
@@ -221,6 +223,7 @@ KINDS: Sequence[Kind[Value]] = (
     RULES,
     GROUPS,
     SETS,
+    FORMER_SETS,
     TOLD,
     TELLING,
     ASKED,

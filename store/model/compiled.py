@@ -1,7 +1,8 @@
 """What one node needs of the policies and of the tenants: peers are sets of addresses here, not labels.
 
 An elected controller makes these values from policies, tenants and endpoints, for each node only what
-the endpoints on it need. A set is written in shards, so that a change of one address writes little.
+the endpoints on it need. A set is written once, whichever nodes need it, and in shards, so that a change of
+one address writes little.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ class NodePolicy(Value):
     def selects(self, tenant: str | None, labels: Labels) -> bool:
         """Whether an endpoint with this tenant and these labels is one of those that it is for."""
         return self.tenant in {None, tenant} and self.selector.items() <= labels.items()
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """Those that its rules name."""
+        return frozenset(name for rule in (*self.ingress, *self.egress) for name in rule.sets)
 
     @property
     def rank(self) -> tuple[int, str]:

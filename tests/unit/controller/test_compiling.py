@@ -43,13 +43,16 @@ def policy(name: str, **fields: Any) -> Put:
 
 
 def told(store: MemoryStore) -> dict[str, bytes]:
-    """What the nodes are told, by key without its beginning."""
-    return {item.key.removeprefix(keys.COMPILED): item.value for item in store.range(keys.COMPILED).items}
+    """What the nodes are told, by key without its beginning; sets, which all are told, below `sets/`."""
+    sets = store.range(keys.SETS.prefix()).items
+    return {item.key.removeprefix(keys.COMPILED): item.value for item in store.range(keys.COMPILED).items} | {
+        item.key.replace(keys.SETS.prefix(), "sets/"): item.value for item in sets
+    }
 
 
 def names(store: MemoryStore) -> set[str]:
     """Likewise, without the ids of sets, and without that it was told."""
-    found = {key if "/sets/" not in key else key.split("/")[0] + "/sets" for key in told(store)}
+    found = {key if not key.startswith("sets/") else "sets" for key in told(store)}
     return {key for key in found if "/told/" not in key}
 
 
@@ -75,16 +78,16 @@ def store() -> MemoryStore:
 def test_a_node_is_told_of_the_policies_of_its_endpoints_alone(store: MemoryStore) -> None:
     store.txn([], [policy("web", **WEB)])
     with doing(Compiling(store, DUTY)):
-        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the policy at its node")
         store.txn([], [endpoint("web", "10.0.0.1", "node-2", labels={"app": "web"})])
-        wait_until(lambda: names(store) == {"node-2/rules/web", "node-2/sets"}, 5, "the policy to follow")
+        wait_until(lambda: names(store) == {"node-2/rules/web", "sets"}, 5, "the policy to follow")
         store.txn([], [Delete(keys.POLICIES.key("web"))])
         wait_until(lambda: not names(store), 5, "nothing to be left")
 
 
 def test_the_node_that_an_endpoint_leaves_keeps_its_policies_while_it_delivers_it(store: MemoryStore) -> None:
     store.txn([], [policy("web", **WEB)])
-    here, there = {"node-1/rules/web", "node-1/sets"}, {"node-2/rules/web", "node-2/sets"}
+    here, there = {"node-1/rules/web", "sets"}, {"node-2/rules/web", "sets"}
     with doing(Compiling(store, DUTY)):
         wait_until(lambda: names(store) == here, 5, "the policy at its node")
         begun = store.range("").revision
@@ -109,7 +112,7 @@ def test_a_node_is_told_last_that_it_was_told_of_an_endpoint_and_expects_it(stor
         assert of_endpoints(store) == both
         store.txn([], [endpoint("new", "10.0.0.3", "node-3", labels={"app": "db"}), policy("new", **WEB)])
         wait_until(lambda: "node-3 new" in of_endpoints(store), 5, "the new one to be told of")
-        (of_others,) = (value for key, value in told(store).items() if "node-1/sets" in key)
+        (of_others,) = (value for key, value in told(store).items() if key.startswith("sets/"))
         assert b"10.0.0.3" in of_others, "other nodes have its address then"
     store.txn([], [Delete(keys.POLICIES.key(name)) for name in ("web", "new")])
     with doing(Compiling(store, DUTY)):
@@ -120,23 +123,27 @@ def test_a_node_is_told_last_that_it_was_told_of_an_endpoint_and_expects_it(stor
 def test_nothing_is_watched_before_there_is_a_policy_and_then_all_is(store: MemoryStore) -> None:
     with doing(Compiling(store, DUTY)):
         store.txn([], [policy("web", **WEB)])
-        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the first policy")
+        wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the first policy")
         store.txn([], [put(keys.TENANTS, Tenant(name="shop"), "shop")])
-        group = {"node-1/groups/-", "node-2/groups/-", "node-2/sets"}
+        group = {"node-1/groups/-", "node-2/groups/-", "sets"}
         wait_until(lambda: group < names(store), 5, "the endpoints without tenant to be a group")
 
 
 def test_what_is_wrong_at_first_is_put_right(store: MemoryStore) -> None:
     store.txn([], [policy("web", **WEB)])
     with doing(Compiling(store, DUTY)):
-        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the policy at its node")
     right = told(store)
-    key = next(item.key for item in store.range(keys.COMPILED).items)
-    stray = keys.RULES.key("node-9", "gone")
-    store.txn([], [Delete(key), Put(stray, b"{}")])
+    lacking = [store.range(prefix).items[0].key for prefix in (keys.COMPILED, keys.SETS.prefix())]
+    strays = (
+        keys.RULES.key("node-9", "gone"),
+        keys.SETS.key("0" * 16, 0),
+        keys.FORMER_SETS.key("node-1", "0" * 16, 0),
+    )
+    store.txn([], [*map(Delete, lacking), *(Put(stray, b"{}") for stray in strays)])
     with doing(Compiling(store, DUTY)):
         wait_until(lambda: told(store) == right, 5, "the values of before")
-        assert store.get(stray) is None
+        assert not store.get_many(strays)
 
 
 def test_what_is_lost_or_comes_late_does_no_harm(store: MemoryStore) -> None:
@@ -144,7 +151,7 @@ def test_what_is_lost_or_comes_late_does_no_harm(store: MemoryStore) -> None:
     flaky = FlakyStore(store)
     db = keys.ENDPOINTS.key("db")
     with doing(Compiling(flaky, DUTY)):
-        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the policy at its node")
         for number, fault in enumerate(FAULTS, 3):
             flaky.meets.append(fault)
             address = f"10.0.0.{number}".encode()
@@ -157,14 +164,15 @@ def test_what_is_lost_or_comes_late_does_no_harm(store: MemoryStore) -> None:
         flaky.arrive()
         assert any(b'["%s"]' % address in value for value in told(store).values()), "nothing late counts"
         store.txn([], [Delete(db)])
-        wait_until(lambda: names(store) == {"node-1/rules/web"}, 5, "the set to be empty")
+        left = lambda: [value for key, value in told(store).items() if key.startswith("sets/")]  # noqa: E731
+        wait_until(lambda: [b'"addresses":[]' in each for each in left()] == [True], 5, "an empty set")
 
 
 def test_who_has_lost_the_duty_writes_nothing_more(store: MemoryStore) -> None:
     leader = keys.leader(DUTY)
     store.txn([], [policy("web", **WEB), Put(leader, b"us")])
     with doing(Compiling(store, DUTY, "us")) as term:
-        wait_until(lambda: names(store) == {"node-1/rules/web", "node-1/sets"}, 5, "the policy at its node")
+        wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the policy at its node")
         store.txn([], [Put(leader, b"others")])
         before = told(store)
         store.txn([], [Delete(keys.POLICIES.key("web"))])

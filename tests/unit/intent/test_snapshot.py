@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from intent.snapshot import Snapshot, View
 from store import keys
-from store.model import AddressSet, Node, Value
+from store.model import AddressSet, Group, Node, Told, Value
 from tests.support.cluster import (
     NODE,
     advertised,
@@ -95,8 +95,10 @@ def test_a_set_is_joined_of_its_shards_and_the_very_same_object_while_another_ch
     def tell(name: str, shard: int, *hosts: int) -> None:
         addresses = tuple(IPv4Address("10.64.0.0") + host for host in hosts)
         told = AddressSet(set=name, shard=shard, addresses=addresses)
-        view.put(keys.SETS.key(NODE, name, str(shard)), told)
+        view.put(keys.SETS.key(name, shard), told)
 
+    for name in (first, other):
+        view.put(keys.GROUPS.key(NODE, name), Group(tenant=f"t{name[0]}", members=name))
     tell(first, 0, 1, 2)
     tell(first, 1, 3)
     tell(other, 0, 1)
@@ -107,3 +109,40 @@ def test_a_set_is_joined_of_its_shards_and_the_very_same_object_while_another_ch
     assert view.snapshot.sets[other] == {IPv4Address(f"10.64.0.{host}") for host in (1, 2)}
     tell(first, 1)
     assert view.snapshot.sets[first] == {IPv4Address(f"10.64.0.{host}") for host in (1, 2)}
+
+
+def test_what_is_told_of_policies_counts_when_the_sets_that_are_named_are_there() -> None:
+    view, name = View(NODE), "1" * 16
+    group = Group(tenant="shop", members=name)
+    view.put(keys.GROUPS.key(NODE, "shop"), group)
+    view.put(keys.TOLD.key(NODE, "web"), Told(endpoint="web", uid="0" * 32))
+    view.put(key_of(endpoint()), endpoint())
+    view.put(keys.SETS.key(name, 1), AddressSet(set=name, shard=1, addresses=(IPv4Address("10.64.0.1"),)))
+    assert view.snapshot.endpoints, "the rest does not wait"
+    assert not view.snapshot.groups
+    assert not view.snapshot.told
+    view.put(keys.SETS.key(name, 0), AddressSet(set=name, shard=0, addresses=()))
+    assert view.snapshot.groups == {"shop": group}
+    assert view.snapshot.told == {"web": "0" * 32}
+    assert view.snapshot.sets == {name: {IPv4Address("10.64.0.1")}}
+    view.delete(keys.SETS.key(name, 0))
+    view.delete(keys.SETS.key(name, 1))
+    assert view.snapshot.sets, "while it is named it is as it was"
+    view.delete(keys.GROUPS.key(NODE, "shop"))
+    assert not view.snapshot.groups
+    assert not view.snapshot.sets
+
+
+def test_sets_that_nothing_names_change_nothing() -> None:
+    view = told(VALUES)
+    before = view.snapshot.sets
+    view.put(keys.SETS.key("1" * 16, 0), AddressSet(set="1" * 16, shard=0, addresses=()))
+    assert view.snapshot.sets is before
+
+
+def test_what_a_former_controller_tells_counts_as_well() -> None:
+    view, name = View(NODE), "1" * 16
+    view.put(keys.GROUPS.key(NODE, "shop"), Group(tenant="shop", members=name))
+    there = AddressSet(set=name, shard=3, addresses=(IPv4Address("10.64.0.1"),))
+    view.put(keys.FORMER_SETS.key(NODE, name, 3), there)
+    assert view.snapshot.sets == {name: {IPv4Address("10.64.0.1")}}
