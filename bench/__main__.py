@@ -33,6 +33,7 @@ from bench import (
     move_gap,
     policy_scale,
     routes_bulk,
+    tenant_first,
     watch_fanout,
 )
 from bench.row import Row, progress
@@ -75,6 +76,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "ipam.fill": ipam_fill.measure,
     "ipam.scale": ipam_scale.measure,
     "policy.scale": policy_scale.measure,
+    "tenant.first": tenant_first.measure,
     "watch.fanout": watch_fanout.measure,
     "auth.revoke": auth_revoke.measure,
 }

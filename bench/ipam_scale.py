@@ -66,7 +66,7 @@ def measure() -> Row:
         progress(f"ipam.scale: at rest it takes {rest:.2f} of a core (goal {REST_GOAL:g})")
         rates = [(_rate(full), _rate(empty)) for _ in range(ROUNDS)]
         pages_ms = list(_pages_ms(full))
-        memory_mb = _resident_mb(full.process.pid)
+        memory_mb = resident_mb(full.process.pid)
     ours, theirs = median([one for one, _ in rates]), median([other for _, other in rates])
     page_ms = percentile(pages_ms, 99)
     progress(f"ipam.scale: a page of {PAGE} takes {median(pages_ms):.1f} ms, at most {page_ms:.1f} ms")
@@ -216,7 +216,8 @@ def _cpu_s(pid: int) -> float:
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """How much memory a process has."""
     status = Path(f"/proc/{pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) / 1024

@@ -51,6 +51,11 @@ class Service:
         """Where the first controller listens on loopback."""
         return self.ports[0]
 
+    @property
+    def database_mb(self) -> float:
+        """How large etcd's database is."""
+        return sum(each.stat().st_size for each in self._directory.rglob("snap/db")) / (1 << 20)
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             # Not below /tmp where that is memory: etcd's log has to reach a disk.

@@ -29,7 +29,7 @@ from store import keys
 from store.client import Compare, Delete, PrefixEmpty, Put, Store, Unchanged
 from store.codec import encode
 from store.errors import StoreError
-from store.feed import DecodedItem, Feed, InSync, decoded_batches
+from store.feed import DecodedItem, Decoder, Feed, InSync, Item
 from store.feed import Delete as Gone
 from store.feed import Put as Told
 from store.model import Endpoint, Move, Policy, Telling, Tenant, Value
@@ -112,10 +112,10 @@ class Compiling:
 
     def _follow(self, prefixes: Sequence[str]) -> bool:
         """Take in what is below these prefixes; true when endpoints are needed and are not among them."""
-        compiler = Compiler()
+        compiler, decoder = Compiler(), Decoder()
         in_sync = False
         for items in _gathered(self._open(prefixes)):
-            for item in items:
+            for item in decoder.decoded(items):
                 take(compiler, item)
             self._look_after(compiler.moved(), compiler)
             listed = any(isinstance(item, InSync) for item in items)
@@ -200,13 +200,13 @@ class _Lost(Exception):
     """The duty is another's."""
 
 
-def _gathered(feed: Feed) -> Iterator[list[DecodedItem]]:
+def _gathered(feed: Feed) -> Iterator[list[Item]]:
     """What a feed tells: all that has come since the last look, so that many changes are written at once."""
-    queue: SimpleQueue[tuple[DecodedItem, ...] | StoreError | None] = SimpleQueue()
+    queue: SimpleQueue[tuple[Item, ...] | StoreError | None] = SimpleQueue()
 
     def listen() -> None:
         try:
-            for batch in decoded_batches(feed):
+            for batch in feed.batches():
                 queue.put(batch)
             queue.put(None)
         except StoreError as fault:

@@ -21,7 +21,7 @@ from store.model import Peer, Pool, Value
 
 log = logging.getLogger(__name__)
 
-COMPILED = (keys.RULES, keys.GROUPS, keys.SETS, keys.TOLD, keys.TELLING)
+COMPILED = (keys.RULES, keys.GROUPS, keys.SETS, keys.FORMER_SETS, keys.TOLD, keys.TELLING)
 PASSED_BY = (keys.ATTACHMENTS, keys.HOLDING, *COMPILED)
 """What no advertisement depends on, and there may be much of: it is not even decoded."""
 

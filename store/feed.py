@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
@@ -258,29 +258,39 @@ def decoded_batches(feed: Feed, without: Collection[type[Value]] = ()) -> Iterat
     A value that does not decode counts as absent: it is reported in the log with its key, and deleted
     here if it was there before. Keys that hold no value (elections) are left out.
     """
-    present: set[str] = set()
+    decoder = Decoder(without)
     for batch in feed.batches():
-        items = tuple(item for raw in batch if (item := _decode(raw, present, without)) is not None)
-        if items:
+        if items := tuple(decoder.decoded(batch)):
             yield items
 
 
-def _decode(item: Item, present: set[str], without: Collection[type[Value]]) -> DecodedItem | None:
-    if isinstance(item, InSync):
-        return item
-    if isinstance(item, Put) and (kind := kind_of(item.key)) is not None:
-        if kind.model in without:
-            return LeftOut(item.mod_revision)
-        try:
-            value = decode(kind.model, item.value, key=item.key)
-            present.add(item.key)
-            return Put(item.key, value, item.mod_revision)
-        except Corrupt as fault:
-            log.error("value counts as absent key=%s why=%s", item.key, " ".join(str(fault).split()))
-    if item.key not in present:
-        return None
-    present.remove(item.key)
-    return Delete(item.key, item.mod_revision)
+class Decoder:
+    """Decodes the items of one feed, for who takes them one by one; see `decoded_batches`."""
+
+    def __init__(self, without: Collection[type[Value]] = ()) -> None:
+        self._without = without
+        self._present: set[str] = set()
+
+    def decoded(self, items: Iterable[Item]) -> Iterator[DecodedItem]:
+        """Each of these when it is asked for, save those that hold no value."""
+        return (item for raw in items if (item := self._decode(raw)) is not None)
+
+    def _decode(self, item: Item) -> DecodedItem | None:
+        if isinstance(item, InSync):
+            return item
+        if isinstance(item, Put) and (kind := kind_of(item.key)) is not None:
+            if kind.model in self._without:
+                return LeftOut(item.mod_revision)
+            try:
+                value = decode(kind.model, item.value, key=item.key)
+                self._present.add(item.key)
+                return Put(item.key, value, item.mod_revision)
+            except Corrupt as fault:
+                log.error("value counts as absent key=%s why=%s", item.key, " ".join(str(fault).split()))
+        if item.key not in self._present:
+            return None
+        self._present.remove(item.key)
+        return Delete(item.key, item.mod_revision)
 
 
 def _put(item: KeyValue) -> Put[bytes]:
