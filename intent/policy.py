@@ -260,7 +260,7 @@ def _ranges(cidrs: tuple[IPNetwork, ...], sets: tuple[frozenset[IPAddress], ...]
 
 @lru_cache(maxsize=1024)
 def _hosts(addresses: frozenset[IPAddress]) -> Sequence[IPNetwork]:
-    return tuple(map(host_prefix, sorted(addresses, key=lambda each: (each.version, each))))
+    return tuple(map(host_prefix, addresses))
 
 
 def _traffic(port: PortMatch) -> Traffic:

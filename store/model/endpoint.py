@@ -177,7 +177,7 @@ class Advertised(Value):
     peers: tuple[Name, ...]
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 18)
 def host_prefix(address: IPAddress) -> IPNetwork:
     """The /32 or /128 of one address."""
     return ip_network(address)
