@@ -12,8 +12,8 @@ from zlib import crc32
 
 from store.model import AddressSet, IPAddress
 
-PER_SHARD = 64
-"""On average, at most: some 1.5 KiB as stored."""
+PER_SHARD = 16
+"""On average, at most: some 300 bytes as stored, which every node is sent when one of them changes."""
 
 
 class Shards:

@@ -193,7 +193,7 @@ class SmallShards(Machine):
         shards.PER_SHARD = 2
 
     def teardown(self) -> None:
-        shards.PER_SHARD = 64
+        shards.PER_SHARD = 16
 
 
 TestTold = Machine.TestCase
