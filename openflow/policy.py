@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Network
@@ -63,6 +63,11 @@ from openflow.tables import (
 
 MAX_LEVELS = 50_000
 KEPT_LEVELS = 1 << 14
+MANY = 4
+"""A level of whose flows one in so many changes is made anew."""
+PEERS = 2
+"""The number of the clause of peers, where a rule has one."""
+MEMBER = "a member of a clause"
 
 ICMP, ICMPV6 = 1, 58
 WITH_PORTS = {6: "tcp_dst", 17: "udp_dst", 132: "sctp_dst"}
@@ -203,7 +208,33 @@ def compiled(judge: Judge, rules: Iterable[Rule], had: Had = MappingProxyType({}
 
 @lru_cache(maxsize=KEPT_LEVELS)
 def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
-    """The flows of one level."""
+    """The flows of one level. Where only peers are others than last time, few flows are made anew."""
+    last = _last(judge, tuple(map(_skeleton, placed)))
+    flows = _amended(judge, placed, *last.made) if last.made else None
+    if flows is None:
+        flows = _made(judge, placed)
+    last.made = placed, flows
+    return flows
+
+
+@dataclass(slots=True)
+class _Last:
+    """The level that was made last of rules that are the same but for their peers, and its flows."""
+
+    made: tuple[tuple[Placed, ...], Mapping[FlowKey, Flow]] | None = None
+
+
+@lru_cache(maxsize=KEPT_LEVELS)
+def _last(judge: Judge, skeletons: tuple[Placed, ...]) -> _Last:
+    return _Last()
+
+
+def _skeleton(placed: Placed) -> Placed:
+    """The same without its peers, if it has some."""
+    return placed if placed.rule.peers is None else replace(placed, rule=replace(placed.rule, peers=()))
+
+
+def _made(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
     members: dict[tuple[int, Match], list[Conjunction]] = defaultdict(list)
     flows = []
     for each in placed:
@@ -214,8 +245,33 @@ def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
             members[each.priority, match_of(fields)].append(member)
         flows.append(_decision(judge, each, {"conj_id": each.conj_id}))
     for (priority, match), conjunctions in members.items():
-        flows.append(_member(judge, priority, match, conjunctions, "a member of a clause"))
+        flows.append(_member(judge, priority, match, conjunctions, MEMBER))
     return {flow.key: flow for flow in flows}
+
+
+def _amended(
+    judge: Judge, placed: tuple[Placed, ...], before: tuple[Placed, ...], flows: Mapping[FlowKey, Flow]
+) -> Mapping[FlowKey, Flow] | None:
+    """The flows of a level, from those of one with other peers; None where too much has changed."""
+    named = [frozenset(each.rule.peers or ()) for each in placed]
+    touched = set().union(
+        *(now ^ frozenset(each.rule.peers or ()) for now, each in zip(named, before, strict=True))
+    )
+    if len(touched) > len(flows) // MANY:
+        return None
+    made = dict(flows)
+    for network in touched:
+        members = [
+            Conjunction(each.conj_id, PEERS, each.rule.clauses)
+            for each, peers in zip(placed, named, strict=True)
+            if network in peers
+        ]
+        flow = _member(judge, placed[0].priority, match_of(_peer(judge, network)), members, MEMBER)
+        if members:
+            made[flow.key] = flow
+        else:
+            del made[flow.key]
+    return made
 
 
 def _place(judge: Judge, rules: Iterable[Rule], had: Had) -> Iterator[Placed]:
@@ -270,7 +326,7 @@ def _members(judge: Judge, rule: Rule) -> Iterator[tuple[int, Fields]]:
     """Each member of the clauses of peers and of traffic, with the number of its clause."""
     clause = 1
     if rule.peers is not None:
-        clause += 1
+        clause = PEERS
         yield from ((clause, _peer(judge, network)) for network in rule.peers)
     if rule.traffic is not None:
         clause += 1
