@@ -34,6 +34,10 @@ FAILED, USAGE = 1, 2
 GARBAGE_AFTER = 50_000
 """Objects that are made before those of them that refer to each other in rings are looked for."""
 
+TURN_S = 0.001
+"""For so long a thread that computes keeps Python's lock while others wait: a request asks for it several
+times, and duties and long lists compute for seconds where there is much."""
+
 
 def parser() -> argparse.ArgumentParser:
     """The options of the program."""
@@ -116,6 +120,7 @@ def _serve(
     # A batch makes many objects that are all in use: to look through them for garbage is a third of its cost.
     gc.freeze()
     gc.set_threshold(GARBAGE_AFTER)
+    sys.setswitchinterval(TURN_S)
 
     def end() -> None:
         duties.stop()
