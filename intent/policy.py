@@ -10,8 +10,8 @@ gateway reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
 from types import MappingProxyType
@@ -88,11 +88,51 @@ class Policies:
     """Of each table the rules, and the endpoints that so many of them are for."""
     alike: Policies | None = None
     """Earlier ones of the same rules for the same endpoints: only addresses were others."""
+    ranges: Ranges = field(default_factory=lambda: Ranges(), repr=False)
+    """Those that rules name."""
 
     @property
     def outline(self) -> Policies:
         """The first of those that are alike: of it is kept what follows for an endpoint."""
         return self.alike or self
+
+
+class Ranges:
+    """The ranges that rules name: the same object for the same ones, also as that of `before`.
+
+    What is named no more is forgotten with `before`: each may be of a hundred thousand addresses.
+    """
+
+    def __init__(self, before: Ranges | None = None) -> None:
+        self._before = before
+        self._hosts: dict[frozenset[IPAddress], frozenset[IPNetwork]] = {}
+        self._named: dict[tuple[object, ...], frozenset[IPNetwork]] = {}
+
+    def of(
+        self, cidrs: tuple[IPNetwork, ...], sets: tuple[frozenset[IPAddress], ...]
+    ) -> frozenset[IPNetwork]:
+        """All of these."""
+        hosts = [*map(self._hosts_of, sets)]
+        found = self._named.get((cidrs, sets))
+        if found is None and self._before is not None:
+            found = self._before._named.get((cidrs, sets))
+        if found is None:
+            found = frozenset(cidrs).union(*hosts)
+        self._named[cidrs, sets] = found
+        return found
+
+    def settle(self) -> None:
+        """All that is named was asked for: `before` is not needed any more."""
+        self._before = None
+
+    def _hosts_of(self, addresses: frozenset[IPAddress]) -> frozenset[IPNetwork]:
+        found = self._hosts.get(addresses)
+        if found is None and self._before is not None:
+            found = self._before._hosts.get(addresses)
+        if found is None:
+            found = frozenset(map(host_prefix, addresses))
+        self._hosts[addresses] = found
+        return found
 
 
 NO_RULES = Policies({}, {}, ())
@@ -138,15 +178,17 @@ def policies(
         before: what was compiled last: of the same rules and groups what is kept of endpoints is good.
         there: of each table without `before`, the priorities that rules have in the switch.
     """
-    tables = []
+    tables, ranges = [], Ranges(before.ranges)
     had = {**there, **{table.judge.table.table_id: table.had for table, _ in before.tables}}
     for (direction, mode), judge in JUDGES.items():
-        scoped = tuple(_rules(snapshot, direction, mode))
+        scoped = tuple(_rules(snapshot, direction, mode, ranges))
         table = compiled(judge, [rule for rule, _ in scoped], had.get(judge.table.table_id, {}))
         alike = groupby(scope for _, scope in scoped)  # as the rules of a policy are
         tables.append((table, tuple((scope, len([*same])) for scope, same in alike)))
+    ranges.settle()
     same = before.rules is snapshot.rules and before.groups is snapshot.groups
-    return Policies(snapshot.rules, snapshot.groups, tuple(tables), before.outline if same else None)
+    outline = before.outline if same else None
+    return Policies(snapshot.rules, snapshot.groups, tuple(tables), outline, ranges)
 
 
 def policy_flows(rules: Policies, held: Iterable[Held]) -> dict[FlowKey, Flow]:
@@ -180,7 +222,7 @@ def _flows_of(rules: Policies, held: Held) -> Mapping[FlowKey, Flow]:
     return made
 
 
-def _rules(snapshot: Snapshot, direction: Direction, mode: Mode) -> Iterator[Scoped]:
+def _rules(snapshot: Snapshot, direction: Direction, mode: Mode, ranges: Ranges) -> Iterator[Scoped]:
     """The rules of one table, in sequence."""
     enforced = mode is Mode.ENFORCED
     if enforced and direction is Direction.INGRESS:
@@ -190,12 +232,15 @@ def _rules(snapshot: Snapshot, direction: Direction, mode: Mode) -> Iterator[Sco
     for policy in (each for each in asked if each.mode is mode):
         scope = partial(_selected, policy)
         for place, rule in enumerate(policy.rules(direction), start=1):
-            yield _rule(snapshot, policy, rule, direction, place), scope
+            peers = None if rule.anyone else _peers(snapshot, rule, ranges)
+            yield _rule(policy, rule, direction, place, peers), scope
     if enforced:
-        yield from _defaults(snapshot, direction)
+        yield from _defaults(snapshot, direction, ranges)
 
 
-def _rule(snapshot: Snapshot, policy: NodePolicy, rule: NodeRule, direction: Direction, place: int) -> Rule:
+def _rule(
+    policy: NodePolicy, rule: NodeRule, direction: Direction, place: int, peers: frozenset[IPNetwork] | None
+) -> Rule:
     if policy.mode is Mode.STAGED:
         purpose = STAGED[rule.action]
     else:
@@ -203,20 +248,20 @@ def _rule(snapshot: Snapshot, policy: NodePolicy, rule: NodeRule, direction: Dir
     return Rule(
         f"{policy.policy} {rule.name or place}",
         purpose,
-        None if rule.anyone else _peers(snapshot, rule),
+        peers,
         tuple(map(_traffic, rule.ports)) or None,
         rule.log,
         Ruled(policy.policy, direction, place, rule.name, rule.action),
     )
 
 
-def _defaults(snapshot: Snapshot, direction: Direction) -> Iterator[Scoped]:
+def _defaults(snapshot: Snapshot, direction: Direction, ranges: Ranges) -> Iterator[Scoped]:
     """What decides when no policy does."""
     deny = Rule("default deny", Purpose.DEFAULT_DENY, reason="the tenant's default is to deny")
     yield deny, _closed
     if direction is Direction.INGRESS:
         for group in sorted(snapshot.groups.values(), key=lambda group: group.tenant or ""):
-            members = _ranges((), (snapshot.sets.get(group.members, frozenset()),))
+            members = ranges.of((), (snapshot.sets.get(group.members, frozenset()),))
             whose = f"of tenant {group.tenant}" if group.tenant else "without tenant"
             alike = Rule(f"group {group.tenant or ''}", Purpose.ALLOWED, members, reason=f"both are {whose}")
             yield alike, partial(_member, group)
@@ -248,19 +293,8 @@ def _everybody(endpoint: Endpoint, group: Group | None) -> bool:
     return True
 
 
-def _peers(snapshot: Snapshot, rule: NodeRule) -> frozenset[IPNetwork]:
-    return _ranges(rule.cidrs, tuple(snapshot.sets.get(name, frozenset()) for name in rule.sets))
-
-
-@lru_cache(maxsize=1 << 14)
-def _ranges(cidrs: tuple[IPNetwork, ...], sets: tuple[frozenset[IPAddress], ...]) -> frozenset[IPNetwork]:
-    """All of these: the same object for the same ones."""
-    return frozenset(cidrs).union(*map(_hosts, sets))
-
-
-@lru_cache(maxsize=1024)
-def _hosts(addresses: frozenset[IPAddress]) -> Sequence[IPNetwork]:
-    return tuple(map(host_prefix, addresses))
+def _peers(snapshot: Snapshot, rule: NodeRule, ranges: Ranges) -> frozenset[IPNetwork]:
+    return ranges.of(rule.cidrs, tuple(snapshot.sets.get(name, frozenset()) for name in rule.sets))
 
 
 def _traffic(port: PortMatch) -> Traffic:

@@ -156,7 +156,7 @@ class Compiled:
     placed: tuple[Placed, ...] = ()
     levels: tuple[Mapping[FlowKey, Flow], ...] = field(default=(), repr=False)
     """Of each level the flows that are the same whichever endpoints its rules are for: the very mapping from
-    before where the level is as it was, and is among the last `KEPT_LEVELS`."""
+    before where the level is as it was last."""
 
     @property
     def had(self) -> Had:
@@ -206,26 +206,26 @@ def compiled(judge: Judge, rules: Iterable[Rule], had: Had = MappingProxyType({}
     return Compiled(judge, placed, tuple(_level(judge, tuple(level)) for _, level in levels))
 
 
-@lru_cache(maxsize=KEPT_LEVELS)
 def _level(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
-    """The flows of one level. Where only peers are others than last time, few flows are made anew."""
-    last = _last(judge, tuple(map(_skeleton, placed)))
-    flows = _amended(judge, placed, *last.made) if last.made else None
-    if flows is None:
-        flows = _made(judge, placed)
-    last.made = placed, flows
-    return flows
+    """The flows of one level: where only peers are others than last time, few are made anew."""
+    last = _last(judge, placed[0].priority, tuple([each.conj_id for each in placed]))
+    made = last.made
+    if made is None or made[0] != placed:
+        flows = _amended(judge, placed, *made) if made is not None else None
+        last.made = made = placed, _made(judge, placed) if flows is None else flows
+    return made[1]
 
 
 @dataclass(slots=True)
 class _Last:
-    """The level that was made last of rules that are the same but for their peers, and its flows."""
+    """The level that was made last of some rules, and its flows."""
 
     made: tuple[tuple[Placed, ...], Mapping[FlowKey, Flow]] | None = None
 
 
 @lru_cache(maxsize=KEPT_LEVELS)
-def _last(judge: Judge, skeletons: tuple[Placed, ...]) -> _Last:
+def _last(judge: Judge, priority: int, conj_ids: tuple[int, ...]) -> _Last:
+    """One for all that have other peers: each may have a hundred thousand of them."""
     return _Last()
 
 
@@ -252,7 +252,9 @@ def _made(judge: Judge, placed: tuple[Placed, ...]) -> Mapping[FlowKey, Flow]:
 def _amended(
     judge: Judge, placed: tuple[Placed, ...], before: tuple[Placed, ...], flows: Mapping[FlowKey, Flow]
 ) -> Mapping[FlowKey, Flow] | None:
-    """The flows of a level, from those of one with other peers; None where too much has changed."""
+    """The flows of a level, from those of one with other peers; None where more has changed, or too much."""
+    if [*map(_skeleton, placed)] != [*map(_skeleton, before)]:
+        return None
     named = [frozenset(each.rule.peers or ()) for each in placed]
     touched = set().union(
         *(now ^ frozenset(each.rule.peers or ()) for now, each in zip(named, before, strict=True))
