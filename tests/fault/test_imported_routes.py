@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_interface
 from itertools import pairwise
 
 import pytest
@@ -51,6 +52,7 @@ def importing(web: Fixed) -> Iterator[dict[str, str]]:
     hops = [word for gateway in gateways.values() for word in ("nexthop", "via", gateway)]
     try:
         via(web, *gateways.values())
+        directly(web)
         node.run("ip", "route", "del", "default", "metric", "0")
         yield gateways
     finally:
@@ -69,6 +71,18 @@ def via(web: Fixed, *gateways: str) -> None:
         return {after for word, after in pairwise(shown) if word == "via"}
 
     wait_until(look, BACK_S, f"the default route by way of {gateways}", good=set(gateways).__eq__)
+
+
+def directly(web: Fixed) -> None:
+    """Wait until each ToR has the block by its own link again: its session was configured anew."""
+    block = ip_interface(f"{web.address}/26").network
+    for tor, peer in peers(web.lab).items():
+        wait_until(
+            lambda router=web.lab.tors[tor].host: router.route(block),
+            BACK_S,
+            f"{tor} to send {block} by its own link",
+            good=lambda now, node=peer["local_address"]: now is not None and now.gateways == {node},
+        )
 
 
 def told(lab: Lab) -> list[str]:

@@ -96,5 +96,5 @@ def undisturbed(web: Fixed) -> Iterator[None]:
     finally:
         report = ping.stop()
         changes = [change.text for monitor in monitors for change in monitor.stop()]
-    assert report.ok, report
+    assert report.ok, (report, changes)
     assert [text for text in changes if POOL in text] == [], changes
