@@ -198,8 +198,8 @@ class Session:
         if event.heard is Heard.UP:
             self._say(Transition(event.at, state, self._missing()))
             return
-        self._families = frozenset(self._peer.families)
         if event.heard is Heard.DOWN:
+            self._families = frozenset(self._peer.families)
             vague = event.reason == TCP_LOST
             why = event.reason + suspects(self._peer) if vague and not self._is_up() else event.reason
             self._say(Transition(event.at, state, why), vague=vague)

@@ -243,6 +243,16 @@ def test_what_the_session_does_not_carry_is_not_advertised(exa: Exa) -> None:
     assert bring(session, exa) == [END, "announce eor ipv6 unicast"], "both, as far as is known"
 
 
+def test_a_second_connection_takes_nothing_from_what_was_agreed_on_the_first() -> None:
+    """The two ends connect to each other at the same time: RFC 4271 §6.8."""
+    session = Session(replace(GOOD, families=tuple(Family), local_address=GOOD.local_address), lambda: None)
+    agreed = Negotiated(frozenset({Family.IPV4_UNICAST}), 30)
+    session.hear([agreed, SessionEvent(Heard.CONNECTED, AT), UP])
+    report = session.report
+    assert report is not None
+    assert report.reason == "ipv6 unicast not negotiated"
+
+
 def test_a_bridge_that_knows_nothing_has_exabgp_itself_say_how_the_session_is(exa: Exa) -> None:
     agreed = Negotiated(frozenset({Family.IPV4_UNICAST}), 30)
     exa.shows = {SHOW_NEIGHBOR: Neighbor(established=True, duration_s=60, updates_sent=0, agreed=agreed)}
