@@ -1,8 +1,10 @@
 """Whether the store may be believed: it is no restored backup that lacks what this node holds.
 
 Such a store says that it is of another cluster than it is, or its revision has gone back. It is believed
-again when it was completed, which a new nonce tells, and this node was heard for it. What was believed last
-is kept in a file, so that a program that restarts meanwhile, or is away all that time, doubts as well.
+again when it was completed, which a new nonce tells, and this node was heard for it: as it was read whole
+then, since a watch may tell the nonce before it tells what was made beforehand, below another prefix. What
+was believed last is kept in a file, so that a program that restarts meanwhile, or is away all that time,
+doubts as well.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class Belief:
         self._written_at = float("-inf")
         self._cluster_id = ""
         self._doubted = ""
+        self._wants_whole = False
 
     @property
     def waits_for(self) -> str:
@@ -72,14 +75,21 @@ class Belief:
         """The nonce of the store that is believed; empty while it is doubted, or unknown."""
         return "" if self._doubted else self._kept.nonce
 
-    def look(self, snapshot: Snapshot, cluster_id: str, revision: int) -> bool:
+    @property
+    def wants_whole(self) -> bool:
+        """Whether only this is missing: that the store is read whole."""
+        return self._wants_whole
+
+    def look(self, snapshot: Snapshot, cluster_id: str, revision: int, *, whole: bool) -> bool:
         """Whether to believe what was read.
 
         Args:
-            snapshot: what was read, whole.
+            snapshot: what was read.
             cluster_id: of the store that it was read from; another one when its revision has gone back.
             revision: a revision that was read.
+            whole: whether the snapshot is the store at one revision, not what watches have told so far.
         """
+        self._wants_whole = False
         before, self._cluster_id = self._cluster_id, cluster_id
         says = snapshot.cluster
         if says is None:
@@ -90,7 +100,7 @@ class Belief:
             moved
             or back
             or says.id != cluster_id.partition(".")[0]
-            or not self._is_known(says.nonce, snapshot)
+            or not self._is_known(says.nonce, snapshot, whole)
         ):
             self._doubt(says.nonce)
             return False
@@ -105,10 +115,14 @@ class Belief:
             log.warning("event=store-believed; it was completed with what this node holds")
         self._doubted = nonce
 
-    def _is_known(self, nonce: str, snapshot: Snapshot) -> bool:
+    def _is_known(self, nonce: str, snapshot: Snapshot, whole: bool) -> bool:
         if nonce == self._kept.nonce:
             return not self._doubted
-        return not self._kept.nonce or self._test(snapshot)
+        if not self._kept.nonce:
+            return True
+        completed = self._test(snapshot)
+        self._wants_whole = completed and not whole
+        return completed and whole
 
     def _reached(self, nonce: str) -> int:
         return self._kept.revision if nonce == self._kept.nonce else 0

@@ -72,7 +72,7 @@ class Knowledge:
         """Take what the kernel says of this node's links. The snapshot has it at once."""
         with self._changed:
             self._view.measure(mtus)
-            if self._told is not None and self._is_believed():
+            if self._told is not None and self._is_believed(whole=False):
                 self._told = self._view.snapshot
 
     @property
@@ -103,16 +103,19 @@ class Knowledge:
                 told, believed = self._told, (self._belief.waits_for, self._belief.nonce)
                 for item in batch:
                     self._take(item)
-                if self._in_sync and self._is_believed():
+                if self._in_sync and self._is_believed(whole=isinstance(batch[-1], InSync)):
                     self._told = self._view.snapshot
+                if self._belief.wants_whole:
+                    self._feed.relist()
                 same = self._told is told and (self._belief.waits_for, self._belief.nonce) == believed
                 if not same:
                     self._changed.notify_all()
             if self._in_sync and not same:
                 self._on_change()
 
-    def _is_believed(self) -> bool:
-        return self._belief.look(self._view.snapshot, self._store.cluster_id(), self._revision)
+    def _is_believed(self, *, whole: bool) -> bool:
+        cluster_id = self._store.cluster_id()
+        return self._belief.look(self._view.snapshot, cluster_id, self._revision, whole=whole)
 
     def _take(self, item: DecodedItem) -> None:
         match item:
