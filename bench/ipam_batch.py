@@ -7,21 +7,18 @@ client library. The two take turns; the ratio is that of their medians, in addre
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 
 from bench.load import Job, load
+from bench.puts import TXN, puts_per_s
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
-from store.client import Put
-from store.etcd import EtcdStore
 
 BATCH = 500
 CLIENTS = 4
 NODES = 32
 ROUNDS = 5
 SECONDS = 3.0
-PUTS = 120
 VALUE = b"x" * 300
 RATIO_GOAL, RATE_GOAL = 0.3, 10_000
 
@@ -37,7 +34,7 @@ def measure() -> Row:
         samples: list[float] = []
         with closing(service.store()) as store:
             for number in range(ROUNDS):
-                theirs.append(raw_rate(store, SECONDS))
+                theirs.append(puts_per_s(store, SECONDS, VALUE))
                 done = load(Job(service.port, requests, CLIENTS, SECONDS, expect=200))
                 ours.append(done.rate * BATCH)
                 samples.extend(done.milliseconds)
@@ -51,21 +48,12 @@ def measure() -> Row:
         unit="addresses/s",
         p50=median(samples),
         p99=percentile(samples, 99),
-        peer=f"{PUTS} puts a transaction, the same client library",
+        peer=f"{TXN} puts a transaction, the same client library",
         peer_value=median(theirs),
         ratio=ratio,
         goal=f"ratio >= {RATIO_GOAL}, at least {RATE_GOAL} addresses/s",
         ok=ratio >= RATIO_GOAL and value >= RATE_GOAL,
     )
-
-
-def raw_rate(store: EtcdStore, seconds: float) -> float:
-    """Puts per second, so many in each transaction."""
-    count, began = 0, time.perf_counter()
-    while time.perf_counter() - began < seconds:
-        store.txn([], [Put(f"/bench/batch/{count + number}", VALUE) for number in range(PUTS)])
-        count += PUTS
-    return count / (time.perf_counter() - began)
 
 
 def create_batch(number: int) -> str:

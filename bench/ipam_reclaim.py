@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
+from bench.puts import PEER, TXN, puts_s
 from bench.row import Row, progress
 from controller.__main__ import GARBAGE_AFTER
 from controller.events import Events
@@ -27,7 +28,7 @@ from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.reading import put
 from lab.etcd import EtcdServer
 from store import keys
-from store.client import KeyValue, Op, Put
+from store.client import KeyValue, Op
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import (
@@ -48,7 +49,7 @@ from store.model.endpoint import host_prefix
 GONE, LIVING, EACH = 1000, 10, 100
 KEYS = 5
 """Of each endpoint: its record and the copy of that, its address, and what its agent says."""
-TXN = 120
+VALUE = b"x" * 300
 GOAL_S = 10.0
 POOL = Pool(name="default", cidr="10.0.0.0/13", block_prefixlen=25)
 NOW = datetime.now(UTC)
@@ -67,7 +68,7 @@ def measure() -> Row:
             store.txn([], [put(keys.POOLS, POOL, POOL.name)])
             for number in range(GONE + LIVING):
                 _write(store, list(_node(number)))
-            peer_s = _raw_s(store, GONE * EACH)
+            peer_s = puts_s(store, GONE * EACH, VALUE)
             took_s = _reclaim_s(store)
             left = store.range(keys.ENDPOINTS.prefix(), limit=LIVING * EACH + 1).items
             held = sum(b'"assigned"' in item.value for item in _addresses(store))
@@ -79,7 +80,7 @@ def measure() -> Row:
         unit=f"s for {GONE * EACH} addresses",
         p50=took_s,
         p99=took_s,
-        peer=f"as many puts, {TXN} a transaction, one connection",
+        peer=PEER,
         peer_value=peer_s,
         ratio=peer_s / took_s,
         goal=f"<= {GOAL_S:g} s, and nothing that is held",
@@ -100,14 +101,6 @@ def _reclaim_s(store: EtcdStore) -> float:
         each.close()
     progress(f"ipam.reclaim: {ended} endpoints ended")
     return took_s
-
-
-def _raw_s(store: EtcdStore, count: int) -> float:
-    value = b"x" * 300
-    began = time.perf_counter()
-    for start in range(0, count, TXN):
-        store.txn([], [Put(f"/bench/{number}", value) for number in range(start, start + TXN)])
-    return time.perf_counter() - began
 
 
 def _node(number: int) -> Iterator[Op]:

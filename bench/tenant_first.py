@@ -12,13 +12,12 @@ import time
 from contextlib import closing
 
 from bench.ipam_scale import ENDPOINTS, NODES, fill, resident_mb
+from bench.puts import PEER, puts_s
 from bench.row import Row, median, percentile, progress
 from bench.service import Service
 from store import keys
-from store.client import Put
 from store.etcd import EtcdStore
 
-TXN = 120
 VALUE = b"x" * 80
 GOAL_S, GROWTH_GOAL_MB, MEMORY_GOAL_MB = 10.0, 200.0, 600.0
 LIMIT_S = 120.0
@@ -39,7 +38,7 @@ def measure() -> Row:
         took_s = time.perf_counter() - began
         grown_mb, memory_mb = service.database_mb - before_mb, resident_mb(service.process.pid)
         progress(f"tenant.first: {took_s:.1f} s; etcd's database grew by {grown_mb:.0f} MB")
-        peer_s = _raw_s(store, ENDPOINTS)
+        peer_s = puts_s(store, ENDPOINTS, VALUE)
     ok = took_s <= GOAL_S and grown_mb <= GROWTH_GOAL_MB and memory_mb <= MEMORY_GOAL_MB
     return Row(
         name="tenant.first",
@@ -47,7 +46,7 @@ def measure() -> Row:
         unit=f"s until {ENDPOINTS} endpoints were told of",
         p50=median(samples),
         p99=percentile(samples, 99),
-        peer=f"as many puts, {TXN} a transaction, one connection",
+        peer=PEER,
         peer_value=peer_s,
         ratio=peer_s / took_s,
         goal=(
@@ -67,10 +66,3 @@ def _request_ms(service: Service, number: int) -> float:
     began = time.perf_counter()
     service.send("POST", "/v1/endpoints", {"node": f"node-{number % NODES:04}"})
     return (time.perf_counter() - began) * 1000
-
-
-def _raw_s(store: EtcdStore, count: int) -> float:
-    began = time.perf_counter()
-    for start in range(0, count, TXN):
-        store.txn([], [Put(f"/bench/{number}", VALUE) for number in range(start, start + TXN)])
-    return time.perf_counter() - began

@@ -271,8 +271,8 @@ def _in_turn(changes: Mapping[str, bytes | None]) -> Iterable[list[Put | Delete]
     """
     sets = [key for key in changes if keys.SETS.parts(key)]
     told = [key for key in changes if keys.TOLD.parts(key)]
-    others = set(changes).difference(sets, told)
-    rest = [key for key in changes if key in others]
+    of_their_own = {*sets, *told}
+    rest = [key for key in changes if key not in of_their_own]
     # A set that grows has more shards: those are written before the old ones lose what went there.
     by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
     turns: list[list[Put | Delete]] = [
@@ -289,13 +289,9 @@ def _shares(ops: Sequence[Put | Delete]) -> list[list[Put | Delete]]:
         return [[*ops]]
     shares: list[list[Put | Delete]] = [[] for _ in range(AT_ONCE)]
     for op in ops:
-        shares[crc32(_owner(op.key).encode()) % AT_ONCE].append(op)
+        (name, *_) = keys.SETS.parts(op.key) or (keys.compiled_for(op.key) or "",)
+        shares[crc32(name.encode()) % AT_ONCE].append(op)
     return shares
-
-
-def _owner(key: str) -> str:
-    """The node, or the set, that a value is of."""
-    return key.removeprefix(keys.ROOT).split("/", 2)[1]
 
 
 def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Put]:

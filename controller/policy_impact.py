@@ -134,11 +134,7 @@ def _told(endpoints: Sequence[Endpoint], before: Law, after: Law) -> list[ToldVi
         compiler.put_tenant(tenant)
     for policy in after.policies.values():
         compiler.put_policy(policy)
-    nodes = Counter(
-        key[len(keys.COMPILED) :].partition("/")[0]
-        for key in compiler.changes()
-        if key.startswith(keys.COMPILED)
-    )
+    nodes = Counter(node for key in compiler.changes() if (node := keys.compiled_for(key)) is not None)
     return [ToldView(node=node, values=count) for node, count in sorted(nodes.items())]
 
 

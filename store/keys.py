@@ -278,6 +278,11 @@ COMPILED = f"{ROOT}compiled/"
 """What every key begins with that is compiled of policies, for whatever node."""
 
 
+def compiled_for(key: str) -> str | None:
+    """The node that a key is compiled for."""
+    return key[len(COMPILED) :].partition("/")[0] if key.startswith(COMPILED) else None
+
+
 def compiled_prefix(node: str) -> str:
     """What every key begins with that is compiled of policies for one node."""
     return f"{COMPILED}{_part(node)}/"
