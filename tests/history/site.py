@@ -20,6 +20,7 @@ from lab.topology import End, HostSpec, Link, Role, Topology, mgmt_only
 from lab.wait import wait_until
 from tests.history.op import Seen
 from tests.history.wire import Wire
+from tests.support.containers import ask_to_delete
 
 ROOT = Path(__file__).parents[2]
 LOAD = "load"
@@ -115,7 +116,7 @@ class Site:
     def empty(self) -> None:
         """Release every endpoint that there is. Blocking. Raises NotInTime."""
         for one in self._endpoints():
-            self.lab.api.do("DELETE", f"/v1/endpoints/{one['id']}")
+            ask_to_delete(self.lab.api, one["id"])
         wait_until(self._endpoints, SETTLED_S, "no endpoint", good=lambda them: not them, poll_s=0.1)
 
     def witness(self, question: str, patience_s: float) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab.host import Host
 from lab.lab import Lab
+from lab.rest import Rest
 from lab.wait import wait_until
 from tests.support.cluster import NODE
 
@@ -67,9 +68,20 @@ def attach(lab: Lab, name: str, *, node: str, deadline_s: float = BACK_S) -> Fix
     return made
 
 
+def ask_to_delete(api: Rest, name: str) -> None:
+    """Ask until it is heard: while etcd elects a leader the answer is 503, come back later."""
+    wait_until(
+        lambda: api.request("DELETE", f"/v1/endpoints/{name}").status,
+        BACK_S,
+        f"{name} to be asked away",
+        good=lambda status: status != 503,
+        poll_s=0.1,
+    )
+
+
 def delete(lab: Lab, name: str) -> None:
     """Delete an endpoint, and wait until it is gone. Its container stays."""
-    lab.api.do("DELETE", f"/v1/endpoints/{name}")
+    ask_to_delete(lab.api, name)
     wait_until(lambda: lab.api.get(f"/v1/endpoints/{name}").status == 404, BACK_S, f"{name} to be gone")
 
 
