@@ -15,7 +15,7 @@ or none is in `controller.ipam.together`.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -26,6 +26,7 @@ from controller.ipam.drafting import Clock, Column, Drafter, Drafts, Wanted
 from controller.ipam.known import Known
 from controller.ipam.outcome import busy, failed, is_answer, taken
 from controller.ipam.request import Request
+from controller.ipam.room import Drafted
 from controller.ipam.tally import OverQuota
 from controller.ipam.together import Together
 from controller.problem import Problem
@@ -72,6 +73,7 @@ class _Round:
     guards: tuple[Compare, ...]
     more: defaultdict[tuple[object, ...], int] = field(default_factory=lambda: defaultdict(int))
     """Requests of each kind that are still to be drafted."""
+    drafted: Drafted = field(default_factory=Counter)
     refusals: dict[object, Problem] = field(default_factory=dict)
     """By kind of request."""
 
@@ -158,7 +160,7 @@ class Allocator:
         """Try once for each job."""
         drafted: Iterable[_Load]
         if len(jobs) == 1 and pending is None:
-            load = self._draft(jobs, known)
+            load = self._draft(jobs, _Round(known, ()))
             drafted = () if load is None else (load,)
         else:
             drafted = self._draft_all(jobs, known, pending)
@@ -210,23 +212,23 @@ class Allocator:
             for job in jobs:
                 job.refused = refusal
             return None
-        load = self._draft(jobs, turn.known, turn.guards, turn.more[kind] - len(jobs))
+        load = self._draft(jobs, turn, turn.more[kind] - len(jobs))
         if load is not None:
             turn.more[kind] -= len(load[0])
         elif jobs[0].refused is not None and not request.addresses:
             turn.refusals[kind] = jobs[0].refused
         return load
 
-    def _draft(
-        self, jobs: Sequence[_Job], known: Known, guards: Sequence[Compare] = (), more: int = 0
-    ) -> _Load | None:
+    def _draft(self, jobs: Sequence[_Job], turn: _Round, more: int = 0) -> _Load | None:
         """Likewise, whatever was found out before; see `Drafter.draft`."""
         try:
-            drafts = self._drafter.draft(jobs, known, guards, more)
+            drafts = self._drafter.draft(jobs, turn.known, turn.drafted, turn.guards, more)
             return jobs[: len(drafts.endpoints)], drafts
         except Problem as problem:
             for job in jobs:
                 job.refused = problem
+        except OverQuota as over:
+            self._refuse(jobs, over)
         except Stale:
             self._known.forget()
         except StoreError as fault:

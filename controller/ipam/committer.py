@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller import trail
-from controller.ipam.tally import Account, OverQuota, Tally, usage_of
+from controller.ipam.tally import Account, Charge, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, losers, merged
 from controller.promise import Promise
 from controller.waiting import Runner, pause, wait
@@ -152,6 +152,10 @@ class Committer:
             for item in items:
                 request.writes(item.unit.ops, item.future)
         return [item.future for item in items]
+
+    def room(self, charge: Charge, wanted: int) -> int:
+        """How many times, `wanted` at most, a charge fits into its limits; see `Tally.room`."""
+        return self._tally.room(charge, wanted)
 
     def confirm(self, over: OverQuota) -> Usage | None:
         """What a tenant holds that stands in the way of a unit, read now; None when it does no longer."""

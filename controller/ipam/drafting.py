@@ -13,6 +13,7 @@ from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
 from controller.ipam.known import Alike, Known, Plan
 from controller.ipam.request import Request
+from controller.ipam.room import Drafted, Room
 from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
 from controller.problem import Problem
@@ -87,29 +88,48 @@ class Drafts(NamedTuple):
             yield [column.part(index, index + 1) for column in self.columns]
 
 
+class _For(NamedTuple):
+    """Whom addresses are for: what may be told them, and how many they may have."""
+
+    scope: Scope
+    room: Room | None
+
+    def take(self, pool: Pool, wanted: int) -> int:
+        """See `Room.take`."""
+        return wanted if self.room is None else self.room.take(pool.cidr.version, wanted)
+
+
 class Drafter:
     """Makes drafts. Safe to call from many threads."""
 
     def __init__(self, store: Store, committer: Committer, clock: Clock) -> None:
         self._store = store
+        self._committer = committer
         self._clock = clock
         self._claims = Claims(store, committer)
         self._spaces: dict[tuple[str, str], Space] = {}
 
     def draft(
-        self, wanted: Sequence[Wanted], known: Known, guards: Sequence[Compare] = (), more: int = 0
+        self,
+        wanted: Sequence[Wanted],
+        known: Known,
+        drafted: Drafted,
+        guards: Sequence[Compare] = (),
+        more: int = 0,
     ) -> Drafts:
         """Pick addresses for requests that are alike, claiming blocks where that is needed. Blocking.
 
-        For the first of them: as many as one unit takes, and have room in the same place.
+        For the first of them: as many as one unit takes, have room in the same place, and may be had.
 
         Args:
             wanted: of the same kind and of one caller; one alone where it asks for an address.
             known: what is believed of pools, node and tenant; the unit compares it.
+            drafted: what is drafted for tenants already, and not committed; these are added.
             guards: what the unit has to compare beside that.
             more: so many of the same kind follow.
 
         Raises:
+            OverQuota: the tenant may have none, as far as is known.
             Problem: the first cannot be met, if what is believed is true.
             Stale: something was not what it was believed to be.
             StoreError: the store does not answer.
@@ -117,7 +137,8 @@ class Drafter:
         first = wanted[0].request
         plan = known.plan(first)
         count = min(len(wanted), ROOM // plan.size)
-        columns = self._pick(plan, first.scope, count, len(wanted) - count + more)
+        room = Room(self._committer, plan.tenant.value, drafted) if plan.tenant else None
+        columns = self._pick(plan, _For(first.scope, room), count, len(wanted) - count + more)
         alike = plan.alike(tuple([column.pool for column in columns]))
         rows = list(zip(*[column.spots for column in columns], strict=True))
         endpoints = _endpoints(wanted, plan.node.value, alike, rows)
@@ -151,48 +172,60 @@ class Drafter:
                     column.space.mistrust(contended=others)
         return all(explained)
 
-    def _pick(self, plan: Plan, scope: Scope, count: int, more: int) -> list[Column]:
+    def _pick(self, plan: Plan, asker: _For, count: int, more: int) -> list[Column]:
         """Spots for each address of up to `count` endpoints, one at least."""
-        picked: list[Column] = []
+        for want in plan.asked:
+            self._refuse_held(want, asker.scope)
+        picked: dict[int, Column] = {}
         complete = False
         try:
-            for want in plan.asked:
-                picked.append(
-                    self._requested(want, plan.node, scope)
+            # Those that are asked for last: where another cannot be had, no block is claimed for them.
+            for index, want in sorted(enumerate(plan.asked), key=lambda each: each[1].address is not None):
+                picked[index] = (
+                    self._requested(want, plan.node, asker)
                     if want.address
-                    else self._free(want, plan.node, scope, count, more)
+                    else self._free(want, plan.node, asker, count, more)
                 )
             complete = True
         finally:
             if not complete:
-                for column in picked:
+                for column in picked.values():
                     column.put_back()
-        if len(picked) == 1:
-            return picked
-        size = min(len(column.spots) for column in picked)
-        for column in picked:
+        size = min(len(column.spots) for column in picked.values())
+        for column in picked.values():
             column.part(size, None).put_back()
-        return [column.part(0, size) for column in picked]
+            if asker.room is not None:
+                asker.room.drafted(column.pool.value.cidr.version, size)
+        return [picked[index].part(0, size) for index in range(len(picked))]
 
-    def _free(self, want: Want, node: Found[Node], scope: Scope, count: int, more: int) -> Column:
-        """Free addresses of the best pool that has one."""
+    def _free(self, want: Want, node: Found[Node], asker: _For, count: int, more: int) -> Column:
+        """Free addresses of the best pool that has one. Raises `OverQuota` where the tenant may have none."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
             for pool in want.pools:
+                room = asker.take(pool.value, count + more)
                 space = self._space(pool.value.name, node.value.name)
-                spots = space.take(pool, node, count, thorough=thorough, more=more)
+                some = min(count, room)
+                spots = space.take(pool, node, some, thorough=thorough, more=room - some)
                 if spots:
                     return Column(pool, spots, space)
-        raise self._full(want, node.value.name, scope)
+        raise self._full(want, node.value.name, asker.scope)
 
-    def _requested(self, want: Want, node: Found[Node], scope: Scope) -> Column:
+    def _refuse_held(self, want: Want, scope: Scope) -> None:
+        """Raises `Problem` where an address that is asked for is not free."""
+        if want.address is None:
+            return
+        pool = want.pools[0].value
+        held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
+        if held is not None:
+            raise in_use(held.value, scope)
+
+    def _requested(self, want: Want, node: Found[Node], asker: _For) -> Column:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
         pool, address = want.pools[0], want.address
         assert address is not None  # noqa: S101
+        asker.take(pool.value, 1)
         cidr = blocks.block_of(pool.value, address)
-        held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, address)
-        if held is not None:
-            raise in_use(held.value, scope)
         claimed = read(self._store, keys.BLOCKS, pool.value.name, cidr)
         if claimed is None:
             self._claims.claim(pool, node, cidr)

@@ -36,6 +36,16 @@ class Charge:
         ipv4, ipv6 = max(0, usage.ipv4 + self.ipv4), max(0, usage.ipv6 + self.ipv6)
         return Usage.model_construct(tenant=self.tenant, ipv4=ipv4, ipv6=ipv6)
 
+    def times(self, usage: Usage, wanted: int) -> int:
+        """How many times, `wanted` at most, it may be added before a limit is broken."""
+        for more, held, limit in (
+            (self.ipv4, usage.ipv4, self.max_ipv4),
+            (self.ipv6, usage.ipv6, self.max_ipv6),
+        ):
+            if more and limit is not None:
+                wanted = min(wanted, max(0, limit - held) // more)
+        return wanted
+
     def excess(self, usage: Usage) -> str | None:
         """Which limit the use would break after it, for people; None when it fits."""
         after = self.added(usage)
@@ -101,7 +111,7 @@ def usage_of(store: Store, tenant: str) -> Entry:
 
 
 class Tally:
-    """The sums as last known. Used by one thread, the committer's, save `drop`."""
+    """The sums as last known. Used by one thread, the committer's, save `room` and `drop`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -133,6 +143,16 @@ class Tally:
         """Whether the account's transaction was applied is not known."""
         for tenant in account.before:
             self.drop(tenant)
+
+    def room(self, charge: Charge, wanted: int) -> int:
+        """How many times, `wanted` at most, a charge fits: as known, or read now if that is fewer.
+
+        From any thread.
+        """
+        known = self._known.get(charge.tenant)
+        if known is not None and charge.times(known.usage, wanted) == wanted:
+            return wanted
+        return charge.times(usage_of(self._store, charge.tenant).usage, wanted)
 
     def drop(self, tenant: str) -> None:
         """What is known of a tenant is not so. From any thread."""

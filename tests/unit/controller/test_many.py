@@ -43,6 +43,9 @@ class Plant:
     def ids(self) -> set[str]:
         return {endpoint.id for endpoint in scan(self.memory, keys.ENDPOINTS).values}
 
+    def blocks(self) -> set[str]:
+        return {found.key for found in scan(self.memory, keys.BLOCKS).items}
+
     def once_there(self, endpoint_id: str, act: Callable[[], None]) -> None:
         """Have something happen just before the first transaction that follows the one that makes it."""
 
@@ -109,6 +112,37 @@ def test_each_fails_on_its_own_account(plant: Plant) -> None:
     answers = plant.allocator.assign_many(requests)
     assert sorted(kinds(answers[:40])) == ["new"] * 30 + ["over-quota"] * 10
     assert kinds(answers[40:]) == ["invalid", "invalid", "new", "address-in-use"]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_who_may_have_no_more_gets_no_block(plant: Plant, atomic: bool) -> None:
+    plant.allocator.assign_many(many(20, tenant="red"))
+    before = plant.blocks()
+    answers = plant.allocator.assign_many([Request("n2", tenant="red") for _ in range(500)], atomic=atomic)
+    assert kinds(answers).count("over-quota") == 490
+    assert kinds(answers).count("new") == (0 if atomic else 10)
+    assert len(plant.blocks() - before) <= 1, "ten addresses fit into one"
+
+
+@pytest.mark.parametrize("families", [(), (4,)])
+def test_who_may_have_no_more_gets_no_block_for_an_address_of_it(
+    plant: Plant, families: tuple[int, ...]
+) -> None:
+    plant.allocator.assign_many(many(30, tenant="red"))
+    before = plant.blocks()
+    for number in range(4):
+        wanted = (ip_address(f"10.0.1.{16 * number + 1}"),)
+        refused = Request("n2", addresses=wanted, tenant="red", families=families)
+        assert kinds(plant.allocator.assign_many([refused])) == ["over-quota"]
+    assert plant.blocks() == before
+
+
+def test_where_one_family_cannot_be_had_no_block_is_claimed_for_an_address_of_the_other(plant: Plant) -> None:
+    plant.allocator.assign_many([Request("n1", addresses=(ip_address("2001:db8::9"),))])
+    before = plant.blocks()
+    both = (ip_address("10.0.1.1"), ip_address("2001:db8::9"))
+    assert kinds(plant.allocator.assign_many([Request("n2", addresses=both)])) == ["address-in-use"]
+    assert plant.blocks() == before
 
 
 @pytest.mark.parametrize(
