@@ -99,7 +99,9 @@ def _asked(items: Iterable[NewEndpoint], key: str | None) -> Iterator[Request]:
                 made = asked(item)
             except Problem as problem:
                 raise _at(index, problem) from None
-        yield made._replace(id=idempotency.derived(key, index)) if key and item.id is None else made
+        yield (
+            made._replace(id=idempotency.derived(key, index), keyed=True) if key and item.id is None else made
+        )
 
 
 def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:

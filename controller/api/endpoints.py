@@ -73,7 +73,7 @@ def create_endpoint(wanted: NewEndpoint) -> Answer:
     if key is None or wanted.id is not None:
         made, new = parts.allocator.assign(asked_for)
     else:
-        made, new = _assign_keyed(parts, asked_for._replace(id=idempotency.derived(key)))
+        made, new = _assign_keyed(parts, asked_for._replace(id=idempotency.derived(key), keyed=True))
     location = f"/v1/endpoints/{made.id}"
     if not new:
         return Answer(view(parts.store, made), 200, location)

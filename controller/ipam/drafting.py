@@ -310,6 +310,7 @@ def _endpoints(
             qos=each.request.qos,
             kind=each.request.endpoint_kind,
             membership=alike.membership,
+            asked=each.request.digest if each.request.id else "",
         )
         for each, row in zip(wanted, rows, strict=False)
     ]

@@ -9,7 +9,9 @@ from store.model import Endpoint
 
 
 def is_answer(endpoint: Endpoint, request: Request) -> bool:
-    """Whether an endpoint is what a request asks for, so that the request was answered before."""
+    """Whether an endpoint was made for this request, whatever became of it, or is what it asks for."""
+    if endpoint.asked and (request.keyed or endpoint.asked == request.digest):
+        return endpoint.asked == request.digest
     same = (
         endpoint.node == request.node
         and endpoint.tenant == request.tenant

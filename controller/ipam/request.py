@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ class Request(NamedTuple):
 
     node: str
     id: str | None = None
+    keyed: bool = False
+    """The id follows from a key of the caller, which is for this very request and no other."""
     families: tuple[int, ...] = ()
     """4, 6 or both; when empty those of the pools and addresses, and one of either when there are none."""
     pools: tuple[str, ...] = ()
@@ -39,6 +43,22 @@ class Request(NamedTuple):
     def kind(self) -> tuple[object, ...]:
         """What decides which pools may serve it: requests of one kind are alike in that, save `addresses`."""
         return self.node, self.families, self.pools, self.tenant, self.scope, self.pointers
+
+    @property
+    def digest(self) -> str:
+        """Alike for requests that ask for the same: 32 hexadecimal digits."""
+        asked = (
+            self.node,
+            sorted(self.families),
+            sorted(self.pools),
+            sorted(map(str, self.addresses)),
+            self.tenant,
+            sorted(self.labels.items()),
+            self.qos and self.qos.model_dump_json(),
+            self.endpoint_kind,
+            self.mac,
+        )
+        return hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest()
 
     def pool_at(self, index: int) -> str:
         """The JSON pointer of a pool."""

@@ -69,6 +69,8 @@ class Endpoint(Value):
     kind: EndpointKind = EndpointKind.CONTAINER
     membership: Membership | None = None
     """Of a segment, when its pools are one's."""
+    asked: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32})?$")] = ""
+    """A digest of the request that made it, by which that is known when it comes again; only with an id."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Endpoint:

@@ -126,6 +126,31 @@ def test_a_replay_with_its_key_makes_nothing_twice(plant: Api) -> None:
     assert named.json["id"] == "mine", "an id of one's own needs no key"
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"pool": "default"}, {"families": ["ipv4"]}, {"mac": "02:70:0a:40:00:01"}, {"address": "10.64.0.1"}],
+)
+def test_a_key_is_for_one_request_though_what_it_made_is_what_another_asks_for(
+    plant: Api, other: dict[str, object]
+) -> None:
+    headers = {"Idempotency-Key": "6f1c"}
+    made = plant.client.post("/v1/endpoints", json={"node": "node-1"}, headers=headers)
+    assert made.json["addresses"] == ["10.64.0.1"]
+    refused = plant.client.post("/v1/endpoints", json={"node": "node-1", **other}, headers=headers)
+    assert (refused.status_code, refused.json["type"]) == (422, "/problems/key-reused")
+
+
+@pytest.mark.parametrize("wanted", [{"node": "node-1", "id": "web"}, {"node": "node-1"}])
+def test_a_request_is_known_again_though_what_it_made_was_changed(
+    plant: Api, wanted: dict[str, object]
+) -> None:
+    headers = {"Idempotency-Key": "6f1c"}
+    made = plant.client.post("/v1/endpoints", json=wanted, headers=headers).json
+    plant.send("PATCH", f"/v1/endpoints/{made['id']}", {"node": "node-2", "labels": {"a": "b"}})
+    again = plant.client.post("/v1/endpoints", json=wanted, headers=headers)
+    assert (again.status_code, again.json["uid"], again.json["node"]) == (200, made["uid"], "node-2")
+
+
 def test_a_replayed_batch_makes_nothing_twice(plant: Api) -> None:
     items = [{"node": "node-1"}, {"node": "node-2"}, {"node": "node-1", "id": "mine"}]
     made, again = send(plant, items, "k"), send(plant, items, "k")
