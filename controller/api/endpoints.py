@@ -11,6 +11,7 @@ from controller.answer import Answer
 from controller.api import idempotency, listing
 from controller.api.endpoint_view import EndpointView, NewEndpoint, new_texts, rows, view, views
 from controller.api.endpoint_watch import SAID_BY_NODES
+from controller.api.not_by_tenants import refuse_change
 from controller.api.noun import Noun, Operation, Patch
 from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
 from controller.exchange import argument
@@ -18,20 +19,21 @@ from controller.ipam.overlap import DEFAULT_S
 from controller.ipam.request import Request
 from controller.precondition import match
 from controller.principal import principal, request_id
-from controller.problem import Fault, Problem, not_found, unknown_reference
+from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Listing, read
 from controller.services import Services, services
 from controller.validation import merge
 from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
-from store.model import Endpoint, EndpointState, Qos
+from store.model import Endpoint, EndpointState
 from store.model.move import MAX_OVERLAP_S
 from store.model.value import Uid
 
 endpoints = Noun("endpoints")
 
 MUTABLE = ("node", "labels", "qos")
+OPERATORS = "who runs the nodes"
 OF_UID = Parameter(
     "uid",
     "only the assignment with this uid; 409 when another one has the id now",
@@ -100,21 +102,14 @@ def asked(wanted: NewEndpoint) -> Request:
         raise unknown_reference("/tenant", "tenant", str(wanted.tenant))
     if caller.node not in {None, wanted.node}:
         raise unknown_reference("/node", "node", wanted.node, [str(caller.node)])
-    _refuse_own_limits(None, wanted.qos)
+    refuse_change("qos", None, wanted.qos, OPERATORS)
     tenant = caller.tenant or wanted.tenant
     return wanted.request(tenant, by=caller.name, request=request_id(), scope=caller.scope)
 
 
-def _refuse_own_limits(before: Qos | None, wanted: Qos | None) -> None:
-    """Limits and shares are set for a tenant, not by it."""
-    if wanted != before and principal().tenant is not None:
-        detail = "a tenant's token cannot set qos; ask who runs the nodes"
-        raise Problem("forbidden", detail, errors=[Fault("cannot be set by a tenant's token", "/qos")])
-
-
 def _changed(endpoint: Endpoint, patch: dict[str, Any]) -> Endpoint:
     changed = merge(Endpoint, endpoint, patch, MUTABLE)
-    _refuse_own_limits(endpoint.qos, changed.qos)
+    refuse_change("qos", endpoint.qos, changed.qos, OPERATORS)
     return changed
 
 

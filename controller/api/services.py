@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from controller.answer import Answer
 from controller.anycast import Caller
 from controller.api import listing
+from controller.api.not_by_tenants import refuse_change
 from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import named
 from controller.api.service_view import ServiceView, view
@@ -14,6 +16,7 @@ from controller.precondition import demanded_match, match
 from controller.principal import principal, request_id
 from controller.problem import unknown_reference
 from controller.reading import Found, find
+from controller.registry import Made
 from controller.services import services as parts
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic, as_stored
@@ -42,7 +45,7 @@ MUTABLE = ("selector", "check", "communities")
 )
 def create_service(wanted: NewService) -> Answer:
     """201 when new; 200 when it is there, with this address or any if none is asked for."""
-    return _made(*parts().anycast.create(_asked(wanted), _caller()))
+    return _made(*_created(_asked(wanted)))
 
 
 @services.operation(
@@ -90,8 +93,8 @@ def put_service(name: str, wanted: NewService) -> Answer:
         *parts().registry.replace(
             keys.SERVICES,
             name,
-            lambda: parts().anycast.create(asked, _caller()),
-            lambda stored: replaced(stored, asked.at(asked.address or stored.address), MUTABLE),
+            lambda: _created(asked),
+            lambda stored: replaced(stored, _placed(asked, stored), MUTABLE),
             demanded_match(),
             principal().scope,
         )
@@ -115,7 +118,7 @@ def change_service(name: str, patch: dict[str, Any]) -> Answer:
     changed = parts().registry.change(
         keys.SERVICES,
         name,
-        lambda service: merge(Service, service, patch, MUTABLE),
+        lambda service: _changed(service, patch),
         match(),
         principal().scope,
     )
@@ -137,6 +140,30 @@ def delete_service(name: str) -> Answer:
     """Its nodes withdraw its address, which cools down."""
     parts().anycast.delete(name, match(), principal().scope)
     return Answer(status=204)
+
+
+def _created(asked: NewService) -> Made[Service]:
+    _refuse_communities((), asked.communities)
+    return parts().anycast.create(asked, _caller())
+
+
+def _placed(asked: NewService, stored: Service) -> Service:
+    """What is asked for in place of what is stored. A tenant that names no communities leaves them."""
+    made = asked.at(asked.address or stored.address)
+    if principal().tenant is not None and not asked.communities:
+        return made.model_copy(update={"communities": stored.communities})
+    _refuse_communities(stored.communities, asked.communities)
+    return made
+
+
+def _changed(service: Service, patch: dict[str, Any]) -> Service:
+    changed = merge(Service, service, patch, MUTABLE)
+    _refuse_communities(service.communities, changed.communities)
+    return changed
+
+
+def _refuse_communities(before: Sequence[object], wanted: Sequence[object]) -> None:
+    refuse_change("communities", before, wanted, "who runs the network")
 
 
 def _asked(wanted: NewService) -> NewService:

@@ -239,7 +239,7 @@ def test_a_tenant_is_not_shown_the_routers() -> None:
         closed.made("/v1/pools", {"name": "default", "cidr": "10.64.0.0/16"})
         closed.made("/v1/nodes", {"name": "node-1", "asn": 64511})
         closed.made("/v1/peers", PEER)
-        made = closed.made("/v1/services", WWW, who="shop")
+        made = closed.made("/v1/services", WWW | {"communities": []}, who="shop")
         ready = Ready(prefix=ip_network(made["address"]), node="node-1", boot_id="b")
         closed.store.txn((), (put(keys.READY, ready, "node-1", ready.prefix),))
         asked = closed.send("shop", "DELETE", "/v1/services/www?dry_run=true")

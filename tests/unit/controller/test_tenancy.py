@@ -318,6 +318,27 @@ def test_the_same_idempotency_key_of_two_tenants_makes_two_things(closed: Guarde
     assert (again.status_code, again.json["id"]) == (200, one.json["id"])
 
 
+def test_a_tenant_cannot_set_communities_and_leaves_those_that_are_set(closed: Guarded) -> None:
+    web = {"name": "web", "pool": "default", "tenant": "shop", "selector": {"app": "web"}}
+    steered = {**web, "communities": ["65535:666"]}
+    for method, path, head in (
+        ("POST", "/v1/services", {}),
+        ("PUT", "/v1/services/web", {"If-None-Match": "*"}),
+    ):
+        refused = closed.send("shop", method, path, steered, **head)
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (403, "/communities"), method
+    closed.made("/v1/services", {**web, "communities": ["64500:1"]})
+    for method, body in (("PATCH", {"communities": []}), ("PUT", steered)):
+        refused = closed.send("shop", method, "/v1/services/web", body, **{"If-Match": "*"})
+        assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (403, "/communities")
+    changed = closed.send(
+        "shop", "PUT", "/v1/services/web", {**web, "selector": {"app": "shop"}}, **{"If-Match": "*"}
+    )
+    assert (changed.status_code, changed.json["communities"]) == (200, ["64500:1"])
+    again = closed.send("shop", "PATCH", "/v1/services/web", {"selector": {"app": "web"}})
+    assert (again.status_code, again.json["communities"]) == (200, ["64500:1"])
+
+
 def test_a_tenant_cannot_set_its_own_limits(closed: Guarded) -> None:
     qos = {"egress_rate_kbps": 1000}
     for method, path, body in (
