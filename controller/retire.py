@@ -189,6 +189,7 @@ def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> U
         DeletePrefix(keys.compiled_prefix(name)),
         DeletePrefix(keys.ON_LINK.prefix(name)),
         DeletePrefix(keys.SESSIONS.prefix(name)),
+        Delete(keys.LOST.key(name)),
     )
     return Unit(compares, (Delete(node.key), *leavings))
 

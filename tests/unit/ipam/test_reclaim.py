@@ -319,3 +319,42 @@ def test_what_tenants_hold_is_counted_down(
     assert len(duty.turn()) == 54
     assert {each.tenant: each.ipv4 for each in scan(store, keys.USAGE).values} == {"blue": 2, "red": 2}
     check(store)
+
+
+def test_a_node_that_is_made_anew_was_not_away_with_its_name(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time
+) -> None:
+    """Deleted and made anew between two looks."""
+    lose(duty, store, clock, "n1")
+    controller.retirer.delete_node("n1")
+    controller.registry.create_node(Node(name="n1", asn=64512))
+    controller.allocator.assign(Request("n1", "e"))
+    assert duty.turn() == []
+    clock.now += DAY - timedelta(seconds=1)
+    assert duty.turn() == []
+    clock.now += timedelta(seconds=1)
+    assert duty.turn() == ["e"]
+
+
+def test_a_node_that_is_made_anew_while_it_is_found_gone_is_not_robbed(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time
+) -> None:
+    lose(duty, store, clock, "n1")
+    gone = duty.roll.call()
+    controller.retirer.delete_node("n1")
+    controller.registry.create_node(Node(name="n1", asn=64512))
+    controller.allocator.assign(Request("n1", "e"))
+    assert duty.take(gone) == []
+
+
+def test_a_node_that_is_made_anew_while_it_is_written_down_as_lost_is_not(
+    store: FlakyStore, controller: Controller, duty: Duty
+) -> None:
+    def again() -> None:
+        controller.retirer.delete_node("n1")
+        controller.registry.create_node(Node(name="n1", asn=64512))
+
+    fall(store, "n1")
+    store.meets.append(again)
+    duty.turn()
+    assert scan(store, keys.LOST).items == ()
