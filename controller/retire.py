@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from controller.ipam.committer import Commits
+from controller.ipam.gone import proof_of_loss
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
-from controller.reading import Found, find, read, scan
+from controller.reading import Found, find, read, scan, scan_all
 from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
@@ -51,6 +52,9 @@ class Retirer:
     def delete_node(self, name: str, match: Match = WHATEVER) -> None:
         """Delete a node that has no endpoint and no peer, and whose blocks hold nobody's address.
 
+        What a node that is lost holds still of endpoints that moved away counts for nothing: who deletes it
+        says that it will not come back.
+
         Raises:
             Problem: there is no such node, or something uses it; says what.
         """
@@ -58,13 +62,14 @@ class Retirer:
             node = find(self._store, keys.NODES, name)
             match.demand(f"node {name}", node.mod_revision)
             self._refuse_used_node(name)
+            holds_nothing = self._holds_nothing(name)
             peers = scan(self._store, keys.PEERS)
             _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
             tokens = scan(self._store, keys.TOKENS)
             _refuse_tokens(name, [token.name for token in tokens.values if token.node == name])
             claims = self._give_back_node(name)
             if all(map(self._committer.commit, claims)) and self._committer.commit(
-                _end_node(node, peers.revision, tokens.revision)
+                _end_node(node, peers.revision, tokens.revision, holds_nothing)
             ):
                 return
         raise _busy(name)
@@ -141,6 +146,22 @@ class Retirer:
                 endpoints=ids[:SHOWN],
             )
 
+    def _holds_nothing(self, name: str) -> tuple[Compare, ...]:
+        """What has to hold for nobody to wait for the node to let go. Raises `Problem` when somebody does."""
+        attachments = keys.ATTACHMENTS.prefix(name)
+        ids = [item.key.removeprefix(attachments) for item in scan_all(self._store, attachments)]
+        if not ids:
+            return (PrefixEmpty(attachments),)
+        lost = proof_of_loss(self._store, name)
+        if lost is None:
+            detail = (
+                f"node {name} holds endpoints still that moved away: {len(ids)}{_shown(ids)}; wait until its "
+                "agent has let go of them, or, if it never will, stop agent and speaker there and wait until "
+                "the node is lost"
+            )
+            raise Problem("in-use", detail, endpoints=ids[:SHOWN])
+        return lost
+
     def _give_back_node(self, name: str) -> list[Unit]:
         """What gives back each of the node's claims. Raises `Problem` when one is needed."""
         return [
@@ -173,10 +194,13 @@ def _end_pool(pool: Found[Pool]) -> Unit:
     return Unit((pool.unchanged(), *empty), (Delete(pool.key),))
 
 
-def _end_node(node: Found[Node], peers_revision: int, tokens_revision: int) -> Unit:
+def _end_node(
+    node: Found[Node], peers_revision: int, tokens_revision: int, holds_nothing: Sequence[Compare]
+) -> Unit:
     name = node.value.name
     compares = (
         node.unchanged(),
+        *holds_nothing,
         PrefixEmpty(keys.NODE_ENDPOINTS.prefix(name)),
         PrefixEmpty(keys.NODE_BLOCKS.prefix(name)),
         PrefixUnwritten(keys.PEERS.prefix(), peers_revision),

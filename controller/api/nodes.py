@@ -168,7 +168,8 @@ def change_node(name: str, patch: dict[str, Any]) -> Answer:
     )
 )
 def delete_node(name: str) -> Answer:
-    """Only while it has no endpoint and no peer, and nobody else holds an address of its blocks."""
+    """Only while it has no endpoint and no peer, nobody else holds an address of its blocks, and it holds
+    nothing that moved away; what a node that is lost holds is not waited for."""
     try:
         services().retirer.delete_node(name, match())
     finally:

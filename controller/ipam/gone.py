@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.events import Events
-from controller.reading import Found, put
+from controller.reading import Found, put, read
 from controller.rescan import Rescan
 from store import keys
 from store.client import Absent, Compare, Delete, Store
@@ -80,6 +80,14 @@ class RollCall:
         if self._store.txn((lost.unchanged(),), (Delete(lost.key),)).succeeded and known:
             detail = f"node {name} is back; it was away since {lost.value.since:%Y-%m-%d %H:%M:%S} UTC"
             self._events.record(Severity.INFO, "node-back", "node", name, detail, node=name)
+
+
+def proof_of_loss(store: Store, node: str) -> tuple[Compare, ...] | None:
+    """What holds while a node is lost, however short; None when it is not, or one of its programs lives."""
+    lost, silent = read(store, keys.LOST, node), _silent(node)
+    if lost is None or store.get_many([absent.key for absent in silent]):
+        return None
+    return lost.unchanged(), *silent
 
 
 def _silent(node: str) -> tuple[Absent, ...]:

@@ -25,8 +25,9 @@ from store import keys
 from store.client import Compare, Delete, Op, Put, Range, TxnResult
 from store.errors import Unavailable
 from store.memory import MemoryStore
-from store.model import Attachment, Endpoint, EndpointState, Node, Peer, Pool
-from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check
+from store.model import Attachment, Endpoint, EndpointState, Lost, Node, Peer, Pool
+from tests.support.gone import rise
+from tests.support.ipam import HELD, REFUSED, Controller, FlakyStore, check, now
 
 SOON_S = 20
 
@@ -309,6 +310,59 @@ def test_a_block_of_a_node_that_is_deleted_gets_an_address_of_another_node(pair:
     pair.store.meets.append(lambda: pair.second.allocator.assign(wanted))
     with pytest.raises(Problem, match="b on n2"):
         pair.first.retirer.delete_node("n1")
+
+
+def move_away(pair: Pair) -> None:
+    """To `n1`, which has the block; `n2` holds it still."""
+    pair.first.allocator.assign(Request("n1", "a"))
+    pair.first.mover.change("a", move_to("n2"))
+    pair.attach("a")
+    pair.first.mover.change("a", move_to("n1"))
+
+
+def test_a_node_that_holds_what_moved_away_is_not_deleted(pair: Pair) -> None:
+    move_away(pair)
+    rise(pair.memory, "n2")
+    before = pair.memory.range("").items
+    with pytest.raises(
+        Problem, match=r"holds endpoints still that moved away: 1 \(a\); wait until its agent"
+    ):
+        pair.first.retirer.delete_node("n2")
+    assert pair.memory.range("").items == before
+    pair.memory.txn([], [Delete(keys.ATTACHMENTS.key("n2", "a"))])
+    pair.first.retirer.delete_node("n2")
+
+
+def test_a_node_that_is_lost_is_deleted_with_what_it_holds(pair: Pair) -> None:
+    move_away(pair)
+    with pytest.raises(Problem, match="wait until the node is lost"):
+        pair.first.retirer.delete_node("n2")
+    pair.memory.txn([], [put(keys.LOST, Lost(node="n2", since=now()), "n2")])
+    pair.first.retirer.delete_node("n2")
+    assert pair.first.releaser.release("a") is None
+
+
+def test_a_node_that_is_deleted_with_what_it_holds_comes_back(pair: Pair) -> None:
+    move_away(pair)
+    pair.memory.txn([], [put(keys.LOST, Lost(node="n2", since=now()), "n2")])
+    pair.store.meets.append(lambda: rise(pair.memory, "n2"))
+    with pytest.raises(Problem, match="holds endpoints still"):
+        pair.first.retirer.delete_node("n2")
+    assert read(pair.memory, keys.NODES, "n2") is not None
+
+
+def test_an_endpoint_moves_away_while_its_former_node_is_deleted(pair: Pair) -> None:
+    """It was neither below the node nor held there when that was looked at."""
+    pair.first.allocator.assign(Request("n1", "a"))
+
+    def there_and_back() -> None:
+        pair.second.mover.change("a", move_to("n2"))
+        pair.attach("a")
+        pair.second.mover.change("a", move_to("n1"))
+
+    pair.store.meets.append(there_and_back)
+    with pytest.raises(Problem, match="holds endpoints still"):
+        pair.first.retirer.delete_node("n2")
 
 
 @pytest.mark.parametrize("write", [0, 1])
