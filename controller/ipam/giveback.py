@@ -4,17 +4,21 @@ A block is given back only when it was found empty for minutes, so that a node w
 does not claim and give back in turn; in a pool that has no other block left, when it was found empty twice.
 The transaction compares that the claim is the one that was looked at and that no address of the block has
 a key, none that cools down either; an assignment compares the claim. So of the two that meet, one fails.
+
+A block that is announced by somebody whose speaker does not live stays (`controller.ipam.withdrawal`): nobody
+would withdraw it, and routers would share the packets of whoever claims it next between both nodes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Committer
 from controller.ipam.window import Window
-from controller.reading import scan
+from controller.ipam.withdrawal import withdrawals
+from controller.reading import Found, scan
 from controller.rescan import Rescan
 from store import keys
 from store.client import Store
@@ -40,6 +44,7 @@ class EmptyBlocks:
         self._idle_s = idle_s
         self._monotonic = monotonic
         self._claims = Rescan(store, keys.BLOCKS)
+        self._nodes = Rescan(store, keys.NODES)
         self._since: dict[tuple[str, int], float] = {}
         """Since when each claim was found empty at every look."""
 
@@ -52,14 +57,26 @@ class EmptyBlocks:
         short = self._short(found.value for found in claims)
         now = self._monotonic()
         before, self._since = self._since, {}
-        window: Window[Block] = Window(self._committer)
+        idle: list[Found[Block]] = []
         for claim, addresses in zip(claims, held, strict=True):
             if addresses:
                 continue
             known = (claim.key, claim.mod_revision)
             since = self._since[known] = before.get(known, now)
             if now - since >= self._idle_s or (known in before and claim.value.pool in short):
-                window.submit(units.give_back([claim]), claim.value)
+                idle.append(claim)
+        return self._give_back(idle)
+
+    def _give_back(self, claims: Sequence[Found[Block]]) -> list[Block]:
+        if not claims:
+            return []
+        edges = [found.value.name for found in self._nodes.look() if found.value.edge]
+        tellers = {claim.value.prefix: (claim.value.node, *edges) for claim in claims}
+        withdrawn = withdrawals(self._store, tellers)
+        window: Window[Block] = Window(self._committer)
+        for claim in claims:
+            if (proof := withdrawn.get(claim.value.prefix)) is not None:
+                window.submit(units.give_back([claim], proof), claim.value)
         return window.drain()
 
     def _short(self, claims: Iterable[Block]) -> set[str]:

@@ -219,9 +219,14 @@ def cooling(key: str, address: Mapping[str, Any], owner: str, since: datetime, l
     return Cooling(key, owner, address["address"], encode_fields(after), lease_id)
 
 
-def give_back(claims: Sequence[Found[Block]]) -> Unit:
-    """Nodes give blocks back that hold no address, none that cools down either."""
-    compares: list[Compare] = []
+def give_back(claims: Sequence[Found[Block]], withdrawn: Sequence[Compare] = ()) -> Unit:
+    """Nodes give blocks back that hold no address, none that cools down either.
+
+    Args:
+        claims: of the blocks.
+        withdrawn: the proof that nobody goes on announcing them.
+    """
+    compares: list[Compare] = [*withdrawn]
     ops: list[Op] = []
     for claim in claims:
         block = claim.value

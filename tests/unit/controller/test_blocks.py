@@ -10,10 +10,11 @@ import pytest
 from controller.ipam.allocator import Allocator
 from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.request import Request
-from controller.reading import scan
+from controller.reading import put, scan
 from store import keys
 from store.memory import MemoryStore
-from store.model import Node, Pool
+from store.model import Advertised, Node, Pool, Program
+from tests.support.gone import DAY, Duty, Time, fall, rise
 from tests.support.ipam import Controller, FlakyStore, check
 
 
@@ -119,3 +120,67 @@ def test_a_block_goes_back_while_an_address_of_it_is_assigned(plant: Plant) -> N
     duty = EmptyBlocks(plant.memory, plant.second.committer, idle_s=0, monotonic=lambda: plant.time_s)
     plant.store.meets.append(lambda: duty.give_back())
     assert plant.first.allocator.assign(Request("n1", "b"))[0].addresses
+
+
+def announced(plant: Plant, node: str = "n1", prefix: str = "10.0.0.0/30") -> None:
+    """The speaker of a node says that it announces this."""
+    said = Advertised(prefix=prefix, node=node, peers=("tor-a",))
+    plant.memory.txn([], [put(keys.ADVERTISED, said, node, prefix)])
+
+
+def emptied(plant: Plant) -> None:
+    """`n1` has a block that is empty for long."""
+    plant.pool(cooldown_s=0)
+    plant.first.allocator.assign(Request("n1", "a"))
+    plant.first.releaser.release("a")
+    assert plant.look(0) == []
+    plant.time_s += 100
+
+
+def test_an_empty_block_goes_back_while_its_speaker_lives_to_withdraw_it(plant: Plant) -> None:
+    emptied(plant)
+    announced(plant)
+    rise(plant.memory, "n1", Program.SPEAKER)
+    assert plant.look(0) == ["10.0.0.0/30"]
+
+
+def test_an_empty_block_stays_while_nobody_lives_to_withdraw_it(plant: Plant) -> None:
+    emptied(plant)
+    announced(plant)
+    rise(plant.memory, "n1", Program.AGENT)
+    assert plant.look(0) == []
+    assert plant.claims() == ["10.0.0.0/30"]
+    rise(plant.memory, "n1", Program.SPEAKER)
+    assert plant.look(0) == ["10.0.0.0/30"]
+
+
+def test_an_empty_block_of_a_node_that_is_gone_goes_back_with_what_the_node_said(plant: Plant) -> None:
+    emptied(plant)
+    announced(plant)
+    clock = Time()
+    duty = Duty(plant.first, clock)
+    duty.turn()
+    assert plant.look(0) == []
+    clock.now += DAY
+    duty.turn()
+    assert plant.look(0) == ["10.0.0.0/30"]
+
+
+def test_an_empty_block_that_an_edge_node_announces_stays_while_that_does_not_live(plant: Plant) -> None:
+    emptied(plant)
+    plant.first.registry.create_node(Node(name="edge", asn=64512, edge=True))
+    announced(plant, "edge")
+    assert plant.look(0) == []
+    rise(plant.memory, "edge", Program.SPEAKER)
+    assert plant.look(0) == ["10.0.0.0/30"]
+
+
+@pytest.mark.parametrize("lived", [True, False])
+def test_a_speaker_ends_or_announces_while_the_block_goes_back(plant: Plant, *, lived: bool) -> None:
+    emptied(plant)
+    if lived:
+        announced(plant)
+        rise(plant.memory, "n1", Program.SPEAKER)
+    plant.store.meets.append(lambda: fall(plant.memory, "n1") if lived else announced(plant))
+    assert plant.look(0) == []
+    assert plant.claims() == ["10.0.0.0/30"]
