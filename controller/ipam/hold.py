@@ -5,17 +5,21 @@ Nothing of it is believed for longer than until the next transaction, which comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from controller.ipam import blocks
 from controller.reading import Found
 from controller.sheet import Sheet
 from store import keys
 from store.client import Absent, Store
+from store.errors import Corrupt
 from store.model import Address, Block, Endpoint, IPAddress, IPNetwork, Pool
 
 Spot = tuple[Found[Pool], IPNetwork, IPAddress]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,25 @@ class Hold:
         return frozenset(node for each in self.held for node in each.address.value.left)
 
 
-def holds(store: Store, endpoints: Sequence[Found[Endpoint]]) -> list[Hold]:
-    """What each of these endpoints holds. Blocking. Raises `Corrupt`, and what the store does."""
+def holds(store: Store, endpoints: Sequence[Found[Endpoint]]) -> list[Hold | Corrupt]:
+    """What each of these endpoints holds, or which value of it cannot be read. Blocking.
+
+    Raises what the store does.
+    """
     records = [found.value for found in endpoints]
     pools = {name for record in records for name in record.pools}
     first = Sheet(store, [*map(_attachment, records), *map(keys.POOLS.key, pools)])
-    spots = [tuple(_spots(first, record)) for record in records]
+    spots = [_legible(partial(_spots, first, record)) for record in records]
     nodes = [keys.NODES.key(record.node) for record in records if first.has(_attachment(record))]
-    places = [key for each in spots for spot in each for key in _keys(spot)]
+    legible = [each for each in spots if not isinstance(each, Corrupt)]
+    places = [key for each in legible for spot in each for key in _keys(spot)]
     second = Sheet(store, [*nodes, *places]) if nodes or places else first
+
+    def hold(found: Found[Endpoint], spots: Iterable[Spot]) -> Hold:
+        return Hold(found, _gone(first, second, found.value), tuple(_held(second, found.value, spots)))
+
     return [
-        Hold(found, _gone(first, second, found.value), tuple(_held(second, found.value, each)))
+        each if isinstance(each, Corrupt) else _legible(partial(hold, found, each))
         for found, each in zip(endpoints, spots, strict=True)
     ]
 
@@ -80,11 +92,19 @@ def _gone(first: Sheet, second: Sheet, endpoint: Endpoint) -> Absent | None:
     return None if second.has(node) else Absent(node)
 
 
-def _spots(sheet: Sheet, endpoint: Endpoint) -> Iterator[Spot]:
-    for address, name in endpoint.placed:
-        pool = sheet.find(keys.POOLS, name)
-        if pool is not None:
-            yield pool, blocks.block_of(pool.value, address), address
+def _legible(find: Callable[[], T]) -> T | Corrupt:
+    """What is found, or the value that cannot be read."""
+    try:
+        return find()
+    except Corrupt as fault:
+        return fault
+
+
+def _spots(sheet: Sheet, endpoint: Endpoint) -> tuple[Spot, ...]:
+    placed = [(address, sheet.find(keys.POOLS, name)) for address, name in endpoint.placed]
+    return tuple(
+        (pool, blocks.block_of(pool.value, address), address) for address, pool in placed if pool is not None
+    )
 
 
 def _keys(spot: Spot) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from controller.reading import Found, read, scan
 from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Store
+from store.errors import Corrupt
 from store.model import Endpoint, EndpointState
 
 ATTEMPTS = 24
@@ -83,6 +84,8 @@ class Mover:
             raise unknown_reference("/node", "node", wanted.node, names)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
         (hold,) = holds(self._store, [found])
+        if isinstance(hold, Corrupt):
+            raise hold
         source = found.value.node
         gone = {node: let_go(self._store, node, moved.id) for node in hold.former_nodes - {source}}
         gone[source] = hold.here

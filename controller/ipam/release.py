@@ -10,6 +10,7 @@ exclude each other. That is tried again when the endpoint is marked, as the key 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from controller.ipam import units
 from controller.ipam.committer import Committer
 from controller.ipam.ending import Ending
 from controller.ipam.hold import Hold, holds, let_go
+from controller.ipam.outcome import failed
 from controller.ipam.units import Cooling
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, not_found
@@ -29,8 +31,10 @@ from controller.turn import Turn
 from controller.waiting import wait
 from store import keys
 from store.client import Absent, Store
-from store.errors import LeaseExpired
+from store.errors import Corrupt, LeaseExpired
 from store.model import AddressState, Endpoint, EndpointState
+
+log = logging.getLogger(__name__)
 
 ATTEMPTS = 24
 SHARED_S = 1.0
@@ -128,7 +132,7 @@ class Releaser:
             sheet = Sheet(self._store, [keys.ENDPOINTS.key(wish.id) for wish in left])
             records = []
             for wish in left:
-                found = _judge(wish, sheet.find(keys.ENDPOINTS, wish.id), scope, again=attempt > 0)
+                found = _judge(wish, sheet, scope, again=attempt > 0)
                 if isinstance(found, Found):
                     records.append((replace(wish, uid=found.value.uid), found))
                 else:
@@ -143,13 +147,13 @@ class Releaser:
     def finalise(self, found: Found[Endpoint]) -> bool:
         """End the endpoint if no node holds anything of it; False when one does, or the record has changed.
 
-        A node that is no longer known holds nothing.
+        A node that is no longer known holds nothing. False as well when what it holds cannot be read.
         """
-        return bool(self._end([found], cooldown=True))
+        return self._end([found], cooldown=True) == {found.value.id: None}
 
-    def _end_or_mark(self, records: Sequence[Found[Endpoint]], cooldown: bool) -> dict[str, Endpoint | None]:
-        """By id: None for those that ended, the record of those that are to; the others have changed."""
-        settled: dict[str, Endpoint | None] = dict.fromkeys(self._end(records, cooldown=cooldown))
+    def _end_or_mark(self, records: Sequence[Found[Endpoint]], cooldown: bool) -> dict[str, Outcome]:
+        """What becomes of each, by id; those that are left out have changed."""
+        settled: dict[str, Outcome] = {**self._end(records, cooldown=cooldown)}
         asked = []
         for found in records:
             if found.value.id in settled:
@@ -165,23 +169,25 @@ class Releaser:
         ]
         settled |= {found.value.id: found.value for found in marked}
         # A node that let go of it before it was marked has nothing to say any more.
-        return settled | dict.fromkeys(self._end(marked, cooldown=cooldown) if marked else ())
+        return settled | (self._end(marked, cooldown=cooldown) if marked else {})
 
-    def _end(self, records: Sequence[Found[Endpoint]], *, cooldown: bool) -> list[str]:
-        """End those of which no node holds anything; returns their ids."""
-        ended: list[str] = []
+    def _end(self, records: Sequence[Found[Endpoint]], *, cooldown: bool) -> dict[str, Problem | None]:
+        """End those of which no node holds anything: None by their ids, and why by those of the illegible."""
+        ended: dict[str, Problem | None] = {}
         for _ in range(2):
-            planned = [
-                (hold.endpoint, units.release(Ending.of(hold.endpoint), proof, self._cooling(hold, cooldown)))
-                for hold in holds(self._store, records)
-                if (proof := self._proof(hold)) is not None
-            ]
+            planned = []
+            for record, hold in zip(records, holds(self._store, records), strict=True):
+                if isinstance(hold, Corrupt):
+                    ended[record.value.id] = _illegible(record.value.id, hold)
+                elif (proof := self._proof(hold)) is not None:
+                    unit = units.release(Ending.of(record), proof, self._cooling(hold, cooldown))
+                    planned.append((record, unit))
             futures = self._committer.submit_all([unit for _, unit in planned]) if planned else []
             records = []
             for (found, _), future in zip(planned, futures, strict=True):
                 try:
                     if wait(future):
-                        ended.append(found.value.id)
+                        ended[found.value.id] = None
                 except LeaseExpired:
                     records.append(found)
             if not records:
@@ -217,10 +223,12 @@ class Releaser:
         ]
 
 
-def _judge(
-    wish: Wish, found: Found[Endpoint] | None, scope: Scope, *, again: bool
-) -> Found[Endpoint] | Problem | None:
+def _judge(wish: Wish, sheet: Sheet, scope: Scope, *, again: bool) -> Found[Endpoint] | Problem | None:
     """The record that is to end, or why it is not to; None when it was there and is gone."""
+    try:
+        found = sheet.find(keys.ENDPOINTS, wish.id)
+    except Corrupt as fault:
+        return _illegible(wish.id, fault)
     if found is None or not scope.has(found.value):
         return None if again else not_found("endpoint", wish.id)
     if wish.uid not in {None, found.value.uid}:
@@ -230,6 +238,11 @@ def _judge(
     except Problem as problem:
         return problem
     return found
+
+
+def _illegible(endpoint_id: str, fault: Corrupt) -> Problem:
+    log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+    return failed(endpoint_id, fault)
 
 
 def _busy(endpoint_id: str) -> Problem:

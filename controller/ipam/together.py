@@ -87,11 +87,19 @@ class Together:
         return True
 
     def undo_overdue(self) -> int:
-        """Undo what nobody makes any more; returns how many endpoints that concerned."""
+        """Undo what nobody makes any more; returns how many endpoints that concerned.
+
+        What cannot be undone now is left for the next time, and keeps nothing else.
+        """
         concerned = 0
         for found in scan(self._store, keys.PENDING).items:
             overdue = self._clock() >= found.value.deadline
-            if overdue and self.undo(found):
+            try:
+                undone = overdue and self.undo(found)
+            except Unavailable as fault:
+                log.warning("event=undo-put-off pending=%s why=%r", found.value.id, str(fault))
+                continue
+            if undone:
                 concerned += len(found.value.endpoints)
                 log.warning(
                     "event=undone pending=%s endpoints=%d", found.value.id, len(found.value.endpoints)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
-from controller.duties import Finaliser
+from controller.duties import AT_ONCE, Finaliser
 from controller.election import TTL_S, Election
 from controller.ipam.request import Request
 from controller.prompted import Outlook, Prompted
 from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
-from store.client import Delete, Put
+from store.client import Delete, Put, Range
 from store.memory import MemoryStore
 from store.model import Attachment, Endpoint, Node, Pool
 from tests.support.ipam import Controller, check
@@ -245,6 +246,39 @@ def test_the_end_of_the_node_is_the_end_of_what_it_held(
     store.txn([], [Delete(keys.NODES.key("n1"))])
     request.getfixturevalue("finaliser")
     wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+
+
+def test_what_cannot_be_read_keeps_no_other_from_its_end(
+    store: MemoryStore,
+    controller: Controller,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = [f"e{number:02}" for number in range(AT_ONCE + 2)]
+    bad, *_ = [attached(store, controller, each) for each in ids]
+    for endpoint_id in ids:
+        controller.releaser.release(endpoint_id)
+    first, *listed, last = ids
+    ranges: list[str] = []
+
+    def ranged(prefix: str, **options: Any) -> Range:
+        ranges.append(prefix)
+        return MemoryStore.range(store, prefix, **options)
+
+    monkeypatch.setattr(store, "range", ranged)
+    key = keys.ADDRESSES.key("p", "10.0.0.0/26", bad.addresses[0])
+    item = store.get(key)
+    assert item is not None
+    store.txn([], [Put(key, b"?"), *(Delete(keys.ATTACHMENTS.key("n1", each)) for each in (first, *listed))])
+    request.getfixturevalue("finaliser")
+    wait_until(lambda: all(is_gone(store, each) for each in listed), SOON_S, "the end of what is listed")
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", last))])
+    wait_until(lambda: is_gone(store, last), SOON_S, "the end of what is watched")
+    assert not is_gone(store, first)
+    assert ranges.count(keys.ENDPOINTS.prefix()) == 1, "all are listed once in a while"
+    store.txn([], [Put(key, item.value)])
+    assert controller.releaser.release(first) is None
+    check(store)
 
 
 @pytest.mark.parametrize("loss", ["outage", "compaction"])

@@ -17,6 +17,7 @@ from controller.problem import Problem
 from controller.reading import scan
 from controller.registry import Registry
 from store import keys
+from store.client import Put
 from store.memory import MemoryStore
 from store.model import Endpoint, Node, Pool, Tenant
 from tests.support.ipam import LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore, check
@@ -163,6 +164,24 @@ def test_all_or_none_is_none_when_one_is_refused(plant: Plant, culprit: Request)
     assert plant.ids() == before
     assert all(each.state == "assigned" for each in scan(plant.memory, keys.ADDRESSES).values)
     assert kinds(plant.allocator.assign_many(many(60), atomic=True)) == ["new"] * 60
+
+
+def test_what_cannot_be_read_is_undone_when_it_can_be_and_keeps_nothing_else(plant: Plant) -> None:
+    makers = Together(plant.memory, plant.committer, lambda: plant.now)
+    begun = {}
+    for name in ("a", "b"):
+        endpoint, _ = plant.allocator.assign(Request("n1", name))
+        begun[makers.begin([(name, endpoint.uid)]).key] = endpoint
+    first = begun[min(begun)]
+    key = keys.ADDRESSES.key("p", "10.0.0.0/28", first.addresses[0])
+    item = plant.memory.get(key)
+    assert item is not None
+    plant.memory.txn([], [Put(key, b"?")])
+    plant.tidy()
+    assert plant.ids() == {first.id}
+    plant.memory.txn([], [Put(key, item.value)])
+    plant.tidy()
+    assert plant.ids() == set()
 
 
 @pytest.mark.parametrize("when", range(6))

@@ -11,7 +11,7 @@ from controller.ipam.allocator import Request
 from controller.ipam.release import Wish
 from controller.reading import scan
 from store import keys
-from store.client import Delete, KeyValue
+from store.client import Delete, KeyValue, Put
 from store.memory import MemoryStore
 from store.model import AddressState, EndpointState, Node, Pool
 from tests.support.ipam import Controller, FlakyStore, check
@@ -100,6 +100,35 @@ def test_a_cooldown_whose_lease_has_ended_is_given_another() -> None:
     controller.committer.close()
     assert [each.state for each in scan(store, keys.ADDRESSES).values] == [AddressState.COOLDOWN] * 2
     check(store)
+
+
+ILLEGIBLE = b'{"v":2}'
+
+
+@pytest.mark.parametrize("family", ["record", "address", "block", "pool"])
+def test_a_value_that_cannot_be_read_is_the_fault_of_its_own_endpoint(plant: Api, family: str) -> None:
+    plant.made("/v1/pools", {"name": "other", "cidr": "10.65.0.0/24"})
+    plant.made("/v1/endpoints", {"id": "bad", "node": "node-1", "address": "10.65.0.7"})
+    key = {
+        "record": keys.ENDPOINTS.key("bad"),
+        "address": keys.ADDRESSES.key("other", "10.65.0.0/26", "10.65.0.7"),
+        "block": keys.BLOCKS.key("other", "10.65.0.0/26"),
+        "pool": keys.POOLS.key("other"),
+    }[family]
+    item = plant.store.get(key)
+    assert item is not None
+    made(plant, "a", "b", "c")
+    attach(plant, "c")
+    plant.store.txn([], [Put(key, ILLEGIBLE)])
+    answer = send(plant, {"id": "a"}, {"id": "bad"}, {"id": "b"}, {"id": "c"})
+    assert [each["status"] for each in answer.json["items"]] == [204, 500, 204, 202]
+    assert answer.json["refused"] == 1
+    problem = answer.json["items"][1]["problem"]
+    assert (problem["type"], key in problem["detail"]) == ("/problems/corrupt", True)
+    assert plant.send("DELETE", "/v1/endpoints/bad").json["type"] == "/problems/corrupt"
+    plant.store.txn([], [Put(key, item.value)])
+    assert plant.send("DELETE", "/v1/endpoints/bad").status_code == 204
+    check(plant.store)
 
 
 class Counting(MemoryStore):
