@@ -8,6 +8,7 @@ registered goes only while none of its programs lives, and no endpoint and no bl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from controller.ipam.committer import Committer
@@ -16,7 +17,10 @@ from controller.ipam.window import Window
 from controller.reading import Found, read, scan
 from store import keys
 from store.client import Absent, Compare, Delete, DeletePrefix, PrefixEmpty, Store
+from store.errors import Corrupt
 from store.model import Displaced, Endpoint
+
+log = logging.getLogger(__name__)
 
 BEHIND = "\U0010ffff"
 """Sorts behind every character of a key."""
@@ -68,7 +72,11 @@ def is_leftover(owner: str, exception: Displaced, record: Endpoint | None) -> bo
 
 
 def _stands_for_nothing(store: Store, owner: str, exception: Displaced) -> Compare | None:
-    record: Found[Endpoint] | None = read(store, keys.ENDPOINTS, exception.endpoint)
+    try:
+        record: Found[Endpoint] | None = read(store, keys.ENDPOINTS, exception.endpoint)
+    except Corrupt as fault:
+        log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+        return None
     if not is_leftover(owner, exception, record.value if record else None):
         return None
     return record.unchanged() if record else Absent(keys.ENDPOINTS.key(exception.endpoint))

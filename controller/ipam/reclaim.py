@@ -33,6 +33,7 @@ from controller.ipam.window import Window
 from controller.reading import read
 from store import keys
 from store.client import Compare, DeletePrefix, Store
+from store.errors import Corrupt
 from store.model import Address, AddressState, EndpointState
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,11 @@ class Reclaimer:
         holdings = Holdings(self._store, pools, below.blocks if below.endpoints else ())
         window: Window[Ending | None] = Window(committer, gone.proof())
         for endpoint in below.endpoints:
-            unit, ends = self._plan(endpoint, holdings, others)
+            try:
+                unit, ends = self._plan(endpoint, holdings, others)
+            except Corrupt as fault:
+                log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+                continue  # it stays until that can be read, and keeps nothing else
             if unit is not None:
                 window.submit(unit, endpoint if ends else None)
         # Nobody is there to take back what the node said.

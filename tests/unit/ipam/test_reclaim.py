@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 
@@ -19,6 +20,7 @@ from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import (
     AddressState,
+    Displaced,
     Endpoint,
     EndpointState,
     Node,
@@ -26,6 +28,7 @@ from store.model import (
     Program,
     Ready,
     Tenant,
+    Value,
     host_prefix,
 )
 from tests.support.gone import DAY, Duty, Time, attach, fall, rise
@@ -261,6 +264,43 @@ def test_a_copy_that_cannot_be_read_keeps_nothing_else(
     lose(duty, store, clock, "n1")
     assert duty.turn() == ["b"]
     assert read(store, keys.ENDPOINTS, "a") is not None
+
+
+@pytest.mark.parametrize("family", [keys.POOLS, keys.BLOCKS])
+def test_a_value_that_cannot_be_read_keeps_nothing_of_others(
+    store: FlakyStore, controller: Controller, duty: Duty, clock: Time, family: keys.Kind[Value]
+) -> None:
+    controller.registry.create_pool(Pool(name="q", cidr="10.1.0.0/24", block_prefixlen=28))
+    controller.allocator.assign(Request("n2", pools=("q",)))
+    controller.allocator.assign(Request("n1", "a", addresses=(ip_address("10.1.0.5"),)))
+    for name in ("b", "c"):
+        held(controller, name)
+    key = keys.POOLS.key("q") if family is keys.POOLS else keys.BLOCKS.key("q", "10.1.0.0/28")
+    item = store.get(key)
+    assert item is not None
+    store.txn([], [Put(key, b"?")])
+    lose(duty, store, clock, "n1")
+    assert duty.turn() == ["b", "c"]
+    store.txn([], [Put(key, item.value)])
+    assert duty.turn() == ["a"]
+    check(store)
+
+
+def test_a_record_that_cannot_be_read_keeps_no_leftover_of_others(
+    store: FlakyStore, controller: Controller, duty: Duty
+) -> None:
+    for node in NODES:
+        held(controller, f"of-{node}", node)
+    left = [Displaced(address=f"10.0.0.{n}", endpoint=f"of-n{n}", node="n2") for n in (1, 2)]
+    store.txn([], [put(keys.DISPLACED, each, "n1", each.address) for each in left])
+    record = keys.ENDPOINTS.key("of-n1")
+    item = store.get(record)
+    assert item is not None
+    store.txn([], [Put(record, b"?")])
+    assert duty.reclaimer.remove_leftovers() == [keys.DISPLACED.key("n1", "10.0.0.2")]
+    store.txn([], [Put(record, item.value)])
+    assert duty.reclaimer.remove_leftovers() == [keys.DISPLACED.key("n1", "10.0.0.1")]
+    check(store)
 
 
 def test_a_node_that_is_deleted_is_not_lost_any_more(
