@@ -2,7 +2,8 @@
 
 Agents see that the store is another, take nothing down, and say what their switches hold. When every agent
 that lives has said so (or the time is up, or an operator says so) the keys of what is held are made
-(`controller.ipam.adopt`), then the report, and last the id of the new cluster, which lets everybody go on.
+(`controller.ipam.adopt`) and marks that are outdated go (`controller.ipam.outdated`), then come the report
+and last the id of the new cluster, which lets everybody go on.
 A controller that dies in the middle is followed by one that does the same again.
 """
 
@@ -18,6 +19,7 @@ from datetime import datetime
 from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
+from controller.ipam.outdated import outdated
 from controller.reading import put, read, read_many, scan
 from controller.rescan import Rescan
 from store import keys
@@ -139,8 +141,9 @@ class Restoring:
         nodes = tuple(node.name for node in scan(self._store, keys.NODES).values)
         backup = _backup(self._store)
         made = adopt(backup, now.heard, self._clock())
+        over = outdated(scan(self._store, keys.PENDING).values, backup.endpoints, now.heard)
         usage = usage_ops(backup, scan(self._store, keys.USAGE).values)
-        for ops in _transactions([*made.groups, *([op] for op in usage)]):
+        for ops in _transactions([*made.groups, *([op] for op in (*over, *usage))]):
             if not self._write((cluster.unchanged(),), ops):
                 return  # another controller has completed it
         report = _report(now, nodes, made, self._clock())

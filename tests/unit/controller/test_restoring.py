@@ -1,0 +1,130 @@
+"""A restored backup is completed by the duty; what it says of a moment that is over does no harm then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from controller.epoch import Epoch
+from controller.events import Events
+from controller.ipam.request import Request
+from controller.ipam.together import PATIENCE, Together
+from controller.reading import put, read, scan
+from controller.restoring import Restoring
+from controller.unique import unique
+from store import keys
+from store.memory import MemoryStore
+from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
+from tests.support.gone import Time, rise
+from tests.support.ipam import Controller
+
+BOOT = "b"
+
+
+class Site:
+    """A store with two nodes, and a controller that completes it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.time = Time()
+        self.controller = Controller.over(self.store)
+        self.controller.registry.create_pool(
+            Pool(name="p", cidr="10.0.0.0/26", block_prefixlen=28, cooldown_s=0)
+        )
+        for name in ("n1", "n2"):
+            self.controller.registry.create_node(Node(name=name, asn=64512, reclaim_after_s=3600))
+        epoch = Epoch(self.store, lambda: 0.0)
+        epoch.check()
+        self.events = Events(self.store, self.time)
+        self.duty = Restoring(self.store, epoch, self.time, self.events, settle_s=0)
+
+    def made(self, name: str, node: str = "n1") -> Endpoint:
+        return self.controller.allocator.assign(Request(node, name))[0]
+
+    def say(self, node: str, *held: HeldEndpoint) -> None:
+        """As the node's agent does that doubts the store."""
+        cluster = read(self.store, keys.CLUSTER)
+        assert cluster is not None
+        said = Holding(node=node, waits_for=cluster.value.nonce, boot_id=BOOT, endpoints=held)
+        self.store.txn([], [put(keys.HOLDING, said, node)])
+
+    def begin(self, *living: str) -> None:
+        """What is in the store is a backup that was just restored, and these nodes have an agent."""
+        for node in living:
+            rise(self.store, node)
+        self.store.set_cluster_id("2")
+        self.duty.turn()
+
+    def complete(self, **held: list[HeldEndpoint]) -> Restore:
+        """These nodes say what they hold, and no other has an agent."""
+        self.begin(*held)
+        for node, each in held.items():
+            self.say(node, *each)
+        self.duty.turn()
+        report = read(self.store, keys.RESTORE)
+        assert report is not None
+        return report.value
+
+    def has(self, name: str) -> bool:
+        return read(self.store, keys.ENDPOINTS, name) is not None
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    made = Site()
+    yield made
+    made.controller.committer.close()
+
+
+def holds(one: Endpoint) -> HeldEndpoint:
+    """As a node says it of one that it got from the store."""
+    return HeldEndpoint(endpoint=one.id, uid=one.uid, mac=one.mac, addresses=one.addresses)
+
+
+def together(site: Site, *endpoints: Endpoint, state: PendingState = PendingState.MAKING) -> Together:
+    """The backup was taken while these were made together."""
+    making = Together(site.store, site.controller.committer, site.time)
+    begun = making.begin([(each.id, each.uid) for each in endpoints])
+    site.store.txn([], [put(keys.PENDING, begun.value.model_copy(update={"state": state}), begun.value.id)])
+    return making
+
+
+def test_endpoints_that_were_made_together_and_are_held_are_not_undone(site: Site) -> None:
+    one, other = site.made("one"), site.made("other")
+    making = together(site, one, other)
+    site.complete(n1=[holds(one)])
+    site.time.now += PATIENCE
+    assert making.undo_overdue() == 0
+    assert site.has("one")
+    assert site.has("other"), "all or none: it was made as well, and is not attached yet"
+    assert scan(site.store, keys.PENDING).values == []
+
+
+def test_endpoints_that_were_made_together_and_nobody_holds_are_undone(site: Site) -> None:
+    one, other = site.made("one"), site.made("other", "n2")
+    making = together(site, one, other)
+    anew = holds(one).model_copy(update={"uid": unique()})
+    site.complete(n1=[anew], n2=[])
+    site.time.now += PATIENCE
+    assert making.undo_overdue() == 2
+    assert not site.has("other")
+    assert site.has("one"), "it was undone, and made anew since"
+
+
+def test_endpoints_that_were_made_together_on_a_node_that_says_nothing_are_not_undone(site: Site) -> None:
+    one, other = site.made("one"), site.made("other", "n2")
+    making = together(site, one, other)
+    site.complete(n1=[])
+    site.time.now += PATIENCE
+    assert making.undo_overdue() == 0
+    assert site.has("other")
+
+
+def test_what_was_being_undone_when_the_backup_was_taken_goes_on_being_undone(site: Site) -> None:
+    one = site.made("one")
+    making = together(site, one, state=PendingState.UNDOING)
+    site.complete(n1=[])
+    site.time.now += PATIENCE
+    assert making.undo_overdue() == 1
+    assert not site.has("one")
