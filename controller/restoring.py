@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
 from controller.ipam.outdated import outdated
-from controller.reading import put, read, read_many, scan
+from controller.reading import put, read, read_many, scan, scan_all
 from controller.rescan import Rescan
 from store import keys
 from store.client import Compare, Op, Store
@@ -139,7 +139,7 @@ class Restoring:
         if cluster is None:
             return
         nodes = tuple(node.name for node in scan(self._store, keys.NODES).values)
-        backup = _backup(self._store)
+        backup = _backup(self._store, now.heard)
         made = adopt(backup, now.heard, self._clock())
         over = outdated(scan(self._store, keys.PENDING).values, backup.endpoints, now.heard)
         usage = usage_ops(backup, scan(self._store, keys.USAGE).values)
@@ -164,7 +164,8 @@ class Restoring:
         self._events.record(severity, "store-completed", "store", "etcd", detail)
 
 
-def _backup(store: Store) -> Backup:
+def _backup(store: Store, heard: Iterable[str]) -> Backup:
+    attachments = [item for node in heard for item in scan_all(store, keys.ATTACHMENTS.prefix(node))]
     return Backup(
         pools=scan(store, keys.POOLS).values,
         endpoints={each.id: each for each in scan(store, keys.ENDPOINTS).values},
@@ -172,6 +173,9 @@ def _backup(store: Store) -> Backup:
         claims={(each.pool, each.cidr): each for each in scan(store, keys.BLOCKS).values},
         nodes={each.name for each in scan(store, keys.NODES).values},
         tenants={each.name for each in scan(store, keys.TENANTS).values},
+        attached={
+            (parts[0], parts[1]) for item in attachments if (parts := keys.ATTACHMENTS.parts(item.key))
+        },
     )
 
 

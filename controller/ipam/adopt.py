@@ -1,7 +1,8 @@
 """Completing a restored backup with what nodes really hold: who holds an address has it. Pure.
 
 For each endpoint that is plugged in somewhere the keys are made that a store needs which knows of it: record,
-node's copy, addresses, claims, exceptions. What stands in the way in the backup, and is held nowhere, ends.
+node's copy, addresses, claims, exceptions, attachment. What stands in the way in the backup, and is held
+nowhere, ends.
 What is there already is left alone, so that doing it twice is doing it once.
 """
 
@@ -20,6 +21,7 @@ from store.client import Delete, Put
 from store.model import (
     Address,
     AddressState,
+    Attachment,
     Block,
     Displaced,
     Endpoint,
@@ -42,6 +44,8 @@ class Backup:
     claims: dict[tuple[str, IPNetwork], Block]
     tenants: Collection[str]
     nodes: Collection[str]
+    attached: Collection[tuple[str, str]]
+    """Node and endpoint of each attachment."""
     homes: dict[tuple[str, IPNetwork], str] = field(default_factory=dict)
     """Who gets a block that the backup does not know."""
 
@@ -78,6 +82,11 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
             _take(backup, held, node, one, now, made)
     for node in sorted(holdings.keys() - set(backup.nodes)):
         made.refused.append(f"node {node}: the backup lacks it; polder node create {node} --asn ASN")
+    made.groups += [
+        [_attach(node, one, holdings[node].boot_id)]
+        for (node, name), one in sorted(held.items())
+        if (node, name) not in backup.attached
+    ]
     made.idle = sum((record.node, record.id) not in held for record in backup.endpoints.values())
     return made
 
@@ -230,6 +239,12 @@ def _begin(
         if claim.node != node:
             exception = Displaced(address=address, endpoint=record.id, node=node)
             yield put(keys.DISPLACED, exception, claim.node, address)
+
+
+def _attach(node: str, one: HeldEndpoint, boot_id: str) -> Put:
+    """The proof that the node holds it, until its agent says so itself, and what it is plugged into."""
+    made = Attachment(endpoint=one.endpoint, node=node, addresses=one.addresses, boot_id=boot_id)
+    return put(keys.ATTACHMENTS, made, node, one.endpoint)
 
 
 def _pool(backup: Backup, address: IPAddress) -> Pool | None:

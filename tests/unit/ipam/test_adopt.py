@@ -15,8 +15,10 @@ from controller.problem import Problem
 from controller.reading import put, read, scan
 from controller.restoring import _backup
 from store import keys
+from store.client import Delete
 from store.memory import MemoryStore
 from store.model import Endpoint, HeldEndpoint, Holding, Node, Pool, Tenant
+from tests.support.gone import attach
 from tests.support.ipam import Controller, check, now
 
 
@@ -43,7 +45,7 @@ def holds(one: Endpoint) -> HeldEndpoint:
 
 def complete(controller: Controller, **nodes: list[HeldEndpoint]) -> Adoption:
     """Write what the adoption says."""
-    backup = _backup(controller.store)
+    backup = _backup(controller.store, nodes)
     holdings = {name: Holding(node=name, boot_id="b", endpoints=tuple(each)) for name, each in nodes.items()}
     made = adopt(backup, holdings, now())
     usage = usage_ops(backup, scan(controller.store, keys.USAGE).values)
@@ -166,6 +168,7 @@ def test_what_is_adopted_has_its_tenant_and_labels_and_counts(controller: Contro
     controller.allocator.assign(Request("n1", "second", tenant="blue"))
     with pytest.raises(Problem, match="blue"):
         controller.allocator.assign(Request("n1", "third", tenant="blue"))
+    controller.store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "unknown"))])
     controller.releaser.release("unknown")
     assert [each.tenant for each in scan(controller.store, keys.USAGE).values] == ["blue"]
     check(controller.store)
@@ -185,6 +188,28 @@ def test_a_cooldown_of_the_backup_gives_way(
     controller.registry.create_node(Node(name="n3", asn=64513))
     complete(controller, n3=[held("b", str(address))])
     assert where(controller, "b") == ("n3", [str(address)])
+
+
+def test_what_a_node_holds_ends_when_it_has_let_go(controller: Controller) -> None:
+    known = controller.allocator.assign(Request("n1", "known"))[0]
+    complete(controller, n1=[holds(known), held("unknown", "10.0.0.9")])
+    for name, address in (("known", str(known.addresses[0])), ("unknown", "10.0.0.9")):
+        found = read(controller.store, keys.ATTACHMENTS, "n1", name)
+        assert found is not None
+        assert [str(each) for each in found.value.addresses] == [address]
+        assert controller.releaser.release(name) is not None, "it is held"
+        controller.store.txn([], [Delete(found.key)])
+        assert controller.releaser.release(name) is None
+    check(controller.store)
+
+
+def test_what_an_agent_has_said_of_an_attachment_stays(controller: Controller) -> None:
+    known = controller.allocator.assign(Request("n1", "known"))[0]
+    attach(controller.store, known, "n1")
+    complete(controller, n1=[holds(known)])
+    found = read(controller.store, keys.ATTACHMENTS, "n1", "known")
+    assert found is not None
+    assert found.value.netns == "/run/netns/x"
 
 
 def test_what_a_tenant_holds_is_counted_anew(controller: Controller) -> None:
