@@ -23,7 +23,7 @@ from controller.ipam.outdated import outdated
 from controller.reading import put, read, read_many, scan, scan_all
 from controller.rescan import Rescan
 from store import keys
-from store.client import Compare, Op, Store
+from store.client import Compare, Delete, Op, Put, Store
 from store.errors import Restored, StoreError
 from store.model import Holding, Program, Restore, Severity
 
@@ -179,14 +179,18 @@ def _backup(store: Store, heard: Iterable[str]) -> Backup:
     )
 
 
-def _transactions(groups: Sequence[Sequence[Op]]) -> list[list[Op]]:
-    """The groups, whole, in as few transactions as they fit in."""
-    made: list[list[Op]] = []
+def _transactions(groups: Sequence[Sequence[Put | Delete]]) -> list[list[Put | Delete]]:
+    """The groups, whole, in as few transactions as they fit in: none writes a key twice."""
+    made: list[list[Put | Delete]] = []
+    written: set[str] = set()
     for group in groups:
-        if made and len(made[-1]) + len(group) <= TXN:
+        touched = {op.key for op in group}
+        if made and len(made[-1]) + len(group) <= TXN and written.isdisjoint(touched):
             made[-1].extend(group)
+            written |= touched
         else:
             made.append(list(group))
+            written = touched
     return made
 
 

@@ -2,7 +2,8 @@
 
 For each endpoint that is plugged in somewhere the keys are made that a store needs which knows of it: record,
 node's copy, addresses, claims, exceptions, attachment. What stands in the way in the backup, and is held
-nowhere, ends.
+nowhere, ends. What a node holds and does not get, because of two with one id or one address, is nobody else's
+until it has let go of it.
 What is there already is left alone, so that doing it twice is doing it once.
 """
 
@@ -72,14 +73,18 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
     made = Adoption()
     held = {(node, one.endpoint): one for node, each in holdings.items() for one in each.endpoints}
     backup.homes = _homes(backup, held)
+    firsts = _firsts(backup, held)
     for (node, name), one in sorted(held.items()):
         record = backup.endpoints.get(name)
-        if record is not None and record.node != node and (record.node, name) in held:
-            made.confirmed += 1  # it is on its way: its former node takes it down when it is believed again
-        elif record is not None and record.node == node and _same(record, one):
+        if firsts[name] != node:
+            continue
+        if record is not None and record.node == node and _same(record, one):
             made.confirmed += 1
         else:
             _take(backup, held, node, one, now, made)
+    for (node, name), one in sorted(held.items()):
+        if (first := firsts[name]) != node:
+            _stand_back(backup, node, one, (first, held[first, name]), now, made)
     for node in sorted(holdings.keys() - set(backup.nodes)):
         made.refused.append(f"node {node}: the backup lacks it; polder node create {node} --asn ASN")
     made.groups += [
@@ -116,6 +121,24 @@ def _homes(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict
     return {block: nodes.most_common(1)[0][0] for block, nodes in counts.items()}
 
 
+def _firsts(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict[str, str]:
+    """The node that has each endpoint: of several that hold one of this id, the one that holds the latest.
+
+    Where several hold that one it is on its way: the node of the backup has it.
+    """
+    firsts: dict[str, str] = {}
+    for node, name in sorted(held, key=lambda one: (not _is_home(backup, *one), one)):
+        first = firsts.setdefault(name, node)
+        if held[node, name].uid > held[first, name].uid:  # a later uid is greater
+            firsts[name] = node
+    return firsts
+
+
+def _is_home(backup: Backup, node: str, name: str) -> bool:
+    record = backup.endpoints.get(name)
+    return record is not None and record.node == node
+
+
 def _same(record: Endpoint, one: HeldEndpoint) -> bool:
     return record.uid == one.uid and set(record.addresses) == set(one.addresses)
 
@@ -129,10 +152,11 @@ def _take(
     made: Adoption,
 ) -> None:
     placed = [(address, pool) for address in one.addresses if (pool := _pool(backup, address))]
-    what = f"endpoint {one.endpoint} ({', '.join(map(str, one.addresses))}) on node {node}"
+    what = _named(node, one)
     before = backup.endpoints.get(one.endpoint)
     if len(placed) < len(one.addresses):
         made.refused.append(f"{what}: no pool has its address; create the pool, and the endpoint again")
+        _keep(backup, node, one, now, made)
         return
     rivals = [
         each
@@ -145,22 +169,74 @@ def _take(
     if twice:
         by = twice[0].holder + (f" on node {twice[0].node}" if twice[0].node else "")
         made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
+        _keep(backup, node, one, now, made)
         return
+    moved = before if before is not None and before.uid == one.uid else None
+    left = _left(backup, moved, node) if moved else ()
     ops: dict[str, Put | Delete] = {}
     for rival in {one.endpoint, *(each.endpoint for each in rivals if each.endpoint)}:
         for op in _end(backup, rival):
             ops[op.key] = op  # the last one of a key counts
         if rival != one.endpoint:
             made.ended.append(f"endpoint {rival}: {what} really holds its address")
-    moved = before is not None and before.uid == one.uid
-    record = _record(node, one, placed, before if moved else None)
-    for op in _begin(backup, record, placed, now):
+    record = _record(node, one, placed, moved)
+    for op in _begin(backup, record, placed, left, now):
         ops[op.key] = op  # the last one of a key counts
     made.groups.append(list(ops.values()))
     unknown = one.tenant is not None and one.tenant not in backup.tenants
     made.adopted.append(
         f"{what}; polder tenant create {one.tenant}, the backup lacks it" if unknown else what
     )
+
+
+def _stand_back(
+    backup: Backup,
+    node: str,
+    one: HeldEndpoint,
+    first: tuple[str, HeldEndpoint],
+    now: datetime,
+    made: Adoption,
+) -> None:
+    """Another node has the endpoint: this one takes it down when it believes the store again."""
+    if one.uid == first[1].uid:
+        made.confirmed += 1  # it is on its way
+    else:
+        made.refused.append(
+            f"{_named(node, one)}: node {first[0]} holds a later one of that id; this one is taken down, and "
+            f"its address stays taken until endpoint {one.endpoint} is deleted"
+        )
+    _keep(backup, node, one, now, made)
+
+
+def _keep(backup: Backup, node: str, one: HeldEndpoint, now: datetime, made: Adoption) -> None:
+    """What a node holds and has not got is not assigned to others: it is waited for until it has let go.
+
+    An address that nobody has is held for an endpoint without a record, which ends as an orphan does.
+    """
+    ops: list[Put | Delete] = []
+    for address in one.addresses:
+        if (pool := _pool(backup, address)) is None:
+            continue
+        there = backup.addresses.get(address)
+        if there is None or there.state is not AddressState.ASSIGNED:
+            kept = Address(
+                address=address, pool=pool.name, endpoint=one.endpoint, node=node, since=now, by="restore"
+            )
+            ops += _assign(backup, kept, pool)
+        elif there.endpoint == one.endpoint and node not in {there.node, *there.left}:
+            ops += _assign(backup, there.model_copy(update={"left": (*there.left, node)}), pool)
+    if ops:
+        made.groups.append(ops)
+
+
+def _named(node: str, one: HeldEndpoint) -> str:
+    return f"endpoint {one.endpoint} ({', '.join(map(str, one.addresses))}) on node {node}"
+
+
+def _left(backup: Backup, before: Endpoint, node: str) -> tuple[str, ...]:
+    """The nodes that may hold something still of an endpoint that has moved since the backup."""
+    there = (backup.addresses.get(address) for address in before.addresses)
+    return tuple(sorted({before.node, *(name for each in there if each for name in each.left)} - {node}))
 
 
 def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:
@@ -210,7 +286,11 @@ def _record(
 
 
 def _begin(
-    backup: Backup, record: Endpoint, placed: Sequence[tuple[IPAddress, Pool]], now: datetime
+    backup: Backup,
+    record: Endpoint,
+    placed: Sequence[tuple[IPAddress, Pool]],
+    left: tuple[str, ...],
+    now: datetime,
 ) -> Iterator[Put | Delete]:
     """The keys of an endpoint that a node holds."""
     node = record.node
@@ -218,13 +298,6 @@ def _begin(
     yield put(keys.ENDPOINTS, record, record.id)
     yield put(keys.NODE_ENDPOINTS, record, node, record.id)
     for address, pool in placed:
-        cidr = blocks.block_of(pool, address)
-        claim = backup.claims.get((pool.name, cidr))
-        if claim is None:
-            home = backup.homes[pool.name, cidr]
-            claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=home)
-            yield put(keys.BLOCKS, claim, pool.name, cidr)
-            yield put(keys.NODE_BLOCKS, claim, home, cidr)
         taken = Address(
             address=address,
             pool=pool.name,
@@ -233,12 +306,25 @@ def _begin(
             since=now,
             tenant=record.tenant,
             by="restore",
+            left=left,
         )
-        backup.addresses[address] = taken
-        yield put(keys.ADDRESSES, taken, pool.name, cidr, address)
-        if claim.node != node:
+        yield from _assign(backup, taken, pool)
+        owner = backup.claims[pool.name, blocks.block_of(pool, address)].node
+        if owner != node:
             exception = Displaced(address=address, endpoint=record.id, node=node)
-            yield put(keys.DISPLACED, exception, claim.node, address)
+            yield put(keys.DISPLACED, exception, owner, address)
+
+
+def _assign(backup: Backup, taken: Address, pool: Pool) -> Iterator[Put]:
+    """The key of an address, and of its block where nobody has that."""
+    cidr = blocks.block_of(pool, taken.address)
+    if (pool.name, cidr) not in backup.claims:
+        home = backup.homes[pool.name, cidr]
+        claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=home)
+        yield put(keys.BLOCKS, claim, pool.name, cidr)
+        yield put(keys.NODE_BLOCKS, claim, home, cidr)
+    backup.addresses[taken.address] = taken
+    yield put(keys.ADDRESSES, taken, pool.name, cidr, taken.address)
 
 
 def _attach(node: str, one: HeldEndpoint, boot_id: str) -> Put:

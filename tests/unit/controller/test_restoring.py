@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
@@ -10,6 +11,7 @@ from controller.epoch import Epoch
 from controller.events import Events
 from controller.ipam.request import Request
 from controller.ipam.together import PATIENCE, Together
+from controller.problem import Problem
 from controller.reading import put, read, scan
 from controller.restoring import Restoring
 from controller.unique import unique
@@ -128,3 +130,14 @@ def test_what_was_being_undone_when_the_backup_was_taken_goes_on_being_undone(si
     site.time.now += PATIENCE
     assert making.undo_overdue() == 1
     assert not site.has("one")
+
+
+def test_an_endpoint_that_was_made_anew_on_another_node_is_adopted_and_the_first_is_told(site: Site) -> None:
+    first = site.made("web")
+    address = ip_address("10.0.0.40")
+    later = holds(first).model_copy(update={"uid": unique(), "addresses": (address,)})
+    report = site.complete(n1=[holds(first)], n2=[later])
+    assert (len(report.adopted), len(report.refused)) == (1, 1), report
+    for taken in (*first.addresses, address):
+        with pytest.raises(Problem, match="web"):
+            site.controller.allocator.assign(Request("n1", "another", addresses=(taken,)))

@@ -10,10 +10,12 @@ from uuid import NAMESPACE_OID, uuid5
 import pytest
 
 from controller.ipam.adopt import Adoption, adopt, usage_ops
+from controller.ipam.reclaim import Reclaimer
 from controller.ipam.request import Request
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from controller.restoring import _backup
+from controller.unique import unique
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
@@ -44,15 +46,34 @@ def holds(one: Endpoint) -> HeldEndpoint:
 
 
 def complete(controller: Controller, **nodes: list[HeldEndpoint]) -> Adoption:
-    """Write what the adoption says."""
+    """Write what the adoption says: then the store obeys its rules."""
+    made = write(controller, **nodes)
+    check(controller.store, unknown={"red", "n3"})
+    return made
+
+
+def write(controller: Controller, **nodes: list[HeldEndpoint]) -> Adoption:
+    """Likewise, where an address may be held for one that has no record."""
     backup = _backup(controller.store, nodes)
     holdings = {name: Holding(node=name, boot_id="b", endpoints=tuple(each)) for name, each in nodes.items()}
     made = adopt(backup, holdings, now())
     usage = usage_ops(backup, scan(controller.store, keys.USAGE).values)
     for ops in [*made.groups, usage]:
         controller.store.txn([], ops)
-    check(controller.store, unknown={"red", "n3"})
     return made
+
+
+def let_go(controller: Controller, node: str, name: str) -> None:
+    controller.store.txn([], [Delete(keys.ATTACHMENTS.key(node, name))])
+
+
+def refused(controller: Controller, address: str) -> bool:
+    """Whether an address is not given to another endpoint."""
+    try:
+        controller.allocator.assign(Request("n1", "another", addresses=(ip_address(address),)))
+    except Problem:
+        return True
+    return False
 
 
 def where(controller: Controller, name: str) -> tuple[str, list[str]]:
@@ -133,6 +154,76 @@ def test_an_endpoint_that_two_nodes_hold_stays_where_the_backup_says(controller:
     made = complete(controller, n1=[holds(endpoint)], n2=[holds(endpoint)])
     assert where(controller, "a") == ("n1", [str(endpoint.addresses[0])])
     assert (made.confirmed, made.adopted) == (2, [])
+    for node in ("n1", "n2"):
+        assert controller.releaser.release("a") is not None, f"{node} holds it"
+        let_go(controller, node, "a")
+    assert controller.releaser.release("a") is None
+
+
+def test_of_two_with_the_same_id_the_later_one_has_it_and_the_address_of_the_other_stays_taken(
+    controller: Controller,
+) -> None:
+    for first, second in (("n1", "n2"), ("n2", "n1")):
+        one = controller.allocator.assign(Request(first, "a"))[0]
+        before = str(one.addresses[0])
+        later = held("a", "10.0.0.40", uid=unique())
+        there = {first: [holds(one)], second: [later]}
+        made = write(controller, **there)
+        assert where(controller, "a") == (second, ["10.0.0.40"])
+        assert (made.confirmed, len(made.adopted)) == (0, 1)
+        assert f"({before}) on node {first}" in made.refused[0]
+        assert f"node {second} holds a later one" in made.refused[0]
+        assert refused(controller, before)
+
+        again = controller.store.range("").items
+        assert write(controller, **there).refused == made.refused
+        assert controller.store.range("").items == again, "twice is once"
+
+        reclaimer = Reclaimer(controller.store, [controller.committer], now)
+        assert controller.releaser.release("a") is not None, "it is held"
+        let_go(controller, second, "a")
+        assert controller.releaser.release("a") is None
+        assert reclaimer.free_orphans() == [], "the other one is held still"
+        let_go(controller, first, "a")
+        assert [str(each.address) for each in reclaimer.free_orphans()] == [before]
+        check(controller.store)
+
+
+def test_of_two_with_the_same_id_and_address_both_are_waited_for(controller: Controller) -> None:
+    one = controller.allocator.assign(Request("n1", "a"))[0]
+    address = str(one.addresses[0])
+    made = complete(controller, n1=[holds(one)], n2=[held("a", address, uid=unique())])
+    assert where(controller, "a") == ("n2", [address])
+    assert len(made.refused) == 1
+    for node in ("n2", "n1"):
+        assert controller.releaser.release("a") is not None, f"{node} holds it"
+        let_go(controller, node, "a")
+    assert controller.releaser.release("a") is None
+
+
+def test_what_a_node_holds_and_cannot_be_adopted_stays_taken_until_it_has_let_go(
+    controller: Controller,
+) -> None:
+    endpoint = controller.allocator.assign(Request("n1", "a"))[0]
+    controller.registry.create_pool(Pool(name="six", cidr="fd00::/112", cooldown_s=0))
+    both = held("b", str(endpoint.addresses[0]), "fd00::9", tenant="red")
+    made = write(controller, n1=[holds(endpoint)], n2=[both])
+    assert "delete one of the two" in made.refused[0]
+    assert refused(controller, "fd00::9")
+    let_go(controller, "n2", "b")
+    freed = Reclaimer(controller.store, [controller.committer], now).free_orphans()
+    assert [str(each.address) for each in freed] == ["fd00::9"]
+    check(controller.store)
+
+
+def test_a_node_that_an_endpoint_has_left_is_still_waited_for(controller: Controller) -> None:
+    endpoint = controller.allocator.assign(Request("n1", "a"))[0]
+    attach(controller.store, endpoint, "n1")
+    complete(controller, n2=[holds(endpoint)])
+    let_go(controller, "n2", "a")
+    assert controller.releaser.release("a") is not None, "n1 says nothing, and held it"
+    let_go(controller, "n1", "a")
+    assert controller.releaser.release("a") is None
 
 
 def test_an_address_that_two_endpoints_really_hold_is_for_people(controller: Controller) -> None:
@@ -168,7 +259,7 @@ def test_what_is_adopted_has_its_tenant_and_labels_and_counts(controller: Contro
     controller.allocator.assign(Request("n1", "second", tenant="blue"))
     with pytest.raises(Problem, match="blue"):
         controller.allocator.assign(Request("n1", "third", tenant="blue"))
-    controller.store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "unknown"))])
+    let_go(controller, "n1", "unknown")
     controller.releaser.release("unknown")
     assert [each.tenant for each in scan(controller.store, keys.USAGE).values] == ["blue"]
     check(controller.store)
@@ -198,7 +289,7 @@ def test_what_a_node_holds_ends_when_it_has_let_go(controller: Controller) -> No
         assert found is not None
         assert [str(each) for each in found.value.addresses] == [address]
         assert controller.releaser.release(name) is not None, "it is held"
-        controller.store.txn([], [Delete(found.key)])
+        let_go(controller, "n1", name)
         assert controller.releaser.release(name) is None
     check(controller.store)
 
