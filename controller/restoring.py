@@ -23,7 +23,7 @@ from controller.ipam.outdated import outdated
 from controller.reading import put, read, read_many, scan, scan_all
 from controller.rescan import Rescan
 from store import keys
-from store.client import Compare, Delete, Op, Put, Store
+from store.client import Compare, Delete, DeletePrefix, Op, Put, Store
 from store.errors import Restored, StoreError
 from store.model import Holding, Program, Restore, Severity
 
@@ -147,7 +147,11 @@ class Restoring:
             if not self._write((cluster.unchanged(),), ops):
                 return  # another controller has completed it
         report = _report(now, nodes, made, self._clock())
-        last = (put(keys.RESTORE, report), put(keys.CLUSTER, fresh_cluster(self._store, now.heard)))
+        last = (
+            DeletePrefix(keys.LOST.prefix()),  # long over, or it begins anew: a node has all of its time
+            put(keys.RESTORE, report),
+            put(keys.CLUSTER, fresh_cluster(self._store, now.heard)),
+        )
         if self._write((cluster.unchanged(),), last):
             self._tell(report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -18,7 +19,7 @@ from controller.unique import unique
 from store import keys
 from store.memory import MemoryStore
 from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
-from tests.support.gone import Time, rise
+from tests.support.gone import DAY, Duty, Time, rise
 from tests.support.ipam import Controller
 
 BOOT = "b"
@@ -141,3 +142,18 @@ def test_an_endpoint_that_was_made_anew_on_another_node_is_adopted_and_the_first
     for taken in (*first.addresses, address):
         with pytest.raises(Problem, match="web"):
             site.controller.allocator.assign(Request("n1", "another", addresses=(taken,)))
+
+
+def test_a_node_that_was_away_when_the_backup_was_taken_has_all_of_its_time_again(site: Site) -> None:
+    site.made("web")
+    reclaim = Duty(site.controller, site.time)
+    reclaim.turn()
+    assert [each.node for each in scan(site.store, keys.LOST).values] == ["n1", "n2"]
+    site.time.now += DAY
+    site.complete(n2=[])
+    assert reclaim.turn() == []
+    assert [(each.node, each.since) for each in scan(site.store, keys.LOST).values] == [("n1", site.time.now)]
+    site.time.now += timedelta(seconds=3599)
+    assert reclaim.turn() == []
+    site.time.now += timedelta(seconds=1)
+    assert reclaim.turn() == ["web"]
