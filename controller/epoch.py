@@ -86,3 +86,8 @@ class Epoch:
 def fresh_cluster(store: Store, heard: Iterable[str] = ()) -> Cluster:
     """What a store says that is completed now, with what the nodes that were heard hold."""
     return Cluster(id=store.cluster_id().partition(".")[0], nonce=secrets.token_hex(8), heard=tuple(heard))
+
+
+def asked_anew(cluster: Cluster) -> Cluster:
+    """What a store says that is not completed, so that each node says anew what it holds."""
+    return cluster.model_copy(update={"id": NOT_COMPLETED, "nonce": secrets.token_hex(8)})

@@ -1,6 +1,7 @@
 """The duty of restore: a backup that was restored is completed with what the nodes hold, then believed again.
 
-Agents see that the store is another, take nothing down, and say what their switches hold. When every agent
+Agents see that the store is another, take nothing down, and say what their switches hold: for each term of
+the duty anew, so that nothing counts which was said before. When every agent
 that lives has said so (or the time is up, or an operator says so) the keys of what is held are made
 (`controller.ipam.adopt`) and marks that are outdated go (`controller.ipam.outdated`), then come the report
 and last the id of the new cluster, which lets everybody go on.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.epoch import NOT_COMPLETED, Epoch, fresh_cluster
+from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
 from controller.ipam.outdated import outdated
@@ -105,13 +106,25 @@ class Restoring:
         try:
             self._epoch.check()
         except Restored:
-            if self._since is None:
+            if self._since is not None:
+                self._complete_when_due(self._monotonic() - self._since)
+            elif self._ask():
                 self._since = self._monotonic()
                 detail = "a backup of etcd was restored; nothing is assigned until what nodes hold is adopted"
                 self._events.record(Severity.ALARM, "store-restored", "store", "etcd", detail)
-            self._complete_when_due(self._monotonic() - self._since)
         else:
             self._since = None
+
+    def _ask(self) -> bool:
+        """Ask every node what it holds, under a new nonce; false when it is to be tried again.
+
+        The backup may have been taken while an earlier one was completed: what nodes said then is in it, and
+        that an operator told it to finish.
+        """
+        stored = read(self._store, keys.CLUSTER)
+        if stored is None:
+            return False
+        return self._write((stored.unchanged(),), (put(keys.CLUSTER, asked_anew(stored.value)),))
 
     def _doubt(self) -> None:
         """Say in the store that it is doubted, when an agent or this controller saw a restore that it hides.
@@ -136,8 +149,8 @@ class Restoring:
 
     def _complete(self, now: Progress) -> None:
         cluster = read(self._store, keys.CLUSTER)
-        if cluster is None:
-            return
+        if cluster is None or cluster.value.nonce != now.nonce:
+            return  # another controller has completed it, or asks anew
         nodes = tuple(node.name for node in scan(self._store, keys.NODES).values)
         backup = _backup(self._store, now.heard)
         made = adopt(backup, now.heard, self._clock())

@@ -167,7 +167,9 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, toke
     assert site.nodes["n1"].knows() >= {"old", "young"}, "nobody tells it to take anything down"
     assert site.nodes["n2"].knows() == {"other"}
 
+    asked = told.value.nonce
     for node in site.nodes.values():
+        wait_until(lambda each=node: each.knowledge.waits_for == asked, SOON_S, f"{node.name} to be asked")  # type: ignore[misc]
         node.say()
         wait_until(lambda each=node: _heard(site, each.name), SOON_S, f"{node.name} to be heard")  # type: ignore[misc]
     duty.turn()

@@ -8,15 +8,16 @@ from ipaddress import ip_address
 
 import pytest
 
-from controller.epoch import Epoch
+from controller.epoch import NOT_COMPLETED, Epoch
 from controller.events import Events
 from controller.ipam.request import Request
 from controller.ipam.together import PATIENCE, Together
 from controller.problem import Problem
 from controller.reading import put, read, scan
-from controller.restoring import Restoring
+from controller.restoring import Restoring, progress
 from controller.unique import unique
 from store import keys
+from store.client import Put
 from store.memory import MemoryStore
 from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
 from tests.support.gone import DAY, Duty, Time, rise
@@ -157,3 +158,31 @@ def test_a_node_that_was_away_when_the_backup_was_taken_has_all_of_its_time_agai
     assert reclaim.turn() == []
     site.time.now += timedelta(seconds=1)
     assert reclaim.turn() == ["web"]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_what_was_said_for_an_earlier_restore_counts_no_more(site: Site, marked: bool) -> None:
+    """The backup was taken while that was being completed: it was known in the store, or not yet."""
+    web = site.made("web")
+    cluster = read(site.store, keys.CLUSTER)
+    assert cluster is not None
+    if marked:
+        doubted = cluster.value.model_copy(update={"id": NOT_COMPLETED})
+        site.store.txn([], [put(keys.CLUSTER, doubted)])
+    gone = holds(web).model_copy(update={"endpoint": "gone", "addresses": (ip_address("10.0.0.40"),)})
+    site.say("n1", holds(web), gone)
+    site.say("n2", gone)
+    site.store.txn([], [Put(keys.FINISH, cluster.value.nonce.encode())])
+
+    site.begin("n2")
+    assert progress(site.store).heard == {}
+    assert progress(site.store).silent == ("n2",)
+    site.duty.turn()
+    assert read(site.store, keys.RESTORE) is None, "nobody has told this one to finish"
+    site.say("n2")
+    site.duty.turn()
+    report = read(site.store, keys.RESTORE)
+    assert report is not None
+    assert (report.value.heard, report.value.unheard) == (("n2",), ("n1",))
+    assert site.has("web")
+    assert not site.has("gone")
