@@ -22,7 +22,7 @@ from cli.rest import Json
 from cli.server import Server, check_token, parse_server
 from cli.session import Session
 from pki import files
-from pki.certificate import PkiError, fingerprint, key_pem, load_cert, new_key, request
+from pki.certificate import PkiError, cert_pem, fingerprint, key_pem, load_cert, new_key, request
 from pki.directory import Pair, read_cert, read_identity, read_key
 from pki.join_token import JoinToken
 
@@ -131,14 +131,17 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
 
 
 def _authority(server: Server, wanted: str) -> bytes:
-    """The authority of the controllers, PEM. Raises `Failure` when it is not the wanted one."""
-    pem = _text(_ask(Unverified(server, server_source=OPTION), "GET", JOIN_PATH), "ca").encode()
-    if fingerprint(load_cert(pem)) != wanted:
+    """The authority of the controllers, PEM. Raises `Failure` when it is not the wanted one.
+
+    What else the answer holds is left out: nobody vouches for it, and who stands in between may have put it there.
+    """
+    cert = load_cert(_text(_ask(Unverified(server, server_source=OPTION), "GET", JOIN_PATH), "ca").encode())
+    if fingerprint(cert) != wanted:
         raise Failure(
             f"{server.url} is not of the controllers that made this token: its authority is another",
             advice="check --controller, and that nobody stands in between; nothing secret was sent",
         )
-    return pem
+    return cert_pem(cert)
 
 
 def _options(place: Place, node: str, joined: Json) -> str:

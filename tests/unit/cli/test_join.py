@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pki.certificate import Authority, cert_pem
+from pki.certificate import Authority, cert_pem, fingerprint
 from pki.join_token import JoinToken
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
@@ -58,6 +58,16 @@ def test_an_authority_that_the_token_does_not_name_gets_no_secret(polder: Polder
     assert (ran.code, "its authority is another" in ran.err) == (1, True)
     assert [(asked.method, asked.target, asked.body) for asked in canned.asked] == [("GET", "/v1/join", None)]
     assert [each.name for each in tmp_path.iterdir()] == ["node.key"]
+
+
+def test_nothing_is_trusted_but_the_authority_that_the_token_names(polder: Polder, tmp_path: Path) -> None:
+    ours, theirs = (Authority.create().cert for _ in range(2))
+    token = JoinToken.make("node-1", fingerprint(ours)).text
+    both = (cert_pem(ours) + cert_pem(theirs)).decode()
+    with serving(Reply(200, {"ca": both}), problem(403, "No", "enough for this test")) as canned:
+        polder("agent", "join", token, f"--controller={canned.url}", f"--dir={tmp_path}")
+    assert [asked.method for asked in canned.asked] == ["GET", "POST"]
+    assert (tmp_path / "controller-ca.pem").read_bytes() == cert_pem(ours)
 
 
 @pytest.mark.parametrize("answer", [{}, {"ca": 7}, {"ca": "no certificate"}])
