@@ -133,7 +133,7 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
 def _authority(server: Server, wanted: str) -> bytes:
     """The authority of the controllers, PEM. Raises `Failure` when it is not the wanted one.
 
-    What else the answer holds is left out: nobody vouches for it, and who stands in between may have put it there.
+    Of what it answers nothing else is taken: who is in between may have added that.
     """
     cert = load_cert(_text(_ask(Unverified(server, server_source=OPTION), "GET", JOIN_PATH), "ca").encode())
     if fingerprint(cert) != wanted:

@@ -12,8 +12,9 @@ from store.feed import Feed, Item
 
 log = logging.getLogger(__name__)
 
-RELIST_S = 10.0
-"""What was not told (watches of etcd 3.4 can lose events) is found out so late."""
+RELIST_S = 1.0
+"""What was not told is found out so late: watches of etcd 3.4 can lose events, and one on a member that hangs
+tells nothing. A request that is not answered in time goes to the next member, and the watch after it."""
 RETRY_S = 0.5
 
 

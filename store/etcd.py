@@ -7,7 +7,8 @@ caller learns that soon, and repeats it if that is safe.
 
 Every request demands that the member has a leader, so one that is cut off from its cluster refuses at
 once where it would keep us waiting. A member that hangs is noticed by the deadline of a request, and
-by the keepalive of the connection where a watch waits on it.
+by the keepalive of the connection where nothing but a watch waits on it. The watches on an endpoint that
+failed are lost with it: who follows one opens it anew at the next.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from pyetcd import etcdrpc
 from store import etcd_wire as wire
 from store.client import MAX_TXN_OPS, Change, Compare, KeyValue, Op, Range, TxnResult
 from store.errors import Compacted, Invalid, LeaseExpired, StoreError, Unavailable
-from store.etcd_config import EtcdConfig, Pems, target
+from store.etcd_config import CHANNEL_OPTIONS, EtcdConfig, Pems, target
 from store.etcd_faults import OLD_RIGHTS, translate, unavailable, watch_canceled
 from store.etcd_tls import TlsFiles
 from store.stride import Strides
@@ -41,20 +42,6 @@ HAS_LEADER = (("hasleader", "true"),)
 PASSING_PAUSE_S = 0.1
 AT_ONCE = 8
 """Transactions of one read that are under way at a time."""
-
-# etcd answers pings that come more often than every 5 s, or with no stream open, by closing the connection.
-CHANNEL_OPTIONS = (
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 3_000),
-    ("grpc.http2.ping_timeout_ms", 3_000),  # of the pings that gRPC sends for flow control; else 60 s
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact the time that one attempt to connect may take
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-)
 
 AUTH_REQUESTS = {
     "AuthEnable": etcdrpc.AuthEnableRequest,
@@ -345,6 +332,9 @@ class EtcdStore:
                 return
             self._current = (self._current + 1) % len(self._members)
             following = self._members[self._current].url
+            left = [watch for watch in self._watches if watch.member is member]
+        for watch in left:
+            watch.lose()
         log.warning("etcd endpoint failed url=%s next=%s", member.url, following)
 
 
@@ -363,7 +353,7 @@ class EtcdWatch:
         self._wanted = wanted
         self._closed = threading.Event()
         self._store = store
-        self._member = member
+        self.member = member
         self._stream = member.method("watch")(self._requests(creates), metadata=HAS_LEADER)
 
     def __iter__(self) -> Iterator[tuple[Change, ...]]:
@@ -378,13 +368,13 @@ class EtcdWatch:
             if not response.canceled:
                 return wire.changes(response.events, self._start_revision, self._wanted)
             reason, compacted = response.cancel_reason, response.compact_revision
-            fault = watch_canceled(reason, compacted, endpoint=self._member.url)
+            fault = watch_canceled(reason, compacted, endpoint=self.member.url)
         except StopIteration:
-            fault = unavailable(self._member.url, "it ended the watch")
+            fault = unavailable(self.member.url, "it ended the watch")
         except grpc.RpcError as error:
             if self._closed.is_set():
                 return None
-            fault = self._store._fault(error, self._member, write=False)
+            fault = self._store._fault(error, self.member, write=False)
         if self._closed.is_set():
             return None
         self.close()
@@ -392,6 +382,10 @@ class EtcdWatch:
 
     def close(self) -> None:
         self._closed.set()
+        self._stream.cancel()
+
+    def lose(self) -> None:
+        """End as a stream that broke. From any thread."""
         self._stream.cancel()
 
     def _requests(self, creates: Sequence[dict[str, Any]]) -> Iterator[Any]:

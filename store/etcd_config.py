@@ -10,6 +10,20 @@ from urllib.parse import urlsplit
 DEADLINE_S = 5.0
 CLIENT_PORT = 2379
 
+# etcd answers pings that come more often than every 5 s, or with no stream open, by closing the connection.
+CHANNEL_OPTIONS = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),  # of the pings that gRPC sends for flow control; else 60 s
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # in fact the time that one attempt to connect may take
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+)
+
 Pems = tuple[bytes | None, bytes | None, bytes | None]
 """The PEM texts of CA, key and certificate, in the order that gRPC takes them."""
 
