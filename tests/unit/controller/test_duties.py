@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,12 +17,13 @@ from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put, Range
-from store.memory import MemoryStore
+from store.memory import MemoryStore, MemoryWatch
 from store.model import Attachment, Endpoint, Node, Pool
 from tests.support.ipam import Controller, check
 from tests.unit.controller.conftest import Clock
 
 SOON_S = 10
+MOVED_S = 5
 
 
 class Sleeper:
@@ -71,6 +72,28 @@ def test_one_of_two_is_elected_and_the_other_follows_at_once_when_it_stops() -> 
     wait_until(lambda: leads(others), SOON_S, "the second to lead")
     other.stop()
     assert store.get(keys.leader("work")) is None
+
+
+class DeafStore(MemoryStore):
+    """A store whose watches tell nothing, as those on a member that hangs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listens = threading.Event()
+
+    def watch(self, prefixes: Sequence[str], *, start_revision: int, **_: object) -> MemoryWatch:
+        self.listens.set()
+        return super().watch(["/nothing/"], start_revision=start_revision)
+
+
+def test_who_stands_by_does_not_rely_on_being_told() -> None:
+    store = DeafStore()
+    store.txn([], [Put(keys.leader("work"), b"other")])
+    election, terms = campaign(store, "one")
+    wait_until(store.listens.is_set, SOON_S, "it to know who leads")
+    store.txn([], [Delete(keys.leader("work"))])
+    wait_until(lambda: leads(terms), MOVED_S, "it to lead")
+    election.stop()
 
 
 def test_a_term_ends_with_its_lease() -> None:
