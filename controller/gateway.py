@@ -23,6 +23,7 @@ from aiohttp import web
 
 from controller.api.noun import MAX_BODY_BYTES
 from controller.waiting import Runner, Stacks, complete
+from controller.watching import asked
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -41,7 +42,7 @@ SERVER = {"Server": "polder"}
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 QUICK = re.compile(r"POST /v1/endpoints(:batch)?|(GET|DELETE) /v1/endpoints/[^/]+|GET /healthz")
-"""What runs in the loop's thread: it gives way after some milliseconds at the most."""
+"""What runs in the loop's thread beside watches: it gives way after some milliseconds at the most."""
 
 QUICK_BYTES = 1 << 16
 """A larger body takes too long to be looked through there."""
@@ -105,7 +106,7 @@ class Gateway:
         """Answer one request."""
         body, answer = await _body(request), _Answer()
         environ = environment(request, body)
-        if len(body) > QUICK_BYTES or not _stays(environ):
+        if not asked.is_asked(environ) and not _is_quick(environ, body):
             await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
         elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
             await done
@@ -171,12 +172,9 @@ async def _body(request: web.BaseRequest) -> bytes:
     return bytes(kept)
 
 
-def _stays(environ: Mapping[str, Any]) -> bool:
-    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    return QUICK.fullmatch(f"{method} {path}") is not None or (
-        method == "GET"
-        and ("watch=" in environ["QUERY_STRING"] or "text/event-stream" in environ.get("HTTP_ACCEPT", ""))
-    )
+def _is_quick(environ: Mapping[str, Any], body: bytes) -> bool:
+    line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+    return len(body) <= QUICK_BYTES and QUICK.fullmatch(line) is not None
 
 
 def _send_pieces(body: Iterable[bytes], response: web.StreamResponse, request: web.BaseRequest) -> None:

@@ -17,7 +17,7 @@ from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
 from controller.impact_view import ImpactView
 from controller.problem import MEDIA_TYPE, TITLES
-from controller.watching.answer import EVENT_STREAM
+from controller.watching.asked import EVENT_STREAM
 from controller.watching.change import PLACE
 from controller.watching.subscription import End
 from store.model.value import Identifier, Name

@@ -20,6 +20,7 @@ from controller.principal import principal
 from controller.problem import Fault, Problem
 from controller.reading import scan
 from controller.services import services
+from controller.watching import asked
 from controller.watching.change import PLACE, Place, Told, parse_place
 from controller.watching.hub import Hub
 from controller.watching.hubs import Hubs
@@ -28,8 +29,7 @@ from controller.watching.topic import Topic
 from store import keys
 from store.client import Store
 
-EVENT_STREAM = "text/event-stream"
-EVENTS = f"{EVENT_STREAM}; charset=utf-8"
+EVENTS = f"{asked.EVENT_STREAM}; charset=utf-8"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT_S = 15.0
 STREAM_S = 1800.0
@@ -86,10 +86,9 @@ def is_asked() -> bool:
     Raises:
         Problem: it does not, and says since when.
     """
-    asked = current()
-    if asked.method == "GET" and ("watch" in asked.arguments or EVENT_STREAM in asked.accept):
+    if asked.is_asked(current().env):
         return True
-    if unfit := [name for name in ONLY_WATCHES if name in asked.arguments]:
+    if unfit := [name for name in ONLY_WATCHES if name in current().arguments]:
         raise _refused(unfit[0], "is for a watch, not for lists; give watch=sse or watch=poll too")
     return False
 
@@ -195,8 +194,8 @@ def _event(told: Told) -> str:
 def _wanted(filters: Sequence[Parameter]) -> Wanted:
     """What this request may see, and wants to."""
     scope = principal().scope
-    asked = current().arguments
-    given = [each.where(text) for each in filters if each.where for text in asked.get(each.name, ())]
+    query = current().arguments
+    given = [each.where(text) for each in filters if each.where for text in query.get(each.name, ())]
     return lambda value: scope.has(value) and all(each.holds(value) for each in given)
 
 

@@ -102,14 +102,15 @@ def test_two_hundred_watchers_cost_no_thread_each_and_are_told_all_once_and_in_o
     assert "Traceback" not in api.said()
 
 
-def test_polls_cost_no_thread_either(start: Start, stack: ExitStack) -> None:
+@pytest.mark.parametrize("watch", ["watch", "w%61tch"])
+def test_polls_cost_no_thread_either(start: Start, stack: ExitStack, watch: str) -> None:
     api = start()
     plant(api)
     revision = api.send("GET", "/v1/pools")[1]["revision"]
     before = threads(api)
     waiting = [stack.enter_context(closing(api.connect())) for _ in range(WATCHERS)]
     for connection in waiting:
-        connection.request("GET", f"/v1/pools?watch=poll&since={revision}&wait_s=60")
+        connection.request("GET", f"/v1/pools?{watch}=poll&since={revision}&wait_s=60")
     assert api.send("GET", "/healthz")[0] == 200
     assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": 7})[0] == 200
     for connection in waiting:

@@ -15,6 +15,7 @@ import pytest
 
 from controller import gateway, serve
 from controller.serve import Server, listen
+from controller.watching.asked import is_asked
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -43,14 +44,16 @@ class Echo:
 
     def __init__(self) -> None:
         self.pieces = Pieces()
+        self.thread = ""
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Any:
+        self.thread = threading.current_thread().name
         start("200 OK", [("Content-Type", "application/json")])
-        if "watch=" in environ["QUERY_STRING"]:
+        if is_asked(environ):
             return self.pieces
         body = environ["wsgi.input"].read()
         told = {name: value for name, value in environ.items() if isinstance(value, str)}
-        told["thread"] = threading.current_thread().name
+        told["thread"] = self.thread
         return [json.dumps({**told, "body": body.decode(), "length": len(body)}).encode()]
 
 
@@ -218,13 +221,56 @@ def test_a_connection_that_sends_no_whole_request_is_closed(monkeypatch: pytest.
     serving(Echo(), client)
 
 
+WATCHES = [
+    ("/v1/pools?watch=sse", "", 0),
+    ("/v1/pools?%77atch=sse", "", 0),
+    ("/v1/pools?x=1&w%61tch=poll", "", 0),
+    ("/v1/p%6fols?watch", "", 0),
+    ("http://here/v1/pools?w%61tch=sse", "", 0),
+    ("/v1/pools?watch=sse", "", gateway.QUICK_BYTES + 1),
+    ("/v1/pools", "Accept: text/event-stream", 0),
+    ("/v1/pools", "Accept: TEXT/Event-Stream;q=0.5, text/html;q=0.4", 0),
+]
+
+
+@pytest.mark.parametrize(("path", "line", "size"), WATCHES)
+def test_a_watch_is_on_a_stack_however_it_is_written(path: str, line: str, size: int) -> None:
+    app = Echo()
+
+    def client(port: int) -> bytes:
+        with closing(connected(port)) as link:
+            head = f"GET {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {size}\r\n{line or 'X: y'}\r\n\r\n"
+            link.sendall(head.encode() + bytes(size))
+            return link.recv(12)
+
+    assert serving(app, client) == b"HTTP/1.1 200"
+    assert app.thread == threading.current_thread().name
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/v1/addresses:check?watch=sse", "Accept: text/event-stream"),
+        ("/metrics", "Accept: text/event-stream"),
+        ("/v1/pools?label=watch%3Dsse", "X: y"),
+        ("/v1/pools", "Accept: */*"),
+        ("/v1/pools", "Accept: text/event-stream;q=0"),
+        ("/v1/pools", "Accept: text/event-stream;q=0.5, application/json"),
+        ("/v1/pools", "Accept: text/event-stream;q=much"),
+    ],
+)
+def test_what_is_no_watch_is_done_beside_the_loop(path: str, line: str) -> None:
+    told = asked(f"GET {path} HTTP/1.1", line)
+    assert told["thread"] != threading.current_thread().name
+
+
 def test_a_stream_ends_when_its_client_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "STALL_S", 0.2)
     app = Echo()
 
     def client(port: int) -> bool:
         with closing(connected(port)) as link:
-            link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+            link.sendall(b"GET /v1/pools?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
             return app.pieces.closed.wait(SOON_S)
 
     assert serving(app, client)
@@ -235,7 +281,7 @@ def test_a_stream_ends_when_its_client_leaves() -> None:
 
     def client(port: int) -> bool:
         with closing(connected(port)) as link:
-            link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+            link.sendall(b"GET /v1/pools?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
             assert link.recv(1)
         return app.pieces.closed.wait(SOON_S)
 
@@ -247,7 +293,7 @@ def test_a_signal_does_not_wait_for_who_takes_nothing(monkeypatch: pytest.Monkey
 
     def client(port: int) -> socket.socket:
         link = connected(port)
-        link.sendall(b"GET /?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
+        link.sendall(b"GET /v1/pools?watch=sse HTTP/1.1\r\nHost: h\r\n\r\n")
         assert link.recv(1)
         return link
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from controller.app import NOUNS
 from controller.reading import put
+from controller.watching.asked import PATHS
 from controller.watching.change import WHOLE, Change, Place, Side, parse_place
 from controller.watching.subscription import MAX_QUEUED, End, Subscription
 from store import keys
@@ -89,6 +91,17 @@ def test_a_stream_begins_with_the_list_and_goes_on_with_each_change(plant: Api) 
 def test_the_accept_header_asks_for_a_stream_too(plant: Api) -> None:
     with stream(plant, "/v1/pools", Accept="text/event-stream") as events:
         assert [kind for _, kind, _ in events.take(2)] == ["put", "sync"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream;q=0", "text/event-stream;q=0.1, application/json"])
+def test_an_accept_header_that_likes_a_list_better_gets_one(plant: Api, accept: str) -> None:
+    answer = plant.client.get("/v1/pools", headers={"Accept": accept})
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+
+
+def test_every_path_that_declares_a_topic_is_known_to_be_watched() -> None:
+    declared = [each.path for noun in NOUNS for each in noun.operations if each.topic is not None]
+    assert sorted(declared) == sorted(PATHS)
 
 
 def test_one_who_comes_back_misses_nothing_and_gets_nothing_twice(plant: Api) -> None:
