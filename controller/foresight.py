@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from controller.answer import Answer
 from controller.anycast import Anycast
-from controller.api.parameter import Parameter
+from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
 from controller.impact import foresee, withdraws_nothing
 from controller.impact_view import totals, view
@@ -38,7 +38,7 @@ DRY_RUN = Parameter(
     {"type": "string", "enum": ["true", "false"]},
     example="true",
 )
-MAX_WITHDRAW = Parameter(
+MAX_WITHDRAW = Number(
     "max_withdraw",
     "refuse to withdraw more than so many percent of what is announced",
     {"type": "integer", "minimum": 0, "maximum": 100},
@@ -59,8 +59,8 @@ def answered(do: Do) -> Answer:
     if argument(DRY_RUN.name) == "true":
         _refuse_part()
         return foretold(do)
-    limit = argument(MAX_WITHDRAW.name)
-    return do() if limit is None else _bounded(do, int(limit))
+    limit = MAX_WITHDRAW.given(None)
+    return do() if limit is None else _bounded(do, limit)
 
 
 def _refuse_part() -> None:

@@ -13,7 +13,7 @@ from controller.api.endpoint_view import EndpointView, NewEndpoint, new_texts, r
 from controller.api.endpoint_watch import SAID_BY_NODES
 from controller.api.not_by_tenants import refuse_change
 from controller.api.noun import Noun, Operation, Patch
-from controller.api.parameter import LABEL, Parameter, in_pool, named, one_of
+from controller.api.parameter import LABEL, Number, Parameter, in_pool, named, one_of
 from controller.exchange import argument
 from controller.ipam.overlap import DEFAULT_S
 from controller.ipam.request import Request
@@ -41,7 +41,7 @@ OF_UID = Parameter(
     "the uid of an endpoint: 32 digits of 0-9a-f",
     "0" * 32,
 )
-OVERLAP = Parameter(
+OVERLAP = Number(
     "overlap_s",
     "of a move: the seconds for which the node that it leaves goes on, unless the other one delivers and "
     f"announces it before; 0 is not at all, {DEFAULT_S} when not given",
@@ -170,7 +170,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
         lambda endpoint: _changed(endpoint, patch),
         match(),
         principal().scope,
-        overlap_s=int(argument("overlap_s") or DEFAULT_S),
+        overlap_s=OVERLAP.given(DEFAULT_S),
     )
     return Answer(view(services().store, changed.value), revision=changed.mod_revision)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
-from controller.api.parameter import Parameter, named, one_of
+from controller.api.parameter import Number, Parameter, named, one_of
 from controller.reading import Where
 from controller.services import services
 from controller.watching.topic import Topic, as_stored
@@ -20,10 +20,17 @@ MAX_AGE_S = 7 * 86_400
 
 
 def _young(given: str) -> Where[Event]:
-    since = services().clock() - timedelta(seconds=int(given))
+    since = services().clock() - timedelta(seconds=MAX_AGE.value(given))
     return Where(lambda event: event.at >= since)
 
 
+MAX_AGE = Number(
+    "max_age_s",
+    "only events of the last so many seconds; not with a watch",
+    {"type": "integer", "minimum": 0, "maximum": MAX_AGE_S},
+    example="3600",
+    where=_young,
+)
 FILTERS = (
     named("noun", "only events about such things: pool, node, uplink, endpoint, address, session", "node"),
     Parameter(
@@ -36,13 +43,7 @@ FILTERS = (
     named("reason", "only events of this kind", "node-lost"),
     named("node", "only events of this node", "node-1"),
     named("tenant", "only events of this tenant", "shop"),
-    Parameter(
-        "max_age_s",
-        "only events of the last so many seconds; not with a watch",
-        {"type": "integer", "minimum": 0, "maximum": MAX_AGE_S},
-        example="3600",
-        where=_young,
-    ),
+    MAX_AGE,
 )
 
 

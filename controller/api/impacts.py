@@ -21,7 +21,6 @@ from controller.api.pools import pools
 from controller.api.services import services
 from controller.api.tenants import tenants
 from controller.auth import refuse_role
-from controller.exchange import argument
 from controller.foresight import MAX_WITHDRAW, foretold, weigh
 from controller.impact_view import ImpactView
 from controller.principal import principal
@@ -110,10 +109,10 @@ def foretell(writes: Writes) -> Answer:
                 raise _of_item(number, problem) from None
         return Answer()
 
-    limit = argument(MAX_WITHDRAW.name)
+    limit = MAX_WITHDRAW.given(None)
     if limit is None:
         return foretold(do)
-    weigh(do, int(limit))
+    weigh(do, limit)
     return Answer(status=204)
 
 

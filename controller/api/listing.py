@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from controller.answer import Answer
 from controller.api import cursor
 from controller.api.cursor import Cursor
-from controller.api.parameter import Parameter
+from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
 from controller.principal import principal
 from controller.reading import Listing, Where, page, scan_at
@@ -25,7 +25,7 @@ from store.model import Value
 DEFAULT_LIMIT = 1_000
 MAX_LIMIT = 10_000
 
-LIMIT = Parameter(
+LIMIT = Number(
     "limit",
     f"at most so many items, {DEFAULT_LIMIT} when not given",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
@@ -67,7 +67,7 @@ def page_at(
             services().store,
             kind,
             prefixes,
-            limit=int(argument(LIMIT.name) or DEFAULT_LIMIT),
+            limit=LIMIT.given(DEFAULT_LIMIT),
             after=start.after,
             revision=start.revision,
             where=[*_own(kind), *_wanted(filters)],

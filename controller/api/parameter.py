@@ -9,13 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from controller.exchange import argument
 from controller.reading import Where
 from controller.validation import SHAPES
 from store.model.value import LabelKey, LabelValue, Name, Value, parse_network
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,39 @@ class Parameter:
 
     def fault(self, given: str) -> str | None:
         """Why it does not take this text; None when it does."""
-        if self.schema.get("type") == "integer":
-            low, high = self.schema["minimum"], self.schema["maximum"]
-            fits = given.isascii() and given.isdigit() and low <= int(given[:20]) <= high
-            return None if fits else f"expected a whole number from {low} to {high}"
         if given not in self.schema.get("enum", (given,)):
             return f"expected {' or '.join(self.schema['enum'])}"
         if "pattern" in self.schema and not re.fullmatch(self.schema["pattern"], given):
             return f"expected {self.expected}"
         return None if len(given) <= self.schema.get("maxLength", len(given)) else "is too long"
+
+
+class Number(Parameter):
+    """A whole number, from the `minimum` of its schema to the `maximum`."""
+
+    def fault(self, given: str) -> str | None:
+        """Why it does not take this text; None when it does."""
+        try:
+            self.value(given)
+        except ValueError as fault:
+            return str(fault)
+        return None
+
+    def value(self, given: str) -> int:
+        """The number that is given, in ASCII digits. Raises `ValueError` for one that it does not take."""
+        low, high = self.schema["minimum"], self.schema["maximum"]
+        digits = given.lstrip("0") or given[-1:]
+        # Counted first: int() takes no text of some thousand digits.
+        if digits.isascii() and digits.isdigit() and len(digits) <= len(str(high)):
+            number = int(digits)
+            if low <= number <= high:
+                return number
+        raise ValueError(f"expected a whole number from {low} to {high}")
+
+    def given(self, otherwise: T) -> int | T:
+        """What the request gives to it, or `otherwise`."""
+        text = argument(self.name)
+        return otherwise if text is None else self.value(text)
 
 
 def named(name: str, text: str, example: str, field_name: str = "") -> Parameter:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from bgp.tor.vendors import RENDER, Vendor
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
-from controller.api.parameter import Parameter
+from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
 from controller.problem import Fault, Problem
 from controller.reading import find, scan
@@ -25,6 +25,12 @@ from store.model.value import Name
 routers = Noun("routers")
 
 NAME = TypeAdapter(Name).json_schema()
+ASN = Number(
+    "asn",
+    "in place of `peer`: every peer of this AS",
+    {"type": "integer", "minimum": 1, "maximum": 4294967295},
+    example="64501",
+)
 CHOICE = (
     Parameter(
         "peer",
@@ -34,12 +40,7 @@ CHOICE = (
         "tor-a",
         many=True,
     ),
-    Parameter(
-        "asn",
-        "in place of `peer`: every peer of this AS",
-        {"type": "integer", "minimum": 1, "maximum": 4294967295},
-        example="64501",
-    ),
+    ASN,
 )
 VENDOR = Parameter(
     "vendor",
@@ -102,7 +103,7 @@ def router_config() -> Answer:
     try:
         made = router(sessions, chosen, scan(services().store, keys.POOLS).values)
     except ValueError as fault:
-        raise _wrong("asn" if argument("asn") else "peer", str(fault)) from None
+        raise _wrong("peer" if ASN.given(None) is None else "asn", str(fault)) from None
     view = RouterConfigView(
         vendor=Vendor(vendor),
         asn=made.asn,
@@ -142,13 +143,13 @@ def router_check() -> Answer:
 
 def _chosen() -> list[Peer]:
     """The peers that the query names, by name. Raises `Problem`."""
-    names, asn = current().arguments.get("peer", []), argument("asn")
-    if bool(names) == bool(asn):
+    names, asn = current().arguments.get("peer", []), ASN.given(None)
+    if bool(names) == (asn is not None):
         raise _wrong("peer", "give a peer, several, or an asn in place of them")
     store = services().store
     if asn is None:
         return [find(store, keys.PEERS, name).value for name in sorted(set(names))]
-    of_asn = [peer for peer in scan(store, keys.PEERS).values if peer.asn == int(asn)]
+    of_asn = [peer for peer in scan(store, keys.PEERS).values if peer.asn == asn]
     if not of_asn:
         raise Problem("not-found", f"no peer is of AS {asn}")
     return of_asn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
-from controller.api.parameter import Parameter
+from controller.api.parameter import Number, Parameter
 from controller.exchange import argument
 from controller.problem import Fault, Problem
 from controller.services import services
@@ -15,6 +15,12 @@ from store.model.trace import Protocol
 traces = Noun("traces")
 
 END = {"type": "string", "maxLength": 128, "minLength": 1}
+PORT = Number(
+    "port",
+    "the destination port of tcp and udp; they need it",
+    {"type": "integer", "minimum": 1, "maximum": 65535},
+    example="80",
+)
 QUERY = (
     Parameter(
         "source",
@@ -29,12 +35,7 @@ QUERY = (
         {"type": "string", "enum": [each.value for each in Protocol]},
         example="tcp",
     ),
-    Parameter(
-        "port",
-        "the destination port of tcp and udp; they need it",
-        {"type": "integer", "minimum": 1, "maximum": 65535},
-        example="80",
-    ),
+    PORT,
 )
 
 
@@ -45,12 +46,12 @@ def trace() -> Answer:
     for name, given in (("source", source), ("destination", destination)):
         if not given:
             raise _wrong(name, "is missing; give the id of an endpoint, or an address")
-    protocol, port = Protocol(argument("protocol") or Protocol.ICMP), argument("port")
+    protocol, port = Protocol(argument("protocol") or Protocol.ICMP), PORT.given(None)
     if (port is None) != (protocol is Protocol.ICMP):
         raise _wrong("port", "goes with protocol tcp or udp, which need it")
     store = services().store
     one, other = ends(store, str(source), str(destination))
-    return Answer(Way(store, services().asking, one, other, protocol, int(port or 0)).follow())
+    return Answer(Way(store, services().asking, one, other, protocol, port or 0).follow())
 
 
 def _wrong(parameter: str, detail: str) -> Problem:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from controller.answer import Answer
-from controller.api.parameter import Parameter
+from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current, header
 from controller.principal import principal
 from controller.problem import Fault, Problem
@@ -52,7 +52,7 @@ SINCE = Parameter(
     "the revision of a list, or the id of an event",
     "1234",
 )
-WAIT_S = Parameter(
+WAIT_S = Number(
     "wait_s",
     f"with `watch=poll`: seconds to wait for a change, {DEFAULT_WAIT_S} when not given; 0 counts as 1",
     {"type": "integer", "minimum": 0, "maximum": 60, "default": DEFAULT_WAIT_S},
@@ -119,7 +119,7 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
 
 
 def _poll(watch: _Watch) -> Answer:
-    wait_s = int(argument("wait_s") or DEFAULT_WAIT_S)
+    wait_s = WAIT_S.given(DEFAULT_WAIT_S)
     if watch.place is None:
         raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
     subscription = watch.hub.subscribe(watch.place, watch.wanted)

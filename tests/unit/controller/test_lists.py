@@ -8,6 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from controller.api.cursor import Cursor, parse
+from controller.api.parameter import Number
+from controller.app import NOUNS
 from controller.problem import Problem
 from controller.reading import put
 from store import keys
@@ -238,3 +240,41 @@ def test_what_routers_hold_is_listed_by_node_and_peer(api: Api) -> None:
     assert listed("?node=a") == [("a", "tor-a"), ("a", "tor-b")]
     assert listed("?peer=tor-a") == [("a", "tor-a"), ("b", "tor-a")]
     assert listed("?node=b&peer=tor-b") == []
+
+
+NINES = "0" * 20 + "9" * 30
+HUGE = "0" * 20 + "9" * 5000
+
+
+@pytest.mark.parametrize("number", [NINES, HUGE, "0" * 5000 + "99999999999", "", "-1", "+1", "1_0", "\u0661"])
+def test_a_number_is_checked_as_a_whole(plant: Api, number: str) -> None:
+    plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
+    before = plant.stored()
+    for method, path in (
+        ("GET", "/v1/pools?limit="),
+        ("GET", "/v1/events?max_age_s="),
+        ("GET", "/v1/pools?watch=poll&since=1&wait_s="),
+        ("GET", "/v1/trace?source=a&destination=a&protocol=tcp&port="),
+        ("GET", "/v1/bgp/router-config?vendor=frr&asn="),
+        ("PATCH", "/v1/pools/default?max_withdraw="),
+        ("PATCH", "/v1/endpoints/a?overlap_s="),
+    ):
+        answer = plant.send(method, path + quote(number), {} if method == "PATCH" else None)
+        assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid"), path
+        assert path.rpartition("?")[2].split("&")[-1].startswith(answer.json["errors"][0]["parameter"])
+    assert plant.stored() == before
+
+
+def test_zeros_before_a_number_mean_nothing(plant: Api) -> None:
+    assert [each["name"] for each in plant.get(f"/v1/nodes?limit={'0' * 5000}2")["items"]] == [
+        "node-1",
+        "node-2",
+    ]
+    assert Number("n", "", {"minimum": 0, "maximum": 60}).value("0" * 5000) == 0
+
+
+def test_every_whole_number_of_a_query_is_parsed_where_it_is_checked() -> None:
+    declared = [each for noun in NOUNS for one in noun.operations for each in one.parameters]
+    numbers = [each for each in declared if each.schema.get("type") == "integer"]
+    assert numbers
+    assert all(isinstance(each, Number) for each in numbers)
