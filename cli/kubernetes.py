@@ -210,9 +210,11 @@ def _without(
 
 def _range(given: Any, path: Path) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(str(given), strict=False)
+        if "%" not in str(given):
+            return ip_network(str(given), strict=False)
     except ValueError:
-        raise Untranslatable(path, f"{given!r} is no CIDR") from None
+        pass
+    raise Untranslatable(path, f"{given!r} is no CIDR")
 
 
 def _port(given: Any, path: Path) -> Json:

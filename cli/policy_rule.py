@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 import click
@@ -92,7 +92,7 @@ def parse_peer(word: str) -> Json:
     labels, at, tenant = word.partition("@")
     if "=" not in labels and not at:
         try:
-            return {"cidr": str(ip_network(word))}
+            return {"cidr": str(_network(word))}
         except ValueError as fault:
             raise ValueError(
                 f"{word!r} is no peer ({fault}); expected such as 10.0.0.0/8, app=web, app=web@shop, @shop"
@@ -104,6 +104,12 @@ def parse_peer(word: str) -> Json:
     if len(selector) < len(pairs):
         raise ValueError(f"{word!r} names a label twice")
     return ({"selector": selector} if selector else {}) | ({"tenant": tenant} if tenant else {})
+
+
+def _network(word: str) -> IPv4Network | IPv6Network:
+    if "%" in word:
+        raise ValueError("it carries a zone; leave out what follows the percent sign, and the sign")
+    return ip_network(word)
 
 
 def rule_text(rule: Mapping[str, Any], towards: str) -> str:

@@ -37,6 +37,7 @@ class Accepted:
     longest: int
 
     def __post_init__(self) -> None:
+        _check_address(self.cidr.network_address)
         if not self.cidr.prefixlen <= self.shortest <= self.longest <= self.cidr.max_prefixlen:
             raise ValueError(f"{self.cidr} has no prefixes of length {self.shortest} to {self.longest}")
 
@@ -82,6 +83,8 @@ class Terms:
     def __post_init__(self) -> None:
         if self.secret is not None:
             _check_name(self.secret)
+        for each in self.exports:
+            _check_address(each.network_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Neighbour:
 
     def __post_init__(self) -> None:
         _check_name(self.node)
+        _check_address(self.address)
+        _check_address(self.local_address)
         if not 1 <= self.asn <= MAX_ASN:
             raise ValueError(f"AS number {self.asn} is not between 1 and {MAX_ASN}")
 
@@ -169,6 +174,12 @@ class Router:
 def placeholder(secret: str) -> str:
     """What stands in a configuration where the password of this secret goes."""
     return f"<secret:{secret}>"
+
+
+def _check_address(address: IPAddress) -> None:
+    # What follows the percent sign of an IPv6 address can be any text, newlines too.
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"address {str(address)!r} has a zone, which a configuration cannot hold")
 
 
 def _check_name(name: str) -> None:

@@ -61,8 +61,13 @@ def parse_address(given: Any) -> IPAddress:
             f"{given[:64]!r} is not an IPv4 or IPv6 address; expected one such as 10.64.0.7"
         ) from None
     if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise ValueError(f"{given[:64]!r} carries a zone; leave out the part from the percent sign on")
+        raise ValueError(_zone(given))
     return address
+
+
+def _zone(given: str) -> str:
+    """Of RFC 4007: it may be any text, names a link of one host only, and is never stored."""
+    return f"{given[:64]!r} carries a zone; leave out what follows the percent sign, and the sign"
 
 
 @lru_cache(maxsize=1 << 12)
@@ -93,6 +98,8 @@ def parse_network(given: Any) -> IPNetwork:
         return given
     if not isinstance(given, str) or "/" not in given:
         raise ValueError("expected a CIDR as text, such as 10.64.0.0/16")
+    if "%" in given:
+        raise ValueError(_zone(given))
     try:
         return ip_network(given)
     except ValueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -67,6 +67,19 @@ def test_lengths_that_a_network_cannot_have_are_refused() -> None:
         Accepted(ip_network("10.64.0.0/16"), 8, 32)
     with pytest.raises(ValueError, match="no prefixes of length 26 to 33"):
         Accepted(ip_network("10.64.0.0/16"), 26, 33)
+
+
+ZONED = "fd00::%x\n!evil\nrouter bgp 1"
+
+
+def test_no_address_says_more_than_an_address() -> None:
+    with pytest.raises(ValueError, match="zone"):
+        Accepted(ip_network(f"{ZONED}/64"), 64, 128)
+    with pytest.raises(ValueError, match="zone"):
+        replace(TERMS, exports=(ip_network(f"{ZONED}/64"),))
+    for field in ("address", "local_address"):
+        with pytest.raises(ValueError, match="zone"):
+            replace(neighbour(1), **{field: ip_address(ZONED)})
 
 
 def test_an_address_is_that_of_one_neighbour() -> None:

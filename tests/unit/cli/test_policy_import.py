@@ -121,6 +121,7 @@ def test_a_list_of_kubectl_is_read(polder: Polder, tmp_path: Path) -> None:
             "only In has",
         ),
         ("egress: [{to: [{ipBlock: {cidr: 10.0.0.0/33}}]}]", "ipBlock.cidr", "is no CIDR"),
+        ("egress: [{to: [{ipBlock: {cidr: 'fd00::%x/64'}}]}]", "ipBlock.cidr", "is no CIDR"),
         ("policyTypes: [Both]", "spec.policyTypes", "neither Ingress nor Egress"),
         ("podSelector: [a]", "spec.podSelector", "expected fields"),
     ],

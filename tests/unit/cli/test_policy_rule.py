@@ -74,6 +74,7 @@ def test_an_address_is_a_range_of_one() -> None:
         ("allow tcp/80 to app=web", "ingress is from somebody, not to"),
         ("allow from", "nobody stands behind from"),
         ("allow from 10.0.0.1/8", "has host bits set"),
+        ("allow from fd00::%eth0/64", "is no peer .*zone"),
         ("allow from web", "'web' is no peer"),
         ("allow from app=web@", "is no peer"),
         ("allow from app=web,tier", "is no peer"),

@@ -58,6 +58,7 @@ def test_ports_that_mean_nothing(given: dict[str, Any], about: str) -> None:
         ({"cidr": "10.0.0.0/8", "selector": {}}, "cidr stands alone"),
         ({"cidr": "10.0.0.0/8", "tenant": "shop"}, "cidr stands alone"),
         ({"cidr": "10.0.0.1/8"}, "host bits"),
+        ({"cidr": "fd00:f::%x\n/64"}, "zone"),
     ],
 )
 def test_peers_that_mean_nothing(given: dict[str, Any], about: str) -> None:
