@@ -113,20 +113,20 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
     with ExitStack() as undo:
         undo.callback(hubs.places.release)
         if argument("watch") == "poll":
-            return _poll(watch)
+            return _poll(watch, undo)
         events = _stream(watch, undo)
         return Answer(_Stream(events, undo.pop_all()), media_type=EVENTS, headers=HEADERS)
 
 
-def _poll(watch: _Watch) -> Answer:
+def _poll(watch: _Watch, undo: ExitStack) -> Answer:
     wait_s = WAIT_S.given(DEFAULT_WAIT_S)
     if watch.place is None:
         raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
     subscription = watch.hub.subscribe(watch.place, watch.wanted)
+    undo.callback(watch.hub.leave, subscription)
     told = subscription.take(max(wait_s, LOOK_S))
     if not principal().lasts():
         raise Problem("unauthorized", "this token ended while it waited")
-    watch.hub.leave(subscription)
     if not told and subscription.ended is End.EXPIRED:
         raise Problem("expired", ENDS[End.EXPIRED])
     whole = subscription.taken.next_revision - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -284,6 +285,22 @@ def test_an_answer_that_goes_on_knows_when_its_token_ends(closed: Guarded) -> No
     closed.send(ROOT, "DELETE", "/v1/tokens/ops")
     assert not whose.lasts()
     assert gate.identify(f"Bearer {ROOT}").lasts()
+
+
+def test_a_poll_whose_token_ends_leaves_nothing_behind(closed: Guarded) -> None:
+    text = closed.made("/v1/tokens", OPS)["token"]
+    since = closed.send(text, "GET", "/v1/pools").json["revision"]
+    watched = f"/v1/pools?watch=poll&since={since}&wait_s=60"
+    with ThreadPoolExecutor(1) as threads:
+        polled = threads.submit(closed.send, text, "GET", watched)
+        wait_until(lambda: closed.parts.hubs._hubs, 10, "the poll to ask")
+        hub = next(iter(closed.parts.hubs._hubs.values()))
+        wait_until(lambda: hub._subscriptions, 10, "the poll to wait")
+        closed.send(ROOT, "DELETE", "/v1/tokens/ops")
+        closed.made("/v1/pools", {"name": "p", "cidr": "10.0.0.0/24"})
+        answer = polled.result(20)
+    assert (answer.status_code, answer.json["type"]) == (401, "/problems/unauthorized")
+    assert hub._subscriptions == set()
 
 
 def test_told_insecure_it_answers_to_any_name() -> None:
