@@ -45,6 +45,7 @@ def parse(text: str, scope: str) -> Cursor:
             type(revision) is int
             and 0 < revision <= MAX_REVISION
             and isinstance(after, str)
+            and after.isascii()  # as all keys are; JSON can hold a lone surrogate, which is no text
             and cursor.text(scope) == text
         )
     except (ValueError, TypeError):

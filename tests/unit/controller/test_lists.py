@@ -246,6 +246,13 @@ NINES = "0" * 20 + "9" * 30
 HUGE = "0" * 20 + "9" * 5000
 
 
+@pytest.mark.parametrize("after", ["\ud800", f"{keys.ENDPOINTS.key('e0')}\udcff", "\u00e9"])
+def test_a_forged_cursor_that_no_key_can_follow_is_refused(several: Api, after: str) -> None:
+    cursor = Cursor(several.get("/v1/endpoints")["revision"], after).text('["/v1/endpoints", []]')
+    answer = several.client.get(f"/v1/endpoints?cursor={cursor}")
+    assert (answer.status_code, answer.json["type"]) == (400, "/problems/cursor")
+
+
 @pytest.mark.parametrize("number", [NINES, HUGE, "0" * 5000 + "99999999999", "", "-1", "+1", "1_0", "\u0661"])
 def test_a_number_is_checked_as_a_whole(plant: Api, number: str) -> None:
     plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
