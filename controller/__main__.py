@@ -129,7 +129,7 @@ def _serve(
         parts.close()
 
     app = create_app(store, parts=parts, doors=doors)
-    server.run(app, parts.runner, stopping=parts.hubs.close, ended=end)
+    server.run(app, parts.runner, lets_in=app.lets_in, stopping=parts.hubs.close, ended=end)
     store.close()
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import groupby
+from typing import Any
 
 from falcon import App, HTTPError, HTTPMethodNotAllowed, HTTPRouteNotFound, Response
 
@@ -135,7 +136,8 @@ def create_app(
         any_host=doors.any_host,
         limit=limit,
     )
-    app = Application(Passage(shared, Auditor(shared.clock, doors.audit_file), Admission(max_in_hand), gate))
+    auditor = Auditor(shared.clock, doors.audit_file)
+    app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)
     for path, routes in groupby(sorted(ROUTES, key=_path_of), key=_path_of):
         app.add_route(path, Resource(tuple(routes)))
     return app
@@ -201,12 +203,17 @@ class Resource:
 class Application(App):  # type: ignore[type-arg]
     """A WSGI application (PEP 3333) whose errors are problems (RFC 9457)."""
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Passage, gate: Gate) -> None:
         super().__init__(request_type=Exchange, middleware=passage)
+        self._gate = gate
         self.add_error_handler(Exception, _internal)
         self.add_error_handler(HTTPError, _refused)
         self.add_error_handler(StoreError, _store_failed)
         self.add_error_handler(Problem, _render)
+
+    def lets_in(self, environ: Mapping[str, Any]) -> bool:
+        """Whether a request is read on, by its head: who has no good token is refused without his body."""
+        return self._gate.lets_in(environ)
 
 
 def _openapi() -> Answer:

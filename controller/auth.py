@@ -8,12 +8,13 @@ demanded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from controller import secret
 from controller.bearers import Bearers
@@ -109,6 +110,15 @@ class Gate:
         """Find out who makes a request. Raises `Problem` when nobody may who is like that."""
         if exchange.path not in OPEN:
             exchange.principal = self.identify(exchange.env.get("HTTP_AUTHORIZATION"))
+
+    def lets_in(self, environ: Mapping[str, Any]) -> bool:
+        """Whether `enter` would let in a request with this WSGI environment."""
+        if environ["PATH_INFO"] not in OPEN:
+            try:
+                self.identify(environ.get("HTTP_AUTHORIZATION"))
+            except Problem:
+                return False
+        return True
 
     def admit(self, exchange: Exchange, path: str) -> None:
         """Let a request through to a route, by its path as it is declared. Raises `Problem`."""

@@ -14,6 +14,7 @@ CURES: Mapping[str, str] = {
     "join-refused": "The join token or certificate is not good any more. Make a new join token.",
     "not-found": "There is no such path, or nothing has this name, or it is not for this token.",
     "method-not-allowed": "Use one of the methods in the header Allow.",
+    "timeout": "The body was begun and did not come whole in time. Send it again, all at once.",
     "conflict": "What is there under this name differs. Change it with PATCH, or use another name.",
     "overlap": "Pools do not overlap. Use a range outside the pools that there are.",
     "not-set-up": "The controllers were not started for this; the detail names what is missing.",

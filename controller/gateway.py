@@ -4,6 +4,9 @@ The loop reads the body, so that a slow client costs no thread. A watch, and a r
 frequent, then runs in the loop's own thread on a stack of its own (`controller.waiting`); any other runs in
 one of a bounded number of threads, since a long list must not keep the loop. An answer whose body is an
 iterator is sent piece by piece as the pieces come, and no faster than its client takes them.
+
+A body is not read for a watch, which needs none, nor for who has no good token: the application refuses
+him by the head of his request.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -22,6 +25,7 @@ from urllib.parse import unquote_to_bytes
 from aiohttp import web
 
 from controller.api.noun import MAX_BODY_BYTES
+from controller.problem import Problem
 from controller.waiting import Runner, Stacks, complete
 from controller.watching import asked
 
@@ -32,6 +36,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_BYTES = 1 << 25
 """Of a body that is too large so much is read: who is cut off sooner often cannot read why."""
+
+BODY_S = 75.0
+"""A body has to come whole in this time, as the head of a request (`controller.serve`)."""
 
 STALL_S = 60.0
 """A client that takes nothing of a stream for so long is cut off."""
@@ -75,6 +82,9 @@ class _Answer:
         return self.stream or web.Response(status=self.status, headers=self.headers, body=self.body)
 
 
+LetsIn = Callable[[Mapping[str, Any]], bool]
+
+
 @runtime_checkable
 class Closes(Protocol):
     """A body that has something to give back."""
@@ -91,12 +101,19 @@ class Gateway:
         loop: the server's.
         threads: requests handled at a time beside those in the loop's thread.
         runner: does its work on stacks of the loop from now on.
+        lets_in: whether the application reads on, by the WSGI environment without a body.
     """
 
     def __init__(
-        self, app: WSGIApplication, loop: asyncio.AbstractEventLoop, threads: int, runner: Runner
+        self,
+        app: WSGIApplication,
+        loop: asyncio.AbstractEventLoop,
+        threads: int,
+        runner: Runner,
+        lets_in: LetsIn = lambda _: True,
     ) -> None:
         self._app = app
+        self._lets_in = lets_in
         self._loop = loop
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._stacks = Stacks(loop, self._threads)
@@ -104,13 +121,25 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        body, answer = await _body(request), _Answer()
-        environ = environment(request, body)
-        if not asked.is_asked(environ) and not _is_quick(environ, body):
+        environ, answer = environment(request), _Answer()
+        watches = asked.is_asked(environ)
+        if unread := watches or (request.can_read_body and not self._lets_in(environ)):
+            environ["wsgi.input"] = Unread()
+            body = b""
+        else:
+            try:
+                body = await _body(request)
+            except TimeoutError:
+                return _too_late()
+            environ["wsgi.input"] = io.BytesIO(body)
+        if not watches and not _is_quick(environ, body):
             await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
         elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
             await done
-        return answer.response()
+        response = answer.response()
+        if unread and _waits(request):  # what it sends next is a body or the next request: nobody knows
+            response.force_close()
+        return response
 
     def _run(self, environ: dict[str, Any], request: web.BaseRequest, answer: _Answer) -> None:
         body = self._app(environ, answer)
@@ -121,8 +150,28 @@ class Gateway:
             _send_pieces(body, answer.stream, request)
 
 
-def environment(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
-    """The WSGI environment (PEP 3333) of a request."""
+class Unread:
+    """A body that was not read."""
+
+    def read(self, _: int = -1, /) -> bytes:
+        """To who was let in after all, since his token became known between head and body."""
+        raise Problem("unauthorized", "this token was not known when the request came; send it again")
+
+
+def problem_response(problem: Problem) -> web.Response:
+    """What cannot be answered by the application, before the connection is closed."""
+    headers = {**problem.headers(), **SERVER}
+    response = web.Response(status=problem.status, headers=headers, body=problem.body().encode())
+    response.force_close()
+    return response
+
+
+def _too_late() -> web.Response:
+    return problem_response(Problem("timeout", f"the body did not come whole in {BODY_S:g} s; send it again"))
+
+
+def environment(request: web.BaseRequest) -> dict[str, Any]:
+    """The WSGI environment (PEP 3333) of a request, without its body."""
     target = request.raw_path
     if not target.startswith("/"):  # of a request to a proxy
         target = request.rel_url.raw_path_qs
@@ -137,7 +186,6 @@ def environment(request: web.BaseRequest, body: bytes) -> dict[str, Any]:
         "SERVER_NAME": host,
         "SERVER_PORT": str(port),
         "SERVER_PROTOCOL": f"HTTP/{request.version.major}.{request.version.minor}",
-        "wsgi.input": io.BytesIO(body),
         "wsgi.url_scheme": request.scheme,
     }
     for name, value in request.headers.items():
@@ -156,11 +204,21 @@ def _variable(name: str) -> str:
 
 
 async def _body(request: web.BaseRequest) -> bytes:
-    """The body, or the beginning of one that is too large."""
+    """The body, or the beginning of one that is too large. Raises `TimeoutError`."""
     if not request.can_read_body:
         return b""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(CONTINUE)
+    async with asyncio.timeout(BODY_S):
+        if _waits(request):
+            await request.writer.write(CONTINUE)
+        return await _read(request)
+
+
+def _waits(request: web.BaseRequest) -> bool:
+    """Whether the client waits for a word before it sends the body."""
+    return request.headers.get("Expect", "").lower() == "100-continue"
+
+
+async def _read(request: web.BaseRequest) -> bytes:
     if (request.content_length or MAX_BODY_BYTES + 1) <= MAX_BODY_BYTES:
         return await request.content.read()
     kept, left = bytearray(), DRAIN_BYTES

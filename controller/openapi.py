@@ -132,7 +132,7 @@ def _operation(operation: Operation) -> Document:
 def _always(operation: Operation) -> tuple[int, ...]:
     of_write = () if operation.method == "GET" else (429,)
     of_path = (404,) if "{" in operation.path else ()
-    return (401, 403, 422, 500, 503, *of_write, *of_path, *((400, 413, 415) if operation.body else ()))
+    return (401, 403, 422, 500, 503, *of_write, *of_path, *((400, 408, 413, 415) if operation.body else ()))
 
 
 def _of_conditions(operation: Operation) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "join-refused": (403, "The join token is not good"),
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "The path does not take this method"),
+    "timeout": (408, "The request did not come whole"),
     "conflict": (409, "It conflicts with something that is there"),
     "overlap": (409, "The range overlaps a pool"),
     "in-use": (409, "It is in use"),

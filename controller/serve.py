@@ -14,13 +14,14 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from controller.admission import MAX_IN_HAND
-from controller.gateway import SERVER, Gateway
+from controller.gateway import Gateway, LetsIn, problem_response
 from controller.problem import Problem
 from controller.waiting import Runner
 
@@ -97,10 +98,7 @@ class Protocol(web.RequestHandler):
         else:
             why = (message or str(exc)).partition("\n")[0].rstrip(":")
             problem = Problem("malformed", f"the request is not HTTP: {why}")
-        headers = {**problem.headers(), **SERVER}
-        response = web.Response(status=problem.status, headers=headers, body=problem.body().encode())
-        response.force_close()
-        return response
+        return problem_response(problem)
 
 
 class Server:
@@ -123,6 +121,7 @@ class Server:
         app: WSGIApplication,
         runner: Runner | None = None,
         *,
+        lets_in: LetsIn = lambda _: True,
         stopping: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
@@ -131,19 +130,21 @@ class Server:
         Args:
             app: a WSGI application (PEP 3333).
             runner: does its work in the event loop meanwhile.
+            lets_in: whether the application reads the body of a request, by the rest of it.
             stopping: called after the signal.
             ended: called in another thread when no request is left; the runner still works.
         """
-        asyncio.run(self._serve(app, runner or Runner(), stopping, ended))
+        gateway = partial(Gateway, app, threads=THREADS, runner=runner or Runner(), lets_in=lets_in)
+        asyncio.run(self._serve(gateway, stopping, ended))
 
     async def _serve(
-        self, app: WSGIApplication, runner: Runner, stopping: Callable[[], None], ended: Callable[[], None]
+        self, gateway: Callable[..., Gateway], stopping: Callable[[], None], ended: Callable[[], None]
     ) -> None:
         loop, signaled = asyncio.get_running_loop(), asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, signaled.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to read again
-        manager = web.Server(Gateway(app, loop, THREADS, runner).handle, access_log=None)
+        manager = web.Server(gateway(loop=loop).handle, access_log=None)
         server = await loop.create_server(
             lambda: Protocol(manager, loop=loop, **OPTIONS),
             sock=self._bound,

@@ -246,6 +246,18 @@ def test_a_body_that_is_too_large_is_refused_on_the_wire(start: Start) -> None:
     connection.close()
 
 
+def test_without_a_token_the_body_is_not_waited_for(start: Start, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{TOKEN}\n")
+    api = start("--token-file", str(tokens))
+    expects = "Expect: 100-continue\r\n"
+    for token, more, status in (("x", "", 401), ("x", expects, 401), (TOKEN, expects, 100)):
+        with closing(socket.create_connection(("127.0.0.1", api.port), timeout=SOON_S)) as link:
+            head = f"POST /v1/pools HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n{more}"
+            link.sendall(f"{head}Authorization: Bearer {token}\r\n\r\n".encode())
+            assert link.recv(12) == f"HTTP/1.1 {status}".encode()
+
+
 def test_after_a_refusal_the_connection_can_be_used_again(start: Start, tmp_path: Path) -> None:
     """The body is read, though nobody wants it: else the client would see a closed connection at times."""
     api = start()

@@ -45,19 +45,20 @@ class Echo:
     def __init__(self) -> None:
         self.pieces = Pieces()
         self.thread = ""
+        self.reads = True
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Any:
         self.thread = threading.current_thread().name
         start("200 OK", [("Content-Type", "application/json")])
         if is_asked(environ):
             return self.pieces
-        body = environ["wsgi.input"].read()
+        body = environ["wsgi.input"].read() if self.reads else b""
         told = {name: value for name, value in environ.items() if isinstance(value, str)}
         told["thread"] = self.thread
         return [json.dumps({**told, "body": body.decode(), "length": len(body)}).encode()]
 
 
-def serving(app: Echo, client: Client) -> Any:
+def serving(app: Echo, client: Client, lets_in: gateway.LetsIn = lambda _: True) -> Any:
     """What the client returns, which is given the port of a server of the application."""
     told: list[Any] = []
 
@@ -72,7 +73,7 @@ def serving(app: Echo, client: Client) -> Any:
         asking = threading.Thread(target=ask, args=(bound.getsockname()[1],))
         server = Server(bound, cert=None, key=None)
         asking.start()
-        server.run(app)
+        server.run(app, lets_in=lets_in)
         asking.join(SOON_S)
     if isinstance(told[0], Exception):
         raise told[0]
@@ -166,6 +167,61 @@ def test_who_expects_to_be_told_to_go_on_is() -> None:
             return first, json.loads(read(link)[2])["body"]
 
     assert serving(Echo(), client) == (100, "body")
+
+
+HALF = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HALF + b"\r\nbo",
+        HALF + b"Expect: 100-continue\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4000000\r\n\r\nbo",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n",
+    ],
+)
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(gateway, "BODY_S", 0.2)
+    monkeypatch.setattr(serve, "OPTIONS", {**serve.OPTIONS, "lingering_time": 0.2})
+
+    def client(port: int) -> Any:
+        with closing(connected(port)) as link:
+            link.sendall(sent)
+            answer = read(link)
+            if answer[0] == 100:
+                answer = read(link)
+            assert link.recv(1) == b""
+            return answer
+
+    status, header, body = serving(Echo(), client)
+    assert (status, header["content-type"]) == (408, "application/problem+json")
+    assert json.loads(body)["type"] == "/problems/timeout"
+
+
+@pytest.mark.parametrize("more", [b"", b"Expect: 100-continue\r\n"])
+def test_who_is_not_let_in_is_answered_without_his_body(monkeypatch: pytest.MonkeyPatch, more: bytes) -> None:
+    monkeypatch.setattr(serve, "OPTIONS", {**serve.OPTIONS, "lingering_time": 0.2})
+
+    def client(port: int) -> int:
+        with closing(connected(port)) as link:
+            link.sendall(HALF + more + b"\r\n")
+            status, _, _ = read(link)
+            assert link.recv(1) == b""
+            return status
+
+    app = Echo()
+    app.reads = False
+    assert serving(app, client, lambda environ: "HTTP_AUTHORIZATION" in environ) == 200
+
+
+def test_a_watch_does_not_wait_for_a_body() -> None:
+    def client(port: int) -> bytes:
+        with closing(connected(port)) as link:
+            link.sendall(b"GET /v1/pools?watch=sse HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n")
+            return link.recv(12)
+
+    assert serving(Echo(), client) == b"HTTP/1.1 200"
 
 
 @pytest.mark.parametrize(
