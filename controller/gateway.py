@@ -24,7 +24,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from controller.api.noun import MAX_BODY_BYTES
+from controller.bodies import SMALL_BYTES, Large, most_bytes
 from controller.problem import Problem
 from controller.waiting import Runner, Stacks, complete
 from controller.watching import asked
@@ -51,7 +51,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 QUICK = re.compile(r"POST /v1/endpoints(:batch)?|(GET|DELETE) /v1/endpoints/[^/]+|GET /healthz")
 """What runs in the loop's thread beside watches: it gives way after some milliseconds at the most."""
 
-QUICK_BYTES = 1 << 16
+QUICK_BYTES = SMALL_BYTES
 """A larger body takes too long to be looked through there."""
 
 CONSTANT: Mapping[str, Any] = {
@@ -117,29 +117,33 @@ class Gateway:
         self._loop = loop
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._stacks = Stacks(loop, self._threads)
+        self._large = Large()
         runner.bind(self._stacks)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         environ, answer = environment(request), _Answer()
-        watches = asked.is_asked(environ)
-        if unread := watches or (request.can_read_body and not self._lets_in(environ)):
-            environ["wsgi.input"] = Unread()
-            body = b""
-        else:
-            try:
-                body = await _body(request)
-            except TimeoutError:
-                return _too_late()
-            environ["wsgi.input"] = io.BytesIO(body)
-        if not watches and not _is_quick(environ, body):
-            await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
-        elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
-            await done
+        unread = asked.is_asked(environ) or (request.can_read_body and not self._lets_in(environ))
+        most = most_bytes(environ["PATH_INFO"])
+        try:
+            with self._large.place(0 if unread else _size(request, most)):
+                body = b"" if unread else await _body(request, most)
+                environ["wsgi.input"] = Unread() if unread else io.BytesIO(body)
+                await self._answer(environ, request, answer, len(body))
+        except Problem as problem:
+            return problem_response(problem)
         response = answer.response()
         if unread and _waits(request):  # what it sends next is a body or the next request: nobody knows
             response.force_close()
         return response
+
+    async def _answer(
+        self, environ: dict[str, Any], request: web.BaseRequest, answer: _Answer, size: int
+    ) -> None:
+        if not asked.is_asked(environ) and not _is_quick(environ, size):
+            await self._loop.run_in_executor(self._threads, self._run, environ, request, answer)
+        elif (done := self._stacks.run(lambda: self._run(environ, request, answer))) is not None:
+            await done
 
     def _run(self, environ: dict[str, Any], request: web.BaseRequest, answer: _Answer) -> None:
         body = self._app(environ, answer)
@@ -164,10 +168,6 @@ def problem_response(problem: Problem) -> web.Response:
     response = web.Response(status=problem.status, headers=headers, body=problem.body().encode())
     response.force_close()
     return response
-
-
-def _too_late() -> web.Response:
-    return problem_response(Problem("timeout", f"the body did not come whole in {BODY_S:g} s; send it again"))
 
 
 def environment(request: web.BaseRequest) -> dict[str, Any]:
@@ -203,14 +203,25 @@ def _variable(name: str) -> str:
     return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
-async def _body(request: web.BaseRequest) -> bytes:
-    """The body, or the beginning of one that is too large. Raises `TimeoutError`."""
+def _size(request: web.BaseRequest, most: int) -> int:
+    """How much is kept of a body at the most."""
+    if not request.can_read_body:
+        return 0
+    return most if request.content_length is None else min(request.content_length, most)
+
+
+async def _body(request: web.BaseRequest, most: int) -> bytes:
+    """The body, or the beginning of one that is larger than `most`. Raises `Problem`: it does not come."""
     if not request.can_read_body:
         return b""
-    async with asyncio.timeout(BODY_S):
-        if _waits(request):
-            await request.writer.write(CONTINUE)
-        return await _read(request)
+    try:
+        async with asyncio.timeout(BODY_S):
+            if _waits(request):
+                await request.writer.write(CONTINUE)
+            return await _read(request, most)
+    except TimeoutError:
+        detail = f"the body did not come whole in {BODY_S:g} s; send it again"
+        raise Problem("timeout", detail) from None
 
 
 def _waits(request: web.BaseRequest) -> bool:
@@ -218,21 +229,21 @@ def _waits(request: web.BaseRequest) -> bool:
     return request.headers.get("Expect", "").lower() == "100-continue"
 
 
-async def _read(request: web.BaseRequest) -> bytes:
-    if (request.content_length or MAX_BODY_BYTES + 1) <= MAX_BODY_BYTES:
+async def _read(request: web.BaseRequest, most: int) -> bytes:
+    if (request.content_length or most + 1) <= most:
         return await request.content.read()
     kept, left = bytearray(), DRAIN_BYTES
     async for piece in request.content.iter_any():
-        kept += piece[: MAX_BODY_BYTES + 2 - len(kept)]
+        kept += piece[: most + 2 - len(kept)]
         left -= len(piece)
         if left < 0:
             break
     return bytes(kept)
 
 
-def _is_quick(environ: Mapping[str, Any], body: bytes) -> bool:
+def _is_quick(environ: Mapping[str, Any], size: int) -> bool:
     line = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
-    return len(body) <= QUICK_BYTES and QUICK.fullmatch(line) is not None
+    return size <= QUICK_BYTES and QUICK.fullmatch(line) is not None
 
 
 def _send_pieces(body: Iterable[bytes], response: web.StreamResponse, request: web.BaseRequest) -> None:

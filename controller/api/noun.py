@@ -18,14 +18,13 @@ from pydantic import BaseModel
 from controller import foresight
 from controller.answer import JSON, Answer
 from controller.api.parameter import Parameter
+from controller.bodies import most_bytes
 from controller.exchange import Exchange
 from controller.precondition import is_known
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, refuse_told, validate
 from controller.watching import answer as watching
 from controller.watching.topic import Topic
-
-MAX_BODY_BYTES = 1 << 20
 
 MERGE_PATCH = "application/merge-patch+json"
 NOT_MODIFIED = 304
@@ -167,9 +166,10 @@ def _read_document(wanted: type[BaseModel] | Patch, exchange: Exchange) -> dict[
     if given not in types and (media := given.partition(";")[0].strip().lower()) not in types:
         raise Problem("media-type", f"expected {' or '.join(types)}, not {media or 'no Content-Type'}")
     # Whether it has a Content-Length or not, the server has read it to its end.
-    data = exchange.stream.read(MAX_BODY_BYTES + 1)
-    if len(data) > MAX_BODY_BYTES:
-        raise too_large()
+    most = most_bytes(exchange.path)
+    data = exchange.stream.read(most + 1)
+    if len(data) > most:
+        raise Problem("too-large", f"the body may have at most {most} bytes")
     return parse_object(data)
 
 
@@ -182,11 +182,6 @@ def has_name(path: str, body: str) -> None:
     """Refuse a body that names another thing than the path does. Raises `Problem`."""
     if path != body:
         raise invalid("/name", f"expected {path!r}, the name in the path, not {body!r}")
-
-
-def too_large() -> Problem:
-    """The body is larger than anything that makes sense."""
-    return Problem("too-large", f"the body may have at most {MAX_BODY_BYTES} bytes")
 
 
 def _check_query(declared: Operation, exchange: Exchange) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -244,6 +245,18 @@ def test_a_body_that_is_too_large_is_refused_on_the_wire(start: Start) -> None:
     connection.endheaders(iter([b'{"name":"', *[b"x" * 65536] * 16, b'"}']), encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_thousand_endpoints_with_labels_fit_into_one_request(start: Start, atomic: bool) -> None:
+    api = start()
+    plant(api)
+    labels = {f"k{number:02}{'a' * 60}": "v" * 60 for number in range(10)}
+    items = [{"id": f"bulk-{number}-{'x' * 100}", "node": "n0", "labels": labels} for number in range(1000)]
+    assert len(json.dumps(items)) > 1_400_000
+    status, told = api.send("POST", "/v1/endpoints:batch", {"items": items, "atomic": atomic})
+    assert (status, told["refused"]) == (200, 0)
+    assert api.send("POST", "/v1/endpoints:batch", {"items": ["x" * (10 << 20)]})[0] == 413
 
 
 def test_without_a_token_the_body_is_not_waited_for(start: Start, tmp_path: Path) -> None:

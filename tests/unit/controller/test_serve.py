@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from controller import gateway, serve
+from controller.bodies import Large
 from controller.serve import Server, listen
 from controller.watching.asked import is_asked
 
@@ -129,10 +130,44 @@ def test_a_body_may_come_in_chunks() -> None:
     assert told["body"] == "body"
 
 
-def test_of_a_body_that_is_too_large_the_beginning_is_seen() -> None:
-    size = 3 << 20
-    told = asked("POST / HTTP/1.1", f"Content-Length: {size}", body=[bytes(size)])
-    assert told["length"] == (1 << 20) + 2
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/", 1 << 20),
+        ("/v1/endpoints:batch", 1 << 22),
+        ("/v1/endpoints%3Abatch", 1 << 22),
+        ("/v1/join", 1 << 16),
+    ],
+)
+def test_of_a_body_that_is_too_large_the_beginning_is_seen(path: str, most: int) -> None:
+    for size in (most, most + 1, 10 << 20):
+        told = asked(f"POST {path} HTTP/1.1", f"Content-Length: {size}", body=[bytes(size)])
+        assert told["length"] == min(size, most + 2)
+
+
+@pytest.mark.parametrize("more", ["Content-Length: 65537", "Transfer-Encoding: chunked"])
+def test_there_are_only_some_large_bodies_at_a_time(monkeypatch: pytest.MonkeyPatch, more: str) -> None:
+    monkeypatch.setattr(gateway, "Large", lambda: Large(1))
+    monkeypatch.setattr(serve, "OPTIONS", {**serve.OPTIONS, "lingering_time": 0.2})
+    head = f"POST / HTTP/1.1\r\nHost: h\r\n{more}\r\nExpect: 100-continue\r\n\r\n".encode()
+
+    def client(port: int) -> Any:
+        with closing(connected(port)) as one, closing(connected(port)) as other:
+            one.sendall(head)
+            assert read(one)[0] == 100
+            other.sendall(head)
+            status, header, body = read(other)
+            with closing(connected(port)) as small:
+                small.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+                assert read(small)[0] == 200
+            size = b"10001\r\n" if "chunked" in more else b""
+            one.sendall(size + bytes(65537) + (b"\r\n0\r\n\r\n" if size else b""))
+            assert read(one)[0] == 200
+            one.sendall(head)
+            assert read(one)[0] == 100
+            return status, header["retry-after"], json.loads(body)["type"]
+
+    assert serving(Echo(), client) == (503, "1", "/problems/busy")
 
 
 @pytest.mark.parametrize(
