@@ -20,6 +20,7 @@ from controller.problem import Fault, Problem, quoted, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.scope import EVERYTHING, Scope
 from controller.turn import Turn
+from controller.usable import refuse_unusable
 from intent.peers import meeting
 from store import keys
 from store.client import Absent, Compare, Exists, PrefixUnwritten, Store
@@ -135,6 +136,7 @@ class Registry:
                 if found.value != value:
                     raise different(value, found.value)
                 return found, False
+            refuse_unusable(value)
             operation = put(kind, value, value.name)
             unit = Unit((Absent(operation.key), *check(value)), (operation,))
             if isinstance(value, Tenant | Policy):
@@ -151,6 +153,7 @@ class Registry:
 
     def _checked(self, stored: Value, wanted: Value, scope: Scope) -> tuple[Compare, ...]:
         """What has to hold for a change to be right. Raises `Problem` when it does not."""
+        refuse_unusable(wanted, stored)
         if isinstance(wanted, Peer):
             return self._has_node_and_is_alone(wanted)
         if isinstance(wanted, Policy):

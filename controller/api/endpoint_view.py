@@ -31,11 +31,14 @@ GATEWAYS = ("169.254.1.1", "fe80::1")
 
 NODES_MAC_PREFIX = "02:70:6f:6c:64:"
 """What the MAC addresses of a node's gateway and of services begin with."""
+NOBODYS_MAC = "00:00:00:00:00:00"
 
 
-def _not_the_nodes(mac: str) -> str:
+def _of_a_workload(mac: str) -> str:
     if mac.startswith(NODES_MAC_PREFIX):
         raise ValueError(f"{mac} is of the nodes' own; give that of the workload, or leave mac out")
+    if mac == NOBODYS_MAC:
+        raise ValueError(f"{mac} is nobody's; give that of the workload, or leave mac out")
     return mac
 
 
@@ -62,7 +65,7 @@ class NewEndpoint(BaseModel):
     labels: Labels = Field(default_factory=dict)
     qos: OptionalQos = None
     kind: EndpointKind = EndpointKind.CONTAINER
-    mac: Annotated[Mac, AfterValidator(_not_the_nodes)] | None = None
+    mac: Annotated[Mac, AfterValidator(_of_a_workload)] | None = None
     """The only one that may speak there: that of the machine, where it cannot be given one."""
 
     @model_validator(mode="after")

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from controller.reading import put
+from store import keys
+from store.model import Node, Pool
 from tests.unit.controller.conftest import Api
 
 POOL = {"name": "other", "cidr": "10.65.0.0/24"}
@@ -89,6 +92,39 @@ BODIES = [
     ("/v1/nodes", {**NODE, "next_hops": ["10.0.0.1", "10.0.0.2"]}, "/next_hops", "at most one address"),
     ("/v1/peers", {**PEER, "address": "224.0.0.1"}, "/address", "unicast"),
     ("/v1/peers", {**PEER, "local_address": "2001:db8::1"}, "/local_address", "families"),
+    *(
+        ("/v1/pools", {**POOL, "cidr": cidr}, "/cidr", right)
+        for cidr, right in (
+            ("240.0.0.0/8", "240.0.0.0/4, which is reserved"),
+            ("255.255.255.0/24", "such as one in 10.0.0.0/8"),
+            ("192.0.0.0/2", "224.0.0.0/4"),
+            ("0.1.0.0/16", "0.0.0.0/8"),
+            ("126.0.0.0/7", "127.0.0.0/8"),
+            ("169.254.0.0/15", "169.254.0.0/16"),
+            ("::/96", "::/96"),
+            ("::/8", "::ffff:0:0/96"),
+            ("::ffff:10.80.0.0/120", "IPv4 to every host"),
+            ("fe00::/8", "fe80::/10"),
+            ("127.0.0.0/16", "not a range"),
+            ("::1/128", "not a range"),
+            ("fe80::/64", "not a range"),
+            ("ff02::/64", "not a range"),
+        )
+    ),
+    ("/v1/nodes", {**NODE, "router_id": "0.0.0.0"}, "/router_id", "leave it out"),
+    ("/v1/nodes", {**NODE, "next_hops": ["255.255.255.255"]}, "/next_hops/0", "240.0.0.0/4"),
+    (
+        "/v1/nodes",
+        {**NODE, "export": {"protocol": "sflow", "collector": "0.1.2.3"}},
+        "/export/collector",
+        "0.0.0.0/8",
+    ),
+    ("/v1/peers", {**PEER, "address": "255.255.255.255"}, "/address", "that a host can have"),
+    ("/v1/peers", {**PEER, "address": "::ffff:192.0.2.1"}, "/address", "IPv4 to every host"),
+    ("/v1/peers", {**PEER, "local_address": "0.0.0.1"}, "/local_address", "0.0.0.0/8"),
+    ("/v1/endpoints", {**ENDPOINT, "mac": "00:00:00:00:00:00"}, "/mac", "leave mac out"),
+    ("/v1/endpoints", {**ENDPOINT, "mac": "01:00:5e:00:00:01"}, "/mac", "unicast MAC"),
+    ("/v1/endpoints", {**ENDPOINT, "mac": "ff:ff:ff:ff:ff:ff"}, "/mac", "unicast MAC"),
     ("/v1/endpoints", {}, "/node", "is required"),
     ("/v1/endpoints", {"node": "node-7"}, "/node", "there is no node 'node-7'"),
     ("/v1/endpoints", {**ENDPOINT, "pool": "defalt"}, "/pool", "there is default"),
@@ -116,6 +152,38 @@ def test_a_wrong_field_is_named_and_nothing_is_written(
     details = {error["pointer"]: error["detail"] for error in problem["errors"]}
     assert right in details[pointer]
     assert plant.stored() == before
+
+
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "192.0.2.0/24",
+        "198.18.0.0/15",
+        "100.64.0.0/10",
+        "192.168.0.0/16",
+        "1.0.0.0/8",
+        "223.255.255.0/24",
+        "2001:db8::/48",
+        "fd00::/48",
+        "64:ff9b::/96",
+    ],
+)
+def test_ranges_of_documentation_and_private_ones_are_pools(api: Api, cidr: str) -> None:
+    api.made("/v1/pools", {"name": "p", "cidr": cidr})
+
+
+def test_what_is_stored_and_can_never_work_is_read_and_changed_as_it_is(plant: Api) -> None:
+    """It may be in use, where routers are told to take it."""
+    pool = Pool(name="e", cidr="240.0.0.0/16")
+    node = Node(name="node-0", asn=64510, router_id="0.0.0.0")
+    plant.store.txn([], [put(keys.POOLS, pool, pool.name), put(keys.NODES, node, node.name)])
+    assert plant.get("/v1/pools/e")["cidr"] == "240.0.0.0/16"
+    assert plant.send("PATCH", "/v1/pools/e", {"priority": 7}).status_code == 200
+    assert plant.send("PATCH", "/v1/pools/e", {"cidr": "240.0.0.0/15"}).status_code == 422
+    assert plant.send("PATCH", "/v1/nodes/node-0", {"mtu_bytes": 1400}).status_code == 200
+    assert plant.send("PATCH", "/v1/nodes/node-1", {"router_id": "0.0.0.0"}).status_code == 422
+    assert plant.send("PATCH", "/v1/nodes/node-0", {"router_id": "10.0.0.1"}).status_code == 200
+    assert plant.send("POST", "/v1/pools", {"name": "e2", "cidr": "240.0.1.0/24"}).status_code == 422
 
 
 def test_every_fault_is_named_at_once(plant: Api) -> None:
