@@ -60,9 +60,14 @@ WORDS: Mapping[str, Words] = {
     "ip_v4_address": lambda ctx: "expected an IPv4 address as text, such as 192.0.2.1",
     "enum": lambda ctx: f"expected {ctx['expected']}",
     "too_short": lambda ctx: f"expected at least {ctx['min_length']} of them",
-    "too_long": lambda ctx: f"expected at most {ctx['max_length']} of them, not {ctx['actual_length']}",
+    "too_long": lambda ctx: _too_many(ctx["max_length"], ctx["actual_length"]),
     "value_error": lambda ctx: str(ctx["error"]),
 }
+
+
+def _too_many(most: int, given: int | None) -> str:
+    """`given` is None for an object, whose fields are not counted to the end."""
+    return f"expected at most {most} of them, not {'more' if given is None else given}"
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

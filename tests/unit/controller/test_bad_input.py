@@ -43,6 +43,13 @@ BODIES = [
     ("/v1/nodes", {**NODE, "router_id": 167772161}, "/router_id", "as text"),
     ("/v1/nodes", {**NODE, "labels": {"a b": "c"}}, "/labels/a b", "label key"),
     ("/v1/nodes", {**NODE, "labels": {"a/b": "?"}}, "/labels/a~1b", "label value"),
+    (
+        "/v1/nodes",
+        {**NODE, "labels": {f"k{number}": "v" for number in range(65)}},
+        "/labels",
+        "at most 64 of them, not more",
+    ),
+    ("/v1/nodes", {**NODE, "next_hops": ["192.0.2.1"] * 3}, "/next_hops", "at most 2 of them, not 3"),
     ("/v1/nodes", {**NODE, "labels": []}, "/labels", "expected an object"),
     ("/v1/peers", {**PEER, "node": "node-7"}, "/node", "there are node-1, node-2, node-3"),
     ("/v1/peers", {**PEER, "hold_time_s": 2}, "/hold_time_s", "at least 3"),
