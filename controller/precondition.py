@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from controller.exchange import header
-from controller.problem import Problem
+from controller.problem import Fault, Problem
 
 ANY = "*"
 
@@ -71,6 +71,16 @@ def demanded_match() -> Match:
         )
         raise Problem("precondition-required", detail)
     return found
+
+
+def refuse_any() -> None:
+    """Refuse a write that has preconditions where none is looked at: it must not be done without them.
+
+    RFC 9110 §13.1: a method is not performed whose condition does not hold. Raises `Problem`.
+    """
+    detail = "this request does not look at it; leave it out, or use a method that does"
+    if faults := [Fault(detail, parameter=name) for name in HEADERS if header(name) is not None]:
+        raise Problem("invalid", f"{faults[0].parameter}: {detail}", errors=faults)
 
 
 def is_known(revision: int) -> bool:

@@ -20,7 +20,7 @@ from controller.answer import JSON, Answer
 from controller.api.parameter import Parameter
 from controller.bodies import most_bytes
 from controller.exchange import Exchange
-from controller.precondition import is_known
+from controller.precondition import is_known, refuse_any
 from controller.problem import Fault, Problem, invalid
 from controller.validation import parse_object, refuse_told, validate
 from controller.watching import answer as watching
@@ -124,6 +124,8 @@ class Noun:
             if declared.topic is not None and watching.is_asked():
                 watching.answer(declared.topic, declared.query).send(response)
                 return
+            if declared.method != "GET" and not declared.matches:
+                refuse_any()
             given = () if declared.body is None else (self._read_body(declared, declared.body, exchange),)
             if declared.foreseen:
                 answer = foresight.answered(partial(handler, *parts.values(), *given))

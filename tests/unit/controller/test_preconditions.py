@@ -163,3 +163,19 @@ def test_somebody_changes_it_between_the_check_and_the_write() -> None:
     assert (found.value.cooldown_s, new) == (7, False)
     for each in (first, second):
         each.committer.close()
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("tag", ["*", '"1"', ""])
+def test_a_write_that_looks_at_no_precondition_is_not_done_with_one(full: Api, name: str, tag: str) -> None:
+    before = full.stored()
+    for path, body in (
+        ("/v1/pools", {"name": "new", "cidr": "10.67.0.0/24"}),
+        ("/v1/nodes/node-3:drain", {}),
+        ("/v1/endpoints", {"node": "node-1"}),
+        ("/v1/endpoints:release", {"items": [{"id": "a"}]}),
+    ):
+        answer = send(full, "POST", path, body, **{name: tag})
+        assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid"), path
+        assert answer.json["errors"][0]["parameter"] == name
+    assert full.stored() == before
