@@ -10,6 +10,7 @@ from cli.failure import Exit, Failure
 CODES: Mapping[int, Exit] = {
     400: Exit.USAGE,
     404: Exit.NOT_FOUND,
+    408: Exit.UNAVAILABLE,
     409: Exit.CONFLICT,
     410: Exit.UNAVAILABLE,
     412: Exit.CONFLICT,
@@ -25,6 +26,7 @@ ADVICE: Mapping[int | str, str] = {
     400: "correct the arguments; --help after the command describes them",
     401: "set POLDER_TOKEN to a token that the server knows",
     403: "use a token that has the right to do this",
+    408: "try again in a moment",
     422: "correct the arguments; --help after the command describes them",
     412: "somebody changed it meanwhile: run the command again",
     413: "send less at once",
