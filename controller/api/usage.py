@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
-from controller.ipam.plan import Plan, plan
+from controller.ipam.plan import Facts, Plan, plan
 from controller.ipam.usage import PoolUsage, usage
 from controller.reading import find, scan
 from controller.services import services
 from store import keys
-from store.model import Address, Block, Pool
+from store.model import Address, Block, Drained, Pool
 
 pool_usage = Noun("pool_usage")
 
@@ -39,9 +39,8 @@ def get_usage(name: str) -> Answer:
     )
 )
 def get_plan(name: str) -> Answer:
-    """Nothing is changed: the moves are for people to make, or not."""
-    pool, claims, held = _read(name)
-    return Answer(plan(usage(pool, claims, held, services().clock()), claims, held))
+    """Nothing is changed: what is listed is for people to do, or not."""
+    return Answer(plan(name, _facts(name)))
 
 
 def _read(name: str) -> tuple[Pool, list[Block], list[Address]]:
@@ -50,3 +49,22 @@ def _read(name: str) -> tuple[Pool, list[Block], list[Address]]:
     pool = find(store, keys.POOLS, name).value
     held = scan(store, keys.ADDRESSES, name).values
     return pool, scan(store, keys.BLOCKS, name).values, held
+
+
+def _facts(name: str) -> Facts:
+    """Likewise, each as of its own moment: what changes meanwhile is found by the request that meets it."""
+    store = services().store
+    find(store, keys.POOLS, name)
+    named = scan(store, keys.ENDPOINTS, mark=f'"{name}"'.encode()).values
+    endpoints = [each for each in named if name in each.pools]
+    pools = {name, *(pool for each in endpoints for pool in each.pools)}
+    lost = {each.node for each in scan(store, keys.LOST).values}
+    drained = {each.name for each in scan(store, keys.DRAINS, Drained.NODE.value).values}
+    return Facts(
+        pools=scan(store, keys.POOLS),
+        nodes={node.name: node for node in scan(store, keys.NODES).values if node.name not in lost | drained},
+        tenants={tenant.name: tenant for tenant in scan(store, keys.TENANTS).values},
+        endpoints=endpoints,
+        held=[address for pool in sorted(pools) for address in scan(store, keys.ADDRESSES, pool).values],
+        claims=scan(store, keys.BLOCKS).values,
+    )
