@@ -10,11 +10,11 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.ipam.check import Finding, State, check
 from controller.ipam.leftovers import strangers
-from controller.reading import decodable, read_many, scan, scan_all
+from controller.reading import decodable, read_at_once, read_many, scan, scan_all
 from controller.services import services
 from store import keys
 from store.client import KeyValue, Store
-from store.model import Displaced, Endpoint, Program
+from store.model import Block, Displaced, Endpoint, Program
 
 checks = Noun("checks")
 
@@ -57,15 +57,18 @@ def check_addresses() -> Answer:
 
 def _read(store: Store, nodes: list[str]) -> State:
     living = {each.node for each in scan(store, keys.ALIVE).values if each.program is Program.AGENT}
-    stored = scan_all(store, keys.ENDPOINTS.prefix())
+    # Of one revision: what tenants hold is counted in the transactions that make and end these.
+    stored, _ = read_at_once(store, [keys.ENDPOINTS.prefix(), keys.SERVICES.prefix(), keys.USAGE.prefix()])
     records = {found.key: found.value for found in decodable(keys.ENDPOINTS, stored)}
     known = {item.value: records[item.key] for item in stored if item.key in records}
     copies: list[tuple[str, Endpoint]] = []
+    claims: list[tuple[str, Block]] = []
     displaced: list[tuple[str, Displaced]] = []
     attached: set[tuple[str, str]] = set()
     for node in nodes:
         below = scan_all(store, keys.node_prefix(node))
         copies += ((node, each) for each in _copies(below, node, known))
+        claims += ((node, found.value) for found in decodable(keys.NODE_BLOCKS, below))
         displaced += ((node, found.value) for found in decodable(keys.DISPLACED, below))
         attached.update((node, key[1]) for item in below if (key := keys.ATTACHMENTS.parts(item.key)))
     heard = read_many(store, keys.HOLDING, [(node,) for node in nodes if node in living])
@@ -75,11 +78,13 @@ def _read(store: Store, nodes: list[str]) -> State:
         copies=copies,
         addresses=scan(store, keys.ADDRESSES).values,
         claims={(each.pool, each.cidr): each for each in scan(store, keys.BLOCKS).values},
+        told_claims=claims,
         displaced=displaced,
         holdings={node: said for (node,), said in heard.items()},
         attached=frozenset(attached),
         strangers=strangers(store),
-        services={each.name: each for each in scan(store, keys.SERVICES).values},
+        services={found.value.name: found.value for found in decodable(keys.SERVICES, stored)},
+        usage={found.value.tenant: found.value for found in decodable(keys.USAGE, stored)},
         moving=frozenset((each.source, each.endpoint.id) for each in scan(store, keys.MOVES).values),
     )
 

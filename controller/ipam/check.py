@@ -6,6 +6,7 @@ the other, so what changes meanwhile may look wrong: what is found twice is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from controller.ipam import blocks
 from store import keys
+from store.codec import encode
 from store.model import (
     Address,
     AddressState,
@@ -25,6 +27,7 @@ from store.model import (
     Pool,
     Service,
     Severity,
+    Usage,
 )
 
 BY_HAND = "somebody wrote to etcd by hand, or brought back a part of a backup"
@@ -54,6 +57,8 @@ class State:
     """Each with the node that it is below."""
     addresses: Sequence[Address]
     claims: Mapping[tuple[str, IPNetwork], Block]
+    told_claims: Sequence[tuple[str, Block]]
+    """The copies of claims, each with the node that it is below."""
     displaced: Sequence[tuple[str, Displaced]]
     """Each with the node that it is below."""
     holdings: Mapping[str, Holding]
@@ -63,6 +68,8 @@ class State:
     strangers: Sequence[str]
     """Nodes that are not registered, and have keys of their own."""
     services: Mapping[str, Service]
+    usage: Mapping[str, Usage]
+    """By tenant; of the same revision as endpoints and services."""
     moving: frozenset[tuple[str, str]] = frozenset()
     """Node and endpoint of each that is delivered by the node it leaves."""
 
@@ -72,7 +79,9 @@ def check(state: State) -> list[Finding]:
     return [
         *_addresses(state),
         *_services(state),
+        *_usage(state),
         *_copies(state),
+        *_claims(state),
         *_exceptions(state),
         *_strangers(state),
         *_held(state),
@@ -140,6 +149,37 @@ def _services(state: State) -> Iterator[Finding]:
             )
 
 
+def _usage(state: State) -> Iterator[Finding]:
+    held: Counter[tuple[str, int]] = Counter()
+    for record in state.endpoints.values():
+        if record.tenant is not None:
+            held.update((record.tenant, address.version) for address in record.addresses)
+    held.update((each.tenant, each.address.version) for each in state.services.values() if each.tenant)
+    for tenant in sorted({tenant for tenant, _ in held} | state.usage.keys()):
+        counted = state.usage.get(tenant, Usage(tenant=tenant))
+        right = Usage(tenant=tenant, ipv4=held[tenant, 4], ipv6=held[tenant, 6])
+        if counted != right:
+            key = keys.USAGE.key(tenant)
+            put = _written(key, right) if right != Usage(tenant=tenant) else f"etcdctl del {key}"
+            yield Finding(
+                kind="usage-differs",
+                severity=Severity.ALARM,
+                keys=[key],
+                detail=f"tenant {tenant} holds {_sum(right)}, and {_sum(counted)} are counted for its quota",
+                cause=BY_HAND,
+                cure=f"while nothing of the tenant is made or deleted: {put}",
+            )
+
+
+def _sum(usage: Usage) -> str:
+    return f"{usage.ipv4} IPv4 and {usage.ipv6} IPv6 addresses"
+
+
+def _written(key: str, value: Usage | Block) -> str:
+    """The command that writes a value by hand; nothing in it needs an escape."""
+    return f"etcdctl put {key} '{encode(value).decode()}'"
+
+
 def _copies(state: State) -> Iterator[Finding]:
     below = {(node, copy.id): copy for node, copy in state.copies}
     wanted = {(record.node, record.id): record for record in state.endpoints.values()}
@@ -153,6 +193,25 @@ def _copies(state: State) -> Iterator[Finding]:
                 cause=BY_HAND,
                 cure=ANEW.format(name),
             )
+
+
+def _claims(state: State) -> Iterator[Finding]:
+    wanted = {(claim.node, claim.cidr): claim for claim in state.claims.values()}
+    below = {(node, copy.cidr): copy for node, copy in state.told_claims}
+    for node, cidr in sorted(wanted.keys() | below.keys(), key=str):
+        claim = wanted.get((node, cidr))
+        if claim == below.get((node, cidr)) or node in state.strangers:
+            continue
+        copy = keys.NODE_BLOCKS.key(node, cidr)
+        said = f"node {node} has claimed block {cidr}, and is not told so as it is"
+        yield Finding(
+            kind="claim-differs",
+            severity=Severity.ALARM,
+            keys=[keys.BLOCKS.key(claim.pool, cidr), copy] if claim else [copy],
+            detail=said if claim else f"node {node} is told that block {cidr} is its own, which it is not",
+            cause=BY_HAND,
+            cure=_written(copy, claim) if claim else f"etcdctl del {copy}",
+        )
 
 
 def _exceptions(state: State) -> Iterator[Finding]:
@@ -199,6 +258,8 @@ def _held(state: State) -> Iterator[Finding]:
             if (node, one.endpoint) in state.moving:
                 continue
             if record is not None and record.node == node and set(record.addresses) == set(one.addresses):
+                if (node, one.endpoint) not in state.attached:
+                    yield _unattached(node, one.endpoint)
                 continue
             rival = next((owner[each] for each in one.addresses if each in owner), None)
             doubled = rival is not None and (rival.endpoint, rival.node) != (one.endpoint, node)
@@ -212,6 +273,18 @@ def _held(state: State) -> Iterator[Finding]:
                 cause="it was moved or deleted and the agent has not taken it down yet, or cannot",
                 cure=f"see the log of the agent of {node}; on it: polder detach {one.endpoint}",
             )
+
+
+def _unattached(node: str, endpoint: str) -> Finding:
+    return Finding(
+        kind="held-unattached",
+        severity=Severity.ALARM,
+        keys=[keys.ATTACHMENTS.key(node, endpoint), keys.HOLDING.key(node)],
+        detail=f"node {node} holds endpoint {endpoint}, and has no attachment of it: when it is deleted, its "
+        "address is free before the node has let go of it",
+        cause=f"it is being detached now, or {BY_HAND}",
+        cure=f"restart the agent of {node}, which writes it again; do not delete the endpoint before",
+    )
 
 
 def _not_held(state: State) -> Iterator[Finding]:

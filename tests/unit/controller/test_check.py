@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
-from controller.reading import put, read
+from controller.reading import put, read, scan
 from store import keys
-from store.client import Delete, Op
-from store.model import Address, Alive, Displaced, Endpoint, HeldEndpoint, Holding, Program
+from store.client import Delete, Op, Put, Range
+from store.model import Address, Alive, Block, Displaced, Endpoint, HeldEndpoint, Holding, Program, Usage
 from tests.support.gone import attach
 from tests.support.ipam import check
 from tests.unit.controller.conftest import NOW, Api
 
+STRANGE = Block(cidr="10.64.0.4/30", pool="default", node="node-3")
 STRAY = Address(address="10.64.0.5", pool="default", endpoint="ghost", node="node-2", since=NOW)
 
 
@@ -78,7 +81,12 @@ def test_a_store_that_is_whole_has_no_finding(whole: Api) -> None:
         (keys.NODE_ENDPOINTS.key("node-1", "a"), ["copy-differs"]),
         (keys.ADDRESSES.key("default", "10.64.0.0/30", "10.64.0.1"), ["endpoint-without-address"]),
         (keys.DISPLACED.key("node-1", "10.64.0.2"), ["exception-differs"]),
-        (keys.BLOCKS.key("default", "10.64.0.0/30"), ["block-not-claimed", "exception-differs"]),
+        (
+            keys.BLOCKS.key("default", "10.64.0.0/30"),
+            ["block-not-claimed", "claim-differs", "exception-differs"],
+        ),
+        (keys.NODE_BLOCKS.key("node-1", "10.64.0.0/30"), ["claim-differs"]),
+        (keys.ATTACHMENTS.key("node-1", "a"), ["held-unattached"]),
     ],
 )
 def test_a_key_that_is_gone_is_missed(whole: Api, gone: str, found: list[str]) -> None:
@@ -89,9 +97,78 @@ def test_a_key_that_is_gone_is_missed(whole: Api, gone: str, found: list[str]) -
     assert found[0] in told
 
 
+@pytest.mark.parametrize(
+    ("counted", "right"),
+    [((3, 0), (2, 0)), (None, (2, 0)), ((0, 5), (0, 0))],
+    ids=["too many", "none", "of a tenant without any"],
+)
+def test_a_sum_that_is_wrong_is_told_and_its_cure_mends_it(
+    whole: Api, counted: tuple[int, int] | None, right: tuple[int, int]
+) -> None:
+    whole.made("/v1/tenants", {"name": "blue"})
+    if right != (0, 0):
+        whole.made("/v1/endpoints", {"id": "blue", "node": "node-1", "tenant": "blue"})
+        whole.made(
+            "/v1/services", {"name": "blue", "pool": "default", "tenant": "blue", "selector": {"a": "b"}}
+        )
+    assert kinds(whole) == [], "a service's address counts too"
+    key = keys.USAGE.key("blue")
+    wrong: Op = Delete(key)
+    if counted is not None:
+        wrong = put(keys.USAGE, Usage(tenant="blue", ipv4=counted[0], ipv6=counted[1]), "blue")
+    whole.store.txn([], [wrong])
+    assert kinds(whole) == ["usage-differs"]
+    do_by_hand(whole)
+    assert kinds(whole) == []
+    check(whole.store)
+
+
+def test_the_cure_of_a_copy_of_a_claim_mends_it(whole: Api) -> None:
+    before = [(item.key, item.value) for item in whole.stored()]
+    strange = put(keys.NODE_BLOCKS, STRANGE, "node-3", STRANGE.cidr)
+    (mine,) = scan(whole.store, keys.NODE_BLOCKS, "node-1").values
+    other = put(keys.NODE_BLOCKS, mine.model_copy(update={"node": "node-2"}), "node-1", mine.cidr)
+    for wrong in (Delete(other.key), other, strange):
+        whole.store.txn([], [wrong])
+        assert kinds(whole) == ["claim-differs"]
+        do_by_hand(whole)
+        assert [(item.key, item.value) for item in whole.stored()] == before
+
+
+def do_by_hand(api: Api) -> None:
+    """What the only finding says is to be done in etcd."""
+    (found,) = api.get("/v1/addresses:check")["findings"]
+    verb, key, *value = shlex.split(found["cure"].partition("etcdctl")[2])
+    assert key in found["keys"]
+    api.store.txn([], [Put(key, value[0].encode()) if verb == "put" else Delete(key)])
+
+
+def test_a_sum_is_compared_with_endpoints_of_the_same_moment(
+    whole: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole.made("/v1/tenants", {"name": "blue"})
+    monkeypatch.setattr("controller.reading.PAGE", 1)
+    inner, asked = whole.parts.store.range, 0
+
+    def between_two_pages(prefix: str, **given: Any) -> Range:
+        nonlocal asked
+        if prefix == keys.ENDPOINTS.prefix() and not (asked := asked + 1) - 2:
+            whole.made("/v1/endpoints", {"id": "c", "node": "node-1", "tenant": "blue"})
+        return inner(prefix, **given)
+
+    monkeypatch.setattr(whole.parts.store, "range", between_two_pages)
+    assert "usage-differs" not in [each["kind"] for each in whole.get("/v1/addresses:check")["findings"]]
+    assert whole.get("/v1/tenants/blue")["used_ipv4"] == 1
+
+
 def test_what_nodes_hold_is_compared_in_both_directions(whole: Api) -> None:
     says(whole, "node-1")
     assert kinds(whole) == ["not-held"]
+    says(whole, "node-2", ("b", "10.64.0.2"))
+    says(whole, "node-1", ("a", "10.64.0.1"))
+    assert kinds(whole) == ["held-unattached"], "deleted now, its address would be free too early"
+    attach(whole.store, record(whole, "b"), "node-2")
+    assert kinds(whole) == []
     says(whole, "node-1", ("a", "10.64.0.1"), ("old", "10.64.0.3"))
     assert kinds(whole) == ["held-unknown"]
     says(whole, "node-1", ("a", "10.64.0.1"), ("old", "10.64.0.2"))
