@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 
 from controller import rights, trail
 from controller.problem import Problem, invalid
-from controller.promise import Promise
 from controller.reading import Found, find, put, read
 from pki.certificate import (
     Authority,
@@ -200,10 +199,8 @@ class Joining:
     def _write(self, compares: Sequence[Compare], op: Put) -> bool:
         """Write a token, and tell the audit of it. False when a compare did not hold."""
         written = self._store.txn(compares, (op,))
-        if written.succeeded and (request := trail.current()) is not None:
-            applied: Promise[int] = Promise()
-            applied.set_result(written.revision)
-            request.writes((op,), applied)
+        if (request := trail.current()) is not None:
+            request.wrote((op,), written)
         return written.succeeded
 
     def _ready(self) -> tuple[Issuer, Authority]:

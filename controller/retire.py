@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from controller.ipam.committer import Commits
 from controller.ipam.gone import proof_of_loss
 from controller.ipam.tally import Charge, OverQuota
-from controller.ipam.unit import Unit
+from controller.ipam.unit import Unit, merged
 from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
 from controller.reading import Found, find, read, scan, scan_all
 from controller.scope import EVERYTHING, Scope
 from store import keys
-from store.client import Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
-from store.model import AddressState, Block, Drained, Endpoint, Node, Policy, Pool, Usage
+from store.client import Absent, Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
+from store.keys import Kind
+from store.model import AddressState, Block, Drained, Endpoint, Node, Policy, Pool, Usage, Value
 
 ATTEMPTS = 16
 CHUNK = 40
@@ -68,9 +69,12 @@ class Retirer:
             tokens = scan(self._store, keys.TOKENS)
             _refuse_tokens(name, [token.name for token in tokens.values if token.node == name])
             claims = self._give_back_node(name)
-            if all(map(self._committer.commit, claims)) and self._committer.commit(
-                _end_node(node, peers.revision, tokens.revision, holds_nothing)
-            ):
+            ends = [
+                _end_node(node, peers.revision, tokens.revision, holds_nothing),
+                self._end_with(keys.JOINS, name),
+                self._end_with(keys.DRAINS, Drained.NODE.value, name),
+            ]
+            if all(map(self._committer.commit, claims)) and self._committer.commit(merged(ends)):
                 return
         raise _busy(name)
 
@@ -79,8 +83,11 @@ class Retirer:
         for _ in range(ATTEMPTS):
             peer = find(self._store, keys.PEERS, name)
             match.demand(f"peer {name}", peer.mod_revision)
-            drain = Delete(keys.DRAINS.key(Drained.PEER.value, name))
-            if self._committer.commit(Unit((peer.unchanged(),), (Delete(peer.key), drain))):
+            ends = [
+                Unit((peer.unchanged(),), (Delete(peer.key),)),
+                self._end_with(keys.DRAINS, Drained.PEER.value, name),
+            ]
+            if self._committer.commit(merged(ends)):
                 return
         raise _busy(name)
 
@@ -113,6 +120,13 @@ class Retirer:
             except OverQuota as over:
                 _refuse_holding_tenant(self._committer.confirm(over))
         raise _busy(name)
+
+    def _end_with(self, kind: Kind[Value], *parts: str) -> Unit:
+        """What goes with a thing, if it is there: read, for the audit tells what it was."""
+        found = read(self._store, kind, *parts)
+        if found is None:
+            return Unit((Absent(kind.key(*parts)),), ())
+        return Unit((found.unchanged(),), (Delete(found.key),))
 
     def _unused_by_tenant(self, name: str) -> Iterator[Compare]:
         """What has to hold for nothing to be the tenant's own. Raises `Problem` when something is."""
@@ -207,8 +221,6 @@ def _end_node(
         PrefixUnwritten(keys.TOKENS.prefix(), tokens_revision),
     )
     leavings = (
-        Delete(keys.JOINS.key(name)),
-        Delete(keys.DRAINS.key(Drained.NODE.value, name)),
         DeletePrefix(keys.node_prefix(name)),
         DeletePrefix(keys.compiled_prefix(name)),
         DeletePrefix(keys.ON_LINK.prefix(name)),

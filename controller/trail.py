@@ -11,7 +11,7 @@ from contextvars import ContextVar
 
 from controller.promise import Promise
 from store import keys
-from store.client import Delete, KeyValue, Op, Put
+from store.client import Delete, KeyValue, Op, Put, TxnResult
 
 NOUNS = tuple(
     kind.prefix()
@@ -23,10 +23,12 @@ NOUNS = tuple(
         keys.NODES,
         keys.PEERS,
         keys.SERVICES,
+        keys.POLICIES,
+        keys.DRAINS,
         keys.ENDPOINTS,
     )
 )
-"""What is told of. Copies below a node, addresses and counts follow from these."""
+"""What is told of. Copies below a node, addresses, moves under way, counts and events follow from these."""
 
 ONE_KEY = (Put, Delete)
 
@@ -54,6 +56,12 @@ class Trail:
         ]
         if told:
             self._writes.append((applied, told))
+
+    def wrote(self, ops: Iterable[Op], result: TxnResult) -> None:
+        """The request has done this in a transaction of its own, if that succeeded."""
+        applied: Promise[int] = Promise()
+        applied.set_result(result.revision if result.succeeded else 0)
+        self.writes(ops, applied)
 
     def changes(self) -> dict[str, Change]:
         """What was changed, by key: what stood there at first, and what does at last."""

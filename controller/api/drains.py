@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from controller import trail
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
@@ -98,10 +99,14 @@ def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
         """Idempotent."""
         parts = services()
         find(parts.store, kind, name)
-        key = keys.DRAINS.key(noun.value, name)
-        if parts.committer.commit(Unit((Exists(key),), (Delete(key),))):
-            _record(noun, name, "drain-over", "its routes are announced as usual again")
-        return Answer(status=204)
+        for _ in range(ATTEMPTS):
+            found = read(parts.store, keys.DRAINS, noun.value, name)
+            if found is None:
+                return Answer(status=204)
+            if parts.committer.commit(Unit((found.unchanged(),), (Delete(found.key),))):
+                _record(noun, name, "drain-over", "its routes are announced as usual again")
+                return Answer(status=204)
+        raise _busy(name)
 
 
 def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Answer:
@@ -124,13 +129,20 @@ def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Ans
             drain = before.value.model_copy(update={"wait_s": wanted.wait_s, "until": until})
             unchanged = before.unchanged()
         op = put(keys.DRAINS, drain, noun.value, name)
-        if parts.store.txn((unchanged, Exists(registered.key)), (op,)).succeeded:
+        result = parts.store.txn((unchanged, Exists(registered.key)), (op,))
+        if (request := trail.current()) is not None:
+            request.wrote((op,), result)
+        if result.succeeded:
             if before is None:
                 _record(
                     noun, name, "drain-begun", f"its routes carry GRACEFUL_SHUTDOWN for {wanted.wait_s} s"
                 )
             return Answer(_view(parts.store, drain), status=201 if before is None else 200)
-    raise Problem("busy", f"others drain {name} at the same time", retry_after_s=1)
+    raise _busy(name)
+
+
+def _busy(name: str) -> Problem:
+    return Problem("busy", f"others drain {name} at the same time", retry_after_s=1)
 
 
 def _record(noun: Drained, name: str, reason: str, detail: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from controller import unique
-from controller.app import Doors, create_app
+from controller.app import NOUNS, Doors, create_app
 from controller.audit import LONGEST_LINE, AuditFile, AuditFileError, request_id
 from controller.services import Services
 from store import keys
@@ -92,6 +93,112 @@ def test_an_endpoint_is_told_of_once(written: Guarded, path: Path) -> None:
     assert changed["changes"]["endpoints/web"]["before"]["labels"] == {}
     assert changed["changes"]["endpoints/web"]["after"]["labels"] == {"a": "b"}
     assert ended["changes"]["endpoints/web"]["after"] is None
+
+
+NODE = {"name": "n", "asn": 64512}
+PEER = {"name": "t", "address": "192.0.2.1", "asn": 64501}
+SERVICE = {"name": "s", "pool": "p", "selector": {"app": "web"}}
+RULES = [{"action": "allow", "peers": [{"cidr": "10.0.0.0/8"}]}]
+POLICY = {"name": "r", "order": 500, "ingress": RULES}
+WRITES = (
+    ("POST", "/v1/pools", POOL),
+    ("PUT", "/v1/pools/p", {**POOL, "cooldown_s": 8}),
+    ("PATCH", "/v1/pools/p", {"cooldown_s": 9}),
+    ("POST", "/v1/tenants", {"name": "shop"}),
+    ("PUT", "/v1/tenants/shop", {"name": "shop", "max_ipv4": 9}),
+    ("PATCH", "/v1/tenants/shop", {"max_ipv4": 8}),
+    ("POST", "/v1/nodes", NODE),
+    ("POST", "/v1/nodes", {**NODE, "name": "m"}),
+    ("PUT", "/v1/nodes/n", {**NODE, "mtu_bytes": 1500}),
+    ("PATCH", "/v1/nodes/n", {"mtu_bytes": 9000}),
+    ("POST", "/v1/peers", PEER),
+    ("PUT", "/v1/peers/t", {**PEER, "asn": 64502}),
+    ("PATCH", "/v1/peers/t", {"asn": 64503}),
+    ("POST", "/v1/services", SERVICE),
+    ("PUT", "/v1/services/s", {**SERVICE, "communities": ["64500:1"]}),
+    ("PATCH", "/v1/services/s", {"communities": []}),
+    ("POST", "/v1/policies", POLICY),
+    ("PUT", "/v1/policies/r", {**POLICY, "order": 501}),
+    ("PATCH", "/v1/policies/r", {"order": 502}),
+    ("POST", "/v1/nodes/n:drain", {"wait_s": 1}),
+    ("POST", "/v1/nodes/n:drain", {"wait_s": 2}),
+    ("POST", "/v1/nodes/n:undrain", None),
+    ("POST", "/v1/peers/t:drain", {"wait_s": 1}),
+    ("POST", "/v1/peers/t:undrain", None),
+    ("POST", "/v1/tokens", {"name": "ops", "role": "network"}),
+    ("POST", "/v1/tokens/ops:rotate", {}),
+    ("DELETE", "/v1/tokens/ops", None),
+    ("POST", "/v1/endpoints", {"id": "a", "node": "n", "tenant": "shop", "labels": {"app": "web"}}),
+    ("POST", "/v1/endpoints:batch", {"items": [{"id": "b", "node": "n"}, {"id": "c", "node": "n"}]}),
+    ("PATCH", "/v1/endpoints/a", {"node": "m"}),
+    ("DELETE", "/v1/endpoints/a", None),
+    ("POST", "/v1/endpoints:release", {"items": [{"id": "b"}, {"id": "c"}]}),
+    ("DELETE", "/v1/policies/r", None),
+    ("DELETE", "/v1/services/s", None),
+    ("POST", "/v1/nodes/n:drain", {"wait_s": 1}),
+    ("POST", "/v1/peers/t:drain", {"wait_s": 1}),
+    ("DELETE", "/v1/peers/t", None),
+    ("DELETE", "/v1/nodes/n", None),
+    ("DELETE", "/v1/tenants/shop", None),
+)
+ELSEWHERE = {
+    ("POST", "/v1/nodes/{name}:join-token"),
+    ("POST", "/v1/join"),
+    ("POST", "/v1/join:renew"),
+    ("POST", "/v1/impact"),
+    ("POST", "/v1/restore:finish"),
+    ("DELETE", "/v1/pools/{name}"),
+}
+"""Joins are in `test_joining`, one is above; the others write nothing, or what has no before and after."""
+FOLLOWS = (
+    keys.ADDRESSES,
+    keys.BLOCKS,
+    keys.NODE_BLOCKS,
+    keys.NODE_ENDPOINTS,
+    keys.DISPLACED,
+    keys.USAGE,
+    keys.EVENTS,
+    keys.TELLING,
+)
+"""What follows from the things that are told of, and is not told of."""
+
+
+def test_whatever_a_request_writes_is_told_with_what_stood_there(written: Guarded, path: Path) -> None:
+    def stored() -> dict[str, Any]:
+        items = {item.key: item for item in written.store.range(keys.ROOT).items}
+        items.pop(keys.CLUSTER.key(), None)  # the mark of the store itself
+        return {key: (item.mod_revision, json.loads(item.value)) for key, item in items.items()}
+
+    for method, target, body in WRITES:
+        before = stored()
+        answer = written.send(ROOT, method, target, body, **{"If-Match": "*"} if method == "PUT" else {})
+        assert answer.status_code < 300, (method, target, answer.text)
+        after = stored()
+        wrote = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        wanted = {
+            key.removeprefix(keys.ROOT): tuple(_shown(each.get(key)) for each in (before, after))
+            for key in wrote
+            if keys.kind_of(key) not in FOLLOWS
+        }
+        told = {key: (each["before"], each["after"]) for key, each in lines(path)[-1]["changes"].items()}
+        assert told == wanted, (method, target)
+        assert told, (method, target)
+
+
+def _shown(stored: Any) -> Any:
+    if stored is not None and "secrets" in stored[1]:
+        return {**stored[1], "secrets": [{"expires": each["expires"]} for each in stored[1]["secrets"]]}
+    return stored and stored[1]
+
+
+def test_each_write_that_the_api_has_is_among_them() -> None:
+    def is_of(target: str, shape: str) -> bool:
+        return re.fullmatch(re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(shape)), target) is not None
+
+    declared = {(each.method, each.path) for noun in NOUNS for each in noun.operations}
+    writes = {each for each in declared if each[0] != "GET"}
+    tried = {each for each in writes if any(each[0] == m and is_of(t, each[1]) for m, t, _ in WRITES)}
+    assert writes - tried == ELSEWHERE
 
 
 def test_what_is_refused_is_told_of_and_changed_nothing(written: Guarded, path: Path) -> None:
