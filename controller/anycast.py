@@ -176,7 +176,7 @@ class Anycast:
     def _cooling(self, held: Found[Address], pool: Pool) -> Op:
         lease_id = self._cooldowns.lease(pool.cooldown_s)
         fields = held.value.model_dump(mode="json")
-        after = units.cooling(held.key, fields, "", self._clock(), lease_id)
+        after = units.cooling(held.key, fields, "", self._clock(), pool.cooldown_s, lease_id)
         return Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key)
 
 

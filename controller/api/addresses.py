@@ -13,7 +13,7 @@ from controller.ipam.blocks import block_of
 from controller.ipam.explain import AddressView, Facts, explain
 from controller.principal import principal
 from controller.problem import Problem, not_found
-from controller.reading import read, scan
+from controller.reading import read, read_many, scan
 from controller.services import services
 from controller.watching.topic import Topic, as_stored
 from store import keys
@@ -107,17 +107,17 @@ def _facts(store: Store, pool: Pool, address: IPAddress, held: Address | None) -
         service = read(store, keys.SERVICES, held.service)
         return replace(facts, service=service.value if service and service.value.address == address else None)
     record = read(store, keys.ENDPOINTS, held.endpoint)
-    node = read(store, keys.NODES, held.node)
-    lost = read(store, keys.LOST, held.node)
+    names = [(name,) for name in dict.fromkeys((held.node, *held.left))]
+    nodes = {name: node for (name,), node in read_many(store, keys.NODES, names).items()}
+    attached = store.get_many([keys.ATTACHMENTS.key(name, held.endpoint) for (name,) in names])
+    # A node that is no longer known holds nothing.
     holders = [
-        name
-        for name in (held.node, *held.left)
-        if store.get(keys.ATTACHMENTS.key(name, held.endpoint)) is not None
+        name for (name,) in names if name in nodes and keys.ATTACHMENTS.key(name, held.endpoint) in attached
     ]
     return replace(
         facts,
         endpoint=record.value if record and address in record.value.addresses else None,
         held_by=holders,
-        node=node.value if node else None,
-        lost=lost.value if lost else None,
+        nodes=nodes,
+        lost={name: lost for (name,), lost in read_many(store, keys.LOST, names).items()},
     )

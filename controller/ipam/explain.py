@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -11,8 +11,10 @@ from pydantic import AwareDatetime, BaseModel
 
 from controller.ipam import blocks
 from controller.ipam.reserved import Reserved
+from controller.ipam.units import LEASE_SLACK_S
 from store.model import (
     Address,
+    Advertise,
     Block,
     Endpoint,
     EndpointState,
@@ -24,9 +26,6 @@ from store.model import (
     host_prefix,
 )
 from store.model.value import Address_, Network
-
-LEASE_SLACK_S = 2
-"""Seconds that a cooldown may last beyond the pool's: its lease is shared, and etcd looks once a second."""
 
 
 class Held(StrEnum):
@@ -88,10 +87,10 @@ class Facts:
     """The record of the endpoint that the address names."""
     held_by: Sequence[str] = ()
     """The nodes on which an attachment of that endpoint is."""
-    node: Node | None = None
-    """The endpoint's."""
-    lost: Lost | None = None
-    """Of that node."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    """Those that the endpoint is on, or was."""
+    lost: Mapping[str, Lost] = field(default_factory=dict)
+    """Those of them that are."""
     service: Service | None = None
     """The record of the service that the address names."""
 
@@ -159,18 +158,32 @@ def _why_assigned(facts: Facts, held: Address) -> Iterator[str]:
         yield from _why_service(facts, held.service)
         return
     if facts.claim is not None and facts.claim.node != held.node:
-        yield f"That is outside its block's node: it is announced as {host_prefix(facts.address)} of its own."
+        yield f"That is outside its block's node: {_announced(facts)}."
     if facts.endpoint is None:
         yield f"There is no endpoint {held.endpoint}, so nobody holds it: see polder address check."
     elif facts.endpoint.state is EndpointState.RELEASING:
         who_holds = f"; held still by {', '.join(facts.held_by)}" if facts.held_by else ""
         yield f"Endpoint {held.endpoint} is being deleted{who_holds}."
-    if facts.lost is not None:
-        yield f"No program of node {held.node} lives since {_when(facts.lost.since)}."
+    for name, lost in facts.lost.items():
+        if name in {held.node, *facts.held_by}:
+            yield f"No program of node {name} lives since {_when(lost.since)}."
+
+
+def _announced(facts: Facts) -> str:
+    prefix, pool = host_prefix(facts.address), facts.pool
+    if pool.advertise is Advertise.NONE:
+        return f"nothing of pool {pool.name} is announced"
+    if pool.advertise is Advertise.HOST:
+        return f"it is announced as {prefix}, as all of pool {pool.name} are"
+    return f"it is announced as {prefix} of its own"
 
 
 def _why_service(facts: Facts, name: str) -> Iterator[str]:
-    yield f"Nodes with a healthy endpoint of the service announce {host_prefix(facts.address)} of its own."
+    if facts.pool.advertise is Advertise.NONE:
+        yield f"Nothing of pool {facts.pool.name} is announced."
+    else:
+        prefix = host_prefix(facts.address)
+        yield f"Nodes with a healthy endpoint of the service announce {prefix} of its own."
     if facts.service is None:
         yield f"There is no service {name}: see polder address check."
 
@@ -186,16 +199,27 @@ def _why_reserved(facts: Facts) -> str:
 
 def _frees(facts: Facts, state: Held) -> str:
     """What makes it available; empty when it is."""
-    pool, held = facts.pool, facts.held
-    if held is not None and state is Held.COOLDOWN:
-        return f"The cooldown: it is over at {_when(_free_at(facts, held))} at the latest."
-    if held is not None:
-        return _frees_assigned(facts, held)
-    if state is Held.RESERVED and any(facts.address in each for each in pool.reserved):
-        return f"Taking the range out of `reserved` of pool {pool.name}."
-    if state is Held.RESERVED:
-        return "Nothing."
-    return f"Setting `disabled` of pool {pool.name} to false." if pool.disabled else ""
+    held, more = facts.held, _further(facts)
+    if held is None:
+        return f"{more[0].upper()}{more[1:]}." if more else ""
+    if state is Held.COOLDOWN:
+        first = f"The cooldown: it is over at {_when(_free_at(facts, held))} at the latest."
+    else:
+        first = _frees_assigned(facts, held)
+    return f"{first} After that: {more}." if more else first
+
+
+def _further(facts: Facts) -> str:
+    """What makes an address available that nobody has; empty when it is."""
+    pool = facts.pool
+    opens = []
+    if any(facts.address in each for each in pool.reserved):
+        opens.append(f"taking the range out of `reserved` of pool {pool.name}")
+    elif facts.address in Reserved(pool):
+        return "nothing"
+    if pool.disabled:
+        opens.append(f"setting `disabled` of pool {pool.name} to false")
+    return ", and ".join(opens)
 
 
 def _frees_assigned(facts: Facts, held: Address) -> str:
@@ -204,22 +228,36 @@ def _frees_assigned(facts: Facts, held: Address) -> str:
         return f"Deleting it: polder service delete {held.service}{cooldown}."
     if facts.endpoint is None:
         return "The reclaim of addresses without a holder, within minutes."
-    if facts.lost is not None and facts.node is not None:
-        return _frees_lost(facts.lost, facts.node, facts.endpoint) + cooldown + "."
+    waits = ", and ".join(f"that {_lets_go(facts, name)}" for name in facts.held_by)
     if facts.endpoint.state is EndpointState.RELEASING:
-        who = " and ".join(facts.held_by) or str(held.node)
-        return f"That node {who} lets go of it{cooldown}."
-    return f"Deleting it: polder endpoint delete {held.endpoint}; its node lets go of it{cooldown}."
+        return f"{waits[0].upper()}{waits[1:]}{cooldown}." if waits else f"Its end, within seconds{cooldown}."
+    delete = f"Deleting it: polder endpoint delete {held.endpoint}"
+    until = _until(facts, held.node or "")
+    if waits:
+        delete += f", and {waits}"
+    elif until is not None:
+        delete += f", or that node {held.node} stays away until {_when(until)}"
+    return f"{delete}{cooldown}."
 
 
-def _frees_lost(lost: Lost, node: Node, endpoint: Endpoint) -> str:
-    delete = (
-        "" if endpoint.state is EndpointState.RELEASING else f"polder endpoint delete {endpoint.id}, and "
+def _lets_go(facts: Facts, node: str) -> str:
+    if node not in facts.lost:
+        return f"node {node} lets go of it"
+    until = _until(facts, node)
+    back = f"node {node} comes back and lets go of it"
+    return (
+        f"{back} (its reclaim_after_s is 0)"
+        if until is None
+        else f"{back}, or stays away until {_when(until)}"
     )
-    if not node.reclaim_after_s:
-        return f"{delete}that node {node.name} comes back and lets go of it (its reclaim_after_s is 0)"
-    until = lost.since + timedelta(seconds=node.reclaim_after_s)
-    return f"{delete}that node {node.name} comes back and lets go of it, or stays away until {_when(until)}"
+
+
+def _until(facts: Facts, name: str) -> datetime | None:
+    """When a node that is lost is taken to hold nothing any more; None when never, or when it lives."""
+    node, lost = facts.nodes.get(name), facts.lost.get(name)
+    if node is None or lost is None or not node.reclaim_after_s:
+        return None
+    return lost.since + timedelta(seconds=node.reclaim_after_s)
 
 
 def _end(view: AddressView, facts: Facts) -> Iterator[str]:
@@ -239,6 +277,8 @@ def _on(held: Address) -> str:
 
 
 def _free_at(facts: Facts, held: Address) -> datetime:
+    if held.free_at is not None:
+        return held.free_at
     return held.since + timedelta(seconds=facts.pool.cooldown_s + LEASE_SLACK_S)
 
 

@@ -142,10 +142,12 @@ class Reclaimer:
                 each.address,
                 each.owner,
                 now,
-                self._cooldowns.lease(holdings.cooldown_s(each.address["pool"])),
+                cooldown_s,
+                self._cooldowns.lease(cooldown_s),
             )
             for each in held
             if each.address["state"] == AddressState.ASSIGNED
+            for cooldown_s in (holdings.cooldown_s(each.address["pool"]),)
         ]
 
 

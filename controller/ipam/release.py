@@ -216,10 +216,12 @@ class Releaser:
                 each.address.value.model_dump(),
                 each.block.value.node,
                 now,
-                self._cooldowns.lease(each.pool.value.cooldown_s if cooldown else 0),
+                cooldown_s,
+                self._cooldowns.lease(cooldown_s),
             )
             for each in hold.held
             if each.address.value.state is AddressState.ASSIGNED
+            for cooldown_s in (each.pool.value.cooldown_s if cooldown else 0,)
         ]
 
 

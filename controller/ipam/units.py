@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -65,9 +65,15 @@ HELD: Mapping[str, Any] = {
 }
 """What their addresses say, likewise."""
 
+COOLING = ("free_at",)
+"""What an address says only while it cools down."""
+
+LEASE_SLACK_S = 2
+"""Seconds that a cooldown may last beyond the pool's: its lease is shared, and etcd looks once a second."""
+
 _RECORDS = Series((VERSION, *Endpoint.model_fields), RECORD)
-_ADDRESSES = Series((VERSION, *Address.model_fields), HELD)
-_HELD = {name: field.default for name, field in Address.model_fields.items()}
+_HELD = {name: field.default for name, field in Address.model_fields.items() if name not in COOLING}
+_ADDRESSES = Series((VERSION, *_HELD), HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +211,9 @@ def move(
     return Unit(tuple(compares), tuple(ops))
 
 
-def cooling(key: str, address: Mapping[str, Any], owner: str, since: datetime, lease_id: int) -> Cooling:
+def cooling(
+    key: str, address: Mapping[str, Any], owner: str, since: datetime, cooldown_s: int, lease_id: int
+) -> Cooling:
     """What an address key becomes when its endpoint is gone.
 
     Args:
@@ -213,9 +221,12 @@ def cooling(key: str, address: Mapping[str, Any], owner: str, since: datetime, l
         address: the fields of its `Address`.
         owner: the node that has the block.
         since: now.
+        cooldown_s: for how long, as its pool says now.
         lease_id: the lease that ends the cooldown; 0 for none.
     """
-    after = {**address, "state": AddressState.COOLDOWN.value, "since": since, "left": ()}
+    free_at = since + timedelta(seconds=cooldown_s + LEASE_SLACK_S)
+    ends = {"state": AddressState.COOLDOWN.value, "since": since, "left": (), "free_at": free_at}
+    after = {**address, **ends}
     return Cooling(key, owner, address["address"], encode_fields(after), lease_id)
 
 

@@ -116,6 +116,8 @@ class Address(Value):
     """The id of that request, as in the audit log."""
     left: tuple[Name, ...] = ()
     """Nodes that the endpoint moved away from while they held it: some may hold it still."""
+    free_at: Annotated[AwareDatetime | None, Field(exclude_if=lambda value: value is None)] = None
+    """Of one that cools down: when that is over, at the latest. It was fixed when the cooldown began."""
 
     @model_validator(mode="after")
     def _one_holder(self) -> Address:
