@@ -16,18 +16,26 @@ from store.model.pool import NO_SEGMENT
 SHOWN = 5
 
 
-def on_segment(store: Store, pool: Pool) -> Pool:
-    """The pool as it is made: on its tenant's segment when it names none. One that is there stays as it is.
+def as_made(store: Store, pool: Pool, stored: Pool | None) -> Pool:
+    """The pool as it is made: what never changes is as it is `stored`, where the request says nothing of it.
 
-    What else has to know the segment of an endpoint asks its pool, which never changes in this.
+    Its blocks keep their size, which no default of a range that has grown changes. It is on its tenant's
+    segment when it names none: what else has to know the segment of an endpoint asks its pool.
 
     Raises:
         Problem: it says what does not go with a segment, or has a gateway and no segment.
     """
+    made = _on_segment(store, pool, stored)
+    if stored is None or "block_prefixlen" in pool.model_fields_set:
+        return made
+    return made.model_copy(update={"block_prefixlen": stored.block_prefixlen})
+
+
+def _on_segment(store: Store, pool: Pool, stored: Pool | None) -> Pool:
     if pool.segment is not None or pool.tenant is None:
         return pool
-    stored, tenant = read(store, keys.POOLS, pool.name), read(store, keys.TENANTS, pool.tenant)
-    segment = stored.value.segment if stored else tenant.value.segment if tenant else None
+    tenant = read(store, keys.TENANTS, pool.tenant)
+    segment = stored.segment if stored else tenant.value.segment if tenant else None
     if segment is not None:
         return validate(Pool, {**pool.model_dump(exclude_unset=True), "segment": segment})
     if pool.gateway is not None:

@@ -14,7 +14,7 @@ from controller.ipam.committer import Commits
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit, merged
 from controller.policy_fit import policy_fits
-from controller.pool_fit import fits_among_pools, on_segment, pool_change
+from controller.pool_fit import as_made, fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
 from controller.problem import Fault, Problem, quoted, unknown_reference
 from controller.reading import Found, find, put, read, scan
@@ -46,7 +46,8 @@ class Registry:
     def create_pool(self, pool: Pool) -> Made[Pool]:
         """Create a pool that overlaps no other, on its tenant's segment if on any; see `_create`."""
         with self._turn:
-            made = on_segment(self._store, pool)
+            stored = read(self._store, keys.POOLS, pool.name)
+            made = as_made(self._store, pool, stored.value if stored else None)
             return self._create(keys.POOLS, made, partial(fits_among_pools, self._store))
 
     def create_node(self, node: Node) -> Made[Node]:

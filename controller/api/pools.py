@@ -8,7 +8,7 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import named
-from controller.pool_fit import on_segment
+from controller.pool_fit import as_made
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.reading import Found, find
@@ -82,7 +82,7 @@ def get_pool(name: str) -> Answer:
     )
 )
 def put_pool(name: str, pool: Pool) -> Answer:
-    """What it becomes is all in the body; the precondition says of which state."""
+    """What it becomes is all in the body, but the block size; the precondition says of which state."""
     has_name(name, pool.name)
     registry = services().registry
     return _made(
@@ -90,7 +90,7 @@ def put_pool(name: str, pool: Pool) -> Answer:
             keys.POOLS,
             name,
             lambda: registry.create_pool(pool),
-            lambda stored: replaced(stored, on_segment(services().store, pool), MUTABLE),
+            lambda stored: replaced(stored, as_made(services().store, pool, stored), MUTABLE),
             demanded_match(),
         )
     )

@@ -119,6 +119,21 @@ class Pool(Value):
             return {**data, "advertise": Advertise.NONE}
         return data
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_block(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("block_prefixlen", 0) is None:
+            return {name: value for name, value in data.items() if name != "block_prefixlen"}
+        return data
+
+    @model_validator(mode="after")
+    def _default_block(self) -> Pool:
+        # It stays out of `model_fields_set`: whoever has to know sees that it was not given.
+        if "block_prefixlen" not in self.model_fields_set:
+            default = max(self.cidr.prefixlen, self.cidr.max_prefixlen - DEFAULT_BLOCK_BITS)
+            object.__setattr__(self, "block_prefixlen", default)
+        return self
+
     @model_validator(mode="after")
     def _keep_gateway(self) -> Pool:
         if self.gateway is not None and not any(self.gateway in each for each in self.reserved):
@@ -135,17 +150,6 @@ class Pool(Value):
         if self.gateway is not None and self.gateway not in self.cidr:
             raise ValueError(f"gateway {self.gateway} is not inside {self.cidr}")
         return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_block(cls, data: Any) -> Any:
-        if not isinstance(data, dict) or data.get("block_prefixlen") is not None or "cidr" not in data:
-            return data
-        try:
-            cidr = parse_network(data["cidr"])
-        except ValueError:
-            return {**data, "block_prefixlen": 1}  # cidr reports its own error
-        return {**data, "block_prefixlen": max(cidr.prefixlen, cidr.max_prefixlen - DEFAULT_BLOCK_BITS)}
 
     @model_validator(mode="after")
     def _sizes(self) -> Pool:

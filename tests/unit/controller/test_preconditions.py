@@ -130,11 +130,26 @@ def test_nodes_and_peers_are_put_too(full: Api, path: str, body: dict[str, Any])
     assert body.items() <= answer.json.items()
 
 
+@pytest.mark.parametrize("unset", [{}, {"block_prefixlen": None}])
+def test_a_pool_that_grows_keeps_its_blocks(plant: Api, unset: dict[str, None]) -> None:
+    small, grown = ({"name": "s", "cidr": cidr, **unset} for cidr in ("10.65.0.0/28", "10.65.0.0/24"))
+    assert plant.made("/v1/pools", small)["block_prefixlen"] == 28
+    for body in (grown, grown, {**grown, "block_prefixlen": 28}):
+        put = send(plant, "PUT", "/v1/pools/s", body, If_Match="*")
+        assert (put.status_code, put.json["block_prefixlen"]) == (200, 28), put.text
+    assert send(plant, "POST", "/v1/pools", grown).status_code == 200, "an equal one is there"
+    wrong = send(plant, "PUT", "/v1/pools/s", {**grown, "block_prefixlen": 26}, If_Match="*")
+    assert (wrong.status_code, wrong.json["errors"][0]["pointer"]) == (422, "/block_prefixlen")
+    less = send(plant, "PUT", "/v1/pools/s", {"name": "s", "cidr": "10.65.0.0/29", **unset}, If_Match="*")
+    assert (less.status_code, less.json["errors"][0]["pointer"]) == (422, "/cidr")
+
+
 def test_what_cannot_be_changed_cannot_be_replaced(plant: Api) -> None:
     before = plant.stored()
     other_name = send(plant, "PUT", "/v1/pools/default", POOL, If_Match="*")
     assert (other_name.status_code, other_name.json["errors"][0]["pointer"]) == (422, "/name")
-    moved = send(plant, "PUT", "/v1/pools/default", {**POOL, "name": "default"}, If_Match="*")
+    other_size = {**POOL, "name": "default", "block_prefixlen": 26}
+    moved = send(plant, "PUT", "/v1/pools/default", other_size, If_Match="*")
     assert moved.status_code == 422
     assert {error["pointer"] for error in moved.json["errors"]} == {"/block_prefixlen"}
     assert plant.stored() == before
