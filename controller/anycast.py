@@ -18,7 +18,7 @@ from controller.ipam.release import Cooldowns
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.precondition import WHATEVER, Match
-from controller.problem import Problem, invalid, unknown_reference
+from controller.problem import Fault, Problem, invalid, name_taken, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.registry import Made, different
 from controller.scope import EVERYTHING, Scope
@@ -126,7 +126,7 @@ class Anycast:
             raise invalid("/address", f"{address} is {reason}, which nobody gets; ask for another")
         held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
         if held is not None:
-            raise in_use(held.value, scope)
+            raise in_use(held.value, scope, "/address")
         return address
 
     def _choose(self, pool: Pool) -> IPAddress:
@@ -155,7 +155,7 @@ class Anycast:
                 return 0
             tenant = over.charge.tenant
             detail = f"tenant {tenant} holds {over.charge.excess(used)}; delete something, or raise its quota"
-            raise Problem("over-quota", detail, tenant=tenant) from None
+            raise Problem("over-quota", detail, errors=[Fault(detail, "/tenant")], tenant=tenant) from None
 
     def _release(self, found: Found[Service]) -> Unit:
         """The service goes, and its address cools down if it is its own."""
@@ -215,7 +215,7 @@ def _charge(
 
 def _refuse_other(wanted: NewService, stored: Service, scope: Scope) -> None:
     if not scope.has(stored):
-        raise Problem("conflict", f"the name {wanted.name} is taken; use another name")
+        raise name_taken(wanted.name)
     same = wanted.at(wanted.address or stored.address)
     if same != stored:
         raise different(same, stored)

@@ -151,6 +151,12 @@ def invalid(pointer: str, detail: str) -> Problem:
     return Problem("invalid", detail, errors=[Fault(detail, pointer)])
 
 
+def name_taken(name: str) -> Problem:
+    """Something that the caller does not see has the name."""
+    detail = f"the name {name} is taken; use another name"
+    return Problem("conflict", detail, errors=[Fault(detail, "/name")])
+
+
 def not_found(noun: str, name: str, existing: Iterable[str] = ()) -> Problem:
     """Nothing has this name; what is nearest is named."""
     return Problem("not-found", f"there is no {noun} {name[:128]!r}{nearby(name, existing)}")

@@ -16,7 +16,7 @@ from controller.ipam.unit import Unit, merged
 from controller.policy_fit import policy_fits
 from controller.pool_fit import as_made, fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
-from controller.problem import Fault, Problem, quoted, unknown_reference
+from controller.problem import Fault, Problem, name_taken, quoted, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.scope import EVERYTHING, Scope
 from controller.turn import Turn
@@ -133,7 +133,7 @@ class Registry:
             found = read(self._store, kind, value.name)
             if found is not None:
                 if not scope.has(found.value):
-                    raise Problem("conflict", f"the name {value.name} is taken; use another name")
+                    raise name_taken(value.name)
                 if found.value != value:
                     raise different(value, found.value)
                 return found, False

@@ -16,7 +16,7 @@ from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
 from controller.precondition import WHATEVER, Match
 from controller.principal import ANYBODY
-from controller.problem import Problem, invalid, unknown_reference
+from controller.problem import Fault, Problem, invalid, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from store import keys
 from store.client import Absent, Compare, Delete, Exists, Store
@@ -59,7 +59,7 @@ class Tokens:
                 detail = (
                     f"token {name} exists and its secret is not told again; rotate it, or use another name"
                 )
-                raise Problem("conflict", detail)
+                raise Problem("conflict", detail, errors=[Fault(detail, "/name")])
             absent = Absent(keys.TOKENS.key(name))
             if self._committer.commit(Unit((absent, *self._limits(token)), (put(keys.TOKENS, token, name),))):
                 self._bearers.settle(name, token)

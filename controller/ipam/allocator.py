@@ -29,7 +29,7 @@ from controller.ipam.request import Request
 from controller.ipam.room import Drafted
 from controller.ipam.tally import OverQuota
 from controller.ipam.together import Together
-from controller.problem import Problem
+from controller.problem import Fault, Problem
 from controller.promise import Promise
 from controller.reading import Found
 from controller.unique import unique
@@ -330,10 +330,11 @@ class Allocator:
         if found is None:
             return None
         if not job.request.scope.has(found.value):
-            raise Problem("conflict", f"id {job.id} is taken; use another id")
+            detail = f"id {job.id} is taken; use another id"
+            raise Problem("conflict", detail, errors=[Fault(detail, "/id")])
         if found.value.state is EndpointState.RELEASING:
             detail = f"endpoint {job.id} is being deleted; repeat when it is gone, or use another id"
-            raise Problem("releasing", detail, retry_after_s=1)
+            raise Problem("releasing", detail, errors=[Fault(detail, "/id")], retry_after_s=1)
         if not is_answer(found.value, job.request):
             raise taken(found.value)
         return found.value
@@ -347,7 +348,7 @@ class Allocator:
         detail = (
             f"tenant {tenant} holds {over.charge.excess(usage)}; delete endpoints of it, or raise its quota"
         )
-        return Problem("over-quota", detail, tenant=tenant)
+        return Problem("over-quota", detail, errors=[Fault(detail, "/tenant")], tenant=tenant)
 
 
 def _alike(jobs: Sequence[_Job], *, alone: bool) -> Collection[Sequence[_Job]]:

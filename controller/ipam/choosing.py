@@ -30,6 +30,8 @@ class Want:
     """Those that may serve, best first; at least one."""
     address: IPAddress | None = None
     """This very one; else any."""
+    pointer: str = ""
+    """Where in the request that address stands."""
     compares: tuple[Compare, ...] = ()
     """What must hold for these pools to be the ones meant, beside each being as it was read."""
     passed_over: tuple[str, ...] = ()
@@ -107,7 +109,7 @@ def _held(
             raise invalid(where, f"{address} is in pool {found.value.name}, which {reason}")
         if reason := blocks.why_reserved(found.value, address):
             raise invalid(where, f"{address} is {reason}, which no host gets; ask for another")
-        held[address.version] = Want((found,), address)
+        held[address.version] = Want((found,), address, where)
     return held
 
 
@@ -141,7 +143,7 @@ def _any(request: Request, place: Place, pools: Listing[Pool], family: int | Non
     fit.sort(key=lambda found: (-found.value.priority, found.value.name))
     # A pool that came or changed since may be a better one; one that went was not needed.
     unwritten = PrefixUnwritten(keys.POOLS.prefix(), pools.revision)
-    return Want(tuple(fit), None, (unwritten,), tuple(passed_over))
+    return Want(tuple(fit), compares=(unwritten,), passed_over=tuple(passed_over))
 
 
 def _unfit(pool: Pool, place: Place, request: Request) -> str | None:

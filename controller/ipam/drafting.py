@@ -16,7 +16,7 @@ from controller.ipam.request import Request
 from controller.ipam.room import Drafted, Room
 from controller.ipam.space import Space, Spot
 from controller.ipam.unit import Unit
-from controller.problem import Problem
+from controller.problem import Fault, Problem
 from controller.reading import Found, read, scan
 from controller.scope import Scope
 from store import keys
@@ -218,7 +218,7 @@ class Drafter:
         pool = want.pools[0].value
         held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
         if held is not None:
-            raise in_use(held.value, scope)
+            raise in_use(held.value, scope, want.pointer)
 
     def _requested(self, want: Want, node: Found[Node], asker: _For) -> Column:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
@@ -278,16 +278,16 @@ class Drafter:
         return words, figures
 
 
-def in_use(held: Address, scope: Scope) -> Problem:
-    """An address that was asked for is not free."""
+def in_use(held: Address, scope: Scope, pointer: str) -> Problem:
+    """An address that was asked for, where the pointer says, is not free."""
     if not scope.has(held):
-        return Problem("address-in-use", f"{held.address} is not free; ask for another, or leave address out")
-    why = (
-        f"{held.address} is assigned to {held.holder}"
-        if held.state is AddressState.ASSIGNED
-        else f"{held.address} cools down after {held.holder}; it is free some seconds later"
-    )
-    return Problem("address-in-use", f"{why}; ask for another, or leave address out")
+        why = f"{held.address} is not free"
+    elif held.state is AddressState.ASSIGNED:
+        why = f"{held.address} is assigned to {held.holder}"
+    else:
+        why = f"{held.address} cools down after {held.holder}; it is free some seconds later"
+    detail = f"{why}; ask for another, or leave address out"
+    return Problem("address-in-use", detail, errors=[Fault(detail, pointer)])
 
 
 def _endpoints(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.ipam.request import Request
-from controller.problem import Problem
+from controller.problem import Fault, Problem
 from store.errors import Corrupt, Restored, StoreError, Unavailable
 from store.model import Endpoint
 
@@ -34,9 +34,8 @@ def is_answer(endpoint: Endpoint, request: Request) -> bool:
 def taken(endpoint: Endpoint) -> Problem:
     """The id of a request is that of an endpoint which it does not ask for."""
     where = f"on {endpoint.node} with {', '.join(map(str, endpoint.addresses))}"
-    return Problem(
-        "conflict", f"endpoint {endpoint.id} exists {where}, made by another request; use another id"
-    )
+    detail = f"endpoint {endpoint.id} exists {where}, made by another request; use another id"
+    return Problem("conflict", detail, errors=[Fault(detail, "/id")])
 
 
 def busy(request: Request) -> Problem:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from controller.reading import read
 from store import keys
+from tests.support.gone import attach
 from tests.support.ipam import check
 from tests.unit.controller.conftest import Api
 
@@ -42,6 +44,37 @@ def test_each_item_is_answered_in_its_place(plant: Api) -> None:
     assert outcomes[5]["problem"]["errors"][0]["pointer"] == "/items/5/pools/1"
     assert len(plant.get("/v1/endpoints")["items"]) == 3
     check(plant.store)
+
+
+def test_whatever_is_refused_is_pointed_at(plant: Api) -> None:
+    plant.made("/v1/pools", {"name": "six", "cidr": "fd00::/64"})
+    plant.made("/v1/tenants", {"name": "shop", "max_ipv4": 0})
+    plant.made("/v1/endpoints", {"node": "node-1", "id": "a"})
+    plant.made("/v1/endpoints", {"node": "node-1", "id": "gone"})
+    record = read(plant.store, keys.ENDPOINTS, "gone")
+    assert record is not None
+    attach(plant.store, record.value, "node-1")
+    assert plant.send("DELETE", "/v1/endpoints/gone").status_code == 202
+    refused = [
+        ({"node": "node-1", "address": "10.64.0.1"}, "/address", "address-in-use"),
+        ({"node": "node-1", "addresses": ["fd00::5", "10.64.0.1"]}, "/addresses/1", "address-in-use"),
+        ({"node": "node-1", "tenant": "shop", "pool": "default"}, "/tenant", "over-quota"),
+        ({"node": "node-2", "id": "a"}, "/id", "conflict"),
+        ({"node": "node-1", "id": "gone"}, "/id", "releasing"),
+    ]
+    outcomes = send(plant, [body for body, _, _ in refused]).json["items"]
+    for index, (body, pointer, kind) in enumerate(refused):
+        alone = plant.send("POST", "/v1/endpoints", body).json
+        together = send(plant, [body], atomic=True).json
+        in_batch = outcomes[index]["problem"]
+        assert {each["type"] for each in (alone, together, in_batch)} == {f"/problems/{kind}"}
+        assert alone["errors"] == [{"pointer": pointer, "detail": alone["detail"]}]
+        assert together["errors"] == [{"pointer": f"/items/0{pointer}", "detail": alone["detail"]}]
+        assert in_batch["errors"] == [{"pointer": f"/items/{index}{pointer}", "detail": alone["detail"]}]
+    service = {"name": "s", "pool": "default", "selector": {"a": "b"}}
+    for more, pointer in (({"address": "10.64.0.1"}, "/address"), ({"tenant": "shop"}, "/tenant")):
+        answer = plant.send("POST", "/v1/services", {**service, **more})
+        assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (409, pointer)
 
 
 def test_items_that_are_alike_are_requests_of_their_own(plant: Api) -> None:

@@ -146,7 +146,7 @@ def test_a_tenant_writes_for_itself_alone(closed: Guarded) -> None:
         409,
         "the name of-rival is taken; use another name",
     )
-    assert "errors" not in taken.json
+    assert taken.json["errors"] == [{"pointer": "/name", "detail": taken.json["detail"]}], "no more than that"
 
 
 def test_a_tenant_opens_to_another_and_learns_nothing_of_who_there_is(closed: Guarded) -> None:
