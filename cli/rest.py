@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 64 << 20
 TLS_ALERT = "\x15\x03"
 """How a server of TLS begins its answer to plain HTTP (RFC 8446 §5.1)."""
+CUT_SHORT = "the connection ended in the middle of the answer"
 TOO_MANY = 429
 TURN_S = 30
 """How long to wait in all, when the server has too much to do and says when to come back."""
@@ -149,7 +150,7 @@ class _Lost(Exception):
 
 
 def _exchange(way: Way, request: Request, *, others: bool) -> Answer:
-    from http.client import HTTPException
+    from http.client import HTTPException, IncompleteRead
 
     connection = way.connection(others=others)
     try:
@@ -162,6 +163,8 @@ def _exchange(way: Way, request: Request, *, others: bool) -> Answer:
             return _send(connection, way, request)
         except OSError as fault:
             raise _Lost(fault, sent=True) from None
+        except IncompleteRead:
+            raise _Lost(ConnectionResetError(CUT_SHORT), sent=True) from None
         except HTTPException as fault:
             if str(fault).startswith(TLS_ALERT):
                 advice = "name it with https:// in --server, POLDER_SERVER or the context"
@@ -178,10 +181,13 @@ def _send(connection: HTTPConnection, way: Way, request: Request) -> Answer:
         body=request.data,
         headers={**request.headers, **way.headers()},
     )
-    response = connection.getresponse()
-    raw = response.read(MAX_ANSWER_BYTES + 1)
-    retry_after = response.getheader("Retry-After") or ""
-    kind = response.getheader("Content-Type") or ""
+    with connection.getresponse() as response:
+        raw = response.read(MAX_ANSWER_BYTES + 1)
+        if response.length and len(raw) <= MAX_ANSWER_BYTES:
+            # Less than Content-Length says: http.client is silent about that when it is given a size.
+            raise ConnectionResetError(CUT_SHORT)
+        retry_after = response.getheader("Retry-After") or ""
+        kind = response.getheader("Content-Type") or ""
     return Answer(response.status, _decoded(response.status, kind, raw), retry_after)
 
 

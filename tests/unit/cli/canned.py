@@ -15,11 +15,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """One canned answer. A body that is text is sent as it is."""
+    """One canned answer. A body that is text is sent as it is, and only half of it when it is `cut`."""
 
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _handler(canned: Canned) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
-            self.wfile.write(data)
+            self.wfile.write(data[: len(data) // 2] if reply.cut else data)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _handle  # noqa: N815 - names that http.server wants
 

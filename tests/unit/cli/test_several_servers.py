@@ -114,3 +114,18 @@ def test_who_is_told_to_come_back_comes_back(polder: Polder, retry_after: str, c
     with serving(later, later, Reply(201, {"name": "a"})) as canned:
         ran = polder("pool", "create", "a", "--cidr", "x", "--server", canned.url)
     assert (ran.code, len(canned.asked)) == (code, asked)
+
+
+def test_an_answer_that_is_cut_short_is_a_lost_one(polder: Polder) -> None:
+    half = Reply(200, {"items": [{"name": "a"}], "revision": 1}, cut=True)
+    with serving(half) as dies, serving(POOLS) as well:
+        assert polder("pool", "list", "--server", f"{dies.url},{well.url}").code == 0
+        ran = polder("pool", "list", "--server", dies.url)
+    assert ran.code == 5
+    assert "the connection ended in the middle of the answer" in ran.err
+
+
+def test_a_chunked_answer_that_is_cut_short_is_a_lost_one(polder: Polder) -> None:
+    chunks = Reply(200, '8\r\n{"items"', {"Transfer-Encoding": "chunked"})
+    with serving(chunks) as dies, serving(POOLS) as well:
+        assert polder("pool", "list", "--server", f"{dies.url},{well.url}").code == 0

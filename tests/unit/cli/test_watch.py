@@ -97,3 +97,11 @@ def test_what_cannot_be_watched_says_so(polder: Polder) -> None:
     with serving(listing(5), problem(422, "The request is not valid")) as canned:
         ran = polder("node", "list", "-w", "--server", canned.url)
     assert ran.code == 2
+
+
+def test_it_survives_an_answer_that_is_cut_short(polder: Polder) -> None:
+    half = Reply(200, {"items": [{"type": "put", "item": node("b")}], "revision": 6}, cut=True)
+    with serving(listing(5, node("a")), half, told(6, ("put", node("b"))), END) as canned:
+        ran = polder("node", "list", "-w", "-o", "name", "--server", canned.url)
+    assert ran.out == "node/a there\nnode/b added\n"
+    assert "trying again" in ran.err
