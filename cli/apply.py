@@ -18,7 +18,7 @@ import click
 
 from cli.colour import styled
 from cli.document import Document, echo_read_nothing, read_documents
-from cli.endpoint import ENDPOINT, release
+from cli.endpoint import ACCEPTED, ENDPOINT, await_gone
 from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, foretold_if_shown, show, weigh
@@ -202,7 +202,7 @@ def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int)
 
 def _step(session: Session, each: Wanted) -> Step:
     answer = call(session.link, "GET", each.noun.path(each.name))
-    if answer.status == 404:
+    if answer.absent:
         return Step(each, None, dict(each.fields))
     if not answer.ok or not isinstance(answer.body, dict):
         raise failure(answer.status, answer.body, retry_after=answer.retry_after)
@@ -299,15 +299,13 @@ def _patched(there: object, value: object) -> object:
 
 def _deleted(session: Session, each: Wanted) -> str:
     advice = {409: f"see what uses it: {each.noun.used_by}"}
-    try:
-        if each.noun is ENDPOINT:
-            release(session, each.name)
-        else:
-            session.request("DELETE", each.noun.path(each.name), advice=advice)
-    except Failure as fault:
-        if fault.code is not Exit.NOT_FOUND:
-            raise
+    answer = call(session.link, "DELETE", each.noun.path(each.name))
+    if answer.absent:
         return "absent"
+    if not answer.ok:
+        raise failure(answer.status, answer.body, retry_after=answer.retry_after, advice=advice)
+    if each.noun is ENDPOINT and answer.status == ACCEPTED:
+        await_gone(session, each.name)
     return "deleted"
 
 

@@ -259,12 +259,13 @@ def delete(session: Session, names: tuple[str, ...], wait: bool, timeout_s: floa
     """
     if len(names) > 1:
         _delete_many(session, list(dict.fromkeys(names)), timeout_s if wait else None)
-    elif wait:
-        release(session, names[0], timeout_s)
-        session.print_done("deleted", endpoint=names[0])
-    else:
-        answer = session.request("DELETE", ENDPOINT.path(names[0]), advice=ENDPOINT.missing())
-        session.print_done("releasing" if answer.status == 202 else "deleted", endpoint=names[0])
+        return
+    answer = session.request("DELETE", ENDPOINT.path(names[0]), advice=ENDPOINT.missing())
+    if answer.status == ACCEPTED and wait:
+        await_gone(session, names[0], timeout_s)
+    session.print_done(
+        "releasing" if answer.status == ACCEPTED and not wait else "deleted", endpoint=names[0]
+    )
 
 
 def _delete_many(session: Session, names: Sequence[str], timeout_s: float | None) -> None:
@@ -298,15 +299,13 @@ def _released(session: Session, names: Sequence[str]) -> Iterator[tuple[str, Jso
         yield from zip(part, answer["items"], strict=True)
 
 
-def release(session: Session, name: str, timeout_s: float = RELEASE_S) -> None:
-    """Delete an endpoint and wait until it is gone. Blocking.
+def await_gone(session: Session, name: str, timeout_s: float = RELEASE_S) -> None:
+    """Wait until an endpoint that is being released is gone. Blocking.
 
     Raises:
-        Failure: there is none, or it is not gone after `timeout_s`; the release then goes on by itself.
+        Failure: it is not gone after `timeout_s`; the release then goes on by itself.
     """
-    answer = session.request("DELETE", ENDPOINT.path(name), advice=ENDPOINT.missing())
-    if answer.status == 202:
-        _await(session, name, time.monotonic() + timeout_s, timeout_s)
+    _await(session, name, time.monotonic() + timeout_s, timeout_s)
 
 
 def _await(session: Session, name: str, deadline: float, timeout_s: float) -> None:
@@ -324,7 +323,7 @@ def _await(session: Session, name: str, deadline: float, timeout_s: float) -> No
 def _gone(session: Session, name: str) -> bool:
     """Whether it is gone, or already another one of the same name. An error in between is not an answer."""
     answer = call(session.link, "GET", ENDPOINT.path(name))
-    if answer.status == 404:
+    if answer.absent:
         return True
     return answer.ok and isinstance(answer.body, dict) and answer.body.get("state") != "releasing"
 

@@ -34,7 +34,7 @@ def follow(session: Session, name: str, overlap_s: float) -> None:
         Failure: it is not over long after `overlap_s`; it goes on by itself.
     """
     told, began = "", time.monotonic()
-    while (answer := call(session.link, "GET", f"{place('endpoints', name)}/move")).status != 404:
+    while not (answer := call(session.link, "GET", f"{place('endpoints', name)}/move")).absent:
         if answer.ok and isinstance(answer.body, dict):
             stage = STAGES.get(answer.body["stage"], "{stage}").format(**answer.body)
             if stage != told:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.failure import Exit, Failure
+from cli.rest import problem_kind
 
 CODES: Mapping[int, Exit] = {
     400: Exit.USAGE,
@@ -38,6 +39,7 @@ ADVICE: Mapping[int | str, str] = {
     "address-in-use": "leave out --address to get a free one",
     "pool-full": "name another pool with --pool, or make one: polder pool create --help",
     "too-much-withdrawn": "look at it with --dry-run; with --yes it is done all the same",
+    "no-such-path": "check the path in --server, and that command and controllers are of one version",
     "releasing": "wait until it is gone: polder endpoint delete waits",
 }
 """What to do next, by status or by the last part of the problem's type, which says more."""
@@ -56,17 +58,13 @@ def failure(
     """
     problem = body if isinstance(body, dict) else {}
     fields = _fields(problem)
-    next_step = ADVICE.get(_kind(problem)) or (advice or {}).get(status) or ADVICE.get(status, "")
+    kind = problem_kind(problem)
+    next_step = ADVICE.get(kind) or (advice or {}).get(status) or ADVICE.get(status, "")
     if status in {429, 503} and retry_after.isdecimal():
         next_step = f"try again in {retry_after} s"
     message = _sentence(problem, fields) or f"the server answered {status} without saying why"
-    return Failure(
-        message, code=CODES.get(status, Exit.FAILED), fields=fields, advice=next_step, status=status
-    )
-
-
-def _kind(problem: Mapping[str, Any]) -> str:
-    return str(problem.get("type", "")).rpartition("/")[2]
+    code = Exit.FAILED if kind == "no-such-path" else CODES.get(status, Exit.FAILED)
+    return Failure(message, code=code, fields=fields, advice=next_step, status=status)
 
 
 def _sentence(problem: Mapping[str, Any], fields: list[tuple[str, str]]) -> str:

@@ -26,6 +26,7 @@ MAX_ANSWER_BYTES = 64 << 20
 TLS_ALERT = "\x15\x03"
 """How a server of TLS begins its answer to plain HTTP (RFC 8446 §5.1)."""
 CUT_SHORT = "the connection ended in the middle of the answer"
+NOT_FOUND = "/problems/not-found"
 TOO_MANY = 429
 TURN_S = 30
 """How long to wait in all, when the server has too much to do and says when to come back."""
@@ -47,6 +48,11 @@ class Answer:
     def ok(self) -> bool:
         """Whether the server did what was asked."""
         return 200 <= self.status < 300
+
+    @property
+    def absent(self) -> bool:
+        """Whether a controller said that there is no such thing: not any server, nor of the path."""
+        return isinstance(self.body, dict) and self.body.get("type") == NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,11 @@ def place(*parts: str) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
+def problem_kind(body: Any) -> str:
+    """The last part of a problem's type (RFC 9457), for programs; nothing where it is no problem."""
+    return str(body.get("type", "")).rpartition("/")[2] if isinstance(body, dict) else ""
+
+
 def _ask(ways: Sequence[Way], request: Request, link: Link) -> Answer:
     faults: list[tuple[Way, OSError]] = []
     refused: Answer | None = None
@@ -133,7 +144,7 @@ def _ask(ways: Sequence[Way], request: Request, link: Link) -> Answer:
             continue
         link.prefer(way)
         # Asked again because an answer was lost: that it is gone is what was wanted.
-        gone = sent and request.method == "DELETE" and answer.status == 404
+        gone = sent and request.method == "DELETE" and answer.absent
         return Answer(204) if gone else answer
     if refused is not None:
         return refused
@@ -196,14 +207,17 @@ def _decoded(status: int, kind: str, raw: bytes) -> Any:
         raise _not_polder(f"a redirect ({status})")
     if len(raw) > MAX_ANSWER_BYTES:
         raise Failure(f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB")
-    if not raw:
+    if not raw and status != 404:
         return None
     try:
-        return json.loads(raw)
+        body = json.loads(raw)
     except ValueError:
-        if status >= 400:
-            return None
-        raise _not_polder(f"{kind or 'no type'} where JSON was expected") from None
+        if status < 400:
+            raise _not_polder(f"{kind or 'no type'} where JSON was expected") from None
+        body = None
+    if status == 404 and not problem_kind(body):
+        raise _not_polder("it answered 404 and said not what is missing")
+    return body
 
 
 def _not_polder(what: str) -> Failure:

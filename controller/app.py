@@ -269,7 +269,7 @@ def _refused(exchange: Exchange, response: Response, fault: HTTPError, parts: ob
     """falcon's own refusals."""
     path = exchange.path[:256]
     if fault.status_code == 404:
-        problem = Problem("not-found", f"no such path: {path}; see /docs, or /v1/openapi.json")
+        problem = Problem("no-such-path", f"no such path: {path}; see /docs, or /v1/openapi.json")
     elif fault.status_code == 405:
         allow = dict(fault.headers or {}).get("Allow", "")
         problem = Problem("method-not-allowed", f"{path} takes {allow}", headers={"Allow": allow})

@@ -23,6 +23,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "forbidden": (403, "The token's role may not do this"),
     "join-refused": (403, "The join token is not good"),
     "not-found": (404, "There is no such thing"),
+    "no-such-path": (404, "There is no such path"),
     "method-not-allowed": (405, "The path does not take this method"),
     "timeout": (408, "The request did not come whole"),
     "conflict": (409, "It conflicts with something that is there"),

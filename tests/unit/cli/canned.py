@@ -49,7 +49,8 @@ class Canned:
 def problem(status: int, title: str, detail: str = "", **pointers: str) -> Reply:
     """A problem document; `cidr="why"` is an error with the pointer `/cidr`."""
     errors = [{"pointer": f"/{name}", "detail": why} for name, why in pointers.items()]
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": errors}
+    kind = "/problems/not-found" if status == 404 else "about:blank"
+    body = {"type": kind, "title": title, "status": status, "detail": detail, "errors": errors}
     return Reply(status, body, {"Content-Type": "application/problem+json"})
 
 

@@ -257,3 +257,50 @@ def test_loopback(host: str, loopback: bool) -> None:
 
 def test_a_failure_without_advice_is_one_line() -> None:
     assert Failure("it failed").lines() == ["polder: it failed"]
+
+
+ELSEWHERE = (
+    Reply(404, "<html>not here</html>", {"Content-Type": "text/html"}),
+    Reply(404),
+    Reply(404, {"error": "not found"}),
+    Reply(404, problem(404, "x").body | {"type": "/problems/no-such-path", "detail": "no such path: /v1/v1"}),
+    Reply(404, problem(404, "Not Found").body | {"type": "about:blank"}),
+)
+
+
+@pytest.mark.parametrize("reply", ELSEWHERE)
+def test_a_server_that_is_not_polder_does_not_say_that_something_is_absent(
+    polder: Polder, tmp_path: Path, reply: Reply
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: pool\nname: a\ncidr: 10.0.0.0/8\n")
+    with serving(reply) as canned:
+        deleted = polder("delete", "-f", str(path), "--server", canned.url)
+        applied = polder("apply", "-f", str(path), "--server", canned.url)
+    assert (deleted.code != 0, deleted.out) == (True, "")
+    assert (applied.code != 0, applied.out) == (True, "")
+    assert {asked.method for asked in canned.asked} == {"DELETE", "GET"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (ELSEWHERE[0], "what answers there is not a Polder controller"),
+        (ELSEWHERE[2], "what answers there is not a Polder controller"),
+        (ELSEWHERE[3], "next: check the path in --server"),
+    ],
+)
+def test_a_path_that_is_not_there_is_no_thing_that_is_not_there(
+    polder: Polder, reply: Reply, said: str
+) -> None:
+    with serving(reply) as canned:
+        ran = polder("pool", "get", "a", "--server", canned.url)
+    assert ran.code == 1
+    assert said in ran.err
+
+
+def test_an_endpoint_is_gone_when_a_controller_says_so(polder: Polder) -> None:
+    releasing = Reply(202, {"id": "web-1", "state": "releasing"})
+    with serving(releasing, ELSEWHERE[4], problem(404, "None")) as canned:
+        assert polder("endpoint", "delete", "web-1", "--server", canned.url).code == 0
+    assert len(canned.asked) == 3

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from cli.session import PAGE
-from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
 POOL = {
@@ -285,7 +285,7 @@ def test_move_patches_the_node(polder: Polder) -> None:
 def test_move_reports_how_far_it_is(polder: Polder) -> None:
     way = {"source": "node-1", "target": "node-2", "endpoint": "web-1", "overlap_s": 9}
     stages = [Reply(200, {**way, "stage": stage}) for stage in ("waiting", "waiting", "announced")]
-    over = Reply(404, {"status": 404, "title": "Not Found"}, {"Content-Type": "application/problem+json"})
+    over = problem(404, "There is no such thing")
     with serving(Reply(200, ENDPOINT | {"node": "node-2"}), *stages, over) as canned:
         ran = polder(
             "endpoint", "move", "web-1", "node-2", "--overlap-s", "9", "--wait", "--server", canned.url
@@ -309,7 +309,9 @@ def test_delete_says_what_it_did(polder: Polder) -> None:
 
 def test_delete_of_an_endpoint_waits_until_it_is_gone(polder: Polder) -> None:
     releasing = Reply(200, ENDPOINT | {"state": "releasing"})
-    with serving(Reply(202), releasing, Reply(503), releasing, Reply(404)) as canned:
+    with serving(
+        Reply(202), releasing, Reply(503), releasing, problem(404, "There is no such thing")
+    ) as canned:
         ran = polder("endpoint", "delete", "web-1", "--server", canned.url)
     assert (ran.code, ran.out) == (0, "endpoint web-1 deleted\n")
     assert [asked.method for asked in canned.asked] == ["DELETE", "GET", "GET", "GET", "GET"]
@@ -334,7 +336,9 @@ def test_several_endpoints_are_deleted_in_one_request(polder: Polder) -> None:
         {"status": 202, "endpoint": ENDPOINT | {"state": "releasing"}},
         {"status": 404, "problem": {"status": 404, "detail": "there is no endpoint 'c'"}},
     ]
-    with serving(Reply(200, {"items": outcomes, "refused": 1}), Reply(404)) as canned:
+    with serving(
+        Reply(200, {"items": outcomes, "refused": 1}), problem(404, "There is no such thing")
+    ) as canned:
         ran = polder("endpoint", "delete", "a", "b", "a", "c", "--server", canned.url)
     assert (ran.code, ran.out) == (3, "endpoint a deleted\nendpoint b deleted\n")
     assert "1 of 3 were not deleted; c: there is no endpoint 'c'" in ran.err
