@@ -28,7 +28,7 @@ from cli.problem import failure
 from cli.rest import Answer, Json, call, place
 from cli.service import SERVICE
 from cli.session import Session, takes_session
-from cli.wanted import Fault, Wanted, placed, refuse, wanted
+from cli.wanted import Fault, Wanted, given, placed, refuse, wanted
 
 NEVER = '"0"'
 """An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
@@ -203,7 +203,7 @@ def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int)
 def _step(session: Session, each: Wanted) -> Step:
     answer = call(session.link, "GET", each.noun.path(each.name))
     if answer.absent:
-        return Step(each, None, dict(each.fields))
+        return Step(each, None, each.given)
     if not answer.ok or not isinstance(answer.body, dict):
         raise failure(answer.status, answer.body, retry_after=answer.retry_after)
     return Step(each, answer.body, each.differing(answer.body))
@@ -219,10 +219,13 @@ def _faults(session: Session, step: Step) -> Iterator[Fault]:
     fixed = [field for field in step.changes if step.there is not None and field in noun.fixed]
     for field in fixed:
         there = json.dumps(step.there[field]) if step.there else "null"
-        yield document.place(field), f"{field} of {step.wanted.title} is {there} and cannot change"
+        yield (
+            document.place(field),
+            f"{field} of {step.wanted.title} is {there} and cannot change; leave it out",
+        )
     if fixed or not noun.replaceable:
         return
-    body = {**noun.specified(step.there or {}), **step.wanted.fields}
+    body = given({**noun.specified(step.there or {}), **step.wanted.fields})
     answer = call(session.link, "PUT", noun.path(step.wanted.name), body, headers={"If-Match": NEVER})
     if answer.status in {400, 422}:
         yield from _refusals(step.wanted, answer)

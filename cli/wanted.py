@@ -52,13 +52,23 @@ class Wanted:
         """`pool/default`."""
         return self.noun.name({self.noun.key: self.name})
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields that have a value: null stands for the default, which is the server's to know."""
+        return given(self.fields)
+
     def differing(self, there: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that are otherwise in what is there, with what they are to be."""
         return {
             field: value
             for field, value in self.fields.items()
-            if field in there and self._form(field, value) != self._form(field, there[field])
+            if field in there and not self._same(field, value, there[field])
         }
+
+    def _same(self, field: str, value: object, there: object) -> bool:
+        if value is None:
+            return there in (None, {}, [])
+        return self._form(field, value) == self._form(field, there)
 
     def _form(self, field: str, value: object) -> object:
         return pruned(value) if field in self.noun.ordered else canonical(value)
@@ -105,6 +115,11 @@ def placed(fault: Failure, asked: Sequence[Wanted]) -> Failure:
 def _place(each: Wanted, pointer: str) -> str:
     path = [part for part in pointer.split("/") if part]
     return ", ".join(filter(None, (each.document.place(*path), each.title, ".".join(path))))
+
+
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not null."""
+    return {field: value for field, value in fields.items() if value is not None}
 
 
 def canonical(value: object) -> object:

@@ -53,6 +53,24 @@ def test_a_site_goes_there_and_back(tmp_path: Path) -> None:
 
         changed = apply(up, "{kind: pool, name: four, reserved: [], disabled: true}")
         assert changed.stdout == "pool/four changed\n"
+        nulls = (
+            "{kind: tenant, name: shop, labels: null}\n---\n"
+            "{kind: pool, name: four, cooldown_s: null, reserved: null, priority: null, advertise: null,"
+            " borrow: null, communities: null, node_selector: null, disabled: null}\n---\n"
+            "{kind: node, name: node-1, labels: null, edge: null, reclaim_after_s: null}\n---\n"
+            "{kind: node, name: node-2, asn: 7, labels: null, reclaim_after_s: null}\n---\n"
+            "{kind: peer, name: tor, hold_time_s: null}\n---\n"
+            "{kind: policy, name: p, tenant: null, selector: null, order: null, mode: null, egress: null,"
+            " ingress: [{action: allow}]}\n---\n"
+            "{kind: endpoint, id: web, labels: null, qos: null}"
+        )
+        back = apply(up, nulls)
+        words = ["changed"] * 3 + ["created", "changed", "created", "changed"]
+        assert (back.stdout.split()[1::2], back.stderr) == (words, "")
+        assert apply(up, nulls).stdout.split()[1::2] == ["unchanged"] * 7
+        assert up.polder("node", "delete", "node-2").returncode == 0
+        assert up.polder("policy", "delete", "p").returncode == 0
+        assert up.polder("pool", "set", "four", "--cooldown-s", "0").returncode == 0
         gone = up.polder("delete", "-f", str(path))
         assert gone.stdout.split()[1::2] == ["deleted"] * 6, gone.stderr
         assert up.polder("delete", "-f", str(path)).stdout.split()[1::2] == ["absent"] * 6

@@ -90,12 +90,25 @@ def test_what_would_be_refused_on_the_way_is_refused_before(
         assert "nothing was changed" in ran.err
 
 
-def test_null_is_sent_as_it_is(polder: Polder, tmp_path: Path) -> None:
-    path = tmp_path / "n.yaml"
-    path.write_text("kind: node\nname: n\nasn: 7\nrouter_id: null\n")
-    with serving(ABSENT, FINE, WEIGHED, Reply(201, {"name": "n"})) as canned:
-        polder("apply", "-f", str(path), "--server", canned.url)
-    assert canned.asked[3].body == {"name": "n", "asn": 7, "router_id": None}
+def test_null_goes_back_to_the_default(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: pool\nname: a\ncidr: 10.0.0.0/8\ncooldown_s: null\nreserved: null\n")
+    least = {"name": "a", "cidr": "10.0.0.0/8"}
+    with serving(ABSENT, FINE, WEIGHED, Reply(201, POOL)) as canned:
+        assert polder("apply", "-f", str(path), "--server", canned.url).code == 0
+    assert [asked.body for asked in canned.asked[1::2]] == [least, least]
+    with serving(Reply(200, POOL), FINE, WEIGHED, Reply(200, POOL | {"reserved": []})) as canned:
+        assert polder("apply", "-f", str(path), "--server", canned.url).out == "pool/a changed\n"
+    assert canned.asked[1].body == least
+    assert canned.asked[3].body == {"cooldown_s": None, "reserved": None}
+
+
+def test_null_is_nothing_and_empty(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("kind: node\nname: n\nrouter_id: null\nlabels: null\nnext_hops: null\n")
+    there = {"name": "n", "asn": 7, "router_id": None, "labels": {}, "next_hops": []}
+    with serving(Reply(200, there)) as canned:
+        assert polder("apply", "-f", str(path), "--server", canned.url).out == "node/n unchanged\n"
 
 
 def test_a_document_of_a_vm_is_one_of_an_endpoint(polder: Polder, tmp_path: Path) -> None:
