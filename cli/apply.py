@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import unified_diff
 from typing import Any
 
 import click
 
-from cli.colour import styled
 from cli.document import Document, echo_read_nothing, read_documents
 from cli.endpoint import ACCEPTED, ENDPOINT, await_gone
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, foretold_if_shown, show, weigh
-from cli.output import print_json, print_yaml, to_yaml
+from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, show, weigh
+from cli.output import print_json, print_yaml
 from cli.peer import PEER
 from cli.problem import failure
-from cli.rest import Answer, Json, call, place
+from cli.rest import Answer, call, place
 from cli.service import SERVICE
 from cli.session import Session, takes_session
-from cli.wanted import Fault, Wanted, given, placed, refuse, wanted
+from cli.step import Step, difference
+from cli.trial import foretell, rehearse, too_many
+from cli.wanted import Fault, Wanted, given, refuse, wanted
 
 NEVER = '"0"'
 """An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
@@ -43,38 +41,6 @@ files_option = click.option(
     type=click.Path(),
     help="YAML or JSON, any number of documents; a directory of such files; - is standard input. Repeatable.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One object: what is there, None when nothing is, and which fields of it change to what."""
-
-    wanted: Wanted
-    there: Json | None
-    changes: Json
-
-    @property
-    def word(self) -> str:
-        """What is done."""
-        if self.there is None:
-            return "created"
-        return "changed" if self.changes else "unchanged"
-
-    @property
-    def patch(self) -> Json:
-        """What is sent of something that is there."""
-        there = self.there or {}
-        return {field: _patched(there.get(field), value) for field, value in self.changes.items()}
-
-    @property
-    def write(self) -> Json | None:
-        """The write, where it can do something at the routers; None where it cannot."""
-        noun = self.wanted.noun
-        if self.there is None and noun.foreseen:
-            return {"method": "POST", "path": place(noun.plural), "body": dict(self.changes)}
-        if self.changes and self.there is not None and noun.foreseen:
-            return {"method": "PATCH", "path": noun.path(self.wanted.name), "body": self.patch}
-        return None
 
 
 @click.command(
@@ -109,7 +75,7 @@ def apply(
     echo_read_nothing(documents)
     steps = _steps(session, documents)
     if not dry_run:
-        _rehearse(session, steps, ANYTHING if yes else max_withdraw)
+        rehearse(session, steps, ANYTHING if yes else max_withdraw)
         _apply(session, steps)
         return
     _show_dry_run(session, steps)
@@ -137,42 +103,8 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
-def _rehearse(session: Session, steps: Sequence[Step], max_withdraw: int) -> None:
-    """Refuse what would be refused on the way, and what withdraws too much, before the first write.
-
-    Raises `Failure`.
-    """
-    writing = _writing(steps)
-    # What is only made takes nothing away, so more of it than can be foretold is written all the same.
-    if not writing or (len(writing) > MOST_FORETOLD and all(step.there is None for step in writing)):
-        return
-    with _placing(writing):
-        weigh(session, _writes(writing), max_withdraw)
-
-
-def _writing(steps: Sequence[Step]) -> list[Step]:
-    """Those that can do something at the routers, or to who reaches whom."""
-    return [step for step in steps if step.write]
-
-
-def _writes(steps: Sequence[Step]) -> list[Json]:
-    return [write for step in steps if (write := step.write)]
-
-
-@contextmanager
-def _placing(writing: Sequence[Step]) -> Iterator[None]:
-    """Tell of what is refused where it stands in the files."""
-    try:
-        yield
-    except Failure as fault:
-        raise placed(fault, [step.wanted for step in writing]) from None
-
-
 def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
-    writing, impact = _writing(steps), None
-    if writing:
-        with _placing(writing):
-            impact = foretold_if_shown(session, _writes(writing))
+    impact = foretell(session, steps)
     done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
     if session.output in {"json", "yaml"}:
         items = [{"object": title, "result": word} for title, word in done]
@@ -180,7 +112,7 @@ def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
         return
     if session.output != "name":
         for step in steps:
-            click.echo("".join(_diff(step)), nl=False)
+            click.echo("".join(difference(step)), nl=False)
     _report(session, done)
     if impact is not None and session.output != "name":
         show(session, impact)
@@ -196,6 +128,8 @@ def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int)
         if named := [each.name for each in found if each.noun is noun]:
             there = {item[noun.key] for item in session.listing(place(noun.plural))["items"]}
             writes += [{"method": "DELETE", "path": noun.path(each)} for each in named if each in there]
+    if len(writes) > MOST_FORETOLD:
+        raise too_many()
     if writes:
         weigh(session, writes, max_withdraw)
 
@@ -263,7 +197,7 @@ def apply_documents(session: Session, documents: Sequence[Document], *, dry_run:
     if dry_run:
         _show_dry_run(session, steps)
     else:
-        _rehearse(session, steps, ANYTHING)
+        rehearse(session, steps, ANYTHING)
         _apply(session, steps)
 
 
@@ -278,7 +212,9 @@ def _each(steps: Sequence[Any], do: Callable[[Any], Any], word: str) -> Iterator
                 f"{each.document.place()}, {each.title}: {fault.message}",
                 code=fault.code,
                 fields=fault.fields,
-                advice=f"{number} of {len(steps)} are {word}; the same command again goes on from there"
+                advice=f"{number} of {len(steps)} are {word}; "
+                + ("correct the file, then " if fault.code is Exit.USAGE else "")
+                + "the same command again goes on from there"
                 + (f"; {fault.advice}" if fault.advice and fault.code is not Exit.USAGE else ""),
             ) from None
 
@@ -293,13 +229,6 @@ def _done(session: Session, step: Step) -> str:
     return step.word
 
 
-def _patched(there: object, value: object) -> object:
-    """In a merge patch (RFC 7396) keys that are to go are null."""
-    if isinstance(value, dict) and isinstance(there, dict):
-        return {**dict.fromkeys(there.keys() - value.keys()), **value}
-    return value
-
-
 def _deleted(session: Session, each: Wanted) -> str:
     advice = {409: f"see what uses it: {each.noun.used_by}"}
     answer = call(session.link, "DELETE", each.noun.path(each.name))
@@ -310,26 +239,6 @@ def _deleted(session: Session, each: Wanted) -> str:
     if each.noun is ENDPOINT and answer.status == ACCEPTED:
         await_gone(session, each.name)
     return "deleted"
-
-
-def _diff(step: Step) -> Iterator[str]:
-    """The difference of what is there and what is wanted, as `diff -u` prints it."""
-    noun = step.wanted.noun
-    there = noun.documented(step.there) if step.there is not None else None
-    then = {"kind": noun.singular, **(there or {}), **step.changes}
-    if there is not None and not step.changes:
-        return
-    lines = unified_diff(
-        to_yaml(there).splitlines() if there else [],
-        to_yaml(then).splitlines(),
-        f"{step.wanted.title} (server)",
-        f"{step.wanted.title} ({step.wanted.document.place()})",
-        lineterm="",
-    )
-    colours = {"+": "green", "-": "red", "@": "cyan"}
-    for number, line in enumerate(lines):
-        colour = colours.get(line[:1]) if number > 1 else None
-        yield (styled(line, colour) if colour else line) + "\n"
 
 
 def _report(session: Session, done: Iterable[tuple[str, str]]) -> None:

@@ -60,6 +60,7 @@ ENDPOINT = Noun(
     kinds=("vm", "host"),
     fixed=("tenant", "pools", "addresses", "kind", "mac"),
     replaceable=False,
+    checked=True,
     labelled=True,
     used_by="",
     example="web-1",

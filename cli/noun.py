@@ -29,6 +29,7 @@ class Noun(Form):
         fixed: the fields of a document that stay as they were created.
         replaceable: whether the API has PUT for it.
         foreseen: whether the API tells what a change of it would do.
+        checked: whether it says at least what would be refused, as it does of what is foreseen.
         bounded: of those, whether a change of it can withdraw what is announced.
     """
 
@@ -37,7 +38,13 @@ class Noun(Form):
     fixed: tuple[str, ...] = ()
     replaceable: bool = True
     foreseen: bool = False
+    checked: bool = False
     bounded: bool = True
+
+    @property
+    def tried(self) -> bool:
+        """Whether a write of it can be asked about before it is made."""
+        return self.foreseen or self.checked
 
     def specified(self, item: Json) -> Json:
         """Of an answer, what a document can say: without what the server works out."""

@@ -107,10 +107,11 @@ def asked(wanted: NewEndpoint) -> Request:
     return wanted.request(tenant, by=caller.name, request=request_id(), scope=caller.scope)
 
 
-def _changed(endpoint: Endpoint, patch: dict[str, Any]) -> Endpoint:
-    changed = merge(Endpoint, endpoint, patch, MUTABLE)
-    refuse_change("qos", endpoint.qos, changed.qos, OPERATORS)
-    return changed
+def changed(endpoint: Endpoint, patch: dict[str, Any]) -> Endpoint:
+    """What a merge patch makes of an endpoint. Raises `Problem` where this caller may not do that."""
+    after = merge(Endpoint, endpoint, patch, MUTABLE)
+    refuse_change("qos", endpoint.qos, after.qos, OPERATORS)
+    return after
 
 
 def _watched(store: Store, shown: Sequence[Endpoint], settled: bool) -> list[str]:
@@ -165,14 +166,14 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
 
     Where both nodes are up the old one goes on until the new one delivers and announces it.
     """
-    changed = services().mover.change(
+    found = services().mover.change(
         id,
-        lambda endpoint: _changed(endpoint, patch),
+        lambda endpoint: changed(endpoint, patch),
         match(),
         principal().scope,
         overlap_s=OVERLAP.given(DEFAULT_S),
     )
-    return Answer(view(services().store, changed.value), revision=changed.mod_revision)
+    return Answer(view(services().store, found.value), revision=found.mod_revision)
 
 
 @endpoints.operation(

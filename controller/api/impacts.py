@@ -13,6 +13,8 @@ from urllib.parse import unquote
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from controller.answer import Answer
+from controller.api.endpoint_trial import try_change, try_create
+from controller.api.endpoints import endpoints
 from controller.api.nodes import nodes
 from controller.api.noun import Handler, Noun, Operation, checked_body
 from controller.api.peers import peers
@@ -49,7 +51,9 @@ class Write(BaseModel):
 
     method: Method
     path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
-    """Of pools, peers, nodes, services, policies, tenants, or one of them: `/v1/pools/default`."""
+    """Of pools, peers, nodes, services, policies, tenants, endpoints, or one of them: `/v1/pools/default`.
+
+    A write of an endpoint is only checked: what it does at the routers is not told."""
     body: dict[str, Any] | None = None
 
 
@@ -81,6 +85,16 @@ FORESEEN = tuple(
     for declared, handler in noun.handlers
     if declared.foreseen and declared.method in METHODS
 )
+TRIALS: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/v1/endpoints"): try_create,
+    ("PATCH", "/v1/endpoints/{id}"): try_change,
+}
+TRIED = tuple(
+    Foreseen(declared, trial)
+    for declared in endpoints.operations
+    if (trial := TRIALS.get((declared.method, declared.path)))
+)
+TAKEN = (*FORESEEN, *TRIED)
 
 
 @impacts.operation(
@@ -117,7 +131,7 @@ def foretell(writes: Writes) -> Answer:
 
 
 def _step(number: int, write: Write) -> Callable[[], Answer]:
-    for each in FORESEEN:
+    for each in TAKEN:
         declared = each.declared
         if declared.method == write.method and (parts := each.parts(write.path)) is not None:
             try:
@@ -126,7 +140,7 @@ def _step(number: int, write: Write) -> Callable[[], Answer]:
             except Problem as problem:
                 raise _of_item(number, problem) from None
             return partial(each.handler, *parts.values(), *given)
-    taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in FORESEEN)
+    taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in TAKEN)
     raise invalid(f"/items/{number}/path", f"expected one of {taken}")
 
 

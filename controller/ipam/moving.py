@@ -22,7 +22,7 @@ from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Store
 from store.errors import Corrupt
-from store.model import Endpoint, EndpointState
+from store.model import Endpoint, EndpointState, Node
 
 ATTEMPTS = 24
 
@@ -67,7 +67,7 @@ class Mover:
             if wanted == found.value:
                 return found
             if found.value.state is EndpointState.RELEASING:
-                raise Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")
+                raise releasing(endpoint_id)
             changed, unit = self._plan(found, wanted, scope, overlap_s)
             if revision := self._committer.commit(unit):
                 return Found(changed, found.key, revision)
@@ -78,10 +78,7 @@ class Mover:
     ) -> tuple[Endpoint, Unit]:
         if wanted.node == found.value.node:
             return wanted, merged([units.relabel(found, wanted), overlap.changing(self._store, wanted)])
-        target = read(self._store, keys.NODES, wanted.node)
-        if target is None:
-            names = [node.name for node in scan(self._store, keys.NODES).values if scope.has(node)]
-            raise unknown_reference("/node", "node", wanted.node, names)
+        target = find_node(self._store, wanted.node, scope)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
         (hold,) = holds(self._store, [found])
         if isinstance(hold, Corrupt):
@@ -99,3 +96,17 @@ class Mover:
             overlap.overlapping(self._store, step),
         ]
         return moved, merged(both)
+
+
+def find_node(store: Store, name: str, scope: Scope) -> Found[Node]:
+    """The node of that name, to be an endpoint's. Raises `Problem` that names those in `scope`."""
+    found = read(store, keys.NODES, name)
+    if found is None:
+        names = [node.name for node in scan(store, keys.NODES).values if scope.has(node)]
+        raise unknown_reference("/node", "node", name, names)
+    return found
+
+
+def releasing(endpoint_id: str) -> Problem:
+    """An endpoint that is on its way out is not changed."""
+    return Problem("releasing", f"endpoint {endpoint_id} is being deleted and cannot be changed")

@@ -51,6 +51,20 @@ def test_a_site_goes_there_and_back(tmp_path: Path) -> None:
         assert "standard input, document 2, line 3: cooldown_s: expected at least 0" in wrong.stderr
         assert '"asn": 64511' in up.polder("node", "get", "node-1", "-o", "json").stdout
 
+        bad = "{kind: pool, name: new, cidr: 10.70.0.0/24}\n---\n{kind: endpoint, id: web-2, node: "
+        for node, why in (
+            ("nobody", "there is no node 'nobody'"),
+            ("node-1, mac: zz", "mac: "),
+            ("node-1, pools: [no]", "there is no pool 'no'"),
+        ):
+            for more in ((), ("--dry-run",)):
+                wrong = apply(up, f"{bad}{node}}}", *more)
+                assert (wrong.returncode, wrong.stdout) == (2, "")
+                assert "standard input, document 2, line 3, endpoint/web-2" in wrong.stderr
+                assert why in wrong.stderr
+        assert up.polder("pool", "get", "new").returncode == 3
+        assert apply(up, f"{bad}node-1, pools: [new]}}", "--dry-run").returncode == 0
+
         changed = apply(up, "{kind: pool, name: four, reserved: [], disabled: true}")
         assert changed.stdout == "pool/four changed\n"
         nulls = (

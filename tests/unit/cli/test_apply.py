@@ -115,11 +115,11 @@ def test_a_document_of_a_vm_is_one_of_an_endpoint(polder: Polder, tmp_path: Path
     path = tmp_path / "vm.yaml"
     path.write_text("kind: vm\nid: vm-1\nnode: node-1\n")
     made = {"id": "vm-1", "node": "node-1", "kind": "vm"}
-    with serving(ABSENT, Reply(201, made), Reply(200, made | {"kind": "container"})) as canned:
+    with serving(ABSENT, WEIGHED, Reply(201, made), Reply(200, made | {"kind": "container"})) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
         assert (ran.out, ran.err) == ("endpoint/vm-1 created\n", "")
         refused = polder("apply", "-f", str(path), "--server", canned.url)
-    assert canned.asked[1].body == {"id": "vm-1", "node": "node-1", "kind": "vm"}
+    assert canned.asked[2].body == {"id": "vm-1", "node": "node-1", "kind": "vm"}
     assert 'line 1: kind of endpoint/vm-1 is "container" and cannot change' in refused.err
 
 
@@ -218,6 +218,7 @@ def test_a_dry_run_in_json_has_the_impact_of_all_documents(polder: Polder, tmp_p
                 "path": "/v1/pools",
                 "body": {"name": "a", "cidr": "10.0.0.0/8", "tenant": "shop"},
             },
+            {"method": "POST", "path": "/v1/endpoints", "body": {"id": "web", "node": "n"}},
         ]
     }
     shown = json.loads(ran.out)
@@ -271,6 +272,74 @@ def test_a_failure_in_between_says_how_far_it_came(polder: Polder, site: Path) -
     assert (ran.code, ran.out) == (4, "node/n created\n")
     assert f"polder: {site}, document 1, line 1, peer/tor: another peer has the address" in ran.err
     assert "next: 1 of 2 are applied; the same command again goes on from there" in ran.err
+
+
+def test_a_fault_of_the_file_is_to_be_corrected_first(polder: Polder, site: Path) -> None:
+    refused = problem(422, "The request is not valid", node="there is no node 'n'")
+    with serving(ABSENT, ABSENT, FINE, FINE, WEIGHED, Reply(201, {"name": "n"}), refused) as canned:
+        ran = polder("apply", "-f", str(site), "--server", canned.url)
+    assert ran.code == 2
+    assert "1 of 2 are applied; correct the file, then the same command again goes on from there" in ran.err
+
+
+BAD = problem(422, "Not valid", **{"items/0/body/mac": "expected a MAC address"})
+
+
+@pytest.mark.parametrize("more", [(), ("--yes",), ("--dry-run",)])
+def test_an_endpoint_is_checked_before_the_first_write(
+    polder: Polder, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("kind: endpoint\nid: web\nnode: n\nmac: zz\n")
+    with serving(ABSENT, BAD) as canned:
+        ran = polder("apply", "-f", str(path), *more, "--server", canned.url)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{path}, document 1, line 4, endpoint/web, mac: expected a MAC address" in ran.err
+    assert "next: correct the file; nothing was changed" in ran.err
+    write = {"method": "POST", "path": "/v1/endpoints", "body": {"id": "web", "node": "n", "mac": "zz"}}
+    assert [asked.body for asked in canned.asked] == [None, {"items": [write]}]
+
+
+def test_more_endpoints_than_can_be_tried_at_a_time_are_tried_in_parts(
+    polder: Polder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.trial.MOST_FORETOLD", 10)
+    path = tmp_path / "many.yaml"
+    documents = ["{kind: node, name: n, asn: 7}"]
+    documents += [f"{{kind: endpoint, id: e{number}, node: n}}" for number in range(11)]
+    path.write_text("\n---\n".join(documents))
+    answers = [*[ABSENT] * 12, FINE]
+    with serving(*answers, withdrawing(0), WEIGHED) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+    assert (ran.code, ran.err) == (0, "")
+    first, second = ([each["path"] for each in asked.body["items"]] for asked in canned.asked[-2:])
+    assert first == ["/v1/nodes"] + ["/v1/endpoints"] * 9
+    assert second == ["/v1/nodes"] + ["/v1/endpoints"] * 2
+    bad = problem(422, "Not valid", **{"items/2/body/node": "is wrong"})
+    with serving(*answers, WEIGHED, bad) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert (ran.code, ran.out) == (2, "")
+    assert "document 12, line 23, endpoint/e10, node: is wrong" in ran.err
+
+
+def test_more_objects_than_can_be_weighed_are_shown_and_need_yes(
+    polder: Polder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.trial.MOST_FORETOLD", 10)
+    path = tmp_path / "many.yaml"
+    path.write_text("\n---\n".join(f"{{kind: node, name: n{each}, asn: 7}}" for each in range(11)))
+    there = [Reply(200, {"name": "n0", "asn": 8}), *[ABSENT] * 10, *[FINE] * 11]
+    with serving(*there) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "node/n10 created (dry run)")
+    assert "more than 10 objects cannot be tried together" in ran.err
+    with serving(*there) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert (ran.code, ran.out) == (2, "")
+    assert "next: nothing was changed; name fewer at a time, or" in ran.err
+    with serving(*there, Reply(200, {"name": "n", "asn": 7})) as canned:
+        ran = polder("apply", "-f", str(path), "--yes", "--server", canned.url)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 11)
 
 
 def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:

@@ -473,3 +473,47 @@ def test_who_may_not_write_has_nothing_foretold() -> None:
 
 def test_no_two_kinds_that_count_are_taken_for_one() -> None:
     assert len(KINDS) == len(keys.KINDS) - len(PASSED_BY)
+
+
+WEB_2 = {"id": "web-2", "node": "node-1"}
+
+
+@pytest.mark.parametrize(
+    ("item", "status", "pointer"),
+    [
+        (("POST", "/v1/endpoints", WEB_2 | {"id": "BAD_EP!"}), 422, "/items/0/body/id"),
+        (("POST", "/v1/endpoints", WEB_2 | {"mac": "zz"}), 422, "/items/0/body/mac"),
+        (("POST", "/v1/endpoints", WEB_2 | {"node": "node-9"}), 422, "/items/0/body/node"),
+        (("POST", "/v1/endpoints", WEB_2 | {"tenant": "no"}), 422, "/items/0/body/tenant"),
+        (("POST", "/v1/endpoints", WEB_2 | {"pools": ["no"]}), 422, "/items/0/body/pools/0"),
+        (("POST", "/v1/endpoints", WEB_2 | {"addresses": ["10.9.0.1"]}), 422, "/items/0/body/addresses/0"),
+        (("POST", "/v1/endpoints", WEB_2 | {"addresses": ["10.64.0.1"]}), 409, None),
+        (("PATCH", "/v1/endpoints/web", {"qos": {"dscp": -1}}), 422, "/items/0/body/qos/dscp"),
+        (("PATCH", "/v1/endpoints/web", {"mac": "02:00:00:00:00:01"}), 422, "/items/0/body/mac"),
+        (("PATCH", "/v1/endpoints/web", {"node": "node-9"}), 422, "/items/0/body/node"),
+        (("PATCH", "/v1/endpoints/nobody", {"node": "node-2"}), 404, None),
+    ],
+)
+def test_a_write_of_an_endpoint_is_checked(
+    site: Api, item: tuple[str, str, Any], status: int, pointer: str | None
+) -> None:
+    before = site.stored()
+    answer = site.send("POST", "/v1/impact", writes(item))
+    assert answer.status_code == status, answer.text
+    assert [each["pointer"] for each in answer.json.get("errors", ())] == ([pointer] if pointer else [])
+    assert site.stored() == before
+
+
+def test_an_endpoint_may_name_what_the_writes_before_it_make(site: Api) -> None:
+    before = site.stored()
+    new = {"id": "new", "node": "node-3", "tenant": "shop", "pools": ["p"], "addresses": ["10.70.0.9"]}
+    asked = writes(
+        ("POST", "/v1/tenants", {"name": "shop"}),
+        ("POST", "/v1/pools", {"name": "p", "cidr": "10.70.0.0/16", "tenant": "shop"}),
+        ("POST", "/v1/nodes", {"name": "node-3", "asn": 64513}),
+        ("POST", "/v1/endpoints", new),
+        ("PATCH", "/v1/endpoints/web", {"node": "node-3", "labels": {"a": "b"}}),
+    )
+    assert site.send("POST", "/v1/impact", asked).status_code == 200
+    assert site.send("POST", "/v1/impact?max_withdraw=0", asked).status_code == 204
+    assert site.stored() == before

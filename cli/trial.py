@@ -1,0 +1,99 @@
+"""What the server is asked about all writes of documents before the first of them is made.
+
+It tries them in their order, so each finds what those before it would leave; see POST /v1/impact. It takes
+`MOST_FORETOLD` at a time. Endpoints beyond that are tried in further parts, after all that is made before
+them. Nothing else can be in parts: what a change withdraws is known of all of them together only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+
+from cli.failure import Exit, Failure
+from cli.foresight import ANYTHING, MOST_FORETOLD, foretold_if_shown, weigh
+from cli.rest import Json
+from cli.session import Session
+from cli.step import Step
+from cli.wanted import placed
+
+
+def rehearse(session: Session, steps: Sequence[Step], max_withdraw: int) -> None:
+    """Refuse what would be refused on the way, and what withdraws too much.
+
+    Raises `Failure`.
+    """
+    parts = _parts(steps)
+    if not parts and max_withdraw < ANYTHING and any(step.there is not None for step in _routed(steps)):
+        raise too_many()
+    for part in parts:
+        _try(session, part, max_withdraw)
+
+
+def too_many() -> Failure:
+    """What so many withdraw together is not known, so nothing is done about it unbidden."""
+    return Failure(
+        f"what more than {MOST_FORETOLD} objects would withdraw together cannot be weighed",
+        code=Exit.USAGE,
+        advice="nothing was changed; name fewer at a time, or give --yes whatever they withdraw",
+    )
+
+
+def foretell(session: Session, steps: Sequence[Step]) -> Json | None:
+    """What all of them would do at the routers; None where that is not known. Raises `Failure`."""
+    impact = None
+    for number, part in enumerate(_parts(steps)):
+        if number or not _routed(part):
+            _try(session, part, ANYTHING)
+            continue
+        with _placing(part):
+            impact = foretold_if_shown(session, _writes(part))
+    return impact
+
+
+def _parts(steps: Sequence[Step]) -> list[list[Step]]:
+    """What is asked about together; what is left out is said on standard error."""
+    writing = [step for step in steps if step.write]
+    routed = _routed(steps)
+    if len(routed) > MOST_FORETOLD:
+        _say(
+            f"more than {MOST_FORETOLD} objects cannot be tried together: what they do at routers is not told"
+        )
+        return []
+    parts = [writing[:MOST_FORETOLD]] if writing else []
+    left = writing[MOST_FORETOLD:]
+    made = [step for step in routed if step.there is None]
+    room = MOST_FORETOLD - len(made)
+    if left and not room:
+        _say(f"{len(left)} endpoints are not tried: {len(made)} other objects are made before them")
+        return parts
+    return parts + [made + left[start : start + room] for start in range(0, len(left), room or 1)]
+
+
+def _routed(steps: Sequence[Step]) -> list[Step]:
+    """Those that can do something at the routers, or to who reaches whom. Endpoints come after them."""
+    return [step for step in steps if step.write and step.wanted.noun.foreseen]
+
+
+def _try(session: Session, part: Sequence[Step], max_withdraw: int) -> None:
+    with _placing(part):
+        weigh(session, _writes(part), max_withdraw)
+
+
+def _writes(part: Sequence[Step]) -> list[Json]:
+    return [write for step in part if (write := step.write)]
+
+
+@contextmanager
+def _placing(part: Sequence[Step]) -> Iterator[None]:
+    """Tell of what is refused where it stands in the files."""
+    try:
+        yield
+    except Failure as fault:
+        raise placed(fault, [step.wanted for step in part]) from None
+
+
+def _say(what: str) -> None:
+    click.echo(f"polder: {what}", err=True)

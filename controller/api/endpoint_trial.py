@@ -1,0 +1,58 @@
+"""What a write of an endpoint would be refused for, found out without making it.
+
+All that it names is looked up and checked as the write itself does; no address is picked. So it is not said
+whether one will be left, nor what happens at the routers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.answer import Answer
+from controller.api.endpoint_view import NewEndpoint
+from controller.api.endpoints import asked, changed
+from controller.ipam import blocks
+from controller.ipam.choosing import Want
+from controller.ipam.drafting import in_use
+from controller.ipam.known import Known
+from controller.ipam.moving import find_node, releasing
+from controller.principal import principal
+from controller.problem import not_found
+from controller.reading import read
+from controller.scope import Scope
+from controller.services import services
+from store import keys
+from store.client import Store
+from store.model import EndpointState
+
+
+def try_create(wanted: NewEndpoint) -> Answer:
+    """Raises `Problem` where POST would."""
+    request = asked(wanted)
+    store = services().store
+    for want in Known(store).plan(request).asked:
+        _refuse_held(store, want, request.scope)
+    return Answer()
+
+
+def try_change(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
+    """Raises `Problem` where PATCH would."""
+    store, scope = services().store, principal().scope
+    found = read(store, keys.ENDPOINTS, id)
+    if found is None or not scope.has(found.value):
+        raise not_found("endpoint", id)
+    after = changed(found.value, patch)
+    if after != found.value and found.value.state is EndpointState.RELEASING:
+        raise releasing(id)
+    if after.node != found.value.node:
+        find_node(store, after.node, scope)
+    return Answer()
+
+
+def _refuse_held(store: Store, want: Want, scope: Scope) -> None:
+    if want.address is None:
+        return
+    pool = want.pools[0].value
+    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
+    if held is not None:
+        raise in_use(held.value, scope)
