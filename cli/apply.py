@@ -242,10 +242,14 @@ def _deleted(session: Session, each: Wanted) -> str:
 
 
 def _report(session: Session, done: Iterable[tuple[str, str]]) -> None:
-    """Print what was done to each, as soon as it is done where lines are printed."""
+    """Print what was done to each: at once where lines are printed, else at the end, however it ends."""
     if session.output in {"json", "yaml"}:
-        items = [{"object": title, "result": word} for title, word in done]
-        print_json({"items": items}) if session.output == "json" else print_yaml([{"items": items}])
+        items: list[object] = []
+        try:
+            for title, word in done:
+                items.append({"object": title, "result": word})
+        finally:
+            print_json({"items": items}) if session.output == "json" else print_yaml([{"items": items}])
         return
     for title, word in done:
         click.echo(title if session.output == "name" else f"{title} {word}")

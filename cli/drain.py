@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import click
 
 from cli.completion import names_of
 from cli.example import examples
-from cli.failure import Failure
+from cli.failure import Exit, Failure
 from cli.noun import Noun, add_list
 from cli.output import Column, Form, field
-from cli.rest import Json, place
+from cli.problem import failure
+from cli.rest import Json, call, place
 from cli.session import Session, takes_session
 from cli.setting import Option
+from cli.text import printable
 from cli.times import Duration, lasted
 
 POLL_S = 0.5
 LATE_S = 30
 """So many seconds after the time to withdraw a speaker has certainly withdrawn, if it lives."""
 
+OVER = "over"
 STAGES = {
     "graceful": "routes carry GRACEFUL_SHUTDOWN",
     "withdrawing": "routes are being withdrawn",
     "drained": "nothing is announced any more",
 }
 
-DRAIN = Form(
+DRAIN: Form = Form(
     "drain",
     "drains",
     "name",
     (
-        Column("WHAT", lambda item: f"{item.get('noun')}/{item.get('name')}"),
+        Column("WHAT", lambda item: DRAIN.name(item)),
         field("stage"),
         Column("FOR", lambda item: lasted(item.get("since"), datetime.now(UTC))),
         field("announced"),
         field("until"),
         field("by", wide=True),
     ),
+    of="noun",
 )
 
 
@@ -98,10 +102,15 @@ def _add_drain(group: click.Group, noun: Noun) -> None:
         """
         chosen = _chosen(session, noun, names, selectors)
         body = {key: value for key, value in (("wait_s", wait_s), ("for_s", for_s)) if value is not None}
-        for each in chosen:
-            session.item("POST", f"{noun.path(each)}:drain", body, advice=noun.missing(), repeatable=True)
-        if not detach:
-            _follow(session, noun.singular, set(chosen), time.monotonic() + wait_s + LATE_S)
+        report = Report(session, noun.singular)
+        try:
+            for each in chosen:
+                path = f"{noun.path(each)}:drain"
+                report.tell(each, session.item("POST", path, body, advice=noun.missing(), repeatable=True))
+            if not detach:
+                _follow(report, set(chosen), time.monotonic() + wait_s + LATE_S)
+        finally:
+            report.end()
 
 
 def _add_undrain(group: click.Group, noun: Noun) -> None:
@@ -115,9 +124,11 @@ def _add_undrain(group: click.Group, noun: Noun) -> None:
     @_which(noun)
     @takes_session
     def undrain(session: Session, names: tuple[str, ...], selectors: tuple[str, ...] = ()) -> None:
-        for each in _chosen(session, noun, names, selectors):
-            session.request("POST", f"{noun.path(each)}:undrain", advice=noun.missing(), repeatable=True)
-            session.print_done("undrained", **{noun.singular: each})
+        chosen = _chosen(session, noun, names, selectors)
+        with session.each_done(several=len(chosen) > 1) as done:
+            for each in chosen:
+                session.request("POST", f"{noun.path(each)}:undrain", advice=noun.missing(), repeatable=True)
+                done("undrained", **{noun.singular: each})
 
 
 def _which(noun: Noun) -> Option:
@@ -136,30 +147,71 @@ def _which(noun: Noun) -> Option:
 def _chosen(
     session: Session, noun: Noun, names: tuple[str, ...], selectors: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """What is named, or has the labels. Raises `click.UsageError` when that is nothing."""
+    """What is named, or has the labels, each once.
+
+    Raises:
+        click.UsageError: nothing is named.
+        Failure: something that is named is not there, or nothing has the labels.
+    """
     if bool(names) == bool(selectors):
         raise click.UsageError(f"name a {noun.singular}{', or a label with -l' if noun.labelled else ''}")
     if names:
-        return names
+        _refuse_absent(session, noun, names)
+        return tuple(dict.fromkeys(names))
     found = [item[noun.key] for item in session.listing(place(noun.plural), label=list(selectors))["items"]]
     if not found:
         raise Failure(f"no {noun.singular} has {', '.join(selectors)}", advice=f"polder {noun.singular} list")
     return tuple(found)
 
 
-def _follow(session: Session, noun: str, left: set[str], until: float) -> None:
+def _refuse_absent(session: Session, noun: Noun, names: Sequence[str]) -> None:
+    """All is there before anything is done to one. Raises `Failure` that names what is not."""
+    absent = []
+    for name in dict.fromkeys(names):
+        answer = call(session.link, "GET", noun.path(name))
+        if answer.absent:
+            absent.append(name)
+        elif not answer.ok:
+            raise failure(answer.status, answer.body, retry_after=answer.retry_after)
+    if absent:
+        raise Failure(
+            f"there is no {noun.singular} {', '.join(absent)}",
+            code=Exit.NOT_FOUND,
+            advice=f"nothing was done; {noun.missing()[404]}",
+        )
+
+
+class Report:
+    """What is told of drains: each new stage, and at the end for programs how they were last."""
+
+    def __init__(self, session: Session, noun: str) -> None:
+        self.session, self.noun = session, noun
+        self.last: dict[str, Json] = {}
+        self._people = session.output in {"table", "wide"}
+        self._told: dict[str, str] = {}
+
+    def tell(self, name: str, drain: Json | None) -> str:
+        """The stage of one, which is told where it is new; None is not drained any more."""
+        stage = str(drain["stage"]) if drain else OVER
+        if drain:
+            self.last[name] = drain
+        if self._told.get(name) != stage:
+            self._told[name] = stage
+            said = STAGES.get(stage, "it is not drained any more")
+            click.echo(f"{self.noun}/{printable(name)}: {said}", err=not self._people)
+        return stage
+
+    def end(self) -> None:
+        """Print them as `-o` says, where lines are not all."""
+        if not self._people:
+            self.session.print_list({"items": list(self.last.values())}, DRAIN)
+
+
+def _follow(report: Report, left: set[str], until: float) -> None:
     """Report each stage until all are drained. Raises `Failure` for what is not in time."""
-    told: dict[str, str] = {}
     while left:
-        drains = {each["name"]: each for each in _drains(session, noun)}
-        for name in sorted(left):
-            drain = drains.get(name)
-            stage = drain["stage"] if drain else "over"
-            if told.get(name) != stage:
-                told[name] = stage
-                click.echo(f"{noun}/{name}: {STAGES.get(stage, 'it is not drained any more')}")
-            if stage in {"drained", "over"}:
-                left.discard(name)
+        drains = {each["name"]: each for each in _drains(report.session, report.noun)}
+        left = {name for name in sorted(left) if report.tell(name, drains.get(name)) not in {"drained", OVER}}
         if left and time.monotonic() > until:
             rest = ", ".join(f"{name} ({drains[name]['announced']})" for name in sorted(left))
             raise Failure(

@@ -273,14 +273,15 @@ def _delete_many(session: Session, names: Sequence[str], timeout_s: float | None
     """Delete them and wait until they are gone, unless there is no time to wait for."""
     deadline = time.monotonic() + (timeout_s or 0)
     stay: dict[str, Json] = {}
-    for name, outcome in _released(session, names):
-        if "problem" in outcome:
-            stay[name] = outcome["problem"]
-            continue
-        if outcome["status"] == ACCEPTED and timeout_s is not None:
-            _await(session, name, deadline, timeout_s)
-        waits = outcome["status"] == ACCEPTED and timeout_s is None
-        session.print_done("releasing" if waits else "deleted", endpoint=name)
+    with session.each_done(several=True) as done:
+        for name, outcome in _released(session, names):
+            if "problem" in outcome:
+                stay[name] = outcome["problem"]
+                continue
+            if outcome["status"] == ACCEPTED and timeout_s is not None:
+                _await(session, name, deadline, timeout_s)
+            waits = outcome["status"] == ACCEPTED and timeout_s is None
+            done("releasing" if waits else "deleted", endpoint=name)
     if stay:
         name, problem = next(iter(stay.items()))
         unknown = all(each["status"] == NOT_FOUND for each in stay.values())

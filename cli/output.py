@@ -38,6 +38,7 @@ class Form:
         singular: as in `polder pool`, and in `-o name`.
         plural: as in `/v1/pools`.
         key: the field that names one.
+        of: the field that says what one is, where not all are of one kind.
         columns: what `list` shows.
         document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
         kinds: what a document may say it is of in place of `singular`, when the thing's own kind is that.
@@ -56,11 +57,13 @@ class Form:
     labelled: bool = False
     watched: bool = True
     ordered: tuple[str, ...] = ()
+    of: str = ""
     words: Mapping[str, Callable[[Item], str]] = field_(default_factory=dict)
 
     def name(self, item: Item) -> str:
         """`pool/default`: what it is, and which."""
-        return f"{self.singular}/{printable(item.get(self.key, ''))}"
+        kind = item.get(self.of, self.singular) if self.of else self.singular
+        return f"{printable(kind)}/{printable(item.get(self.key, ''))}"
 
     def chosen(self, output: str, label_columns: Sequence[str]) -> list[Column]:
         """The columns of a table in that output, and one for each of these labels."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -51,6 +52,30 @@ class Printer:
             click.echo("".join(f"{form.name(item)}\n" for item in items), nl=False)
         else:
             print_table(items, form.chosen(self.output, label_columns))
+
+    @contextmanager
+    def each_done(self, *, several: bool) -> Iterator[Callable[..., None]]:
+        """`print_done` for one thing after the other; where `several` are meant, programs get one document.
+
+        That is printed at the end, also when it ends with a failure: what was done is never left unsaid.
+        """
+        done: list[object] = []
+
+        def tell(word: str, **what: str) -> None:
+            done.append({word: what})
+
+        if not several or self.output not in {"json", "yaml"}:
+            yield self.print_done
+            return
+        try:
+            yield tell
+        finally:
+            print_json({"items": done}) if self.output == "json" else print_yaml(done)
+
+    def refuse_names(self) -> None:
+        """Refuse `-o name`, where what is printed has no name. Raises `click.UsageError`."""
+        if self.output == "name":
+            raise click.UsageError("-o name is not for this: what it prints has no name; give -o json")
 
     def print_done(self, word: str, **what: str) -> None:
         """Print that something was done to something: `print_done("deleted", pool="default")`."""

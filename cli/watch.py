@@ -88,7 +88,7 @@ def _following(
 
 def _taken(known: dict[str, Item], kind: str, item: Item, form: Form) -> Change:
     """What an event of the server says of an item."""
-    name = str(item.get(form.key))
+    name = form.name(item)
     if kind == "delete":
         return Change("deleted", known.pop(name, item))
     word = "changed" if name in known else "added"
@@ -98,7 +98,7 @@ def _taken(known: dict[str, Item], kind: str, item: Item, form: Form) -> Change:
 
 def _differing(known: dict[str, Item], items: list[Item], form: Form, new: str) -> Iterator[Change]:
     """What a list says that was not known; and what is gone."""
-    now = {str(item.get(form.key)): item for item in items}
+    now = {form.name(item): item for item in items}
     for name in [name for name in known if name not in now]:
         yield Change("deleted", known.pop(name))
     for name, item in now.items():

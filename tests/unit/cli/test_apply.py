@@ -272,6 +272,10 @@ def test_a_failure_in_between_says_how_far_it_came(polder: Polder, site: Path) -
     assert (ran.code, ran.out) == (4, "node/n created\n")
     assert f"polder: {site}, document 1, line 1, peer/tor: another peer has the address" in ran.err
     assert "next: 1 of 2 are applied; the same command again goes on from there" in ran.err
+    with serving(ABSENT, ABSENT, FINE, FINE, WEIGHED, made, full) as canned:
+        ran = polder("apply", "-f", str(site), "-o", "json", "--server", canned.url)
+    assert ran.code == 4
+    assert json.loads(ran.out) == {"items": [{"object": "node/n", "result": "created"}]}
 
 
 def test_a_fault_of_the_file_is_to_be_corrected_first(polder: Polder, site: Path) -> None:

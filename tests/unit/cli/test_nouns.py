@@ -347,6 +347,13 @@ def test_several_endpoints_are_deleted_in_one_request(polder: Polder) -> None:
         ("GET", "/v1/endpoints/b"),
     ]
     assert canned.asked[0].body == {"items": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
+    with serving(Reply(200, {"items": outcomes, "refused": 1})) as canned:
+        ran = polder(
+            *("endpoint", "delete", "a", "b", "c", "--no-wait", "-o", "json", "--server", canned.url)
+        )
+    assert json.loads(ran.out) == {
+        "items": [{"deleted": {"endpoint": "a"}}, {"releasing": {"endpoint": "b"}}]
+    }
 
 
 def test_several_endpoints_need_not_be_waited_for(polder: Polder) -> None:
