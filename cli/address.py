@@ -39,8 +39,6 @@ ADDRESS = Noun(
     example="10.64.0.1",
 )
 
-CHECK = Form("check", "checks", "endpoints", ())
-
 BLOCK = Form("block", "blocks", "cidr", (field("cidr"), field("pool"), field("node")))
 
 
@@ -88,9 +86,10 @@ def check(session: Session) -> None:
 
     What changes meanwhile may look wrong: what is found twice is. Exit code 1 when something is found.
     """
+    session.refuse_names()
     found = session.item("GET", place("addresses:check"))
     if session.output not in {"table", "wide"}:
-        session.print_item(found, CHECK)
+        session.print_item(found)
     else:
         _tell(found)
     if found.get("findings"):

@@ -37,6 +37,7 @@ def add_diff(group: click.Group, noun: Noun) -> None:
         The node's agent reads it now. What it repairs at once is not seen. Exit code 1 when there is a
         difference.
         """
+        session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/diff", advice={**noun.missing(), **ADVICE})
         if session.output in {"table", "wide"}:
             _tell(session, name, found)

@@ -53,6 +53,7 @@ def add_drops(group: click.Group, noun: Noun) -> None:
         The agent of the node looks at the counters every ten seconds. Broadcast and multicast of hosts is
         left out. Of single packets some are shown: the switch samples what it drops, and what rules log.
         """
+        session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/drops", advice={**noun.missing(), **ADVICE})
         if session.output not in {"table", "wide"}:
             session.print_item(found)

@@ -171,7 +171,9 @@ def join_token(session: Session, name: str, ttl_s: int) -> None:
     One that the node had before is good no more. On the host: `polder agent join TOKEN --controller URL`.
     """
     made = session.item("POST", f"{NODE.path(name)}:join-token", {"ttl_s": ttl_s}, advice=NODE.missing())
-    if session.output in ("json", "yaml"):
+    if session.output == "name":
+        click.echo(NODE.name({NODE.key: name}))
+    elif session.output in ("json", "yaml"):
         session.print_item(made)
     else:
         click.echo(made["token"])

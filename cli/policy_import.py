@@ -19,10 +19,11 @@ from cli.failure import Exit, Failure
 from cli.kubernetes import REST_ORDER, is_network_policy, translated
 from cli.labels import parse_labels
 from cli.noun import not_empty
-from cli.output import print_yaml
+from cli.output import print_json, print_yaml
 from cli.policy_lines import is_lines, policy_of_lines
 from cli.policy_rule import Json
 from cli.session import Session, takes_session
+from cli.text import printable
 
 ADVICE = "correct the file; nothing was changed"
 
@@ -63,12 +64,22 @@ def add_import(group: click.Group) -> None:
         """
         source, made = _read(file, tenant, tenant_in_name, selector or {}, name)
         if not (applying or dry_run):
-            print_yaml([{"kind": "policy", **each} for each in made])
+            _print(session, [{"kind": "policy", **each} for each in made])
             return
         from cli.apply import apply_documents
 
         documents = [_document(each, source, number) for number, each in enumerate(made, 1)]
         apply_documents(session, documents, dry_run=dry_run)
+
+
+def _print(session: Session, made: Sequence[Json]) -> None:
+    """The documents as YAML unless `-o` says otherwise: `apply` takes a list of JSON too."""
+    if session.output == "json":
+        print_json(made)
+    elif session.output == "name":
+        click.echo("".join(f"policy/{printable(each['name'])}\n" for each in made), nl=False)
+    else:
+        print_yaml(made)
 
 
 def _translating(command: F) -> F:

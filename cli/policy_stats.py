@@ -36,6 +36,7 @@ def add_stats(group: click.Group, noun: Noun) -> None:
         show what they would decide. Nodes count since the flows of a rule were made; a packet that several
         neighbouring rules of one action match counts for any one of them.
         """
+        session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/stats", advice=noun.missing())
         if session.output not in {"table", "wide"}:
             session.print_item(found)

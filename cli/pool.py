@@ -136,6 +136,7 @@ def show(session: Session, name: str) -> None:
     """Draw a pool's blocks by node, and forecast its exhaustion."""
     from cli.usage import lines
 
+    session.refuse_names()
     usage = session.item("GET", f"{POOL.path(name)}/usage", advice=POOL.missing())
     if session.output in {"json", "yaml"}:
         session.print_item(usage)
@@ -152,9 +153,10 @@ def plan(session: Session, name: str) -> None:
 
     Nothing is done. A move keeps the address; an endpoint that is made anew gets another one.
     """
+    session.refuse_names()
     found = session.item("GET", f"{POOL.path(name)}/plan", advice=POOL.missing())
     if session.output not in {"table", "wide"}:
-        session.print_item(found, POOL)
+        session.print_item(found)
         return
     for move in found["moves"]:
         click.echo(printable(move["command"]))

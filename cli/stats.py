@@ -31,6 +31,7 @@ def add_stats(group: click.Group, noun: Noun) -> None:
         Its node counts it by the flows of the switch, since these were made. What is counted at the
         port has what was dropped as well.
         """
+        session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/stats", advice={**noun.missing(), **ADVICE})
         if session.output in {"table", "wide"}:
             print_table(_rows(found), COLUMNS)

@@ -62,7 +62,8 @@ def _add_create() -> None:
         short_help="Create a token and print its secret.",
         help="""Create a token and print its secret.
 
-        Nothing else goes to standard output, and it is not shown again: keep it for POLDER_TOKEN.""",
+        Nothing else goes to standard output, and it is not shown again: keep it for POLDER_TOKEN. With
+        -o name it is not shown at all.""",
         epilog=examples(
             "polder token create ci --role platform --ttl-s 2592000",
             "polder token create shop --role tenant --tenant shop",
@@ -104,7 +105,7 @@ add_delete(command, TOKEN)
 
 
 def _print_secret(session: Session, item: Json) -> None:
-    if session.output in {"json", "yaml"}:
-        session.print_item(item, TOKEN)
-    else:
+    if session.output in {"table", "wide"}:
         click.echo(item.get("token"))
+    else:
+        session.print_item(item, TOKEN)

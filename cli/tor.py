@@ -82,6 +82,7 @@ def config(
     their AS. It is what Polder's sessions need and nothing else: neighbours, filters made of the pools,
     limits, session security, and what honours a drain (RFC 8326).
     """
+    session.refuse_names()
     found = _asked(session, "router-config", peers, asn, vendor=vendor)
     if secrets_dir is not None:
         found["text"] = filled(str(found["text"]), found["secrets"], secrets_dir)
@@ -101,6 +102,7 @@ def check(session: Session, peers: tuple[str, ...], asn: int | None) -> None:
 
     It ends with 1 when there is such a thing, with 0 when there is none.
     """
+    session.refuse_names()
     found = _asked(session, "router-check", peers, asn)
     mismatches: list[Json] = found["mismatches"]
     people = session.output in {"table", "wide"}

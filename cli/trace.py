@@ -52,6 +52,7 @@ def trace(session: Session, source: str, destination: str, proto: str, port: int
     """
     if (port is None) != (proto == "icmp"):
         raise click.UsageError("--port goes with --proto tcp or udp, which need it")
+    session.refuse_names()
     query = {"source": source, "destination": destination, "protocol": proto, "port": port}
     found = session.item("GET", place("trace"), query=query, advice=ADVICE)
     if session.output in {"table", "wide"}:

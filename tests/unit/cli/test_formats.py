@@ -79,6 +79,28 @@ def test_what_was_done_in_each_format(polder: Polder, output: str, text: str) ->
     assert ran.out == text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pool show a",
+        "pool plan a",
+        "address check",
+        "tor check a",
+        "tor config a --vendor frr",
+        "trace a b",
+        "policy stats a",
+        "endpoint stats a",
+        "node drops a",
+        "node diff a",
+    ],
+)
+def test_what_has_no_name_is_refused_before_it_is_asked_for(polder: Polder, words: str) -> None:
+    with serving(Reply(200, {})) as canned:
+        ran = polder(*words.split(), "-o", "name", "--server", canned.url)
+    assert (ran.code, ran.out, canned.asked) == (2, "", [])
+    assert "-o name is not for this" in ran.err
+
+
 def test_columns_stand_below_each_other_whatever_is_in_them(polder: Polder) -> None:
     session = {"node": "n", "peer": "p", "state": "IDLE", "flaps": 1}
     # Two columns wide, an accent of its own, and what must not reach a terminal.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def test_a_policy_without_rules_only_denies(polder: Polder, tmp_path: Path) -> N
         "order": 600,
         "ingress": [{"action": "deny"}],
     }
+
+
+def test_they_are_printed_as_asked_for(polder: Polder, tmp_path: Path) -> None:
+    text = NETPOL + "  podSelector: {}\n  policyTypes: [Ingress]\n"
+    as_yaml = policies(imported(polder, tmp_path, text))
+    assert json.loads(imported(polder, tmp_path, text, "-o", "json").out) == as_yaml
+    names = imported(polder, tmp_path, text, "-o", "name").out
+    assert names == "".join(f"policy/{each['name']}\n" for each in as_yaml)
 
 
 def test_rules_of_a_direction_that_is_not_isolated_do_not_count(polder: Polder, tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_rotate_prints_the_new_secret(polder: Polder, options: tuple[str, ...], 
     assert (canned.asked[0].target, canned.asked[0].body) == ("/v1/tokens/ci:rotate", body)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("token", "create", "ci", "--role", "admin"), ("token", "rotate", "ci"), ("node", "join-token", "ci")],
+)
+def test_a_name_is_no_secret(polder: Polder, words: tuple[str, ...]) -> None:
+    with serving(Reply(200, GIVEN)) as canned:
+        ran = polder(*words, "-o", "name", "--server", canned.url)
+    assert (ran.code, ran.out) == (0, f"{words[0]}/ci\n")
+
+
 def test_list_shows_what_each_may(polder: Polder) -> None:
     with serving(Reply(200, {"items": [TOKEN], "revision": 1})) as canned:
         ran = polder("token", "list", "--server", canned.url)
