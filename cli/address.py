@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from cli.example import examples
+from cli.name import AddressName
 from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, Form, field
 from cli.rest import Json, place
@@ -37,6 +38,7 @@ ADDRESS = Noun(
     ),
     watched=False,
     example="10.64.0.1",
+    named=AddressName("address"),
 )
 
 BLOCK = Form("block", "blocks", "cidr", (field("cidr"), field("pool"), field("node")))

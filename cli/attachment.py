@@ -13,6 +13,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.link import SocketLink
+from cli.name import Named
 from cli.options import chosen_output, output_option
 from cli.rest import Json, place
 from cli.session import Session
@@ -38,7 +39,7 @@ socket_option = click.option(
         "polder attach db-1 --port eth3 --via 192.0.2.7",
     )
 )
-@click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
+@click.argument("endpoint", type=Named("endpoint"), shell_complete=names_of("endpoints", "id"))
 @click.option(
     "--netns",
     metavar="NAME|PATH",
@@ -85,7 +86,7 @@ def attach(
 
 
 @click.command(epilog=examples("polder detach web-1"))
-@click.argument("endpoint", shell_complete=names_of("endpoints", "id"))
+@click.argument("endpoint", type=Named("endpoint"), shell_complete=names_of("endpoints", "id"))
 @socket_option
 @output_option
 @click.pass_context

@@ -11,6 +11,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.name import Named
 from cli.output import Column, Form, field, print_record, print_table
 from cli.rest import Json, place
 from cli.session import Session, takes_session
@@ -35,7 +36,7 @@ TRANSITIONS = (
     short_help="Show one session with its history.",
     epilog=examples("polder bgp session tor-a", "polder bgp session tor-a --node node-1 -o json"),
 )
-@click.argument("peer", shell_complete=names_of("peers"))
+@click.argument("peer", type=Named("peer"), shell_complete=names_of("peers"))
 @click.option(
     "--node",
     metavar="NAME",

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 from cli.config import Config, Context, config_path, load, save
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.noun import not_empty
+from cli.name import Named
 from cli.options import chosen_output, output_option
 from cli.output import Column, Form, field
 from cli.printer import Printer
@@ -43,7 +43,7 @@ def _names(context: click.Context, parameter: click.Parameter, typed: str) -> li
     return [CompletionItem(name) for name in contexts if name.startswith(typed)]
 
 
-name_argument = click.argument("name", callback=not_empty, shell_complete=_names)
+name_argument = click.argument("name", type=Named("context"), shell_complete=_names)
 
 
 @click.group()

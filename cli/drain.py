@@ -11,6 +11,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.name import Named
 from cli.noun import Noun, add_list
 from cli.output import Column, Form, field
 from cli.problem import failure
@@ -134,7 +135,11 @@ def _add_undrain(group: click.Group, noun: Noun) -> None:
 def _which(noun: Noun) -> Option:
     """The names, and for what has labels a selector."""
     argument = click.argument(
-        "names", metavar=f"[{noun.key.upper()}]...", nargs=-1, shell_complete=names_of(noun.plural, noun.key)
+        "names",
+        metavar=f"[{noun.key.upper()}]...",
+        nargs=-1,
+        type=Named(noun.singular),
+        shell_complete=names_of(noun.plural, noun.key),
     )
     if not noun.labelled:
         return argument

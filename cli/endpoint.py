@@ -16,7 +16,8 @@ from cli.failure import Exit, Failure
 from cli.interfaces import InterfaceType
 from cli.interfaces import create as create_interfaces
 from cli.movement import DEFAULT_S, MAX_OVERLAP_S, follow
-from cli.noun import Noun, add_get, add_list, name_argument, not_empty
+from cli.name import Named
+from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.qos import LIMITS, limited
 from cli.rest import Json, call, place
@@ -70,14 +71,6 @@ KINDS = ("container", "vm", "host")
 FAMILIES = {"ipv4": ["ipv4"], "ipv6": ["ipv6"], "dual": ["ipv4", "ipv6"]}
 
 
-def _each_not_empty(
-    context: click.Context, parameter: click.Parameter, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    for name in names:
-        not_empty(context, parameter, name)
-    return names
-
-
 @click.group()
 def command() -> None:
     """Workloads' interfaces, each with an address of its own."""
@@ -95,7 +88,7 @@ def command() -> None:
         "polder endpoint create vm-1 --node node-1 --kind vm --mac 52:54:00:12:34:56",
     ),
 )
-@click.argument("name", metavar="[ID]", required=False, callback=not_empty)
+@click.argument("name", metavar="[ID]", required=False, type=Named(ENDPOINT.singular))
 @click.option(
     "--node", metavar="NAME", required=True, help="The node it is on.", shell_complete=names_of("nodes")
 )
@@ -188,7 +181,7 @@ def made_up() -> str:
     epilog=examples("polder endpoint move web-1 node-2", "polder endpoint move web-1 node-2 --overlap-s 0"),
 )
 @name_argument(ENDPOINT)
-@click.argument("node", shell_complete=names_of("nodes"))
+@click.argument("node", type=Named("node"), shell_complete=names_of("nodes"))
 @click.option(
     "--overlap-s",
     metavar="SECONDS",
@@ -236,7 +229,7 @@ add_set(
     metavar="ID...",
     nargs=-1,
     required=True,
-    callback=_each_not_empty,
+    type=Named(ENDPOINT.singular),
     shell_complete=names_of(ENDPOINT.plural, ENDPOINT.key),
 )
 @click.option(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import click
 
-from cli.failure import Failure
+from cli.failure import Exit, Failure
 from cli.options import server_options
 
 COMMANDS = {
@@ -51,6 +53,10 @@ COMMANDS = {
     "speaker": ("cli.program:speaker", "Run this node's BGP speaker."),
 }
 """Where each command is, and its line in the help: to read that in the command would take an import."""
+
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Why standard output may take no more."""
 
 
 class Lazy(click.Group):
@@ -104,3 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Failure as fault:
         click.echo("\n".join(fault.lines()), err=True)
         sys.exit(fault.code)
+    except OSError as fault:
+        if fault.errno not in NO_ROOM:
+            raise
+        # What is left of the output would be tried again, and fail again, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"polder: the output cannot be written: {fault.strerror}", err=True)
+        sys.exit(Exit.FAILED)

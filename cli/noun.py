@@ -11,6 +11,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.foresight import DRY_RUN, bound, bound_options, dry_run_option, show
+from cli.name import Named
 from cli.output import Form
 from cli.rest import Json, place
 from cli.selection import Filter, listing_options
@@ -31,6 +32,7 @@ class Noun(Form):
         foreseen: whether the API tells what a change of it would do.
         checked: whether it says at least what would be refused, as it does of what is foreseen.
         bounded: of those, whether a change of it can withdraw what is announced.
+        named: the type of its name as an argument; None is text.
     """
 
     used_by: str = ""
@@ -40,6 +42,7 @@ class Noun(Form):
     foreseen: bool = False
     checked: bool = False
     bounded: bool = True
+    named: Named | None = None
 
     @property
     def tried(self) -> bool:
@@ -77,17 +80,17 @@ class Noun(Form):
 
 
 def name_argument(noun: Noun) -> Callable[[F], F]:
-    """The argument that names one, not empty: `/v1/pools/` is another place than `/v1/pools/x`."""
+    """The argument that names one."""
     return click.argument(
         "name",
         metavar=noun.key.upper(),
-        callback=not_empty,
+        type=noun.named or Named(noun.singular),
         shell_complete=names_of(noun.plural, noun.key),
     )
 
 
 def not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """The callback of an argument that must not be empty."""
+    """The callback of an argument that must not be empty, such as the name of a file."""
     if value == "":
         raise click.BadParameter("is empty")
     return value

@@ -128,6 +128,8 @@ def to_yaml(value: object) -> str:
         def ignore_aliases(self, data: object) -> bool:
             return True  # what stands twice is written twice: `&id001` is nothing for people
 
+    # An object of an answer is a dict of a class of its own.
+    Plain.add_multi_representer(dict, Plain.represent_dict)
     return str(yaml.dump(value, Dumper=Plain, sort_keys=False, default_flow_style=False))
 
 

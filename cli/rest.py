@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from cli.failure import Failure
+from cli.failure import Exit, Failure
 from cli.link import Link, Way, unanswered
 
 if TYPE_CHECKING:
@@ -96,9 +96,13 @@ def call(
     fields = {"Accept": "application/json", **(headers or {})}
     if data is not None:
         fields["Content-Type"] = f"application/{'merge-patch+json' if method == 'PATCH' else 'json'}"
+    try:
+        encoded = f"?{urlencode(given, doseq=True)}" if given else ""
+    except UnicodeEncodeError as fault:
+        raise _not_utf8(fault) from None
     request = Request(
         method,
-        path + (f"?{urlencode(given, doseq=True)}" if given else ""),
+        path + encoded,
         data,
         fields,
         method != "POST" if repeatable is None else repeatable,
@@ -116,8 +120,18 @@ def call(
 
 
 def place(*parts: str) -> str:
-    """The path `/v1/...` of the given parts, each quoted."""
-    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+    """The path `/v1/...` of the given parts, each quoted. Raises `Failure` (usage) where one is not UTF-8."""
+    try:
+        return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+    except UnicodeEncodeError as fault:
+        raise _not_utf8(fault) from None
+
+
+class Object(dict[str, Any]):
+    """An object of an answer: a field that it should have and has not ends the command."""
+
+    def __missing__(self, field: str) -> Any:
+        raise _not_polder(f"an answer without {field!r}, or it is of another version")
 
 
 def problem_kind(body: Any) -> str:
@@ -210,14 +224,18 @@ def _decoded(status: int, kind: str, raw: bytes) -> Any:
     if not raw and status != 404:
         return None
     try:
-        body = json.loads(raw)
-    except ValueError:
+        body = json.loads(raw, object_hook=Object)
+    except (ValueError, RecursionError):
         if status < 400:
             raise _not_polder(f"{kind or 'no type'} where JSON was expected") from None
         body = None
     if status == 404 and not problem_kind(body):
         raise _not_polder("it answered 404 and said not what is missing")
     return body
+
+
+def _not_utf8(fault: UnicodeEncodeError) -> Failure:
+    return Failure(f"{fault.object!r} is not UTF-8", code=Exit.USAGE, advice="correct the arguments")
 
 
 def _not_polder(what: str) -> Failure:

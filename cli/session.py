@@ -15,7 +15,7 @@ from cli.link import Link
 from cli.options import chosen_output, given, server_options
 from cli.printer import Printer
 from cli.problem import failure
-from cli.rest import Answer, Json, call
+from cli.rest import Answer, Json, Object, call
 from cli.target import Given, target
 
 PAGE = 500
@@ -78,7 +78,7 @@ class Session(Printer):
                     raise
                 continue
             kept = {key: value for key, value in pages[-1].items() if key != "next"}
-            return {**kept, "items": [item for page in pages for item in page["items"]]}
+            return Object({**kept, "items": [item for page in pages for item in page["items"]]})
         raise AssertionError("not reached")
 
     def page(self, path: str, **query: object) -> Json:

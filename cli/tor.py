@@ -12,6 +12,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.name import Named
 from cli.output import Column, Form, field
 from cli.rest import Json, place
 from cli.session import Session, takes_session
@@ -49,7 +50,9 @@ def of_router(function: F) -> F:
     """Take the peers that are one router, or an AS number."""
     for option in (
         click.option("--asn", metavar="ASN", type=click.INT, help="In place of peers: all of this AS."),
-        click.argument("peers", metavar="[PEER]...", nargs=-1, shell_complete=names_of("peers")),
+        click.argument(
+            "peers", metavar="[PEER]...", nargs=-1, type=Named("peer"), shell_complete=names_of("peers")
+        ),
     ):
         function = option(function)
     return function

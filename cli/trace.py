@@ -6,6 +6,7 @@ import click
 
 from cli.completion import names_of
 from cli.example import examples
+from cli.name import Named
 from cli.output import Column, field, print_table
 from cli.rest import Json, place
 from cli.session import Session, takes_session
@@ -32,8 +33,8 @@ ADVICE = {422: "see which endpoints there are: polder endpoint list"}
         "polder trace 198.51.100.7 web-1 --proto udp --port 53",
     ),
 )
-@click.argument("source", shell_complete=names_of("endpoints", "id"))
-@click.argument("destination", shell_complete=names_of("endpoints", "id"))
+@click.argument("source", type=Named("endpoint"), shell_complete=names_of("endpoints", "id"))
+@click.argument("destination", type=Named("endpoint"), shell_complete=names_of("endpoints", "id"))
 @click.option(
     "--proto",
     type=click.Choice(("icmp", "tcp", "udp")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from cli.failure import Failure
 from cli.server import Server, parse_server
+from tests.support.polder_up import POLDER
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
@@ -125,6 +127,7 @@ def test_nobody_answers(polder: Polder, closed_port: int) -> None:
         (Reply(302, None, {"Location": "https://elsewhere.example"}), "a redirect (302)"),
         (Reply(200, ["no", "list"]), "not a list of items"),
         (Reply(200, {"items": "none"}), "not a list of items"),
+        (Reply(200, '{"a":' * 20000 + "1" + "}" * 20000), "where JSON was expected"),
     ],
 )
 def test_something_else_answers(polder: Polder, reply: Reply, words: str) -> None:
@@ -304,3 +307,20 @@ def test_an_endpoint_is_gone_when_a_controller_says_so(polder: Polder) -> None:
     with serving(releasing, ELSEWHERE[4], problem(404, "None")) as canned:
         assert polder("endpoint", "delete", "web-1", "--server", canned.url).code == 0
     assert len(canned.asked) == 3
+
+
+@pytest.mark.parametrize("words", ["pool show a", "pool plan a", "trace a b", "endpoint list --watch"])
+def test_an_answer_that_lacks_what_it_should_have(polder: Polder, words: str) -> None:
+    with serving(Reply(200, {"items": []})) as canned:
+        ran = polder(*words.split(), "--server", canned.url)
+    assert ran.code == 1
+    assert "what answers there is not a Polder controller: an answer without '" in ran.err
+
+
+def test_output_that_has_no_room() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run([*POLDER, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        "polder: the output cannot be written: No space left on device\n",
+    )

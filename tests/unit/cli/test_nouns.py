@@ -162,8 +162,44 @@ def test_json_is_what_the_server_said(polder: Polder) -> None:
 
 def test_a_name_cannot_leave_its_place_in_the_path(polder: Polder) -> None:
     with serving(Reply(404)) as canned:
-        polder("--server", canned.url + "/polder/", "pool", "get", "../nodes/a?b#c")
-    assert canned.asked[0].target == "/polder/v1/pools/..%2Fnodes%2Fa%3Fb%23c"
+        polder("--server", canned.url + "/polder/", "pool", "get", "..a?b#c")
+        refused = polder("--server", canned.url + "/polder/", "pool", "get", "../nodes/a")
+    assert [asked.target for asked in canned.asked] == ["/polder/v1/pools/..a%3Fb%23c"]
+    assert (refused.code, refused.out) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        ("pool get pool/a", "/v1/pools/a"),
+        ("endpoint delete endpoint/a", "/v1/endpoints/a"),
+        ("address explain address/10.64.0.1", "/v1/addresses/10.64.0.1"),
+        ("bgp session peer/a --node n", "/v1/bgp/sessions/n/a"),
+        ("node undrain node/a", "/v1/nodes/a"),
+    ],
+)
+def test_a_name_is_taken_as_it_is_printed(polder: Polder, words: str, target: str) -> None:
+    with serving(Reply(204)) as canned:
+        polder(*words.split(), "--server", canned.url)
+    assert canned.asked[0].target == target
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("pool get node/a", "'node/a' is no name: expected NAME or pool/NAME"),
+        ("pool get pool/", "is empty"),
+        ("pool get \udcff", "is not UTF-8"),
+        ("node list -l a=\udcff", "is not UTF-8"),
+        ("address explain foo", "'foo' is no address; expected one such as 10.64.0.1"),
+        ("address explain 10.0.0.1/32", "'10.0.0.1/32' is no address"),
+    ],
+)
+def test_what_is_no_name_is_not_asked_for(polder: Polder, words: str, why: str) -> None:
+    with serving(Reply(200, {})) as canned:
+        ran = polder(*words.split(), "--server", canned.url)
+    assert (ran.code, ran.out, canned.asked) == (2, "", [])
+    assert why in ran.err
 
 
 @pytest.mark.parametrize("command", ["get", "delete"])
