@@ -75,7 +75,10 @@ class Form:
         return {**item, **{name: say(item) for name, say in self.words.items() if name in item}}
 
     def documented(self, item: Item) -> Item:
-        """As `-o yaml` prints it: the document that `apply` takes, where there is one."""
+        """As `-o yaml` prints it: the document that `apply` takes, where there is one.
+
+        What is empty or not set is said too: applied again it takes out what was put in since.
+        """
         if not self.document:
             return item
         return {
@@ -83,7 +86,7 @@ class Form:
             **{
                 field: pruned(item[field]) if field in self.ordered else item[field]
                 for field in self.document
-                if item.get(field) not in (None, {}, [])
+                if field in item
             },
         }
 

@@ -25,6 +25,7 @@ SITE = """
 ---
 {kind: endpoint, id: web, node: node-1, tenant: shop, families: [ipv4, ipv6], labels: {app: web}}
 """
+MADE = ("shop", "four", "six", "node-1", "tor", "web")
 NOUNS = ("tenant", "pool", "node", "peer", "endpoint")
 
 
@@ -45,6 +46,18 @@ def test_a_site_goes_there_and_back(tmp_path: Path) -> None:
         assert back.stdout.splitlines() == [
             f"{line.split()[0]} unchanged (dry run)" for line in made.stdout.splitlines()
         ]
+
+        for words in (
+            ("node", "set", "node-1", "--router-id", "192.0.2.9", "--next-hop", "192.0.2.9"),
+            ("peer", "set", "tor", "--med", "5"),
+            ("pool", "set", "six", "--community", "64500:1"),
+            ("tenant", "set", "shop", "--max-ipv6", "9"),
+        ):
+            assert up.polder(*words).returncode == 0
+        back = apply(up, printed)
+        words = ["changed" if each in {"shop", "six", "node-1", "tor"} else "unchanged" for each in MADE]
+        assert (back.stdout.split()[1::2], back.stderr) == (words, "")
+        assert "---\n".join(up.polder(noun, "list", "-o", "yaml").stdout for noun in NOUNS) == printed
 
         wrong = apply(up, "{kind: node, name: node-1, asn: 7}\n---\n{kind: pool, name: four, cooldown_s: -1}")
         assert (wrong.returncode, wrong.stdout) == (2, "")
