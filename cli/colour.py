@@ -1,4 +1,4 @@
-"""Colour for what is printed without a table: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+"""Colour for what is printed: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import click
 
 def coloured() -> bool:
     """Whether standard output takes colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return styles_work() and not os.environ.get("NO_COLOR")
+
+
+def styles_work() -> bool:
+    """Whether standard output takes bold text, which NO_COLOR is not about."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def styled(text: str, colour: str) -> str:
