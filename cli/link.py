@@ -5,6 +5,7 @@ A `Link` is what a command is given; it names one `Way` or more, in the order in
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 30.0
 """How long one step may take: to connect, or to answer."""
 CONNECT_S = 3.0
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
+"""What OpenSSL says of an answer in plain text."""
 PATIENCE_S = 10.0
 """How long to connect, and to wait for an answer, while there is another server to ask."""
 
@@ -109,17 +112,24 @@ class ServerLink:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def unreachable(self, fault: OSError) -> Failure:
-        if type(fault).__name__ == "SSLCertVerificationError":
+        url, kind = self.server.url, type(fault).__name__
+        advice = f"start one with `polder up`, or name another with {self.server_source}"
+        if kind == "SSLCertVerificationError":
             return Failure(
-                f"{self.server.url} shows a certificate that is not trusted: {fault}",
+                f"{url} shows a certificate that is not trusted: {fault}",
                 code=Exit.UNAVAILABLE,
                 advice="name the certificate authority with --ca FILE",
             )
-        return Failure(
-            f"no controller answers at {self.server.url}: {_why(fault)}",
-            code=Exit.UNAVAILABLE,
-            advice=f"start one with `polder up`, or name another with {self.server_source}",
-        )
+        if getattr(fault, "reason", None) in NO_TLS:
+            return Failure(
+                f"what answers at {url} does not speak TLS",
+                code=Exit.UNAVAILABLE,
+                advice=f"name it with http:// in {self.server_source}, or give it a certificate",
+            )
+        hung_up = kind == "RemoteDisconnected" or fault.errno == errno.ECONNRESET
+        if hung_up and self.server.scheme == "http":
+            advice = f"if it speaks TLS name it with https:// in {self.server_source}; if not, try again"
+        return Failure(f"no controller answers at {url}: {_why(fault)}", code=Exit.UNAVAILABLE, advice=advice)
 
 
 class AnyLink:

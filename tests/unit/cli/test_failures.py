@@ -324,3 +324,25 @@ def test_output_that_has_no_room() -> None:
         1,
         "polder: the output cannot be written: No space left on device\n",
     )
+
+
+def test_a_server_of_tls_that_hangs_up_on_plain_http(polder: Polder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        ran = polder("pool", "list", "--server", f"http://127.0.0.1:{server.getsockname()[1]}")
+    assert ran.code == 5
+    assert "next: if it speaks TLS name it with https:// in --server or POLDER_SERVER" in ran.err
+
+
+def test_a_server_that_does_not_speak_tls(polder: Polder) -> None:
+    with serving(Reply(200, {})) as canned:
+        ran = polder("pool", "list", "--server", canned.url.replace("http:", "https:"))
+    assert ran.code == 5
+    assert "does not speak TLS" in ran.err
+    assert "next: name it with http:// in --server or POLDER_SERVER" in ran.err
