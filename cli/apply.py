@@ -71,6 +71,8 @@ def apply(
     A document is the fields of the API with `kind` in front, as `-o yaml` prints it. What it names is made
     so; what it does not name stays. All documents are checked before the first write.
     """
+    if exit_code and not dry_run:
+        raise click.UsageError("--exit-code goes with --dry-run, which tells whether something would change")
     documents = read_documents(files)
     echo_read_nothing(documents)
     steps = _steps(session, documents)
@@ -230,7 +232,7 @@ def _done(session: Session, step: Step) -> str:
 
 
 def _deleted(session: Session, each: Wanted) -> str:
-    advice = {409: f"see what uses it: {each.noun.used_by}"}
+    advice = each.noun.in_use(each.name)
     answer = call(session.link, "DELETE", each.noun.path(each.name))
     if answer.absent:
         return "absent"

@@ -25,7 +25,7 @@ class Noun(Form):
     """A kind of thing the API holds.
 
     Args:
-        used_by: the command that shows what keeps one from being deleted.
+        used_by: the commands that show what keeps one from being deleted, in which `NAME` stands for it.
         example: the name of one, in the examples of the help.
         fixed: the fields of a document that stay as they were created.
         replaceable: whether the API has PUT for it.
@@ -60,6 +60,10 @@ class Noun(Form):
     def missing(self) -> dict[int, str]:
         """What to do when it is not there."""
         return {404: f"see which there are: polder {self.singular} list"}
+
+    def in_use(self, name: str) -> dict[int, str]:
+        """What to do when something still uses it."""
+        return {409: f"see what uses it: {self.used_by.replace('NAME', name)}"}
 
     def unchanged(self) -> dict[int, str]:
         """What to do when it was not changed."""
@@ -142,7 +146,7 @@ def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
     def delete(
         session: Session, /, name: str, dry_run: bool = False, max_withdraw: int = 0, yes: bool = True
     ) -> None:
-        advice = {**noun.missing(), 409: f"see what uses it: {noun.used_by}"}
+        advice = {**noun.missing(), **noun.in_use(name)}
         if dry_run:
             show(session, session.item("DELETE", noun.path(name), advice=advice, query=DRY_RUN))
             return

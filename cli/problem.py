@@ -32,6 +32,7 @@ ADVICE: Mapping[int | str, str] = {
     412: "somebody changed it meanwhile: run the command again",
     413: "send less at once",
     429: "try again in a moment",
+    500: "see the log of the controller, which says why; what was asked may have been done",
     502: "try again in a moment",
     503: "try again in a moment",
     504: "try again in a moment",
@@ -59,9 +60,11 @@ def failure(
     problem = body if isinstance(body, dict) else {}
     fields = _fields(problem)
     kind = problem_kind(problem)
-    next_step = ADVICE.get(kind) or (advice or {}).get(status) or ADVICE.get(status, "")
+    known = ADVICE.get(kind) or (advice or {}).get(status)
+    next_step = known or ADVICE.get(status, "")
     if status in {429, 503} and retry_after.isdecimal():
-        next_step = f"try again in {retry_after} s"
+        again = f"try again in {retry_after} s"
+        next_step = f"{known}; or {again}" if known else again
     message = _sentence(problem, fields) or f"the server answered {status} without saying why"
     code = Exit.FAILED if kind == "no-such-path" else CODES.get(status, Exit.FAILED)
     return Failure(message, code=code, fields=fields, advice=next_step, status=status)

@@ -226,5 +226,5 @@ def different(given: V, stored: V) -> Problem:
     ]
     fields = ", ".join(fault.pointer[1:] for fault in faults if fault.pointer)
     what = f"{type(given).__name__.lower()} {given.name}"
-    detail = f"{what} exists with another {fields}; change it with PATCH or use another name"
+    detail = f"{what} exists with another {fields}; change that one, or use another name"
     return Problem("conflict", detail, errors=faults)

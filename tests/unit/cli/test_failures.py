@@ -92,7 +92,7 @@ def test_not_found_and_conflict_say_where_to_look(polder: Polder) -> None:
     ("noun", "options"), [("pool", "--cidr=10.0.0.0/8"), ("node", "--asn=1"), ("endpoint", "--node=n")]
 )
 def test_what_exists_otherwise_can_be_set(polder: Polder, noun: str, options: str) -> None:
-    reply = problem(409, "Taken", "a exists with another cooldown_s; change it with PATCH")
+    reply = problem(409, "Taken", "a exists with another cooldown_s; change that one")
     with serving(reply) as canned:
         ran = polder(noun, "create", "a", options, "--server", canned.url)
     assert ran.code == 4
@@ -106,6 +106,36 @@ def test_unavailable_says_when_to_try_again(polder: Polder) -> None:
     with serving(Reply(reply.status, reply.body, {"Retry-After": "2"})) as canned:
         ran = polder("pool", "list", "--server", canned.url)
     assert (ran.code, ran.err.splitlines()[-1]) == (5, "  next: try again in 2 s")
+
+
+def test_when_to_try_again_does_not_hide_what_to_do(polder: Polder) -> None:
+    silent = problem(503, "The node does not answer")
+    with serving(Reply(503, silent.body, {"Retry-After": "2"})) as canned:
+        ran = polder("node", "diff", "n", "--server", canned.url)
+    advice = "  next: see whether the node's agent is up: polder node list; or try again in 2 s"
+    assert (ran.code, ran.err.splitlines()[-1]) == (5, advice)
+
+
+def test_a_fault_of_the_controller_is_in_its_log(polder: Polder) -> None:
+    with serving(problem(500, "The controller failed")) as canned:
+        ran = polder("pool", "list", "--server", canned.url)
+    assert ran.err.splitlines()[-1].startswith("  next: see the log of the controller")
+
+
+def test_what_uses_it_is_asked_for_by_its_name(polder: Polder, tmp_path: Path) -> None:
+    path = tmp_path / "n.yaml"
+    path.write_text("kind: node\nname: n-7\n")
+    with serving(problem(409, "It is in use")) as canned:
+        deleted = polder("node", "delete", "n-7", "--server", canned.url)
+        listed = polder("delete", "-f", str(path), "--server", canned.url)
+    for ran in (deleted, listed):
+        assert "polder endpoint list --node n-7; polder token list" in ran.err
+
+
+def test_exit_code_goes_with_dry_run(polder: Polder) -> None:
+    ran = polder("apply", "-f", "x.yaml", "--exit-code")
+    assert ran.code == 2
+    assert "--exit-code goes with --dry-run" in ran.err
 
 
 def test_nobody_answers(polder: Polder, closed_port: int) -> None:
