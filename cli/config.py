@@ -79,7 +79,7 @@ def load(path: Path) -> Config:
     try:
         with path.open(encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
-            documents = parse(file.read(), str(path))
+            documents = parse(file.read(), str(path), "contexts:")
     except FileNotFoundError:
         return Config()
     except OSError as fault:
@@ -110,15 +110,24 @@ def save(path: Path, config: Config) -> None:
     }
     text = to_yaml({"current": config.current, "contexts": contexts})
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # NamedTemporaryFile makes it 0600
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".config-", delete=False) as file:
+        # Where a link leads to, so that the link stays.
+        _replace(path.resolve(), text)
+    except OSError as fault:
+        raise Failure(f"{path} cannot be written: {fault.strerror}", advice="see its directory") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # NamedTemporaryFile makes it 0600
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".config-", delete=False) as file:
+        try:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    except OSError as fault:
-        raise Failure(f"{path} cannot be written: {fault.strerror}", advice="see its directory") from None
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()  # there may be a token in it
+            raise
 
 
 def _config(document: Document) -> Config:

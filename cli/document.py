@@ -90,25 +90,28 @@ def read_documents(names: Iterable[str]) -> list[Document]:
     return [each for name in names for file in _files(name) for each in _read(file)]
 
 
-def parse(text: str, source: str) -> list[Document]:
-    """The documents of a text: JSON when it begins like it, else YAML. Empty documents are left out."""
+def parse(text: str, source: str, example: str = "kind: pool") -> list[Document]:
+    """The documents of a text: JSON when it begins like it, else YAML. Empty documents are left out.
+
+    Raises `Failure` (usage); where one has no fields it shows the `example`.
+    """
     is_json = JSON_BEGINS.match(text) is not None
     found = [
         document
         for number, line, value in (_json if is_json else _yaml)(text, source)
-        for document in _documents(source, number, line, value)
+        for document in _documents(source, number, line, value, example)
     ]
     for document in found:
         _bounded(document)
     return found
 
 
-def _documents(source: str, number: int, line: int, value: object) -> Iterator[Document]:
+def _documents(source: str, number: int, line: int, value: object, example: str) -> Iterator[Document]:
     """The one that a value is; of a list, those that are in it."""
     for each in value if isinstance(value, list) else [value]:
         if not isinstance(each, Fields):
             where = f"{source}, document {number}, line {line}"
-            raise Failure(f"{where}: expected fields such as `kind: pool`", code=Exit.USAGE, advice=ADVICE)
+            raise Failure(f"{where}: expected fields such as `{example}`", code=Exit.USAGE, advice=ADVICE)
         yield Document(source, number, line, each)
 
 

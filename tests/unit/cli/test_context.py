@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -98,3 +99,32 @@ def test_without_a_server_there_are_no_names_and_no_words() -> None:
     assert complete("polder", "node", "get", "r", POLDER_SERVER="http://127.0.0.1:1") == []
     assert complete("polder", "node", "get", "r", POLDER_SERVER="nonsense") == []
     assert complete("polder", "no") == ["node"]
+
+
+def test_a_config_file_that_is_a_link_stays_one(polder: Polder, tmp_path: Path) -> None:
+    real = tmp_path / "dotfiles" / "polder.yaml"
+    real.parent.mkdir()
+    (tmp_path / "config.yaml").symlink_to(real)
+    assert polder("context", "set", "a", "--server", "https://a.example").code == 0
+    assert polder("context", "set", "b", "--server", "https://b.example").code == 0
+    assert (tmp_path / "config.yaml").is_symlink()
+    assert "https://b.example" in real.read_text()
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(
+    polder: Polder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    ran = polder("context", "set", "a", "--server", "https://a.example")
+    assert (ran.code, list(tmp_path.iterdir())) == (1, [])
+    assert "cannot be written: No space left on device" in ran.err
+
+
+def test_a_config_file_without_fields_is_told_what_belongs_there(polder: Polder, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("- 1\n")
+    ran = polder("context", "list")
+    assert ran.code == 2
+    assert "expected fields such as `contexts:`" in ran.err
