@@ -50,9 +50,21 @@ class NodeProgram(Protocol):
         ...
 
 
-def arguments(name: str, description: str, run_dir: str) -> argparse.ArgumentParser:
-    """The arguments that every program of a node takes; `run_dir` says what it keeps there."""
-    made = argparse.ArgumentParser(prog=f"polder {name}", description=description)
+def arguments(name: str, description: str, run_dir: str, epilog: str = "") -> argparse.ArgumentParser:
+    """The arguments that every program of a node takes; `run_dir` says what it keeps there.
+
+    The help ends with examples and the `epilog`.
+    """
+    examples = (
+        f"polder {name} --config=/etc/polder/node.conf",
+        f"polder {name} --node node-1 --etcd http://127.0.0.1:2379",
+    )
+    made = argparse.ArgumentParser(
+        prog=f"polder {name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n  ".join(("examples:", *examples)) + f"\n{epilog}",
+    )
     options_file.add_argument(made)
     made.add_argument("--node", required=True, help="the name this node is registered under")
     made.add_argument("--run-dir", type=Path, default=DEFAULT_RUN_DIR, help=f"{run_dir} (%(default)s)")

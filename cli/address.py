@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from cli.example import examples
+from cli.group import Group
 from cli.name import AddressName
 from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, Form, field
@@ -44,7 +45,7 @@ ADDRESS = Noun(
 BLOCK = Form("block", "blocks", "cidr", (field("cidr"), field("pool"), field("node")))
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Addresses of pools, and who has them."""
 
@@ -111,7 +112,7 @@ def _tell(found: Json) -> None:
     click.echo(printable(f"{len(found['findings'])} findings in {counted}{silent}"))
 
 
-@click.group()
+@click.group(cls=Group)
 def block() -> None:
     """Parts of pools that nodes have claimed."""
 

@@ -11,6 +11,7 @@ from cli import bgp_session
 from cli.bgp_check import check
 from cli.completion import names_of
 from cli.example import examples
+from cli.group import Group
 from cli.output import Column, Form, field
 from cli.rest import place
 from cli.session import Session, takes_session
@@ -19,7 +20,7 @@ from cli.times import lasted
 STATES = ("IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """The BGP sessions and announced prefixes of all nodes."""
 

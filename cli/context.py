@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from cli.config import Config, Context, config_path, load, save
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.group import Group
 from cli.name import Named
 from cli.options import chosen_output, output_option
 from cli.output import Column, Form, field
@@ -46,7 +47,7 @@ def _names(context: click.Context, parameter: click.Parameter, typed: str) -> li
 name_argument = click.argument("name", type=Named("context"), shell_complete=_names)
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Servers with a token, by name, in the config file.
 

@@ -11,6 +11,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.group import Group
 from cli.name import Named
 from cli.noun import Noun, add_list
 from cli.output import Column, Form, field
@@ -48,7 +49,7 @@ DRAIN: Form = Form(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Nodes and peers that traffic is led away from."""
 

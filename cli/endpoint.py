@@ -13,6 +13,7 @@ from cli.completion import names_of
 from cli.drops import add_drops
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.group import Group
 from cli.interfaces import InterfaceType
 from cli.interfaces import create as create_interfaces
 from cli.movement import DEFAULT_S, MAX_OVERLAP_S, follow
@@ -71,7 +72,7 @@ KINDS = ("container", "vm", "host")
 FAMILIES = {"ipv4": ["ipv4"], "ipv6": ["ipv6"], "dual": ["ipv4", "ipv6"]}
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Workloads' interfaces, each with an address of its own."""
 

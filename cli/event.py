@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from cli.group import Group
 from cli.noun import add_list
 from cli.output import Column, Form, field
 from cli.selection import OF_NODE, OF_TENANT, Filter
@@ -35,7 +36,7 @@ EVENT = Form(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """What happened in the last hours."""
 

@@ -6,3 +6,8 @@ from __future__ import annotations
 def examples(*lines: str) -> str:
     """The `epilog` of a command: each line as it is typed. click leaves what follows `\\b` unfolded."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def first_example(epilog: str | None) -> str:
+    """The first line below `Examples:`; nothing when there is none."""
+    return (epilog or "").partition("Examples:\n")[2].partition("\n")[0].strip()

@@ -10,6 +10,7 @@ from importlib import import_module
 
 import click
 
+from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.options import server_options
 
@@ -94,8 +95,14 @@ class Lazy(click.Group):
 @click.group(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable. "
-    "A token for the server goes into POLDER_TOKEN, or into a context.",
+    epilog=examples(
+        "polder up",
+        "polder pool create default --cidr 10.64.0.0/16",
+        "polder endpoint create web-1 --node node-1",
+        "polder apply -f site.yaml --dry-run",
+    )
+    + "\n\nExit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable, 6 apply --dry-run "
+    "--exit-code would change something. A token for the server goes into POLDER_TOKEN, or into a context.",
 )
 @click.version_option(package_name="polder", message="polder %(version)s")
 @server_options

@@ -12,6 +12,7 @@ from cli.difference import add_diff
 from cli.drain import add_drain
 from cli.drops import add_drops
 from cli.example import examples
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.qos import parse_uplink
@@ -118,7 +119,7 @@ NODE = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Hosts that run workloads."""
 

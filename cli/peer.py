@@ -9,6 +9,7 @@ import click
 
 from cli.change import add_create, add_set
 from cli.drain import add_drain
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.selection import OF_NODE
@@ -98,7 +99,7 @@ PEER = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Routers that nodes open BGP sessions with."""
 

@@ -13,6 +13,7 @@ import click
 from cli.directory import directory_option
 from cli.example import examples
 from cli.failure import Failure
+from cli.group import Group
 from cli.options import chosen_output, output_option
 from cli.output import Column, field, print_json, print_table
 from pki.certificate import PkiError, alternative_names, common_name, fingerprint
@@ -37,7 +38,7 @@ def _pki_errors(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Certificates, for those who have no PKI."""
 

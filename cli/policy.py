@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.policy_import import add_import
@@ -80,7 +81,7 @@ POLICY = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """What endpoints may receive and send, and from and to whom."""
 

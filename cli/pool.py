@@ -8,6 +8,7 @@ import click
 
 from cli.change import add_create, add_set
 from cli.example import examples
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
 from cli.segment import SegmentType
@@ -96,7 +97,7 @@ POOL = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Ranges that addresses are assigned from."""
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import click
 
+from cli.example import examples
+from cli.group import Group
+
 MODULES = {"controller": "controller", "agent": "agents.node", "speaker": "agents.speaker"}
 """What runs until it is stopped, by the name of its command."""
 
@@ -55,8 +58,16 @@ class Agent(Program):
 controller = Program("controller", help="Run a controller: the REST API and address assignment.")
 agent = Agent("agent", help="Run this node's agent: routes, flows, attachments.")
 speaker = Program("speaker", help="Run this node's BGP speaker.")
-etcd = click.Group(
+etcd = Group(
     "etcd",
     help="What Polder needs of etcd.",
-    commands=[Program("secure", help="Have etcd ask each client for its rights.")],
+    commands=[
+        Program(
+            "secure",
+            help="Have etcd ask each client for its rights.",
+            epilog=examples(
+                "polder etcd secure --pki /etc/polder/pki --etcd https://etcd-1.example.net:2379"
+            ),
+        )
+    ],
 )

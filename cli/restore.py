@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.example import examples
+from cli.group import Group
 from cli.output import Form
 from cli.rest import place
 from cli.session import Session, takes_session
@@ -12,7 +13,7 @@ from cli.session import Session, takes_session
 RESTORE = Form("restore", "restore", "cluster", ())
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Complete a restored backup of etcd with what nodes hold."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from cli.change import add_create, add_set
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.selection import OF_POOL, OF_TENANT
@@ -92,7 +93,7 @@ SERVICE = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Addresses that several endpoints hold."""
 

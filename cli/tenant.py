@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.change import add_create, add_set
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import field
 from cli.segment import SegmentType
@@ -53,7 +54,7 @@ TENANT = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Whose endpoints are counted, with quotas."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.example import examples
+from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
 from cli.rest import Json, place
@@ -40,7 +41,7 @@ TOKEN = Noun(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Who may use the API, and as what."""
 

@@ -12,6 +12,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.failure import Exit, Failure
+from cli.group import Group
 from cli.name import Named
 from cli.output import Column, Form, field
 from cli.rest import Json, place
@@ -41,7 +42,7 @@ MISMATCHES = Form(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """What routers need to peer with nodes, and whether they have it."""
 

@@ -42,7 +42,11 @@ times, and duties and long lists compute for seconds where there is much."""
 def parser() -> argparse.ArgumentParser:
     """The options of the program."""
     made = argparse.ArgumentParser(
-        prog="polder controller", description="Polder's controller: REST API and IPAM."
+        prog="polder controller",
+        description="Polder's controller: REST API and IPAM.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  polder controller --etcd http://127.0.0.1:2379\n"
+        "  polder controller --listen 0.0.0.0:8443 --pki /etc/polder/pki --require-token",
     )
     made.add_argument(
         "--listen",

@@ -29,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="polder etcd secure",
         description="Make etcd ask for rights: root and the controllers may do everything, nodes their part.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example:\n  polder etcd secure --pki /etc/polder/pki --etcd https://etcd-1.example.net:2379",
     )
     made.add_argument(
         "--user",

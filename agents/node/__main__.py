@@ -20,8 +20,12 @@ DEFAULT_OVSDB = "unix:/var/run/openvswitch/db.sock"
 
 def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
-    made = command.arguments("agent", "Program this node's routes and flows.", "where agent.sock is")
-    made.epilog = "polder agent join TOKEN makes this host a node, polder agent renew renews its certificate."
+    made = command.arguments(
+        "agent",
+        "Program this node's routes and flows.",
+        "where agent.sock is",
+        "\npolder agent join TOKEN makes this host a node, polder agent renew renews its certificate.",
+    )
     made.add_argument("--ovsdb", type=_unix, default=DEFAULT_OVSDB, help="the OVSDB socket (%(default)s)")
     made.add_argument(
         "--metrics-listen",

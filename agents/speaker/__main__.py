@@ -23,7 +23,12 @@ from agents.speaker.secrets import DEFAULT_DIRECTORY
 
 def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
-    made = command.arguments("speaker", "Announce this node's prefixes by BGP.", "where each peer's state is")
+    made = command.arguments(
+        "speaker",
+        "Announce this node's prefixes by BGP.",
+        "where each peer's state is",
+        "  polder speaker --config=/etc/polder/node.conf --retire --graceful-s 60",
+    )
     made.add_argument(
         "--retire", action="store_true", help="withdraw everything, end every session of this node, and exit"
     )

@@ -5,7 +5,12 @@ from __future__ import annotations
 import click
 import pytest
 
+from agents.node import __main__ as agent
+from agents.speaker import __main__ as speaker
+from cli.failure import Exit
 from cli.main import COMMANDS, root
+from controller import __main__ as controller
+from controller import secure
 from tests.support.command_tree import commands, examples_of, parts
 from tests.unit.cli.conftest import Polder
 
@@ -46,3 +51,41 @@ def test_help_is_text_for_people(polder: Polder) -> None:
     ran = polder("pool", "set", "--help")
     assert ran.code == 0
     assert ran.out.rstrip().splitlines()[-1] == '    polder pool set default --cooldown-s "" --enabled'
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_the_help_of_every_group_ends_with_examples(polder: Polder, name: str) -> None:
+    words = [name] if name else []
+    command = root.get_command(click.Context(root), name) if name else root
+    if not isinstance(command, click.Group):
+        return
+    shown = polder(*words, "--help").out.partition("Examples:\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in shown.splitlines()]
+    assert 1 <= len(lines) <= 4
+    assert all(line.startswith(("polder", "cat")) for line in lines)
+
+
+def test_every_exit_code_is_in_the_help(polder: Polder) -> None:
+    shown = " ".join(polder("--help").out.partition("Exit codes:")[2].split())
+    assert [code for code in Exit if f"{code.value} " not in shown] == []
+
+
+PROGRAMS = {
+    "controller": controller.parser,
+    "agent": agent.parser,
+    "speaker": speaker.parser,
+    "etcd secure": secure.parser,
+}
+
+
+@pytest.mark.parametrize("words", PROGRAMS)
+def test_examples_of_programs_are_taken(words: str) -> None:
+    parser = PROGRAMS[words]()
+    text = parser.format_help()
+    lines = [line.strip() for line in text.splitlines() if line.startswith("  polder ")]
+    assert lines
+    for line in lines:
+        assert line.startswith(f"polder {words} ")
+        given = [each for each in line.split()[len(words.split()) + 1 :] if "--config" not in each]
+        node = ["--node", "n"] if "--config" in line else []
+        parser.parse_args([*node, *given])
