@@ -64,7 +64,8 @@ def names() -> Iterator[Bad]:
             yield Bad(f"{path} named {name!r}", "POST", path, body, 422, "invalid", place)
     for name in ("a%2Fb", "..%2Fa", "a%00b", "a%0Ab", "%FF", "%ED%A0%80"):
         for noun in ("pools", "nodes", "peers", "services", "policies", "tenants", "endpoints", "tokens"):
-            yield Bad(f"{noun} {name}", "DELETE", f"/v1/{noun}/{name}", None, 404, "not-found")
+            kind = "no-such-path" if "%2F" in name else "not-found"
+            yield Bad(f"{noun} {name}", "DELETE", f"/v1/{noun}/{name}", None, 404, kind)
 
 
 def others() -> Iterator[Bad]:
