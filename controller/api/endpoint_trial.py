@@ -11,18 +11,14 @@ from typing import Any
 from controller.answer import Answer
 from controller.api.endpoint_view import NewEndpoint
 from controller.api.endpoints import asked, changed
-from controller.ipam import blocks
-from controller.ipam.choosing import Want
-from controller.ipam.drafting import in_use
+from controller.ipam.drafting import refuse_held
 from controller.ipam.known import Known
 from controller.ipam.moving import find_node, releasing
 from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import read
-from controller.scope import Scope
 from controller.services import services
 from store import keys
-from store.client import Store
 from store.model import EndpointState
 
 
@@ -31,7 +27,7 @@ def try_create(wanted: NewEndpoint) -> Answer:
     request = asked(wanted)
     store = services().store
     for want in Known(store).plan(request).asked:
-        _refuse_held(store, want, request.scope)
+        refuse_held(store, want, request.scope)
     return Answer()
 
 
@@ -47,12 +43,3 @@ def try_change(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     if after.node != found.value.node:
         find_node(store, after.node, scope)
     return Answer()
-
-
-def _refuse_held(store: Store, want: Want, scope: Scope) -> None:
-    if want.address is None:
-        return
-    pool = want.pools[0].value
-    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
-    if held is not None:
-        raise in_use(held.value, scope)

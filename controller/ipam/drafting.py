@@ -175,7 +175,7 @@ class Drafter:
     def _pick(self, plan: Plan, asker: _For, count: int, more: int) -> list[Column]:
         """Spots for each address of up to `count` endpoints, one at least."""
         for want in plan.asked:
-            self._refuse_held(want, asker.scope)
+            refuse_held(self._store, want, asker.scope)
         picked: dict[int, Column] = {}
         complete = False
         try:
@@ -210,15 +210,6 @@ class Drafter:
                 if spots:
                     return Column(pool, spots, space)
         raise self._full(want, node.value.name, asker.scope)
-
-    def _refuse_held(self, want: Want, scope: Scope) -> None:
-        """Raises `Problem` where an address that is asked for is not free."""
-        if want.address is None:
-            return
-        pool = want.pools[0].value
-        held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
-        if held is not None:
-            raise in_use(held.value, scope, want.pointer)
 
     def _requested(self, want: Want, node: Found[Node], asker: _For) -> Column:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
@@ -276,6 +267,16 @@ class Drafter:
             f"{others}"
         )
         return words, figures
+
+
+def refuse_held(store: Store, want: Want, scope: Scope) -> None:
+    """Raises `Problem` where an address that is asked for is not free."""
+    if want.address is None:
+        return
+    pool = want.pools[0].value
+    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
+    if held is not None:
+        raise in_use(held.value, scope, want.pointer)
 
 
 def in_use(held: Address, scope: Scope, pointer: str) -> Problem:

@@ -487,7 +487,7 @@ WEB_2 = {"id": "web-2", "node": "node-1"}
         (("POST", "/v1/endpoints", WEB_2 | {"tenant": "no"}), 422, "/items/0/body/tenant"),
         (("POST", "/v1/endpoints", WEB_2 | {"pools": ["no"]}), 422, "/items/0/body/pools/0"),
         (("POST", "/v1/endpoints", WEB_2 | {"addresses": ["10.9.0.1"]}), 422, "/items/0/body/addresses/0"),
-        (("POST", "/v1/endpoints", WEB_2 | {"addresses": ["10.64.0.1"]}), 409, None),
+        (("POST", "/v1/endpoints", WEB_2 | {"addresses": ["10.64.0.1"]}), 409, "/items/0/body/addresses/0"),
         (("PATCH", "/v1/endpoints/web", {"qos": {"dscp": -1}}), 422, "/items/0/body/qos/dscp"),
         (("PATCH", "/v1/endpoints/web", {"mac": "02:00:00:00:00:01"}), 422, "/items/0/body/mac"),
         (("PATCH", "/v1/endpoints/web", {"node": "node-9"}), 422, "/items/0/body/node"),
