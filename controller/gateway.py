@@ -123,7 +123,12 @@ class Gateway:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         environ, answer = environment(request), _Answer()
-        unread = asked.is_asked(environ) or (request.can_read_body and not self._lets_in(environ))
+        if _is_here(request):
+            body = await request.content.read()
+            environ["wsgi.input"] = io.BytesIO(body)
+            await self._answer(environ, request, answer, len(body))
+            return answer.response()
+        unread = asked.is_asked(environ) or not self._lets_in(environ)
         most = most_bytes(environ["PATH_INFO"])
         try:
             with self._large.place(0 if unread else _size(request, most)):
@@ -203,17 +208,21 @@ def _variable(name: str) -> str:
     return key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"
 
 
+def _is_here(request: web.BaseRequest) -> bool:
+    """Whether a small body has come with the head, or there is none: nearly always."""
+    if not request.content.is_eof():
+        return False
+    length = request.content_length
+    return not request.body_exists if length is None else length <= SMALL_BYTES
+
+
 def _size(request: web.BaseRequest, most: int) -> int:
     """How much is kept of a body at the most."""
-    if not request.can_read_body:
-        return 0
     return most if request.content_length is None else min(request.content_length, most)
 
 
 async def _body(request: web.BaseRequest, most: int) -> bytes:
     """The body, or the beginning of one that is larger than `most`. Raises `Problem`: it does not come."""
-    if not request.can_read_body:
-        return b""
     try:
         async with asyncio.timeout(BODY_S):
             if _waits(request):

@@ -179,8 +179,8 @@ class Drafter:
         picked: dict[int, Column] = {}
         complete = False
         try:
-            # Those that are asked for last: where another cannot be had, no block is claimed for them.
-            for index, want in sorted(enumerate(plan.asked), key=lambda each: each[1].address is not None):
+            for index in plan.order:
+                want = plan.asked[index]
                 picked[index] = (
                     self._requested(want, plan.node, asker)
                     if want.address
@@ -191,11 +191,14 @@ class Drafter:
             if not complete:
                 for column in picked.values():
                     column.put_back()
-        size = min(len(column.spots) for column in picked.values())
+        size = min([len(column.spots) for column in picked.values()])
+        if asker.room is not None:
+            for column in picked.values():
+                asker.room.drafted(column.pool.value.cidr.version, size)
+        if len(picked) == 1:
+            return list(picked.values())
         for column in picked.values():
             column.part(size, None).put_back()
-            if asker.room is not None:
-                asker.room.drafted(column.pool.value.cidr.version, size)
         return [picked[index].part(0, size) for index in range(len(picked))]
 
     def _free(self, want: Want, node: Found[Node], asker: _For, count: int, more: int) -> Column:

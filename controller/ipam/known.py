@@ -46,6 +46,14 @@ class Plan:
         foreign = any(want.address or found.value.borrow for want in self.asked for found in want.pools)
         return max(1 + 2 * addresses, 2 + (2 if foreign else 1) * addresses)
 
+    @cached_property
+    def order(self) -> Sequence[int]:
+        """The numbers of what is asked for, in the order of picking: a certain address comes last.
+
+        Where another address cannot be had, no block is claimed for that one.
+        """
+        return sorted(range(len(self.asked)), key=lambda index: self.asked[index].address is not None)
+
     def alike(self, pools: Sequence[Found[Pool]]) -> Alike:
         """What endpoints have in common with addresses of these pools, which are of the plan."""
         names = tuple([pool.value.name for pool in pools])
