@@ -28,6 +28,9 @@ from store.model import Role
 MIN_LENGTH = 16
 MAX_LENGTH = 1024
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_PAGES = frozenset({"same-origin", "none"})
+"""What `Sec-Fetch-Site` says of a request of our own page, and of one of no page at all (Fetch Metadata)."""
+
 NOBODY = "0" * 64
 """No token has this digest: what is sent is compared with it when there is nothing to compare it with."""
 
@@ -123,6 +126,8 @@ class Gate:
     def admit(self, exchange: Exchange, path: str) -> None:
         """Let a request through to a route, by its path as it is declared. Raises `Problem`."""
         who = exchange.principal
+        if exchange.method not in READS and (who is None or who is ANYBODY):
+            _refuse_other_pages(exchange)
         if who is None:
             return
         if who is ANYBODY and not self._any_host:
@@ -204,6 +209,23 @@ def _refuse_other_names(exchange: Exchange) -> None:
             f"without a token the controller answers to its address and to localhost, not to {other[:64]!r}"
         )
         raise Problem("forbidden", detail)
+
+
+def _refuse_other_pages(exchange: Exchange) -> None:
+    """Refuse a write without a token that a page of another site has had a browser send.
+
+    A browser sends a POST without a body for any page, and asks nobody before (CORS). It says whose page it
+    was: in `Sec-Fetch-Site`, or where it knows that not in `Origin`. Other clients send neither.
+    """
+    site, origin = exchange.env.get("HTTP_SEC_FETCH_SITE"), exchange.env.get("HTTP_ORIGIN")
+    host = exchange.env.get("HTTP_HOST") or "localhost"
+    if site is not None:
+        own = site in OWN_PAGES
+    else:
+        own = origin is None or origin.partition("://")[2].lower() == host.lower()
+    if not own:
+        whose = f"of {origin[:64]!r}" if origin else "of another site"
+        raise Problem("forbidden", f"without a token a page {whose} may not write here; send a token")
 
 
 @lru_cache(maxsize=64)

@@ -243,6 +243,51 @@ def test_an_open_controller_is_no_server_of_other_names(api: Api) -> None:
         assert api.client.get("/v1/pools", headers={"Host": host}).status_code == 200, host
 
 
+PAGES = (
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://localhost.evil.example"},
+    {"Origin": "http://localhost:3000"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:3000"},
+)
+"""What a browser says of a page of another site."""
+
+
+@pytest.mark.parametrize("said", PAGES)
+def test_a_page_of_another_site_writes_nothing_to_an_open_controller(api: Api, said: dict[str, str]) -> None:
+    api.made("/v1/nodes", {"name": "a", "asn": 64511})
+    before = api.stored()
+    for path in ("/v1/nodes/a:drain", "/v1/nodes/a:undrain", "/v1/restore:finish", "/v1/join"):
+        answer = api.client.post(path, headers=said)
+        assert (answer.status_code, answer.json["type"]) == (403, "/problems/forbidden"), path
+    assert api.client.delete("/v1/nodes/a", headers=said).status_code == 403
+    assert api.stored() == before
+    assert api.client.get("/v1/nodes", headers=said).status_code == 200, "a page cannot read the answer"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Origin": "http://localhost"},
+        {"Origin": "http://LOCALHOST:8080", "Host": "localhost:8080"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://polder.example"},
+        {"Sec-Fetch-Site": "none"},
+        {},
+    ],
+)
+def test_a_page_of_its_own_may_write_to_an_open_controller(api: Api, said: dict[str, str]) -> None:
+    assert api.client.post("/v1/nodes", json={"name": "a", "asn": 64511}, headers=said).status_code == 201
+
+
+@pytest.mark.parametrize("said", PAGES)
+def test_who_sends_a_token_may_be_any_page(closed: Guarded, said: dict[str, str]) -> None:
+    assert (
+        closed.send(ROOT, "POST", "/v1/pools", {"name": "p", "cidr": "10.0.0.0/24"}, **said).status_code
+        == 201
+    )
+
+
 def test_an_answer_with_a_secret_is_not_kept_on_the_way(closed: Guarded) -> None:
     answer = closed.send(ROOT, "POST", "/v1/tokens", OPS)
     assert answer.headers["Cache-Control"] == "no-store"
