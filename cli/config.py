@@ -22,6 +22,7 @@ from cli.document import Document, Fields, parse
 from cli.failure import Exit, Failure
 from cli.output import to_yaml
 from cli.server import parse_servers
+from pki import parents
 
 FIELDS = ("servers", "ca", "token")
 
@@ -117,7 +118,7 @@ def save(path: Path, config: Config) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parents.make(path.parent, 0o700)
     # NamedTemporaryFile makes it 0600
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".config-", delete=False) as file:
         try:

@@ -117,11 +117,11 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
     files.directory(place.path)
     if not place.pair.key.exists():
         files.write(place.pair.key, key_pem(new_key()))
+    key = read_key(place.pair.key, AGAIN, read=files.read_own)
     files.write(
         place.ca,
         files.read(ca, "give --ca a file of certificates") if ca else _authority(server, said.fingerprint),
     )
-    key = read_key(place.pair.key, AGAIN)
     body = {"node": said.node, "secret": said.secret, "request": request(key)}
     joined = _ask(ServerLink(server, ca=str(place.ca), server_source=OPTION), "POST", JOIN_PATH, body)
     files.write(place.pair.cert, _text(joined, "certificate").encode())

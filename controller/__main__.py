@@ -6,7 +6,6 @@ import argparse
 import gc
 import logging
 import os
-import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -98,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_open_door(host, options)
         doors = _doors(host, options)
         door = bmp.opened(options)
+        for secret in credentials.exposed(options):
+            log.warning(
+                "event=insecure file=%s others on this host can read or change it; chmod go-rwx", secret
+            )
         store = open_store(options, call=waiting.rpc, pause=waiting.pause)
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
@@ -160,8 +163,6 @@ def _doors(host: str, options: argparse.Namespace) -> Doors:
             f"--rate-limit: expected writes per second, or 0 for no limit, not {options.rate_limit}"
         )
     lines = read_tokens(options.token_file) if options.token_file else ()
-    if lines and options.token_file.stat().st_mode & stat.S_IROTH:
-        log.warning("event=insecure file=%s everybody on this host can read the tokens", options.token_file)
     doors = Doors(
         token_lines=lines,
         token_demanded=options.require_token or not (is_loopback(host) or options.insecure),

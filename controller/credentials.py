@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import stat
 from pathlib import Path
 
 from controller.joining import Issuer
@@ -51,6 +52,19 @@ def complete(options: argparse.Namespace, name: str) -> None:
         _fill(options, etcd_cert=own.cert, etcd_key=own.key)
 
 
+def exposed(options: argparse.Namespace) -> list[Path]:
+    """The secrets of a controller that others on its host can read or change, or put another in the place of.
+
+    A group may read them: it is for that.
+    """
+    ca = pair(options.pki, CA).key if options.pki else None
+    secrets = (options.token_file, options.tls_key, options.etcd_key, ca)
+    found = dict.fromkeys(each for each in secrets if each and _mode(each) & (stat.S_IRWXO | stat.S_IWGRP))
+    if options.pki and _mode(options.pki) & (stat.S_IWOTH | stat.S_IWGRP):
+        found[options.pki] = None
+    return list(found)
+
+
 def issuer(options: argparse.Namespace, etcd: AuthService) -> Issuer | None:
     """What it takes to let nodes in and out; None where etcd does not know this controller by a certificate.
 
@@ -76,3 +90,11 @@ def _fill(options: argparse.Namespace, **paths: Path) -> None:
     present = [getattr(options, option, ABSENT) for option in paths]
     if not any(present):
         vars(options).update(paths)
+
+
+def _mode(path: Path) -> int:
+    """Of a file; 0 where there is none, which is told of where it is read."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return 0

@@ -6,7 +6,7 @@ changes then, so a crash never leaves a certificate beside the key of another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -137,9 +137,11 @@ def read_cert(path: Path, cure: str) -> x509.Certificate:
         raise PkiError(f"{path} {fault}") from None
 
 
-def read_key(path: Path, cure: str) -> ec.EllipticCurvePrivateKey:
-    """The private key of a file; see `read_cert`."""
-    data = files.read(path, cure)
+def read_key(
+    path: Path, cure: str, *, read: Callable[[Path, str], bytes] = files.read
+) -> ec.EllipticCurvePrivateKey:
+    """The private key of a file, which is read by one of the functions of `files`; see `read_cert`."""
+    data = read(path, cure)
     try:
         return load_key(data)
     except PkiError as fault:

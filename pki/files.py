@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pki import parents
 from pki.certificate import PkiError
 
 PRIVATE_DIR = 0o700
@@ -41,10 +43,31 @@ def read(path: Path, cure: str) -> bytes:
         raise PkiError(f"cannot read {path}: {fault.strerror}") from fault
 
 
+def read_own(path: Path, cure: str) -> bytes:
+    """Read a file that nobody but this user can have read or written. Raises `PkiError`; see `read`."""
+    try:
+        # A pipe that somebody has put there must not keep us waiting.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise PkiError(f"{path} is no file: remove it")
+            if found.st_uid != os.geteuid():
+                raise PkiError(
+                    f"{path} belongs to another user (uid {found.st_uid}), who may know it: remove it"
+                )
+            if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise PkiError(f"others may read or write {path}: remove it, or chmod 600 if it is yours")
+            return file.read()
+    except FileNotFoundError:
+        raise PkiError(f"there is no {path}; {cure}") from None
+    except OSError as fault:
+        raise PkiError(f"cannot read {path}: {fault.strerror}") from fault
+
+
 def directory(path: Path) -> None:
     """Make a directory (0700), and those above it, where there is none. Raises `PkiError`."""
     try:
-        path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        parents.make(path, PRIVATE_DIR)
     except OSError as fault:
         raise PkiError(f"cannot make {path}: {fault.strerror}") from fault
 
@@ -60,7 +83,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise PkiError(f"{path} is there already, and is not written over; choose another directory")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        parents.make(place.parent, parents.PARENT)
         with tempfile.TemporaryDirectory(
             dir=place.parent, prefix=f".{place.name}.", ignore_cleanup_errors=True
         ) as made:

@@ -57,6 +57,7 @@ from openflow.errors import BridgeError
 from openflow.management import Management, ovs_run_dir, socket_path
 from openflow.metering import Metering
 from openflow.switch import Switch
+from pki import parents
 from store import keys
 from store.client import Exists, Put, Store
 from store.codec import encode
@@ -139,7 +140,7 @@ class Agent:
     def start(self) -> None:
         """Start every part. Raises `only.claim`'s refusals before anything was touched."""
         self._claim = only.claim()
-        self._settings.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        parents.make(self._settings.run_dir, parents.PARENT)
         attachments = Attachments(
             node=self._settings.node,
             boot_id=self._boot_id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 import socketserver
 import sys
@@ -52,8 +53,10 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.metrics = metrics
         self._path = path
         _clear_stale(path)
-        super().__init__(str(path), _Handler)
-        path.chmod(0o600)
+        super().__init__(str(path), _Handler, bind_and_activate=False)
+        os.fchmod(self.fileno(), 0o600)  # what bind gives the new file (Linux)
+        self.server_bind()
+        self.server_activate()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name="api", daemon=True)
 
     def start(self) -> None:

@@ -44,6 +44,7 @@ from intent.names import IMPORT_PROTOCOL
 from intent.routes import Route, RouteKey
 from intent.session import NoSession
 from intent.snapshot import UNSPOKEN, Snapshot, watched_by_speaker
+from pki import parents
 from store import keys
 from store.client import Put, Store
 from store.codec import encode
@@ -294,7 +295,7 @@ def retire_all(settings: Settings, *, graceful_s: float = 0.0) -> None:
 
 
 def _claim(base: Path) -> int:
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parents.make(base, 0o700)
     lock = rundir.lock(base)
     if lock is None:
         raise AlreadyRunning(f"another speaker runs with {base.parent}: stop it first")

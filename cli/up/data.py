@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.failure import Failure
+from pki import parents
 
 OTHER = "choose another with --data-dir DIR"
 
@@ -43,7 +44,7 @@ def held(path: Path) -> Iterator[Data]:
     data = Data(path.absolute())
     try:
         for each in (data.path, data.etcd, data.path / "log"):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            parents.make(each, 0o700)
         lock = (data.path / "lock").open("a+")
     except PermissionError:
         raise Failure(f"no right to write in {data.path}", advice=f"{OTHER}, or run as root") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -390,6 +391,25 @@ def test_the_socket_is_the_owners_and_a_second_agent_is_refused(agent: Agent) ->
     assert agent.socket.stat().st_mode & 0o777 == 0o600
     with pytest.raises(SocketInUse, match="another agent"):
         ApiServer(agent.socket, agent.attachments, dict)
+
+
+def test_nobody_else_may_connect_from_the_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    listen = ApiServer.server_activate
+
+    def noted(server: ApiServer) -> None:
+        modes.append((tmp_path / "agent.sock").stat().st_mode & 0o777)
+        listen(server)
+
+    monkeypatch.setattr(ApiServer, "server_activate", noted)
+    before = os.umask(0)
+    try:
+        Agent(tmp_path).server.server_close()
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
 
 
 def test_the_socket_of_a_killed_agent_is_taken_over(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pki.certificate import Authority, cert_pem, fingerprint
+from pki.certificate import Authority, cert_pem, fingerprint, key_pem, new_key
 from pki.join_token import JoinToken
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
@@ -68,6 +68,17 @@ def test_nothing_is_trusted_but_the_authority_that_the_token_names(polder: Polde
         polder("agent", "join", token, f"--controller={canned.url}", f"--dir={tmp_path}")
     assert [asked.method for asked in canned.asked] == ["GET", "POST"]
     assert (tmp_path / "controller-ca.pem").read_bytes() == cert_pem(ours)
+
+
+def test_a_key_that_somebody_has_put_there_is_not_taken(polder: Polder, tmp_path: Path) -> None:
+    planted = tmp_path / "node.key"
+    planted.write_bytes(key_pem(new_key()))
+    planted.chmod(0o666)
+    with serving() as canned:
+        ran = polder("agent", "join", TOKEN.text, f"--controller={canned.url}", f"--dir={tmp_path}")
+    assert (ran.code, f"others may read or write {planted}: remove it" in ran.err) == (1, True)
+    assert canned.asked == [], "the token is not used"
+    assert [each.name for each in tmp_path.iterdir()] == ["node.key"]
 
 
 @pytest.mark.parametrize("answer", [{}, {"ca": 7}, {"ca": "no certificate"}])

@@ -90,6 +90,16 @@ def test_the_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
         assert data.log("etcd").parent.is_dir()
 
 
+def test_nobody_else_may_write_above_the_data_directory(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with held(tmp_path / "a" / "b" / "data") as data:
+            above = data.path.parent
+    finally:
+        os.umask(before)
+    assert [each.stat().st_mode & 0o777 for each in (above, above.parent)] == [0o755, 0o755]
+
+
 def test_two_may_not_hold_one_data_directory(tmp_path: Path) -> None:
     whose = rf"another `polder up` \(pid {os.getpid()}\) uses"
     with held(tmp_path), pytest.raises(Failure, match=whose), held(tmp_path):

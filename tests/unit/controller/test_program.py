@@ -12,6 +12,7 @@ import pytest
 from controller.__main__ import main
 from controller.listening import where
 from controller.serve import ListenError, listen
+from pki.directory import init
 from store.options import OptionError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -124,7 +125,31 @@ def test_tokens_that_everybody_can_read_are_told(tmp_path: Path, caplog: pytest.
         with socket.create_server(("127.0.0.1", 0)) as taken:
             where = f"127.0.0.1:{taken.getsockname()[1]}"
             assert main(["--listen", where, "--token-file", str(tokens)]) == 1
-        assert ("can read the tokens" in caplog.text) is warned
+        assert (f"file={tokens} others on this host can read or change it" in caplog.text) is warned
+
+
+def test_keys_that_others_can_read_or_change_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "pki"
+    init(path, [])
+
+    def told() -> set[str]:
+        caplog.clear()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            assert main(["--listen", f"127.0.0.1:{taken.getsockname()[1]}", "--pki", str(path)]) == 1
+        return {each.args[0].name for each in caplog.records if "can read or change it" in each.msg}
+
+    assert told() == set()
+    for each in ("ca.key", "controller.key", "etcd.key"):
+        (path / each).chmod(0o777)
+    (path / "ca.pem").chmod(0o644)
+    path.chmod(0o755)
+    assert told() == {"ca.key", "controller.key"}
+    (path / "ca.key").chmod(0o640)
+    (path / "controller.key").chmod(0o660)
+    path.chmod(0o777)
+    assert told() == {"controller.key", "pki"}
 
 
 def test_a_thread_that_dies_ends_the_program_and_the_log_says_why() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pki import files
 from pki.certificate import PkiError, alternative_names, common_name
-from pki.directory import Directory, init, pair, read_cert, read_identity
+from pki.directory import Directory, init, pair, read_cert, read_identity, read_key
 
 
 def modes(path: Path) -> set[int]:
@@ -31,6 +33,29 @@ def test_init_makes_what_a_cluster_needs(tmp_path: Path) -> None:
         context = ssl.create_default_context(cafile=str(path / "ca.pem"))
         context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
         context.load_cert_chain(where.cert, where.key)
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_nobody_else_may_write_above_what_is_made(tmp_path: Path) -> None:
+    init(tmp_path / "a" / "b" / "pki", [])
+    files.directory(tmp_path / "c" / "d" / "node")
+    for above in ("a", "a/b", "c", "c/d"):
+        assert (tmp_path / above).stat().st_mode & 0o777 == 0o755, above
+    for made in ("a/b/pki", "c/d/node"):
+        assert (tmp_path / made).stat().st_mode & 0o777 == 0o700, made
+
+
+def test_what_is_there_already_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir(mode=0o750)
+    files.directory(tmp_path / "node")
+    assert (tmp_path / "node").stat().st_mode & 0o777 == 0o750
 
 
 def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
@@ -106,3 +131,29 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert (path.read_bytes(), modes(tmp_path)) == (b"secret", {0o600})
     with pytest.raises(PkiError, match="cannot write"):
         files.write(tmp_path / "nowhere" / "file", b"")
+
+
+def test_a_key_that_another_may_know_is_not_taken_for_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Directory.create(tmp_path).issue("node").key
+
+    def read() -> object:
+        return read_key(path, "join", read=files.read_own)
+
+    assert read()
+    for mode in (0o640, 0o604, 0o620, 0o602):
+        path.chmod(mode)
+        with pytest.raises(PkiError, match=r"others may read or write .*node\.key: remove it, or chmod 600"):
+            read()
+    path.chmod(0o600)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+        with pytest.raises(PkiError, match=r"node\.key belongs to another user .*: remove it"):
+            read()
+    path.unlink()
+    with pytest.raises(PkiError, match=r"there is no .*node\.key; join"):
+        read()
+    os.mkfifo(path, 0o600)
+    with pytest.raises(PkiError, match=r"node\.key is no file"):
+        read()
