@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -93,11 +93,20 @@ def run(name: str, args: argparse.Namespace, make: Callable[[Store], NodeProgram
         return refuse(name, str(fault))
     except PermissionError as fault:
         return refuse(name, f"no right to use {fault.filename}: run as root, or choose another --run-dir")
+    if args.etcd_cert is not None:
+        _follow_certificates([args.etcd_cert, args.etcd_ca] if args.etcd_ca else [args.etcd_cert])
     _stop_on_signals(program)
     spare_garbage()
     program.run()
     store.close()
     return 0
+
+
+def _follow_certificates(paths: Sequence[Path]) -> None:
+    """Have the log say when the certificates end, if that is near."""
+    from pki.ends import Ends  # a node without certificates needs none of it
+
+    Ends(paths).start()
 
 
 def spare_garbage() -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from controller import credentials, waiting
@@ -16,14 +17,16 @@ from controller.app import Doors, create_app
 from controller.audit import AuditFile, AuditFileError
 from controller.auth import TokenFileError, read_tokens
 from controller.duties import Duties
-from controller.joining import Issuer
 from controller.listening import is_loopback, where
 from controller.log import start as start_log
+from controller.metrics import Metrics
 from controller.monitoring import program as bmp
-from controller.serve import ListenError, Server, TlsError, listen
+from controller.serve import ListenError, Server, listen
 from controller.services import Services
+from controller.tls import TlsError
 from pki.certificate import PkiError
 from pki.directory import CONTROLLER
+from pki.ends import Ends
 from store.client import Store
 from store.options import OptionError, add_arguments, open_store
 
@@ -105,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
-            _serve(server, store, doors, credentials.issuer(options, store), door)
+            parts = Services.build(store, issuer=credentials.issuer(options, store))
+            follow_certificates(Ends(credentials.certificates(options)), parts.metrics)
+            _serve(server, store, doors, parts, door)
     except ListenError as fault:
         return _say(fault, FAILED)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
@@ -114,10 +119,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(
-    server: Server, store: Store, doors: Doors, issuer: Issuer | None, routers: bmp.Door | None
-) -> None:
-    parts = Services.build(store, issuer=issuer)
+def follow_certificates(ends: Ends, metrics: Metrics) -> None:
+    """Have metrics and log say when certificates end."""
+    for path in ends.paths:
+        metrics.certificate(str(path), partial(ends.end_s, path))
+    if ends.paths:
+        ends.start()
+
+
+def _serve(server: Server, store: Store, doors: Doors, parts: Services, routers: bmp.Door | None) -> None:
     monitoring = bmp.Monitoring(store, parts, routers) if routers else None
     duties = Duties(store, parts)
     duties.start()

@@ -65,6 +65,13 @@ def exposed(options: argparse.Namespace) -> list[Path]:
     return list(found)
 
 
+def certificates(options: argparse.Namespace) -> list[Path]:
+    """The files of the certificates that a controller shows or trusts, or signs with."""
+    ca = pair(options.pki, CA).cert if options.pki else None
+    used = (options.tls_cert, options.etcd_cert, options.etcd_ca, ca if ca and ca.exists() else None)
+    return [each for each in dict.fromkeys(used) if each]
+
+
 def issuer(options: argparse.Namespace, etcd: AuthService) -> Issuer | None:
     """What it takes to let nodes in and out; None where etcd does not know this controller by a certificate.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -61,6 +63,12 @@ class Metrics:
             ("duty",),
             registry=self._registry,
         )
+        self._ends = Gauge(
+            "polder_certificate_end_seconds",
+            "When the certificate in the file ends, in seconds since 1970.",
+            ("file",),
+            registry=self._registry,
+        )
         self._watch_routers()
 
     def _watch_routers(self) -> None:
@@ -106,6 +114,10 @@ class Metrics:
     def leads(self, duty: str, leading: bool) -> None:
         """This controller took a duty up, or lost it."""
         self._leads.labels(duty).set(1 if leading else 0)
+
+    def certificate(self, file: str, end_s: Callable[[], float]) -> None:
+        """A certificate that this controller uses, and what tells when it ends."""
+        self._ends.labels(file).set_function(end_s)
 
     def bgp_differences(self, node: str, peer: str, kind: str, count: int | None) -> None:
         """So many prefixes of a session differ; None when that is not known any more."""

@@ -12,8 +12,8 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from aiohttp import web
 from controller.admission import MAX_IN_HAND
 from controller.gateway import Gateway, LetsIn, problem_response
 from controller.problem import Problem
+from controller.tls import ServerTls
 from controller.waiting import Runner
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ GRACE_S = 2.0
 
 class ListenError(Exception):
     """The address cannot be listened on. One line for people."""
-
-
-class TlsError(Exception):
-    """Certificate or key cannot be used. One line for people."""
 
 
 def listen(host: str, port: int, *, option: str = "--listen") -> socket.socket:
@@ -107,14 +104,7 @@ class Server:
     def __init__(self, bound: socket.socket, *, cert: Path | None, key: Path | None) -> None:
         """With `cert` and `key` it speaks TLS. Raises `TlsError`."""
         self._bound = bound
-        self._tls: ssl.SSLContext | None = None
-        if cert is None:
-            return
-        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            self._tls.load_cert_chain(cert, key)
-        except OSError as fault:  # ssl.SSLError is one
-            raise TlsError(f"cannot use {cert} with {key}: {fault.strerror or fault}") from fault
+        self._tls = ServerTls(cert, key) if cert and key else None
 
     def run(
         self,
@@ -148,15 +138,19 @@ class Server:
         server = await loop.create_server(
             lambda: Protocol(manager, loop=loop, **OPTIONS),
             sock=self._bound,
-            ssl=self._tls,
+            ssl=self._tls.context if self._tls else None,
             backlog=BACKLOG,
         )
+        following = asyncio.create_task(self._tls.follow()) if self._tls else None
         await signaled.wait()
         stopping()
         server.close()
+        if following:
+            following.cancel()
         transports = [each.transport for each in manager.connections if each.transport]
         manager.pre_shutdown()
         await manager.shutdown(GRACE_S)
         for each in transports:  # what its client does not take would keep it open
-            each.abort()
+            with suppress(AttributeError):  # of TLS, as its client has just closed it too (CPython 3.11)
+                each.abort()
         await asyncio.to_thread(ended)

@@ -10,6 +10,7 @@ import logging
 import ssl
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from store.etcd_config import EtcdConfig, Pems
@@ -44,7 +45,7 @@ class TlsFiles:
         with self._lock:
             now = time.monotonic()
             if self._pems is None:
-                self._seen, self._pems = self._marks(), self._config.read_tls()
+                self._seen, self._pems = marks(self._paths), self._config.read_tls()
             elif self._paths and now >= self._look_at:
                 self._pems = self._newer(self._pems)
             else:
@@ -53,7 +54,7 @@ class TlsFiles:
             return self._pems
 
     def _newer(self, pems: Pems) -> Pems:
-        seen = self._marks()
+        seen = marks(self._paths)
         if seen == self._seen:
             return pems
         try:
@@ -63,7 +64,7 @@ class TlsFiles:
             log.warning("etcd certificates changed and are not taken why=%r", str(fault))
             self._seen = seen
             return pems
-        if self._marks() != seen:
+        if marks(self._paths) != seen:
             return pems  # they are being written: the next look finds them whole
         self._seen = seen
         if read == pems:
@@ -71,14 +72,15 @@ class TlsFiles:
         log.info("etcd certificates changed and are taken files=%s", ",".join(map(str, self._paths)))
         return read
 
-    def _marks(self) -> object:
-        """What changes with the files."""
-        try:
-            stats = [path.stat() for path in self._paths]
-        except OSError as fault:
-            return str(fault)
-        # Not the time of the last write: a file that becomes readable, or is moved here, is a change too.
-        return [(each.st_dev, each.st_ino, each.st_ctime_ns, each.st_size) for each in stats]
+
+def marks(paths: Iterable[Path]) -> object:
+    """What changes with the files."""
+    try:
+        stats = [path.stat() for path in paths]
+    except OSError as fault:
+        return str(fault)
+    # Not the time of the last write: a file that becomes readable, or is moved here, is a change too.
+    return [(each.st_dev, each.st_ino, each.st_ctime_ns, each.st_size) for each in stats]
 
 
 def check_files(config: EtcdConfig) -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from controller.__main__ import main
+from controller import credentials
+from controller.__main__ import follow_certificates, main, parser
 from controller.listening import where
+from controller.metrics import Metrics
 from controller.serve import ListenError, listen
-from pki.directory import init
+from pki.directory import CONTROLLER, init, read_cert
+from pki.ends import Ends
 from store.options import OptionError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -157,3 +160,23 @@ def test_a_thread_that_dies_ends_the_program_and_the_log_says_why() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "event=failed thread=committer" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_the_ends_of_all_its_certificates_are_metrics(tmp_path: Path) -> None:
+    path = tmp_path / "pki"
+    init(path, [])
+    options = parser().parse_args(["--pki", str(path), "--etcd", "https://127.0.0.1:2379"])
+    credentials.complete(options, CONTROLLER)
+    metrics = Metrics()
+    follow_certificates(Ends(credentials.certificates(options)), metrics)
+    told = {
+        line.split(" ")[0]: float(line.split(" ")[1])
+        for line in metrics.render().decode().splitlines()
+        if line.startswith("polder_certificate_end_seconds")
+    }
+    assert told == {
+        f'polder_certificate_end_seconds{{file="{path / name}"}}': read_cert(
+            path / name, ""
+        ).not_valid_after_utc.timestamp()
+        for name in ("controller.pem", "ca.pem")
+    }

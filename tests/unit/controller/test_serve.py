@@ -6,17 +6,23 @@ import json
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from controller import gateway, serve
+from controller import gateway, serve, tls
 from controller.bodies import Large
 from controller.serve import Server, listen
 from controller.watching.asked import is_asked
+from lab.wait import wait_until
+from pki import files
+from pki.certificate import load_cert
+from pki.directory import Directory, Pair, read_cert
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -59,7 +65,9 @@ class Echo:
         return [json.dumps({**told, "body": body.decode(), "length": len(body)}).encode()]
 
 
-def serving(app: Echo, client: Client, lets_in: gateway.LetsIn = lambda _: True) -> Any:
+def serving(
+    app: Echo, client: Client, lets_in: gateway.LetsIn = lambda _: True, own: Pair | None = None
+) -> Any:
     """What the client returns, which is given the port of a server of the application."""
     told: list[Any] = []
 
@@ -72,7 +80,7 @@ def serving(app: Echo, client: Client, lets_in: gateway.LetsIn = lambda _: True)
 
     with listen("127.0.0.1", 0) as bound:
         asking = threading.Thread(target=ask, args=(bound.getsockname()[1],))
-        server = Server(bound, cert=None, key=None)
+        server = Server(bound, cert=own and own.cert, key=own and own.key)
         asking.start()
         server.run(app, lets_in=lets_in)
         asking.join(SOON_S)
@@ -394,3 +402,54 @@ def test_a_signal_does_not_wait_for_who_takes_nothing(monkeypatch: pytest.Monkey
     with closing(serving(Echo(), client)):
         ended.set()
     watchdog.cancel()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_signal_ends_it_in_order_while_clients_are_connected_by_tls(leaves: bool, tmp_path: Path) -> None:
+    directory = Directory.create(tmp_path)
+    own = directory.issue("controller", ["127.0.0.1"])
+    trusting = ssl.create_default_context(cafile=str(directory.ca))
+
+    def client(port: int) -> socket.socket:
+        link = trusting.wrap_socket(connected(port), server_hostname="127.0.0.1")
+        if leaves:
+            link.close()
+        else:
+            link.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert link.recv(12) == b"HTTP/1.1 200"
+        return link
+
+    with closing(serving(Echo(), client, own)):
+        pass
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tls, "LOOK_S", 0.02)
+    caplog.set_level("INFO")
+    directory = Directory.create(tmp_path)
+    own, other = directory.issue("controller", ["127.0.0.1"]), directory.issue("other", ["127.0.0.1"])
+    trusting = ssl.create_default_context(cafile=str(directory.ca))
+
+    def serial(port: int) -> int:
+        with trusting.wrap_socket(connected(port), server_hostname="127.0.0.1") as link:
+            return load_cert(ssl.DER_cert_to_PEM_cert(link.getpeercert(True) or b"").encode()).serial_number
+
+    def client(port: int) -> None:
+        first = read_cert(own.cert, "").serial_number
+        with trusting.wrap_socket(connected(port), server_hostname="127.0.0.1") as open_before:
+            assert serial(port) == first
+            directory.issue("controller")
+            second = read_cert(own.cert, "").serial_number
+            wait_until(lambda: serial(port) == second, SOON_S, "the renewed certificate")
+            open_before.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            assert open_before.recv(12) == b"HTTP/1.1 200"
+        files.write(own.key, other.key.read_bytes())
+        wait_until(lambda: "certificate-not-taken" in caplog.text, SOON_S, "the refusal")
+        assert serial(port) == second, "what does not belong together is not taken"
+        files.write(own.cert, other.cert.read_bytes())
+        third = read_cert(other.cert, "").serial_number
+        wait_until(lambda: serial(port) == third, SOON_S, "another certificate with its key")
+
+    serving(Echo(), client, own)
