@@ -21,6 +21,7 @@ from controller.listening import is_loopback, where
 from controller.log import start as start_log
 from controller.metrics import Metrics
 from controller.monitoring import program as bmp
+from controller.rate import STRANGERS_PER_S
 from controller.serve import ListenError, Server, listen
 from controller.services import Services
 from controller.tls import TlsError
@@ -178,6 +179,7 @@ def _doors(host: str, options: argparse.Namespace) -> Doors:
         token_demanded=options.require_token or not (is_loopback(host) or options.insecure),
         any_host=options.insecure,
         writes_per_s=options.rate_limit,
+        strangers_per_s=STRANGERS_PER_S,
         audit_file=AuditFile(options.audit_file) if options.audit_file else None,
     )
     if not is_loopback(host):

@@ -97,6 +97,8 @@ class Doors:
     """Whether a request without a token may name the controller by any name, not only by its address."""
     writes_per_s: int = 0
     """How many writes each token may make in a second; 0 is no limit."""
+    strangers_per_s: int = 0
+    """How many writes without a good token may come from one address in a second; 0 is no limit."""
     audit_file: AuditFile | None = None
     """Where each write is told of, beside the log."""
 
@@ -135,6 +137,7 @@ def create_app(
         demanded=doors.closed,
         any_host=doors.any_host,
         limit=limit,
+        strangers=RateLimit(doors.strangers_per_s) if doors.strangers_per_s else None,
     )
     auditor = Auditor(shared.clock, doors.audit_file)
     app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)

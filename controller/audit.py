@@ -3,7 +3,8 @@
 It goes to the logger `audit`, cut where it is long, and whole to the audit file if there is one: JSON, one
 object a line. The values are those of the store, so that a secret, which is never stored, cannot be in it;
 the hashes that are stored in its place are left out. A line follows its write: a controller that dies
-between the two leaves none, but the store keeps with each address who asked for it.
+between the two leaves none, but the store keeps with each address who asked for it. Nor do those leave
+one that are refused for their number: whoever sends them would fill the disk.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from store import keys
 log = logging.getLogger("audit")
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
+TOO_MANY = 429
 HEADER = "X-Request-Id"
 LONGEST_LINE = 2000
 """Characters of the changes in the log; a batch changes a thousand things."""
@@ -111,7 +113,7 @@ class Auditor:
     def finish(self, exchange: Exchange, response: Response) -> None:
         """Tell of it."""
         response.set_header(HEADER, exchange.request_id)
-        if exchange.method not in READS:
+        if exchange.method not in READS and response.status_code != TOO_MANY:
             self._write(exchange, response.status_code)
 
     def _write(self, exchange: Exchange, status: int) -> None:

@@ -21,7 +21,7 @@ from controller.bearers import Bearers
 from controller.exchange import Exchange
 from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
-from controller.rate import RateLimit
+from controller.rate import RateLimit, Verdict, address_name
 from controller.roles import OPEN, allowed, named
 from store.model import Role
 
@@ -83,6 +83,7 @@ class Gate:
         demanded: whether a request must carry a token.
         any_host: whether one without a token may name the controller as it likes.
         limit: how many writes each token may make; None for no limit.
+        strangers: how many writes without a good token each address may make; None for no limit.
     """
 
     def __init__(
@@ -94,12 +95,14 @@ class Gate:
         demanded: bool = False,
         any_host: bool = False,
         limit: RateLimit | None = None,
+        strangers: RateLimit | None = None,
     ) -> None:
         self._bearers = bearers
         self._clock = clock
         self._demanded = demanded
         self._any_host = any_host
         self._limit = limit
+        self._strangers = strangers
         # The colon keeps the name apart from those of stored tokens.
         self._lines = [
             _Line(
@@ -111,8 +114,14 @@ class Gate:
 
     def enter(self, exchange: Exchange) -> None:
         """Find out who makes a request. Raises `Problem` when nobody may who is like that."""
-        if exchange.path not in OPEN:
+        if exchange.path in OPEN:
+            self._count_stranger(exchange)
+            return
+        try:
             exchange.principal = self.identify(exchange.env.get("HTTP_AUTHORIZATION"))
+        except Problem:
+            self._count_stranger(exchange)
+            raise
 
     def lets_in(self, environ: Mapping[str, Any]) -> bool:
         """Whether `enter` would let in a request with this WSGI environment."""
@@ -132,9 +141,9 @@ class Gate:
             return
         if who is ANYBODY and not self._any_host:
             _refuse_other_names(exchange)
-        refuse_role(who, exchange.method, path)
         if self._limit is not None and who is not ANYBODY and exchange.method not in READS:
             self._count(self._limit, who, exchange)
+        refuse_role(who, exchange.method, path)
 
     def identify(self, header: str | None) -> Principal:
         """Whose request has this `Authorization` header.
@@ -186,8 +195,16 @@ class Gate:
         verdict = limit.take(who.name)
         exchange.rate_headers = limit.headers(verdict)
         if verdict.wait_s:
-            detail = f"token {who.name} may make {limit.per_s} writes a second"
-            raise Problem("rate-limited", detail, retry_after_s=max(1, round(verdict.wait_s + 0.5)))
+            raise _too_many(f"token {who.name} may make {limit.per_s} writes a second", verdict)
+
+    def _count_stranger(self, exchange: Exchange) -> None:
+        """Count a write of somebody without a good token, before the store is asked for anything."""
+        if self._strangers is None or exchange.method in READS:
+            return
+        verdict = self._strangers.take(address_name(exchange.remote_addr))
+        if verdict.wait_s:
+            may = f"{self._strangers.per_s} writes a second without a good token"
+            raise _too_many(f"from {exchange.remote_addr} there may come {may}", verdict) from None
 
 
 def refuse_role(who: Principal, method: str, path: str) -> None:
@@ -240,6 +257,10 @@ def _other_name(sent: str) -> str | None:
     except ValueError:
         return host
     return None
+
+
+def _too_many(detail: str, verdict: Verdict) -> Problem:
+    return Problem("rate-limited", detail, retry_after_s=max(1, round(verdict.wait_s + 0.5)))
 
 
 def _wrong() -> Problem:

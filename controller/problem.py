@@ -43,7 +43,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "invalid": (422, "The request is not valid"),
     "key-reused": (422, "The Idempotency-Key came with another request"),
     "precondition-required": (428, "A precondition is needed"),
-    "rate-limited": (429, "Too many writes with this token"),
+    "rate-limited": (429, "Too many writes"),
     "corrupt": (500, "A stored value cannot be read"),
     "internal": (500, "The controller failed"),
     "unavailable": (503, "The store does not answer"),

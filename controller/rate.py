@@ -1,7 +1,8 @@
 """How many writes one token may make: a bucket for each, that fills at the rate and holds some seconds of it.
 
 One bearer that runs wild is told to come back (429) and when; the others do not notice. Each controller
-counts for itself. Reads are not counted, and neither is a controller that demands no token.
+counts for itself. Reads are not counted, and neither is a controller that demands no token. Who shows no
+good token has a bucket for his address.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_address
 
 BURST_S = 2
 """Seconds of the rate that a bucket holds."""
 
 MAX_BUCKETS = 10_000
+
+STRANGERS_PER_S = 10
+"""Writes per second from one address without a good token: of hosts that join, and what is refused."""
+
+CROWD = "..."
+"""The bucket of all that come while there are too many to have one each. No token has this name."""
 
 
 @dataclass(slots=True)
@@ -51,7 +59,7 @@ class RateLimit:
         """Count one write."""
         now = self._clock()
         with self._lock:
-            bucket = self._buckets.get(name) or self._new(name, now)
+            bucket = self._named(name, now)
             bucket.left = min(self.burst, bucket.left + (now - bucket.at) * self.per_s)
             bucket.at = now
             if bucket.left < 1:
@@ -67,9 +75,24 @@ class RateLimit:
             "RateLimit": f'"writes";r={verdict.left};t={full_s}',
         }
 
-    def _new(self, name: str, now: float) -> _Bucket:
+    def _named(self, name: str, now: float) -> _Bucket:
+        bucket = self._buckets.get(name)
+        if bucket is not None:
+            return bucket
         if len(self._buckets) >= MAX_BUCKETS:
             # A bucket that is full again by now is as good as none.
             self._buckets = {each: have for each, have in self._buckets.items() if now - have.at < BURST_S}
-        bucket = self._buckets[name] = _Bucket(self.burst, now)
-        return bucket
+            if len(self._buckets) >= MAX_BUCKETS:
+                name = CROWD
+        return self._buckets.setdefault(name, _Bucket(self.burst, now))
+
+
+def address_name(address: str) -> str:
+    """Whose bucket an address is for: IPv6 hosts choose among the addresses of a /64 as they like."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv4Address):
+        return address
+    return str(found.ipv4_mapped) if found.ipv4_mapped else f"{int(found) >> 64:x}::"

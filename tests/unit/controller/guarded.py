@@ -12,6 +12,7 @@ from werkzeug.test import Client, TestResponse
 
 from controller import secret
 from controller.app import Doors, create_app
+from controller.audit import AuditFile
 from controller.reading import put
 from controller.services import Services
 from store import keys
@@ -66,12 +67,19 @@ class Guarded:
 
 
 @contextmanager
-def guarded(writes_per_s: int = 0) -> Iterator[Guarded]:
+def guarded(
+    writes_per_s: int = 0, strangers_per_s: int = 0, audit_file: AuditFile | None = None
+) -> Iterator[Guarded]:
     """A controller whose --token-file holds `ROOT`."""
     store = MemoryStore()
     now = [NOW]
     parts = Services.build(store, lambda: now[0])
-    doors = Doors(token_lines=(ROOT.encode(),), writes_per_s=writes_per_s)
+    doors = Doors(
+        token_lines=(ROOT.encode(),),
+        writes_per_s=writes_per_s,
+        strangers_per_s=strangers_per_s,
+        audit_file=audit_file,
+    )
     app = create_app(store, parts=parts, doors=doors)
     yield Guarded(client_of(app), store, parts, now)
     parts.close()

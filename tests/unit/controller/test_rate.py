@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
-from controller.rate import MAX_BUCKETS, RateLimit
+from controller.audit import AuditFile
+from controller.rate import MAX_BUCKETS, RateLimit, address_name
 from store.model import Role
 from tests.unit.controller.conftest import Clock
 from tests.unit.controller.guarded import ROOT, guarded
@@ -41,7 +45,7 @@ def test_a_refusal_costs_nothing(clock: Clock) -> None:
 
 def test_buckets_of_tokens_that_are_long_gone_are_thrown_away(clock: Clock) -> None:
     limit = RateLimit(1, clock)
-    for number in range(MAX_BUCKETS):
+    for number in range(MAX_BUCKETS - 1):
         limit.take(str(number))
     limit.take("busy")
     limit.take("busy")
@@ -73,3 +77,67 @@ def test_the_answer_says_what_is_left_and_when_to_come_back() -> None:
         assert closed.send(ROOT, "GET", "/v1/pools/p").status_code == 200
         assert "RateLimit" not in closed.send(ROOT, "GET", "/v1/pools/p").headers
         assert closed.send("other", "DELETE", "/v1/pools/p").status_code == 204
+
+
+def test_too_many_names_share_a_bucket(clock: Clock) -> None:
+    limit = RateLimit(1, clock)
+    for number in range(MAX_BUCKETS):
+        limit.take(str(number))
+    allowed = [limit.take(f"new-{number}").wait_s == 0 for number in range(100)]
+    assert (sum(allowed), len(limit._buckets)) == (2, MAX_BUCKETS + 1)
+    assert limit.take("7").wait_s == 0, "who has one keeps it"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:0:0:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("unix", "unix", True),
+    ],
+)
+def test_whose_an_address_is(one: str, other: str, same: bool) -> None:
+    assert (address_name(one) == address_name(other)) is same
+
+
+JOIN = {"node": "n", "secret": "x", "request": "x"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "refused"),
+    [
+        ("POST", "/v1/join", JOIN, 409),
+        ("POST", "/v1/join:renew", {}, 422),
+        ("POST", "/v1/nodes", {}, 401),
+        ("DELETE", "/v1/nothing", None, 401),
+        ("POST", "/healthz", {}, 405),
+    ],
+)
+@pytest.mark.parametrize("who", [None, "polder_wrong_0123456789"])
+def test_an_address_without_a_good_token_makes_few_writes_and_few_lines(
+    who: str | None, method: str, path: str, body: object, refused: int, tmp_path: Path
+) -> None:
+    audit = AuditFile(tmp_path / "audit")
+    with guarded(strangers_per_s=1, audit_file=audit) as closed:
+        sent = Counter(closed.send(who, method, path, body).status_code for _ in range(50))
+        assert set(sent) == {refused, 429}
+        assert 2 <= sent[refused] <= 5
+        assert len((tmp_path / "audit").read_text().splitlines()) == sent[refused]
+        answer = closed.send(who, method, path, body)
+        assert (answer.json["type"], answer.headers["Retry-After"]) == ("/problems/rate-limited", "1")
+        assert closed.send(ROOT, "POST", "/v1/pools", {"name": "p", "cidr": "10.0.0.0/24"}).status_code == 201
+        assert closed.send(who, "GET", "/healthz").status_code == 200
+        assert closed.send(who, "GET", "/v1/join").status_code == 409
+    audit.close()
+
+
+def test_what_its_role_may_not_do_counts_for_a_token() -> None:
+    with guarded(writes_per_s=1) as closed:
+        closed.give("look", Role.READ_ONLY)
+        sent = Counter(closed.send("look", "POST", "/v1/pools", {}).status_code for _ in range(20))
+        assert set(sent) == {403, 429}
