@@ -28,8 +28,9 @@ from controller.tls import TlsError
 from pki.certificate import PkiError
 from pki.directory import CONTROLLER
 from pki.ends import Ends
+from store import etcd_version
 from store.client import Store
-from store.options import OptionError, add_arguments, open_store
+from store.options import OptionError, add_arguments, config, open_store
 
 log = logging.getLogger("controller")
 
@@ -110,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
             parts = Services.build(store, issuer=credentials.issuer(options, store))
+            if options.etcd_cert is not None:
+                etcd_version.watch(config(options))
             follow_certificates(Ends(credentials.certificates(options)), parts.metrics)
             _serve(server, store, doors, parts, door)
     except ListenError as fault:

@@ -19,6 +19,7 @@ from store import keys
 from store.errors import PermissionDenied, StoreError, WrongState
 from store.etcd import EtcdStore
 from store.etcd_users import EtcdUsers, secure
+from store.etcd_version import weak
 from store.options import OptionError, add_arguments, config
 
 FAILED, USAGE = 1, 2
@@ -71,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store.close()
     may = " and ".join([ROOT, *(options.user or [CONTROLLER])])
     print(f"polder: etcd asks for rights; {may} may do everything")  # noqa: T201
+    for warning in weak(settings):
+        _say(f"warning: {warning}", 0)
     return 0
 
 

@@ -12,11 +12,12 @@ from controller import rights
 from controller.reading import put
 from controller.secure import main
 from lab.etcd import EtcdServer
-from pki.directory import ROOT, Directory
-from store import keys
+from pki.directory import ROOT, Directory, pair
+from store import etcd_version, keys
 from store.client import Put
 from store.errors import PermissionDenied, WrongState
 from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
 from store.etcd_users import EtcdUsers, Permission, secure
 from store.model import Node
 
@@ -131,7 +132,14 @@ def test_polder_etcd_secure(
     EtcdUsers(root).ensure_role(rights.role("old"), [Permission("/before/")])
     EtcdUsers(root).ensure_user("old", rights.role("old"))
     assert main([url, f"--pki={pki.path}", "--user=controller", "--user=other"]) == 0
-    assert "root and controller and other may do everything" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "root and controller and other may do everything" in said.out
+    shown = pair(pki.path, ROOT)
+    settings = EtcdConfig((secured_etcd.url,), ca=pki.ca, cert=shown.cert, key=shown.key)
+    found = etcd_version.version(settings, secured_etcd.url)
+    assert found
+    warned = f"warning: the rights of etcd {found} at {secured_etcd.url} do not hold against a hostile node"
+    assert (warned in said.err) is not etcd_version.holds(found)
     etcd_as("old").range(keys.POOLS.prefix())
     with pytest.raises(PermissionDenied):
         etcd_as("old").range("/before/")

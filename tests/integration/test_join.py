@@ -13,11 +13,12 @@ from intent.snapshot import watched
 from lab.etcd import EtcdServer, free_ports
 from lab.wait import wait_until
 from pki.certificate import fingerprint, load_cert
-from pki.directory import Directory, init
-from store import keys
+from pki.directory import CONTROLLER, Directory, init, pair
+from store import etcd_version, keys
 from store.client import Put
 from store.errors import PermissionDenied
 from store.etcd import EtcdStore
+from store.etcd_config import EtcdConfig
 from store.feed import Feed, InSync
 from store.options import open_store
 from tests.support.site import SOON_S, Site, end
@@ -102,6 +103,20 @@ def test_a_node_that_joined_may_do_its_part_and_nothing_else(
     ):
         with pytest.raises(PermissionDenied):
             store.range(prefix)
+
+
+def test_the_controllers_log_tells_of_an_etcd_whose_rights_do_not_hold(
+    site: Site, pki: Directory, secured_etcd: EtcdServer
+) -> None:
+    own = pair(pki.path, CONTROLLER)
+    config = EtcdConfig((secured_etcd.url,), ca=pki.ca, cert=own.cert, key=own.key)
+    found = etcd_version.version(config, secured_etcd.url)
+    assert found
+    if etcd_version.holds(found):
+        assert "event=weak-rights" not in site.log.read_text()
+        return
+    told = f"event=weak-rights the rights of etcd {found} at {secured_etcd.url} do not hold"
+    wait_until(lambda: told in site.log.read_text(), SOON_S, "the warning")
 
 
 def test_a_join_whose_answer_was_lost_is_asked_again(site: Site) -> None:
