@@ -158,11 +158,8 @@ def issue(name: str, directory: Path, sans: tuple[str, ...]) -> None:
     """Issue or renew a certificate, for one year.
 
     NAME is its common name, which etcd takes for the user. With --san it is a server's, without a client's
-    only. A key that is there is kept. Etcd and Polder's programs take it up by themselves; the REST API of a
-    controller shows it from the next start on.
+    only. A key that is there is kept. Etcd and Polder's programs take it up by themselves.
     """
     pair = Directory.open(directory).issue(name, with_loopback(sans) if sans else ())
     ends = read_cert(pair.cert, "").not_valid_after_utc
     click.echo(f"polder: wrote {pair.cert}, good until {ends:%Y-%m-%d}")
-    if name == CONTROLLER:
-        click.echo("polder: restart each controller, one after the other, before the former ends")
