@@ -9,6 +9,7 @@ between, the same holds.
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from controller.problem import Problem, invalid
 from controller.reading import Found, find, put, read
 from pki.certificate import (
     Authority,
+    Certificate,
     PkiError,
     PublicKey,
     cert_pem,
@@ -120,7 +122,7 @@ class Joining:
         name = rights.admit(issuer.users, node, key_hash(key), edge=edge)
         if self.expel_if_gone(node):
             raise _refused()
-        certificate = cert_pem(authority.issue(key, name)).decode()
+        certificate = _given(name, None, authority.issue(key, name))
         return Joined(node, issuer.etcd, issuer.etcd_ca, certificate)
 
     def renew(self, certificate: str, request: str) -> tuple[str, str]:
@@ -144,7 +146,7 @@ class Joining:
         _demand_rights(issuer)
         if old.not_valid_after_utc <= self._clock() or name not in issuer.users.names():
             raise _refused("the certificate has ended, or its node was removed or has joined anew")
-        return name, cert_pem(authority.issue(key, name)).decode()
+        return name, _given(name, old, authority.issue(key, name))
 
     def allow(self, node: str, *, edge: bool) -> None:
         """Give a node that has joined the rights of an edge, or take them. Idempotent."""
@@ -221,6 +223,18 @@ def _requested(request: str) -> PublicKey:
         return requested_key(request)
     except PkiError as fault:
         raise invalid("/request", str(fault)) from None
+
+
+def _given(name: str, old: Certificate | None, new: Certificate) -> str:
+    """A certificate that is given away, PEM. The audit tells of it: there is no other record of it."""
+    if (request := trail.current()) is not None:
+        request.gave(f"certificates/{name}", _described(old) if old else None, _described(new))
+    return cert_pem(new).decode()
+
+
+def _described(cert: Certificate) -> bytes:
+    told = {"serial": f"{cert.serial_number:x}", "ends": cert.not_valid_after_utc.isoformat()}
+    return json.dumps(told, separators=(",", ":")).encode()
 
 
 def _refused(why: str = "this join token is not known, or has ended") -> Problem:

@@ -42,6 +42,7 @@ class Trail:
     def __init__(self) -> None:
         self._read: dict[str, bytes] = {}
         self._writes: list[tuple[Promise[int], list[tuple[str, Change]]]] = []
+        self._given: dict[str, Change] = {}
 
     def saw(self, item: KeyValue) -> None:
         """The request read this."""
@@ -63,9 +64,13 @@ class Trail:
         applied.set_result(result.revision if result.succeeded else 0)
         self.writes(ops, applied)
 
+    def gave(self, name: str, before: bytes | None, after: bytes) -> None:
+        """The request gave this away, which no store keeps: told of as a change. JSON."""
+        self._given[name] = before, after
+
     def changes(self) -> dict[str, Change]:
         """What was changed, by key: what stood there at first, and what does at last."""
-        found: dict[str, Change] = {}
+        found = dict(self._given)
         for applied, told in self._writes:
             if applied.done() and not applied.exception() and applied.result():
                 for key, (before, after) in told:

@@ -32,6 +32,7 @@ _HOST = re.compile(
 )
 
 PublicKey = ec.EllipticCurvePublicKey
+Certificate = x509.Certificate
 
 
 class PkiError(Exception):

@@ -81,6 +81,36 @@ def test_each_write_says_who_what_before_and_after(written: Guarded, path: Path)
     assert deleted["changes"]["pools/p"] == {"before": edit["after"], "after": None}
 
 
+def test_what_changes_is_told_of_each_noun(written: Guarded, path: Path) -> None:
+    written.made("/v1/pools", {**POOL, "cooldown_s": 0})
+    written.made("/v1/nodes", {"name": "n", "asn": 64512})
+    written.made("/v1/peers", {"name": "t", "address": "192.0.2.1", "asn": 64501})
+    written.made("/v1/tenants", {"name": "shop"})
+    rule = {"name": "x", "order": 50, "selector": {"app": "a"}, "ingress": [{"action": "deny"}]}
+    written.made("/v1/policies", rule)
+    written.made("/v1/services", {"name": "www", "pool": "p", "selector": {"a": "b"}})
+    for noun, name in (("nodes", "n"), ("peers", "t")):
+        for what in ("drain", "drain", "undrain"):
+            written.send(ROOT, "POST", f"/v1/{noun}/{name}:{what}", {} if what == "drain" else None)
+    for noun in ("policies/x", "services/www", "tenants/shop", "peers/t", "nodes/n", "pools/p"):
+        assert written.send(ROOT, "DELETE", f"/v1/{noun}").status_code == 204
+    told = [
+        (name, before is not None, after is not None)
+        for line in lines(path)
+        for name, change in line["changes"].items()
+        for before, after in [(change["before"], change["after"])]
+        if before or after  # what goes with a noun if it is there is not read before
+    ]
+    made = ["pools/p", "nodes/n", "peers/t", "tenants/shop", "policies/x", "services/www"]
+    gone = ["policies/x", "services/www", "tenants/shop", "peers/t", "nodes/n", "pools/p"]
+    drains = [
+        (f"drains/{name}", *change)
+        for name in ("node/n", "peer/t")
+        for change in ((False, True), (True, True), (True, False))
+    ]
+    assert told == [*((name, False, True) for name in made), *drains, *((name, True, False) for name in gone)]
+
+
 def test_an_endpoint_is_told_of_once(written: Guarded, path: Path) -> None:
     written.made("/v1/pools", POOL)
     written.made("/v1/nodes", {"name": "node-1", "asn": 64512})

@@ -271,11 +271,20 @@ def test_the_audit_tells_of_invitation_join_and_renewal(
     key = new_key()
     token = domain.token()
     certificate = domain.join(token, request(key)).json["certificate"]
-    domain.send("POST", "/v1/join:renew", {"certificate": certificate, "request": request(key)})
+    body = {"certificate": certificate, "request": request(key)}
+    second = domain.send("POST", "/v1/join:renew", body).json["certificate"]
     invited, joined, renewed = (each.getMessage() for each in caplog.records if each.name == "audit")
     assert '"joins/node-1":{"before":null,"after":{' in invited
     assert "who=join:node-1" in joined
     assert f'"used_by":"{key_hash(key.public_key())}"' in joined
     assert f"who=renew:{rights.user('node-1', key_hash(key.public_key()))} role=node" in renewed
+    one, two = (load_cert(each.encode()) for each in (certificate, second))
+    serials = [
+        f'{{"serial":"{each.serial_number:x}","ends":"{each.not_valid_after_utc.isoformat()}"}}'
+        for each in (one, two)
+    ]
+    user = f'"certificates/{rights.user("node-1", key_hash(key.public_key()))}"'
+    assert f'{user}:{{"before":null,"after":{serials[0]}}}' in joined
+    assert f'{user}:{{"before":{serials[0]},"after":{serials[1]}}}' in renewed
     assert token.secret not in caplog.text
     assert "sha256" not in caplog.text

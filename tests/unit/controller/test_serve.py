@@ -419,7 +419,7 @@ def test_a_signal_ends_it_in_order_while_clients_are_connected_by_tls(leaves: bo
             assert link.recv(12) == b"HTTP/1.1 200"
         return link
 
-    with closing(serving(Echo(), client, own)):
+    with closing(serving(Echo(), client, own=own)):
         pass
 
 
@@ -452,4 +452,4 @@ def test_a_renewed_certificate_is_shown_without_a_restart(
         third = read_cert(other.cert, "").serial_number
         wait_until(lambda: serial(port) == third, SOON_S, "another certificate with its key")
 
-    serving(Echo(), client, own)
+    serving(Echo(), client, own=own)
