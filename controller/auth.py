@@ -119,8 +119,9 @@ class Gate:
             return
         try:
             exchange.principal = self.identify(exchange.env.get("HTTP_AUTHORIZATION"))
-        except Problem:
-            self._count_stranger(exchange)
+        except Problem as problem:
+            if problem.kind == "unauthorized":  # and not that the tokens are not known yet
+                self._count_stranger(exchange)
             raise
 
     def lets_in(self, environ: Mapping[str, Any]) -> bool:

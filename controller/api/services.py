@@ -15,7 +15,7 @@ from controller.api.service_view import ServiceView, view
 from controller.precondition import demanded_match, match
 from controller.principal import principal, request_id
 from controller.problem import unknown_reference
-from controller.reading import Found, find
+from controller.reading import Found, find, read
 from controller.registry import Made
 from controller.services import services as parts
 from controller.validation import merge, replaced
@@ -143,7 +143,9 @@ def delete_service(name: str) -> Answer:
 
 
 def _created(asked: NewService) -> Made[Service]:
-    _refuse_communities((), asked.communities)
+    if asked.communities:
+        stored = read(parts().store, keys.SERVICES, asked.name)
+        _refuse_communities(stored.value.communities if stored else (), asked.communities)
     return parts().anycast.create(asked, _caller())
 
 

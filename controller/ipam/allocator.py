@@ -15,7 +15,7 @@ or none is in `controller.ipam.together`.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -73,9 +73,12 @@ class _Round:
     guards: tuple[Compare, ...]
     more: defaultdict[tuple[object, ...], int] = field(default_factory=lambda: defaultdict(int))
     """Requests of each kind that are still to be drafted."""
-    drafted: Drafted = field(default_factory=Counter)
+    drafted: Drafted = field(init=False)
     refusals: dict[object, Problem] = field(default_factory=dict)
     """By kind of request."""
+
+    def __post_init__(self) -> None:
+        self.drafted = Drafted(together=bool(self.guards))
 
 
 class Allocator:

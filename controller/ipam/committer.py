@@ -154,7 +154,7 @@ class Committer:
         return [item.future for item in items]
 
     def room(self, charge: Charge, wanted: int) -> int:
-        """How many times, `wanted` at most, a charge fits into its limits; see `Tally.room`."""
+        """How many times a charge fits into its limits; see `Tally.room`."""
         return self._tally.room(charge, wanted)
 
     def confirm(self, over: OverQuota) -> Usage | None:

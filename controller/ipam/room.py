@@ -6,14 +6,24 @@ after block claimed by requests that are refused.
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass, field
 
 from controller.ipam.committer import Committer
 from controller.ipam.tally import Charge, OverQuota
 from store.model import Tenant
 
-Drafted = Counter[tuple[str, int]]
-"""Addresses by tenant and family that are drafted, and not committed yet."""
+Place = tuple[str, int]
+"""A tenant and a family."""
+
+
+@dataclass(slots=True)
+class Drafted:
+    """What is drafted in one round, and what there is room for after that."""
+
+    together: bool
+    """Nothing of it is committed before all is drafted. Else it may be committed by now: counted already."""
+    left: dict[Place, int] = field(default_factory=dict)
+    count: dict[Place, int] = field(default_factory=dict)
 
 
 class Room:
@@ -28,16 +38,21 @@ class Room:
         """How many there is room for: `wanted` at most, and one at least. Raises `OverQuota` for none."""
         if self._limit(family) is None:
             return wanted
-        drafted = self._drafted[self._tenant.name, family]
-        room = self._committer.room(self._charge(family, 1), drafted + wanted) - drafted
-        if room < 1:
-            raise OverQuota(self._charge(family, drafted + 1))
-        return room
+        place = self._tenant.name, family
+        left = self._drafted.left.get(place)
+        if left is None:
+            left = self._drafted.left[place] = self._committer.room(self._charge(family, 1), wanted)
+        if left < 1:
+            before = self._drafted.count.get(place, 0) if self._drafted.together else 0
+            raise OverQuota(self._charge(family, before + 1))
+        return min(left, wanted)
 
     def drafted(self, family: int, count: int) -> None:
         """So many more are drafted."""
-        if self._limit(family) is not None:
-            self._drafted[self._tenant.name, family] += count
+        place = self._tenant.name, family
+        if place in self._drafted.left:
+            self._drafted.left[place] -= count
+            self._drafted.count[place] = self._drafted.count.get(place, 0) + count
 
     def _limit(self, family: int) -> int | None:
         return self._tenant.max_ipv4 if family == 4 else self._tenant.max_ipv6

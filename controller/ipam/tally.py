@@ -36,15 +36,16 @@ class Charge:
         ipv4, ipv6 = max(0, usage.ipv4 + self.ipv4), max(0, usage.ipv6 + self.ipv6)
         return Usage.model_construct(tenant=self.tenant, ipv4=ipv4, ipv6=ipv6)
 
-    def times(self, usage: Usage, wanted: int) -> int:
-        """How many times, `wanted` at most, it may be added before a limit is broken."""
-        for more, held, limit in (
-            (self.ipv4, usage.ipv4, self.max_ipv4),
-            (self.ipv6, usage.ipv6, self.max_ipv6),
-        ):
-            if more and limit is not None:
-                wanted = min(wanted, max(0, limit - held) // more)
-        return wanted
+    def times(self, usage: Usage) -> int:
+        """How many times it may be added before a limit is broken, which it has to have."""
+        return min(
+            max(0, limit - held) // more
+            for more, held, limit in (
+                (self.ipv4, usage.ipv4, self.max_ipv4),
+                (self.ipv6, usage.ipv6, self.max_ipv6),
+            )
+            if more and limit is not None
+        )
 
     def excess(self, usage: Usage) -> str | None:
         """Which limit the use would break after it, for people; None when it fits."""
@@ -145,14 +146,14 @@ class Tally:
             self.drop(tenant)
 
     def room(self, charge: Charge, wanted: int) -> int:
-        """How many times, `wanted` at most, a charge fits: as known, or read now if that is fewer.
+        """How many times a charge fits: as known, or as read now if that is fewer than `wanted`.
 
         From any thread.
         """
         known = self._known.get(charge.tenant)
-        if known is not None and charge.times(known.usage, wanted) == wanted:
-            return wanted
-        return charge.times(usage_of(self._store, charge.tenant).usage, wanted)
+        if known is not None and (times := charge.times(known.usage)) >= wanted:
+            return times
+        return charge.times(usage_of(self._store, charge.tenant).usage)
 
     def drop(self, tenant: str) -> None:
         """What is known of a tenant is not so. From any thread."""

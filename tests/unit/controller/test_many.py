@@ -34,7 +34,7 @@ class Plant:
         self.store = FlakyStore(self.memory)
         self.committer = Committer(self.store, pauses_s=(0, 0, 0))
         self.allocator = Allocator(self.store, [self.committer], lambda: self.now)
-        registry = Registry(self.store, self.committer)
+        self.registry = registry = Registry(self.store, self.committer)
         registry.create_pool(Pool(name="p", cidr="10.0.0.0/23", block_prefixlen=28))
         registry.create_pool(Pool(name="six", cidr="2001:db8::/64", priority=0))
         registry.create_tenant(Tenant(name="red", max_ipv4=30))
@@ -123,6 +123,16 @@ def test_who_may_have_no_more_gets_no_block(plant: Plant, atomic: bool) -> None:
     assert kinds(answers).count("over-quota") == 490
     assert kinds(answers).count("new") == (0 if atomic else 10)
     assert len(plant.blocks() - before) <= 1, "ten addresses fit into one"
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_quota_is_given_out_to_the_last_address(plant: Plant, atomic: bool) -> None:
+    plant.registry.create_tenant(Tenant(name="blue", max_ipv4=300))
+    answers = plant.allocator.assign_many(many(300, tenant="blue"), atomic=atomic)
+    assert kinds(answers) == ["new"] * 300, "units that are committed are not counted twice"
+    again = plant.allocator.assign_many(many(300, tenant="blue"), atomic=atomic)
+    assert kinds(again) == ["old"] * 300
+    assert kinds(plant.allocator.assign_many([Request("n2", tenant="blue")])) == ["over-quota"]
 
 
 @pytest.mark.parametrize("families", [(), (4,)])

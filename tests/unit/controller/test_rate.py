@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from controller import secret
 from controller.audit import AuditFile
+from controller.bearers import Bearers
 from controller.rate import MAX_BUCKETS, RateLimit, address_name
 from store.model import Role
 from tests.unit.controller.conftest import Clock
@@ -141,3 +143,11 @@ def test_what_its_role_may_not_do_counts_for_a_token() -> None:
         closed.give("look", Role.READ_ONLY)
         sent = Counter(closed.send("look", "POST", "/v1/pools", {}).status_code for _ in range(20))
         assert set(sent) == {403, 429}
+
+
+def test_a_token_that_cannot_be_looked_up_yet_is_no_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with guarded(strangers_per_s=1) as closed:
+        monkeypatch.setattr(Bearers, "in_sync", property(lambda _: False))
+        token = secret.make("agent")
+        sent = Counter(closed.send(token, "POST", "/v1/pools", {}).status_code for _ in range(20))
+        assert sent == {503: 20}

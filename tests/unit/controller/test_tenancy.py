@@ -328,6 +328,8 @@ def test_a_tenant_cannot_set_communities_and_leaves_those_that_are_set(closed: G
         refused = closed.send("shop", method, path, steered, **head)
         assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (403, "/communities"), method
     closed.made("/v1/services", {**web, "communities": ["64500:1"]})
+    again = closed.send("shop", "POST", "/v1/services", {**web, "communities": ["64500:1"]})
+    assert (again.status_code, again.json["communities"]) == (200, ["64500:1"]), "nothing is changed by it"
     for method, body in (("PATCH", {"communities": []}), ("PUT", steered)):
         refused = closed.send("shop", method, "/v1/services/web", body, **{"If-Match": "*"})
         assert (refused.status_code, refused.json["errors"][0]["pointer"]) == (403, "/communities")
