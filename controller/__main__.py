@@ -150,7 +150,7 @@ def _serve(server: Server, store: Store, doors: Doors, parts: Services, routers:
         parts.close()
 
     app = create_app(store, parts=parts, doors=doors)
-    server.run(app, parts.runner, lets_in=app.lets_in, stopping=parts.hubs.close, ended=end)
+    server.run(app, parts.runner, whose=app.whose, stopping=parts.hubs.close, ended=end)
     store.close()
 
 

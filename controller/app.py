@@ -214,9 +214,9 @@ class Application(App):  # type: ignore[type-arg]
         self.add_error_handler(StoreError, _store_failed)
         self.add_error_handler(Problem, _render)
 
-    def lets_in(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a request is read on, by its head: who has no good token is refused without his body."""
-        return self._gate.lets_in(environ)
+    def whose(self, environ: Mapping[str, Any]) -> str | None:
+        """Who sends a request, by its head; None for who has no good token: his body is not read."""
+        return self._gate.whose(environ)
 
 
 def _openapi() -> Answer:

@@ -124,14 +124,16 @@ class Gate:
                 self._count_stranger(exchange)
             raise
 
-    def lets_in(self, environ: Mapping[str, Any]) -> bool:
-        """Whether `enter` would let in a request with this WSGI environment."""
+    def whose(self, environ: Mapping[str, Any]) -> str | None:
+        """Who sends a request with this WSGI environment: a token, or an address; None for who is refused."""
         if environ["PATH_INFO"] not in OPEN:
             try:
-                self.identify(environ.get("HTTP_AUTHORIZATION"))
+                who = self.identify(environ.get("HTTP_AUTHORIZATION"))
             except Problem:
-                return False
-        return True
+                return None
+            if who is not ANYBODY:
+                return who.name
+        return f"from {address_name(environ['REMOTE_ADDR'])}"  # no token has a name with a space
 
     def admit(self, exchange: Exchange, path: str) -> None:
         """Let a request through to a route, by its path as it is declared. Raises `Problem`."""

@@ -5,8 +5,8 @@ A body is kept whole while its request is handled, and takes many times its size
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from controller.problem import Problem
@@ -29,22 +29,49 @@ def most_bytes(path: str) -> int:
     return MAX_BATCH_BYTES if path == "/v1/endpoints:batch" else MAX_BODY_BYTES
 
 
+Keep = Callable[[int], None]
+"""Told how much is kept of a body, again and again as it comes. Raises `Problem` when that is too much."""
+
+
 class Large:
-    """The places of large bodies."""
+    """The places of large bodies. For one thread.
+
+    Nobody gets a place who holds as many as are left for all others: so one sender alone gets half of them.
+    """
 
     def __init__(self, limit: int = MAX_LARGE) -> None:
-        self._places = threading.Semaphore(limit)
+        self.free = limit
+        self._held: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, size: int) -> Iterator[None]:
-        """Held while there is a body of this size, if it is large. Raises `Problem` when none is free."""
-        if size <= SMALL_BYTES:
-            yield
-            return
-        if not self._places.acquire(blocking=False):
-            detail = f"{MAX_LARGE} bodies over {SMALL_BYTES} bytes are here already; send less at a time"
-            raise Problem("busy", detail, retry_after_s=1)
+    def place(self, whose: str) -> Iterator[Keep]:
+        """For one body of a sender, which takes its place when it is large, and not sooner."""
+        taken = False
+
+        def keep(size: int) -> None:
+            nonlocal taken
+            if size > SMALL_BYTES and not taken:
+                self._take(whose)
+                taken = True
+
         try:
-            yield
+            yield keep
         finally:
-            self._places.release()
+            if taken:
+                self._give_back(whose)
+
+    def _take(self, whose: str) -> None:
+        held = self._held[whose]
+        if held >= self.free:
+            here = (
+                f"{self._held.total()} bodies over {SMALL_BYTES} bytes are here already, {held} of them yours"
+            )
+            raise Problem("busy", f"{here}; send less at a time", retry_after_s=1)
+        self.free -= 1
+        self._held[whose] += 1
+
+    def _give_back(self, whose: str) -> None:
+        self.free += 1
+        self._held[whose] -= 1
+        if not self._held[whose]:
+            del self._held[whose]

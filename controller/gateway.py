@@ -5,8 +5,8 @@ frequent, then runs in the loop's own thread on a stack of its own (`controller.
 one of a bounded number of threads, since a long list must not keep the loop. An answer whose body is an
 iterator is sent piece by piece as the pieces come, and no faster than its client takes them.
 
-A body is not read for a watch, which needs none, nor for who has no good token: the application refuses
-him by the head of his request.
+A body is not read for what only reads, which needs none, nor for who has no good token: the application
+refuses him by the head of his request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from controller.bodies import SMALL_BYTES, Large, most_bytes
+from controller.auth import READS
+from controller.bodies import SMALL_BYTES, Keep, Large, most_bytes
 from controller.problem import Problem
 from controller.waiting import Runner, Stacks, complete
 from controller.watching import asked
@@ -82,7 +83,7 @@ class _Answer:
         return self.stream or web.Response(status=self.status, headers=self.headers, body=self.body)
 
 
-LetsIn = Callable[[Mapping[str, Any]], bool]
+Whose = Callable[[Mapping[str, Any]], str | None]
 
 
 @runtime_checkable
@@ -101,7 +102,8 @@ class Gateway:
         loop: the server's.
         threads: requests handled at a time beside those in the loop's thread.
         runner: does its work on stacks of the loop from now on.
-        lets_in: whether the application reads on, by the WSGI environment without a body.
+        whose: who sends a request, by the WSGI environment without a body; None where the application does
+            not read on.
     """
 
     def __init__(
@@ -110,10 +112,10 @@ class Gateway:
         loop: asyncio.AbstractEventLoop,
         threads: int,
         runner: Runner,
-        lets_in: LetsIn = lambda _: True,
+        whose: Whose = lambda _: "somebody",
     ) -> None:
         self._app = app
-        self._lets_in = lets_in
+        self._whose = whose
         self._loop = loop
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._stacks = Stacks(loop, self._threads)
@@ -128,17 +130,22 @@ class Gateway:
             environ["wsgi.input"] = io.BytesIO(body)
             await self._answer(environ, request, answer, len(body))
             return answer.response()
-        unread = asked.is_asked(environ) or not self._lets_in(environ)
-        most = most_bytes(environ["PATH_INFO"])
-        try:
-            with self._large.place(0 if unread else _size(request, most)):
-                body = b"" if unread else await _body(request, most)
-                environ["wsgi.input"] = Unread() if unread else io.BytesIO(body)
-                await self._answer(environ, request, answer, len(body))
-        except Problem as problem:
-            return problem_response(problem)
+        whose = None if request.method in READS else self._whose(environ)
+        if whose is None:
+            environ["wsgi.input"] = Unread()
+            await self._answer(environ, request, answer, 0)
+        else:
+            try:
+                with self._large.place(whose) as keep:
+                    body = await _body(request, most_bytes(environ["PATH_INFO"]), keep)
+                    environ["wsgi.input"] = io.BytesIO(body)
+                    await self._answer(environ, request, answer, len(body))
+            except Problem as problem:
+                return problem_response(problem)
         response = answer.response()
-        if unread and _waits(request):  # what it sends next is a body or the next request: nobody knows
+        if whose is None and _waits(
+            request
+        ):  # what it sends next is a body or the next request: nobody knows
             response.force_close()
         return response
 
@@ -216,18 +223,13 @@ def _is_here(request: web.BaseRequest) -> bool:
     return not request.body_exists if length is None else length <= SMALL_BYTES
 
 
-def _size(request: web.BaseRequest, most: int) -> int:
-    """How much is kept of a body at the most."""
-    return most if request.content_length is None else min(request.content_length, most)
-
-
-async def _body(request: web.BaseRequest, most: int) -> bytes:
+async def _body(request: web.BaseRequest, most: int, keep: Keep) -> bytes:
     """The body, or the beginning of one that is larger than `most`. Raises `Problem`: it does not come."""
     try:
         async with asyncio.timeout(BODY_S):
             if _waits(request):
                 await request.writer.write(CONTINUE)
-            return await _read(request, most)
+            return await _read(request, most, keep)
     except TimeoutError:
         detail = f"the body did not come whole in {BODY_S:g} s; send it again"
         raise Problem("timeout", detail) from None
@@ -238,12 +240,11 @@ def _waits(request: web.BaseRequest) -> bool:
     return request.headers.get("Expect", "").lower() == "100-continue"
 
 
-async def _read(request: web.BaseRequest, most: int) -> bytes:
-    if (request.content_length or most + 1) <= most:
-        return await request.content.read()
+async def _read(request: web.BaseRequest, most: int, keep: Keep) -> bytes:
     kept, left = bytearray(), DRAIN_BYTES
     async for piece in request.content.iter_any():
         kept += piece[: most + 2 - len(kept)]
+        keep(min(len(kept), most))
         left -= len(piece)
         if left < 0:
             break

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from controller.admission import MAX_IN_HAND
-from controller.gateway import Gateway, LetsIn, problem_response
+from controller.gateway import Gateway, Whose, problem_response
 from controller.problem import Problem
 from controller.tls import ServerTls
 from controller.waiting import Runner
@@ -111,7 +111,7 @@ class Server:
         app: WSGIApplication,
         runner: Runner | None = None,
         *,
-        lets_in: LetsIn = lambda _: True,
+        whose: Whose = lambda _: "somebody",
         stopping: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
@@ -120,11 +120,11 @@ class Server:
         Args:
             app: a WSGI application (PEP 3333).
             runner: does its work in the event loop meanwhile.
-            lets_in: whether the application reads the body of a request, by the rest of it.
+            whose: who sends a request, by the rest of it; None where the application does not read its body.
             stopping: called after the signal.
             ended: called in another thread when no request is left; the runner still works.
         """
-        gateway = partial(Gateway, app, threads=THREADS, runner=runner or Runner(), lets_in=lets_in)
+        gateway = partial(Gateway, app, threads=THREADS, runner=runner or Runner(), whose=whose)
         asyncio.run(self._serve(gateway, stopping, ended))
 
     async def _serve(

@@ -66,7 +66,7 @@ class Echo:
 
 
 def serving(
-    app: Echo, client: Client, lets_in: gateway.LetsIn = lambda _: True, own: Pair | None = None
+    app: Echo, client: Client, whose: gateway.Whose = lambda _: "somebody", own: Pair | None = None
 ) -> Any:
     """What the client returns, which is given the port of a server of the application."""
     told: list[Any] = []
@@ -82,7 +82,7 @@ def serving(
         asking = threading.Thread(target=ask, args=(bound.getsockname()[1],))
         server = Server(bound, cert=own and own.cert, key=own and own.key)
         asking.start()
-        server.run(app, lets_in=lets_in)
+        server.run(app, whose=whose)
         asking.join(SOON_S)
     if isinstance(told[0], Exception):
         raise told[0]
@@ -153,29 +153,88 @@ def test_of_a_body_that_is_too_large_the_beginning_is_seen(path: str, most: int)
         assert told["length"] == min(size, most + 2)
 
 
-@pytest.mark.parametrize("more", ["Content-Length: 65537", "Transfer-Encoding: chunked"])
-def test_there_are_only_some_large_bodies_at_a_time(monkeypatch: pytest.MonkeyPatch, more: str) -> None:
-    monkeypatch.setattr(gateway, "Large", lambda: Large(1))
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.fixture
+def one_place(monkeypatch: pytest.MonkeyPatch) -> Large:
+    """There is one place for large bodies."""
+    large = Large(1)
+    monkeypatch.setattr(gateway, "Large", lambda: large)
     monkeypatch.setattr(serve, "OPTIONS", {**serve.OPTIONS, "lingering_time": 0.2})
-    head = f"POST / HTTP/1.1\r\nHost: h\r\n{more}\r\nExpect: 100-continue\r\n\r\n".encode()
+    return large
+
+
+def part(more: str, size: int) -> bytes:
+    """So much of a body, in a chunk of its own where it is chunked."""
+    return b"%x\r\n%b\r\n" % (size, bytes(size)) if more == CHUNKED else bytes(size)
+
+
+@pytest.mark.parametrize("more", ["Content-Length: 65538", CHUNKED])
+def test_there_are_only_some_large_bodies_at_a_time(one_place: Large, more: str) -> None:
+    head = f"POST / HTTP/1.1\r\nHost: h\r\n{more}\r\n\r\n".encode()
+    last = part(more, 1) + (b"0\r\n\r\n" if more == CHUNKED else b"")
 
     def client(port: int) -> Any:
         with closing(connected(port)) as one, closing(connected(port)) as other:
-            one.sendall(head)
-            assert read(one)[0] == 100
-            other.sendall(head)
+            one.sendall(head + part(more, 65537))
+            wait_until(lambda: not one_place.free, SOON_S, "the first body to take the place")
+            other.sendall(head + part(more, 65537))
             status, header, body = read(other)
             with closing(connected(port)) as small:
                 small.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
                 assert read(small)[0] == 200
-            size = b"10001\r\n" if "chunked" in more else b""
-            one.sendall(size + bytes(65537) + (b"\r\n0\r\n\r\n" if size else b""))
+            one.sendall(last)
             assert read(one)[0] == 200
-            one.sendall(head)
-            assert read(one)[0] == 100
+            assert one_place.free == 1
+            one.sendall(head + part(more, 65537) + last)
+            assert read(one)[0] == 200
             return status, header["retry-after"], json.loads(body)["type"]
 
     assert serving(Echo(), client) == (503, "1", "/problems/busy")
+
+
+@pytest.mark.parametrize(
+    ("method", "more"), [("POST", CHUNKED), ("POST", "Content-Length: 65537"), ("GET", CHUNKED)]
+)
+def test_who_has_sent_nothing_large_takes_no_place(one_place: Large, method: str, more: str) -> None:
+    head = f"{method} / HTTP/1.1\r\nHost: h\r\n{more}\r\n\r\n".encode()
+    whole = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\nExpect: 100-continue\r\n\r\n"
+
+    def client(port: int) -> int:
+        with closing(connected(port)) as idle, closing(connected(port)) as large:
+            idle.sendall(head + part(more, 60_000))
+            large.sendall(whole)
+            assert read(large)[0] == 100, "and the server has seen the idle one"
+            large.sendall(bytes(65537))
+            return read(large)[0]
+
+    assert serving(Echo(), client) == 200
+
+
+def test_what_is_kept_of_a_body_that_may_not_be_large_takes_no_place(one_place: Large) -> None:
+    head = f"POST /v1/join HTTP/1.1\r\nHost: h\r\n{CHUNKED}\r\n\r\n".encode()
+    one_place.free = 0
+
+    def client(port: int) -> int:
+        with closing(connected(port)) as link:
+            link.sendall(head + part(CHUNKED, 100_000) + b"0\r\n\r\n")
+            return read(link)[0]
+
+    assert serving(Echo(), client) == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_what_only_reads_does_not_wait_for_a_body(method: str) -> None:
+    app = Echo()
+    app.reads = False
+
+    def client(port: int) -> bytes:
+        with closing(connected(port)) as link:
+            link.sendall(f"{method} /v1/pools HTTP/1.1\r\nHost: h\r\n{CHUNKED}\r\n\r\n".encode())
+            return link.recv(12)
+
+    assert serving(app, client) == b"HTTP/1.1 200"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +314,7 @@ def test_who_is_not_let_in_is_answered_without_his_body(monkeypatch: pytest.Monk
 
     app = Echo()
     app.reads = False
-    assert serving(app, client, lambda environ: "HTTP_AUTHORIZATION" in environ) == 200
+    assert serving(app, client, lambda environ: environ.get("HTTP_AUTHORIZATION")) == 200
 
 
 def test_a_watch_does_not_wait_for_a_body() -> None:
