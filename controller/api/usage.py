@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
-from controller.ipam.plan import Facts, Plan, plan
+from controller.ipam.plan import Facts, Plan, concerned, plan
 from controller.ipam.usage import PoolUsage, usage
-from controller.reading import find, scan
+from controller.reading import find, read_many, scan
 from controller.services import services
 from store import keys
 from store.model import Address, Block, Drained, Pool
@@ -55,16 +58,26 @@ def _facts(name: str) -> Facts:
     """Likewise, each as of its own moment: what changes meanwhile is found by the request that meets it."""
     store = services().store
     find(store, keys.POOLS, name)
-    named = scan(store, keys.ENDPOINTS, mark=f'"{name}"'.encode()).values
-    endpoints = [each for each in named if name in each.pools]
-    pools = {name, *(pool for each in endpoints for pool in each.pools)}
     lost = {each.node for each in scan(store, keys.LOST).values}
     drained = {each.name for each in scan(store, keys.DRAINS, Drained.NODE.value).values}
-    return Facts(
+    held, claims = _held([name])
+    facts = Facts(
         pools=scan(store, keys.POOLS),
         nodes={node.name: node for node in scan(store, keys.NODES).values if node.name not in lost | drained},
         tenants={tenant.name: tenant for tenant in scan(store, keys.TENANTS).values},
-        endpoints=endpoints,
-        held=[address for pool in sorted(pools) for address in scan(store, keys.ADDRESSES, pool).values],
-        claims=scan(store, keys.BLOCKS).values,
+        claims=claims,
+        held=held,
     )
+    ids = [(each,) for each in concerned(name, facts)]
+    found = read_many(store, keys.ENDPOINTS, ids)
+    endpoints = [found[each] for each in ids if each in found and name in found[each].pools]
+    others = {pool for each in endpoints for pool in each.pools} - {name}
+    more_held, more_claims = _held(sorted(others))
+    return replace(facts, claims=claims + more_claims, held=held + more_held, endpoints=endpoints)
+
+
+def _held(pools: Sequence[str]) -> tuple[list[Address], list[Block]]:
+    """What is held of these pools, and then who has which block."""
+    store = services().store
+    held = [each for pool in pools for each in scan(store, keys.ADDRESSES, pool).values]
+    return held, [each for pool in pools for each in scan(store, keys.BLOCKS, pool).values]

@@ -79,12 +79,12 @@ class Facts:
     nodes: Mapping[str, Node]
     """Those on which something may be made: a program of theirs lives, and they are not drained."""
     tenants: Mapping[str, Tenant]
-    endpoints: Sequence[Endpoint]
-    """Those with an address of the pool."""
     claims: Sequence[Block]
-    """Of every pool."""
+    """Of the pool, and of every other that one of the endpoints has an address of."""
     held: Sequence[Address]
-    """Of every pool that one of the endpoints has an address of."""
+    """Of the same pools."""
+    endpoints: Sequence[Endpoint] = ()
+    """Those that are `concerned`."""
 
     @cached_property
     def by_name(self) -> Mapping[str, Pool]:
@@ -118,6 +118,27 @@ class Facts:
         for (pool, _), its in found.items():
             its.sort(key=lambda cidr: (len(self.assigned(pool, cidr)), -int(cidr.network_address)))
         return found
+
+
+def concerned(name: str, facts: Facts) -> list[str]:
+    """The ids of endpoints that the plan of a pool may be about, by what is held of the pool alone.
+
+    They are away from their block's node, or in a block for all of which there may be room in fuller ones.
+    """
+    ids: set[str | None] = set()
+    for (pool, node), its in facts.of_node.items():
+        if pool != name or node not in facts.nodes:
+            continue
+        room = 0
+        for cidr in reversed(its):
+            held = facts.assigned(pool, cidr)
+            here = [each.endpoint for each in held if each.endpoint is not None and each.node == node]
+            if facts.by_name[pool].advertise in BY_BLOCK:
+                ids.update(each.endpoint for each in held if each.node != node)
+            if len(here) == len(held) <= room:
+                ids.update(here)
+            room += cidr.num_addresses - len(facts.within.get((pool, cidr), ()))
+    return sorted(each for each in ids if each is not None)
 
 
 def plan(name: str, facts: Facts) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -14,6 +14,7 @@ from controller.app import create_app
 from controller.reading import put, read
 from controller.services import Services
 from store import keys
+from store.client import KeyValue, Range
 from store.model import Endpoint, Lost, Qos
 from tests.support.client import client_of
 from tests.support.gone import attach
@@ -213,3 +214,49 @@ def test_a_block_that_cannot_be_emptied_is_not_listed(both: Api, happens: Callab
     assert (sparse["block"], sparse["endpoints"]) == ("10.0.0.8/29", ["e7"])
     happens(both)
     assert both.get("/v1/pools/p4/plan")["sparse"] == []
+
+
+@pytest.fixture
+def read_ids(both: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose records are read from now on."""
+    read_of: list[str] = []
+    store = both.parts.store
+    ranges, gets = store.range, store.get_many
+
+    def note(found: Sequence[KeyValue]) -> None:
+        read_of.extend(parts[0] for each in found if (parts := keys.ENDPOINTS.parts(each.key)))
+
+    def range_(prefix: str, **options: Any) -> Range:
+        found = ranges(prefix, **options)
+        note(found.items)
+        return found
+
+    def get_many(wanted: Sequence[str]) -> Mapping[str, KeyValue]:
+        found = gets(wanted)
+        note(list(found.values()))
+        return found
+
+    monkeypatch.setattr(store, "range", range_)
+    monkeypatch.setattr(store, "get_many", get_many)
+    return read_of
+
+
+def test_only_endpoints_are_read_that_a_plan_may_be_about(both: Api, read_ids: list[str]) -> None:
+    both.made("/v1/endpoints", {"id": "near", "node": "n2", "pools": ["p4"]})
+    for number in range(8):  # n1 fills a block, and has one endpoint in the next
+        both.made("/v1/endpoints", {"id": f"e{number}", "node": "n1", "pools": ["p4"]})
+    both.made("/v1/endpoints", {"id": "alone", "node": "n1", "pools": ["p4", "p6"]})
+    read_ids.clear()
+    assert commands(both.get("/v1/pools/p4/plan")) == []
+    assert commands(both.get("/v1/pools/p6/plan")) == []
+    assert read_ids == [], "nobody is away, and there is no room"
+    both.made("/v1/endpoints", {"id": "away", "node": "n2", "address": "10.0.0.20"})
+    read_ids.clear()
+    assert commands(both.get("/v1/pools/p4/plan")) == ["polder endpoint move away n1"]
+    assert read_ids == ["away"]
+    both.send("DELETE", "/v1/endpoints/away")
+    both.send("DELETE", "/v1/endpoints/e3")
+    both.wait(100)
+    read_ids.clear()
+    assert both.get("/v1/pools/p4/plan")["sparse"][0]["endpoints"] == ["alone"]
+    assert read_ids == ["alone"]
