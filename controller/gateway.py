@@ -143,10 +143,8 @@ class Gateway:
             except Problem as problem:
                 return problem_response(problem)
         response = answer.response()
-        if whose is None and _waits(
-            request
-        ):  # what it sends next is a body or the next request: nobody knows
-            response.force_close()
+        if whose is None and _waits(request):
+            response.force_close()  # what it sends next is a body or the next request: nobody knows
         return response
 
     async def _answer(
