@@ -26,6 +26,8 @@ from store.model import Block, Pool
 
 IDLE_S = 300.0
 """Seconds for which a block has to be empty while its pool has others."""
+AT_ONCE = 250
+"""Blocks that are asked for at one look: of each of them every edge is asked whose speaker does not live."""
 
 
 class EmptyBlocks:
@@ -47,6 +49,8 @@ class EmptyBlocks:
         self._nodes = Rescan(store, keys.NODES)
         self._since: dict[tuple[str, int], float] = {}
         """Since when each claim was found empty at every look."""
+        self._turn = 0
+        """Where among the idle claims the next look begins: none waits for ever behind those that stay."""
 
     def give_back(self) -> list[Block]:
         """Look at every claim once; returns those that were given back. Blocking."""
@@ -70,13 +74,16 @@ class EmptyBlocks:
     def _give_back(self, claims: Sequence[Found[Block]]) -> list[Block]:
         if not claims:
             return []
+        start = self._turn % len(claims)
+        some = [*claims[start:], *claims[:start]][:AT_ONCE]
+        self._turn = start + len(some)
         edges = [found.value.name for found in self._nodes.look() if found.value.edge]
-        tellers = {claim.value.prefix: (claim.value.node, *edges) for claim in claims}
-        withdrawn = withdrawals(self._store, tellers)
+        owners = {claim.value.prefix: claim.value.node for claim in some}
+        withdrawn = withdrawals(self._store, owners, edges)
         window: Window[Block] = Window(self._committer)
-        for claim in claims:
+        for claim in some:
             if (proof := withdrawn.get(claim.value.prefix)) is not None:
-                window.submit(units.give_back([claim], proof), claim.value)
+                window.submit(units.give_back([claim], [proof]), claim.value)
         return window.drain()
 
     def _short(self, claims: Iterable[Block]) -> set[str]:

@@ -2,12 +2,13 @@
 
 So a hundred thousand units cost a few thousand transactions, and a request of somebody else is in one of the
 next. Units are merged with those of the same tenant, so that a merged one has one charge. What all of them
-rest on is compared once in each. When a merged one does not hold, its parts are committed one by one: each
-is lost on its own account.
+rest on is compared once in each. When a merged one does not hold, or the store refuses it, its parts are
+committed one by one: each is lost on its own account.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from controller.ipam.tally import Charge
 from controller.ipam.unit import Unit
 from controller.promise import Promise
 from store.client import Compare
-from store.errors import LeaseExpired
+from store.errors import Invalid, LeaseExpired
+
+log = logging.getLogger(__name__)
 
 UNDER_WAY = 2
 FULL = 120
@@ -118,6 +121,9 @@ class Window(Generic[T]):
             return bool(future.result())
         except LeaseExpired:
             self.lease_expired = True
+            return False
+        except Invalid as fault:
+            log.error("event=unit-refused why=%r", str(fault))
             return False
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
+from itertools import islice
 
 import pytest
 
+from controller.ipam import giveback
 from controller.ipam.allocator import Allocator
 from controller.ipam.giveback import EmptyBlocks
 from controller.ipam.request import Request
+from controller.ipam.unit import Unit
+from controller.ipam.window import Window
 from controller.reading import put, scan
 from store import keys
+from store.client import Absent, KeyValue, Put
 from store.memory import MemoryStore
-from store.model import Advertised, Node, Pool, Program
+from store.model import Advertised, Block, Node, Pool, Program
 from tests.support.gone import DAY, Duty, Time, fall, rise
 from tests.support.ipam import Controller, FlakyStore, check
 
@@ -173,6 +179,71 @@ def test_an_empty_block_that_an_edge_node_announces_stays_while_that_does_not_li
     assert plant.look(0) == []
     rise(plant.memory, "edge", Program.SPEAKER)
     assert plant.look(0) == ["10.0.0.0/30"]
+
+
+def edges(plant: Plant, count: int) -> list[str]:
+    names = [f"edge-{number}" for number in range(count)]
+    for name in names:
+        plant.first.registry.create_node(Node(name=name, asn=64512, edge=True))
+    return names
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_empty_block_goes_back_with_more_edge_nodes_than_a_transaction_compares(
+    plant: Plant, *, live: bool
+) -> None:
+    emptied(plant)
+    for name in edges(plant, 130):
+        if live:
+            announced(plant, name)
+            rise(plant.memory, name, Program.SPEAKER)
+    assert plant.look(0) == ["10.0.0.0/30"]
+
+
+def claimed(plant: Plant, count: int) -> list[str]:
+    """`n1` has so many blocks, with nothing in them."""
+    plant.pool(cidr="10.0.0.0/16")
+    cidrs = list(islice(ip_network("10.0.0.0/16").subnets(new_prefix=30), count))
+    for cidr in cidrs:
+        block = Block(cidr=cidr, pool="p", node="n1")
+        plant.memory.txn([], [put(keys.BLOCKS, block, "p", cidr), put(keys.NODE_BLOCKS, block, "n1", cidr)])
+    return [str(cidr) for cidr in cidrs]
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_what_edges_are_asked_does_not_grow_with_the_blocks_and_no_block_waits_for_ever(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setattr(giveback, "AT_ONCE", 10)
+    blocks, names = claimed(plant, count), edges(plant, 30)
+    asked: list[int] = []
+    for name in names:
+        announced(plant, name, "10.9.0.0/30")
+    stay = blocks[:15]
+    for block in stay:
+        announced(plant, names[-1], block)
+
+    def get_many(wanted: Sequence[str]) -> Mapping[str, KeyValue]:
+        asked[-1] += sum(keys.ADVERTISED.parts(key) is not None for key in wanted)
+        return plant.memory.get_many(wanted)
+
+    monkeypatch.setattr(plant.store, "get_many", get_many)
+    back = plant.look(0)
+    plant.time_s += 100
+    for _ in range(2 * count // 10):
+        asked.append(0)
+        back += plant.look(0)
+    assert sorted(back) == sorted(set(blocks) - set(stay))
+    assert 0 < max(asked) <= 10 * (len(names) + 1)
+
+
+def test_a_unit_that_the_store_refuses_does_not_keep_the_others_back(plant: Plant) -> None:
+    large = Unit(tuple(Absent(f"/{number}") for number in range(200)), (Put("/large", b""),))
+    window: Window[str] = Window(plant.first.committer)
+    window.submit(Unit((Absent("/a"),), (Put("/a", b""),)), "a")
+    window.submit(large, "large")
+    window.submit(Unit((Absent("/b"),), (Put("/b", b""),)), "b")
+    assert window.drain() == ["a", "b"]
 
 
 @pytest.mark.parametrize("lived", [True, False])
