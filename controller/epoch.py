@@ -70,7 +70,7 @@ class Epoch:
                 self._waits_for = None
             self._known, self._looked = actual, looked
             self._nonces.add(says.nonce)
-            self._believed = self._waits_for is None and says.id == actual.partition(".")[0]
+            self._believed = self._waits_for is None and says.id == _etcd_id(actual)
             if not self._believed:
                 raise Restored(
                     "a backup was restored; what nodes hold is being adopted: see polder restore status"
@@ -83,9 +83,18 @@ class Epoch:
         return found
 
 
+def cluster_of(store: Store) -> str:
+    """The id that a store says while it is completed: that of the cluster that gave the last answer."""
+    return _etcd_id(store.cluster_id())
+
+
+def _etcd_id(cluster_id: str) -> str:
+    return cluster_id.partition(".")[0]
+
+
 def fresh_cluster(store: Store, heard: Iterable[str] = ()) -> Cluster:
     """What a store says that is completed now, with what the nodes that were heard hold."""
-    return Cluster(id=store.cluster_id().partition(".")[0], nonce=secrets.token_hex(8), heard=tuple(heard))
+    return Cluster(id=cluster_of(store), nonce=secrets.token_hex(8), heard=tuple(heard))
 
 
 def asked_anew(cluster: Cluster) -> Cluster:

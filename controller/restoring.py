@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, fresh_cluster
+from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, cluster_of, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
 from controller.ipam.outdated import outdated
@@ -116,14 +116,14 @@ class Restoring:
             self._since = None
 
     def _ask(self) -> bool:
-        """Ask every node what it holds, under a new nonce; false when it is to be tried again.
+        """Ask every node what it holds, under a new nonce; false when there is nothing to ask, or not yet.
 
         The backup may have been taken while an earlier one was completed: what nodes said then is in it, and
         that an operator told it to finish.
         """
         stored = read(self._store, keys.CLUSTER)
-        if stored is None:
-            return False
+        if stored is None or stored.value.id == cluster_of(self._store):
+            return False  # a former holder completed it just now, or it hides its restore: `_doubt` is next
         return self._write((stored.unchanged(),), (put(keys.CLUSTER, asked_anew(stored.value)),))
 
     def _doubt(self) -> None:

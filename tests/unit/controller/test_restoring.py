@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -158,6 +158,26 @@ def test_a_node_that_was_away_when_the_backup_was_taken_has_all_of_its_time_agai
     assert reclaim.turn() == []
     site.time.now += timedelta(seconds=1)
     assert reclaim.turn() == ["web"]
+
+
+def test_a_store_that_is_completed_while_another_controller_takes_up_the_duty_is_not_doubted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.begin("n1")
+    site.say("n1")
+    epoch = Epoch(site.store, lambda: 0.0)
+    later = Restoring(site.store, epoch, site.time, site.events, settle_s=0)
+
+    def check(look: Callable[[], None] = epoch.check) -> None:
+        try:
+            look()
+        finally:
+            site.duty.turn()  # the former holder completes it now
+
+    monkeypatch.setattr(epoch, "check", check)
+    later.turn()
+    assert read(site.store, keys.RESTORE) is not None
+    Epoch(site.store).check()
 
 
 @pytest.mark.parametrize("marked", [True, False])
