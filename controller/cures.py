@@ -18,6 +18,7 @@ CURES: Mapping[str, str] = {
     "timeout": "The body was begun and did not come whole in time. Send it again, all at once.",
     "conflict": "What is there under this name differs. Change it with PATCH, or use another name.",
     "overlap": "Pools do not overlap. Use a range outside the pools that there are.",
+    "not-begun": "What it would end has not begun. Repeat it after Retry-After.",
     "not-set-up": "The controllers were not started for this; the detail names what is missing.",
     "in-use": "Delete or move first what uses it; the detail names it.",
     "address-in-use": "Ask for another address, or leave address out.",

@@ -70,7 +70,7 @@ class Epoch:
                 self._waits_for = None
             self._known, self._looked = actual, looked
             self._nonces.add(says.nonce)
-            self._believed = self._waits_for is None and says.id == _etcd_id(actual)
+            self._believed = self._waits_for is None and says.id == etcd_id(actual)
             if not self._believed:
                 raise Restored(
                     "a backup was restored; what nodes hold is being adopted: see polder restore status"
@@ -85,10 +85,11 @@ class Epoch:
 
 def cluster_of(store: Store) -> str:
     """The id that a store says while it is completed: that of the cluster that gave the last answer."""
-    return _etcd_id(store.cluster_id())
+    return etcd_id(store.cluster_id())
 
 
-def _etcd_id(cluster_id: str) -> str:
+def etcd_id(cluster_id: str) -> str:
+    """The id that etcd tells, of one of `Store.cluster_id`."""
     return cluster_id.partition(".")[0]
 
 

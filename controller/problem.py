@@ -32,6 +32,7 @@ TITLES: Mapping[str, tuple[int, str]] = {
     "address-in-use": (409, "The address is not free"),
     "pool-full": (409, "The pool has no free address"),
     "over-quota": (409, "The tenant's quota is used up"),
+    "not-begun": (409, "It has not begun yet"),
     "not-set-up": (409, "The controllers are not set up for this"),
     "undone": (409, "Another request of the batch was refused"),
     "too-much-withdrawn": (409, "It would withdraw too much of what is announced"),

@@ -17,22 +17,26 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, cluster_of, fresh_cluster
+from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, cluster_of, etcd_id, fresh_cluster
 from controller.events import Events
 from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
 from controller.ipam.outdated import outdated
+from controller.problem import Problem
 from controller.reading import put, read, read_many, scan, scan_all
 from controller.rescan import Rescan
 from store import keys
-from store.client import Compare, Delete, DeletePrefix, Op, Put, Store
+from store.client import Absent, Compare, Delete, DeletePrefix, Op, Put, Store, Unchanged
 from store.errors import Restored, StoreError
 from store.model import Holding, Program, Restore, Severity
 
 log = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
+ATTEMPTS = 8
 SETTLE_S = 15.0
 """For as long agents may need to come back: the lease of one, and the time to reach the store again."""
+BEGINS_S = 5
+"""By then a controller should have the duty, and nodes are asked."""
 PATIENCE_S = 120.0
 """An agent that lives and says nothing is waited for so long."""
 TXN = 100
@@ -62,6 +66,23 @@ def progress(store: Store) -> Progress:
     return Progress(store.cluster_id(), nonce, heard, tuple(sorted(living - heard.keys())))
 
 
+def finish(store: Store) -> None:
+    """Have a restored backup completed without waiting for more nodes. Idempotent.
+
+    Raises:
+        Problem: nodes are not asked yet what they hold, so there is no wait to end.
+    """
+    for _ in range(ATTEMPTS):
+        cluster, begun = read(store, keys.CLUSTER), store.get(keys.RESTORE_BEGUN)
+        where, _, nonce = begun.value.decode(errors="replace").partition(" ") if begun else ("", "", "")
+        if cluster is None or nonce != cluster.value.nonce or etcd_id(where) != cluster_of(store):
+            detail = "nodes are not asked yet what they hold; repeat it after the event store-restored"
+            raise Problem("not-begun", detail, retry_after_s=BEGINS_S)
+        if store.txn((cluster.unchanged(),), (Put(keys.FINISH, nonce.encode()),)).succeeded:
+            return
+    raise Problem("busy", "nodes are asked anew again and again what they hold", retry_after_s=BEGINS_S)
+
+
 class Restoring:
     """Completes a restored backup whenever there is one. One `run`, ended by `stop`."""
 
@@ -84,7 +105,10 @@ class Restoring:
         self._patience_s = patience_s
         self._monotonic = monotonic
         self._alive = Rescan(store, keys.ALIVE)
-        self._since: float | None = None
+        self._asked = ""
+        """The nonce under which nodes are asked what they hold; empty while there is nothing to ask."""
+        self._since = 0.0
+        """Since when they are."""
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -106,25 +130,43 @@ class Restoring:
         try:
             self._epoch.check()
         except Restored:
-            if self._since is not None:
-                self._complete_when_due(self._monotonic() - self._since)
+            if self._asked:
+                self._complete_when_due()
             elif self._ask():
-                self._since = self._monotonic()
                 detail = "a backup of etcd was restored; nothing is assigned until what nodes hold is adopted"
                 self._events.record(Severity.ALARM, "store-restored", "store", "etcd", detail)
         else:
-            self._since = None
+            self._asked = ""
 
     def _ask(self) -> bool:
         """Ask every node what it holds, under a new nonce; false when there is nothing to ask, or not yet.
 
         The backup may have been taken while an earlier one was completed: what nodes said then is in it, and
-        that an operator told it to finish.
+        that an operator told it to finish. What one has told since counts under the new nonce as well.
         """
         stored = read(self._store, keys.CLUSTER)
         if stored is None or stored.value.id == cluster_of(self._store):
             return False  # a former holder completed it just now, or it hides its restore: `_doubt` is next
-        return self._write((stored.unchanged(),), (put(keys.CLUSTER, asked_anew(stored.value)),))
+        anew = asked_anew(stored.value)
+        begun = Put(keys.RESTORE_BEGUN, self._begun(anew.nonce))
+        proof, told = self._told(stored.value.nonce)
+        ops = [put(keys.CLUSTER, anew), begun, *([Put(keys.FINISH, anew.nonce.encode())] if told else ())]
+        if not self._write((stored.unchanged(), proof), ops):
+            return False
+        self._asked, self._since = anew.nonce, self._monotonic()
+        return True
+
+    def _told(self, nonce: str) -> tuple[Compare, bool]:
+        """Whether an operator ended the wait that began here under a nonce, and what proves it."""
+        there = self._store.get_many([keys.FINISH, keys.RESTORE_BEGUN])
+        if (told := there.get(keys.FINISH)) is None:
+            return Absent(keys.FINISH), False
+        begun = there.get(keys.RESTORE_BEGUN)
+        here = begun is not None and begun.value == self._begun(nonce)
+        return Unchanged(told.key, told.mod_revision), here and told.value == nonce.encode()
+
+    def _begun(self, nonce: str) -> bytes:
+        return f"{self._store.cluster_id()} {nonce}".encode()
 
     def _doubt(self) -> None:
         """Say in the store that it is doubted, when an agent or this controller saw a restore that it hides.
@@ -139,13 +181,20 @@ class Restoring:
             doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
             self._store.txn((stored.unchanged(),), (doubted,))
 
-    def _complete_when_due(self, waited_s: float) -> None:
+    def _complete_when_due(self) -> None:
         now = progress(self._store)
-        asked = self._store.get(keys.FINISH)
-        told_to = asked is not None and asked.value == now.nonce.encode()
-        patient = waited_s < self._settle_s or (now.silent and waited_s < self._patience_s)
-        if told_to or not patient:
+        if now.nonce != self._asked:  # another controller asks: what was answered to this one counts no more
+            self._asked, self._since = now.nonce, self._monotonic()
+        if self._monotonic() - self._since >= self._wait_s(now):
             self._complete(now)
+
+    def _wait_s(self, now: Progress) -> float:
+        """For how long nodes are waited for. Whoever is asked anew has the time to answer in any case."""
+        there = self._store.get_many([keys.FINISH, keys.CLUSTER.key()])
+        told, asked = there.get(keys.FINISH), there.get(keys.CLUSTER.key())
+        if told is None or asked is None or told.value != now.nonce.encode():
+            return max(self._settle_s, self._patience_s if now.silent else 0)
+        return self._settle_s if told.mod_revision == asked.mod_revision else 0
 
     def _complete(self, now: Progress) -> None:
         cluster = read(self._store, keys.CLUSTER)

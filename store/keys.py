@@ -39,6 +39,8 @@
     lost/<node>                         Lost, while none of the node's programs lives
     cluster                             Cluster, the id of the etcd cluster that all this is of
     restore                             Restore, how the last restored backup was completed
+    restore-begun                       under which nonce nodes were asked what they hold
+    restore-finish                      the nonce under which nobody else is to be waited for
     node/<node>/holding                 Holding, what the node's agent reads from its switch
     leader/<duty>                       who has an elected duty, under its lease
     recalled/<ticket>                   that a lost transaction must not be applied any more, under a lease
@@ -242,6 +244,9 @@ def kind_of(key: str) -> Kind[Value] | None:
     """The family a key belongs to; None for a key that is not Polder's or holds no value (an election)."""
     return next((kind for kind in KINDS if kind.parts(key) is not None), None)
 
+
+RESTORE_BEGUN = f"{ROOT}restore-begun"
+"""In which cluster and under which nonce nodes were asked last what they hold."""
 
 FINISH = f"{ROOT}restore-finish"
 """The nonce of the restored backup that an operator has told to complete now."""

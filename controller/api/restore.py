@@ -7,10 +7,9 @@ from pydantic import BaseModel
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.reading import read
-from controller.restoring import progress
+from controller.restoring import finish, progress
 from controller.services import services
 from store import keys
-from store.client import Put
 from store.errors import Restored
 from store.model import Restore
 
@@ -46,14 +45,17 @@ def get_restore() -> Answer:
         "/v1/restore:finish",
         "Complete a restored backup now, without waiting for more nodes",
         {200: RestoreView},
+        refuses=(409,),
     )
 )
 def finish_restore() -> Answer:
-    """What nodes hold that were not heard of is then known only as far as the backup does. Idempotent."""
+    """What nodes hold that were not heard of is then known only as far as the backup does. Idempotent.
+
+    Refused before nodes are asked what they hold (event `store-restored`), some seconds after the restore.
+    """
     view = _view()
     if view.restoring:
-        nonce = progress(services().store).nonce
-        services().store.txn((), (Put(keys.FINISH, nonce.encode()),))
+        finish(services().store)
     return Answer(view)
 
 

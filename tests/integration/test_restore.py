@@ -200,6 +200,7 @@ def test_an_operator_does_not_have_to_wait_for_a_node_that_says_nothing(site: Si
     for node in site.nodes.values():
         node.live()
     duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events)
+    assert site.client.post("/v1/restore:finish").status_code == 409, "nobody is asked yet"
     duty.turn()
     duty.turn()
     assert site.client.get("/v1/restore").json["restoring"]

@@ -14,14 +14,15 @@ from controller.ipam.request import Request
 from controller.ipam.together import PATIENCE, Together
 from controller.problem import Problem
 from controller.reading import put, read, scan
-from controller.restoring import Restoring, progress
+from controller.restoring import PATIENCE_S, SETTLE_S, Restoring, finish, progress
 from controller.unique import unique
 from store import keys
 from store.client import Put
 from store.memory import MemoryStore
 from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
 from tests.support.gone import DAY, Duty, Time, rise
-from tests.support.ipam import Controller
+from tests.support.ipam import Controller, FlakyStore
+from tests.unit.controller.conftest import Api, Clock
 
 BOOT = "b"
 
@@ -53,11 +54,11 @@ class Site:
         said = Holding(node=node, waits_for=cluster.value.nonce, boot_id=BOOT, endpoints=held)
         self.store.txn([], [put(keys.HOLDING, said, node)])
 
-    def begin(self, *living: str) -> None:
+    def begin(self, *living: str, cluster: str = "2") -> None:
         """What is in the store is a backup that was just restored, and these nodes have an agent."""
         for node in living:
             rise(self.store, node)
-        self.store.set_cluster_id("2")
+        self.store.set_cluster_id(cluster)
         self.duty.turn()
 
     def complete(self, **held: list[HeldEndpoint]) -> Restore:
@@ -180,21 +181,72 @@ def test_a_store_that_is_completed_while_another_controller_takes_up_the_duty_is
     Epoch(site.store).check()
 
 
-@pytest.mark.parametrize("marked", [True, False])
-def test_what_was_said_for_an_earlier_restore_counts_no_more(site: Site, marked: bool) -> None:
+def test_finish_is_refused_until_nodes_are_asked_and_ends_the_wait_from_then_on(api: Api) -> None:
+    rise(api.store, "n1")
+    duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events)
+    assert not api.send("POST", "/v1/restore:finish").json["restoring"], "there is nothing to finish"
+    api.store.set_cluster_id("2")
+    before = api.stored()
+    refused = api.send("POST", "/v1/restore:finish")
+    assert (refused.status_code, refused.json["type"]) == (409, "/problems/not-begun"), refused.text
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert api.stored() == before
+    duty.turn()
+    assert api.send("POST", "/v1/restore:finish").json["waiting_for"] == ["n1"]
+    duty.turn()
+    assert not api.get("/v1/restore")["restoring"]
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_an_operator_told_is_not_lost_when_another_controller_takes_up_the_duty(
+    site: Site, when: str
+) -> None:
+    """It asks anew, so who answers has the time for that; nobody else is waited for."""
+    web = site.made("web")
+    clock, store = Clock(), FlakyStore(site.store)
+    former, later = (
+        Restoring(each, Epoch(each, lambda: 0.0), site.time, site.events, monotonic=clock)
+        for each in (site.store, store)
+    )
+    for node in ("n1", "n2"):
+        rise(site.store, node)
+    site.store.set_cluster_id("2")
+    former.turn()
+    clock.now_s += PATIENCE_S - 1
+    if when == "before":
+        finish(site.store)
+    else:
+        store.meets.append(lambda: finish(site.store))
+        later.turn()
+    later.turn()
+    site.say("n1", holds(web))
+    clock.now_s += SETTLE_S - 1
+    former.turn()
+    later.turn()
+    assert read(site.store, keys.RESTORE) is None, "they need time to answer"
+    clock.now_s += 1
+    later.turn()
+    report = read(site.store, keys.RESTORE)
+    assert report is not None
+    assert (report.value.heard, report.value.confirmed) == (("n1",), 1)
+
+
+@pytest.mark.parametrize(("cluster", "marked"), [("2", True), ("2", False), ("1.1", True)])
+def test_what_was_said_for_an_earlier_restore_counts_no_more(site: Site, cluster: str, marked: bool) -> None:
     """The backup was taken while that was being completed: it was known in the store, or not yet."""
     web = site.made("web")
-    cluster = read(site.store, keys.CLUSTER)
-    assert cluster is not None
+    stored = read(site.store, keys.CLUSTER)
+    assert stored is not None
     if marked:
-        doubted = cluster.value.model_copy(update={"id": NOT_COMPLETED})
+        doubted = stored.value.model_copy(update={"id": NOT_COMPLETED})
         site.store.txn([], [put(keys.CLUSTER, doubted)])
     gone = holds(web).model_copy(update={"endpoint": "gone", "addresses": (ip_address("10.0.0.40"),)})
     site.say("n1", holds(web), gone)
     site.say("n2", gone)
-    site.store.txn([], [Put(keys.FINISH, cluster.value.nonce.encode())])
+    begun = Put(keys.RESTORE_BEGUN, f"{site.store.cluster_id()} {stored.value.nonce}".encode())
+    site.store.txn([], [begun, Put(keys.FINISH, stored.value.nonce.encode())])
 
-    site.begin("n2")
+    site.begin("n2", cluster=cluster)
     assert progress(site.store).heard == {}
     assert progress(site.store).silent == ("n2",)
     site.duty.turn()
