@@ -74,6 +74,14 @@ def read(store: Store, kind: Kind[V], *parts: object) -> Found[V] | None:
     return _found(kind, item)
 
 
+def stored(store: Store, kind: Kind[V], *parts: object) -> KeyValue | None:
+    """What stands at a key, for whoever removes it; what does not decode is not told of, and logged."""
+    item = store.get(kind.key(*parts))
+    if item is not None and (request := trail.current()) is not None and decodable(kind, (item,)):
+        request.saw(item)
+    return item
+
+
 def read_many(store: Store, kind: Kind[V], parts: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], V]:
     """The values that exist of those with these parts, in few requests."""
     wanted = {kind.key(*each): each for each in parts}

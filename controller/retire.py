@@ -15,10 +15,10 @@ from controller.ipam.unit import Unit, merged
 from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
-from controller.reading import Found, find, read, scan, scan_all
+from controller.reading import Found, find, read, scan, scan_all, stored
 from controller.scope import EVERYTHING, Scope
 from store import keys
-from store.client import Absent, Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store
+from store.client import Absent, Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store, Unchanged
 from store.keys import Kind
 from store.model import AddressState, Block, Drained, Endpoint, Node, Policy, Pool, Usage, Value
 
@@ -122,11 +122,11 @@ class Retirer:
         raise _busy(name)
 
     def _end_with(self, kind: Kind[Value], *parts: str) -> Unit:
-        """What goes with a thing, if it is there: read, for the audit tells what it was."""
-        found = read(self._store, kind, *parts)
-        if found is None:
+        """What goes with a thing, if it is there, whether it can be read or not."""
+        item = stored(self._store, kind, *parts)
+        if item is None:
             return Unit((Absent(kind.key(*parts)),), ())
-        return Unit((found.unchanged(),), (Delete(found.key),))
+        return Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))
 
     def _unused_by_tenant(self, name: str) -> Iterator[Compare]:
         """What has to hold for nothing to be the tenant's own. Raises `Problem` when something is."""

@@ -16,11 +16,11 @@ from controller.draining import announced
 from controller.ipam.unit import Unit
 from controller.principal import principal
 from controller.problem import Problem
-from controller.reading import find, put, read
+from controller.reading import find, put, read, stored
 from controller.services import services
 from controller.watching.topic import Topic
 from store import keys
-from store.client import Absent, Compare, Delete, Exists, Store
+from store.client import Absent, Compare, Delete, Exists, Store, Unchanged
 from store.keys import Kind
 from store.model import Drain, Drained, Severity
 from store.model.drain import MAX_WAIT_S
@@ -96,14 +96,14 @@ def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
         )
     )
     def undrain(name: str) -> Answer:
-        """Idempotent."""
+        """Also a drain that cannot be read ends. Idempotent."""
         parts = services()
         find(parts.store, kind, name)
         for _ in range(ATTEMPTS):
-            found = read(parts.store, keys.DRAINS, noun.value, name)
-            if found is None:
+            item = stored(parts.store, keys.DRAINS, noun.value, name)
+            if item is None:
                 return Answer(status=204)
-            if parts.committer.commit(Unit((found.unchanged(),), (Delete(found.key),))):
+            if parts.committer.commit(Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))):
                 _record(noun, name, "drain-over", "its routes are announced as usual again")
                 return Answer(status=204)
         raise _busy(name)

@@ -14,7 +14,7 @@ from controller.draining import Draining
 from controller.reading import put
 from controller.services import Services
 from store import keys
-from store.client import Delete
+from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import Advertised
 from tests.support.client import client_of
@@ -22,6 +22,9 @@ from tests.unit.controller.conftest import NOW, Api, Clock
 
 PREFIX = ip_network("10.64.0.0/26")
 ROUTE = Advertised(prefix=PREFIX, node="node-1", peers=("tor-a",))
+
+
+ILLEGIBLE = (b"{rubbish", b"\xff\n", b'{"v":1,"noun":"node"}')
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,23 @@ def test_a_drain_goes_with_what_is_drained(site: Site) -> None:
     assert site.send("DELETE", "/v1/peers/tor-a").status_code == 204
     assert site.send("DELETE", "/v1/nodes/node-1").status_code == 204
     assert site.drains() == {}
+
+
+@pytest.mark.parametrize("stored", ILLEGIBLE)
+@pytest.mark.parametrize("request_line", ["POST {}:undrain", "DELETE {}"])
+@pytest.mark.parametrize(("noun", "path"), [("node", "/v1/nodes/node-1"), ("peer", "/v1/peers/tor-a")])
+def test_a_drain_that_cannot_be_read_can_be_removed(
+    site: Site, noun: str, path: str, request_line: str, stored: bytes
+) -> None:
+    key = keys.DRAINS.key(noun, path.rpartition("/")[2])
+    site.store.txn((), (Put(key, stored),))
+    answer = site.send(*request_line.format(path).split())
+    assert answer.status_code == 204, answer.text
+    assert site.store.get(key) is None
+
+
+@pytest.mark.parametrize("stored", ILLEGIBLE)
+def test_a_node_goes_with_a_join_token_that_cannot_be_read(site: Site, stored: bytes) -> None:
+    site.store.txn((), (Put(keys.JOINS.key("node-1"), stored),))
+    assert site.send("DELETE", "/v1/nodes/node-1").status_code == 204
+    assert site.store.get(keys.JOINS.key("node-1")) is None
