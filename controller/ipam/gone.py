@@ -34,7 +34,7 @@ class Gone:
 
     def proof(self) -> tuple[Compare, ...]:
         """What holds while the node is still gone, and still to be reclaimed."""
-        return (self.node.unchanged(), self.lost.unchanged(), *_silent(self.name))
+        return (self.node.unchanged(), *_away(self.lost))
 
 
 class RollCall:
@@ -84,10 +84,14 @@ class RollCall:
 
 def proof_of_loss(store: Store, node: str) -> tuple[Compare, ...] | None:
     """What holds while a node is lost, however short; None when it is not, or one of its programs lives."""
-    lost, silent = read(store, keys.LOST, node), _silent(node)
-    if lost is None or store.get_many([absent.key for absent in silent]):
+    lost = read(store, keys.LOST, node)
+    if lost is None or store.get_many([absent.key for absent in _silent(node)]):
         return None
-    return lost.unchanged(), *silent
+    return _away(lost)
+
+
+def _away(lost: Found[Lost]) -> tuple[Compare, ...]:
+    return (lost.unchanged(), *_silent(lost.value.node))
 
 
 def _silent(node: str) -> tuple[Absent, ...]:
