@@ -1,8 +1,9 @@
 """What the server is asked about all writes of documents before the first of them is made.
 
 It tries them in their order, so each finds what those before it would leave; see POST /v1/impact. It takes
-`MOST_FORETOLD` at a time. Endpoints beyond that are tried in further parts, after all that is made before
-them. Nothing else can be in parts: what a change withdraws is known of all of them together only.
+`MOST_FORETOLD` at a time. Endpoints beyond that are tried in further parts, after all that is made or changed
+before them. Nothing else can be in parts:
+what a change withdraws is known of all of them together only.
 """
 
 from __future__ import annotations
@@ -64,12 +65,11 @@ def _parts(steps: Sequence[Step]) -> list[list[Step]]:
         return []
     parts = [writing[:MOST_FORETOLD]] if writing else []
     left = writing[MOST_FORETOLD:]
-    made = [step for step in routed if step.there is None]
-    room = MOST_FORETOLD - len(made)
+    room = MOST_FORETOLD - len(routed)
     if left and not room:
-        _say(f"{len(left)} endpoints are not tried: {len(made)} other objects are made before them")
+        _say(f"{len(left)} endpoints are not tried: {len(routed)} other objects are written before them")
         return parts
-    return parts + [made + left[start : start + room] for start in range(0, len(left), room or 1)]
+    return parts + [routed + left[start : start + room] for start in range(0, len(left), room or 1)]
 
 
 def _routed(steps: Sequence[Step]) -> list[Step]:

@@ -309,21 +309,21 @@ def test_more_endpoints_than_can_be_tried_at_a_time_are_tried_in_parts(
 ) -> None:
     monkeypatch.setattr("cli.trial.MOST_FORETOLD", 10)
     path = tmp_path / "many.yaml"
-    documents = ["{kind: node, name: n, asn: 7}"]
-    documents += [f"{{kind: endpoint, id: e{number}, node: n}}" for number in range(11)]
+    documents = ["{kind: pool, name: a, cooldown_s: 0}", "{kind: node, name: n, asn: 7}"]
+    documents += [f"{{kind: endpoint, id: e{number}, node: n}}" for number in range(10)]
     path.write_text("\n---\n".join(documents))
-    answers = [*[ABSENT] * 12, FINE]
+    answers = [Reply(200, POOL), *[ABSENT] * 11, FINE, FINE]
     with serving(*answers, withdrawing(0), WEIGHED) as canned:
         ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
     assert (ran.code, ran.err) == (0, "")
     first, second = ([each["path"] for each in asked.body["items"]] for asked in canned.asked[-2:])
-    assert first == ["/v1/nodes"] + ["/v1/endpoints"] * 9
-    assert second == ["/v1/nodes"] + ["/v1/endpoints"] * 2
-    bad = problem(422, "Not valid", **{"items/2/body/node": "is wrong"})
+    assert first == ["/v1/pools/a", "/v1/nodes"] + ["/v1/endpoints"] * 8
+    assert second == ["/v1/pools/a", "/v1/nodes"] + ["/v1/endpoints"] * 2
+    bad = problem(422, "Not valid", **{"items/3/body/node": "is wrong"})
     with serving(*answers, WEIGHED, bad) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
     assert (ran.code, ran.out) == (2, "")
-    assert "document 12, line 23, endpoint/e10, node: is wrong" in ran.err
+    assert "document 12, line 23, endpoint/e9, node: is wrong" in ran.err
 
 
 def test_more_objects_than_can_be_weighed_are_shown_and_need_yes(
