@@ -2,7 +2,7 @@
 
 It tries them in their order, so each finds what those before it would leave; see POST /v1/impact. It takes
 `MOST_FORETOLD` at a time. Endpoints beyond that are tried in further parts, after all that is made or changed
-before them. Nothing else can be in parts:
+before them. Where that leaves little room in each part the rest is not tried. Nothing else can be in parts:
 what a change withdraws is known of all of them together only.
 """
 
@@ -19,6 +19,10 @@ from cli.rest import Json
 from cli.session import Session
 from cli.step import Step
 from cli.wanted import placed
+
+LEAST_ROOM = 100
+"""Parts with room for fewer endpoints than these are only asked about where one is enough: each tries all
+other objects again."""
 
 
 def rehearse(session: Session, steps: Sequence[Step], max_withdraw: int) -> None:
@@ -66,7 +70,7 @@ def _parts(steps: Sequence[Step]) -> list[list[Step]]:
     parts = [writing[:MOST_FORETOLD]] if writing else []
     left = writing[MOST_FORETOLD:]
     room = MOST_FORETOLD - len(routed)
-    if left and not room:
+    if room < min(LEAST_ROOM, len(left)):
         _say(f"{len(left)} endpoints are not tried: {len(routed)} other objects are written before them")
         return parts
     return parts + [routed + left[start : start + room] for start in range(0, len(left), room or 1)]

@@ -326,6 +326,28 @@ def test_more_endpoints_than_can_be_tried_at_a_time_are_tried_in_parts(
     assert "document 12, line 23, endpoint/e9, node: is wrong" in ran.err
 
 
+@pytest.mark.parametrize(("endpoints", "parts", "told"), [(5, 2, ""), (6, 1, "4 endpoints are not tried")])
+def test_no_more_parts_than_one_where_they_have_little_room(
+    polder: Polder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoints: int,
+    parts: int,
+    told: str,
+) -> None:
+    monkeypatch.setattr("cli.trial.MOST_FORETOLD", 10)
+    monkeypatch.setattr("cli.trial.LEAST_ROOM", 4)
+    path = tmp_path / "many.yaml"
+    documents = [f"{{kind: node, name: n{number}, asn: 7}}" for number in range(7)]
+    documents += [f"{{kind: endpoint, id: e{number}, node: n0}}" for number in range(endpoints + 1)]
+    path.write_text("\n---\n".join(documents))
+    answers = [*[ABSENT] * (8 + endpoints), *[FINE] * 7]
+    with serving(*answers, withdrawing(0), WEIGHED) as canned:
+        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
+    assert (ran.code, told in ran.err, bool(ran.err)) == (0, True, bool(told))
+    assert [asked.method for asked in canned.asked].count("POST") == parts
+
+
 def test_more_objects_than_can_be_weighed_are_shown_and_need_yes(
     polder: Polder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
