@@ -22,16 +22,16 @@ from store import keys
 from store.model import EndpointState
 
 
-def try_create(wanted: NewEndpoint) -> Answer:
-    """Raises `Problem` where POST would."""
+def try_create(known: Known, wanted: NewEndpoint) -> Answer:
+    """Raises `Problem` where POST would, by what is `known` since the last write of something else."""
     request = asked(wanted)
     store = services().store
-    for want in Known(store).plan(request).asked:
+    for want in known.plan(request).asked:
         refuse_held(store, want, request.scope)
     return Answer()
 
 
-def try_change(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
+def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """Raises `Problem` where PATCH would."""
     store, scope = services().store, principal().scope
     found = read(store, keys.ENDPOINTS, id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -23,8 +23,10 @@ from controller.api.pools import pools
 from controller.api.services import services
 from controller.api.tenants import tenants
 from controller.auth import refuse_role
+from controller.exchange import current
 from controller.foresight import MAX_WITHDRAW, foretold, weigh
 from controller.impact_view import ImpactView
+from controller.ipam.known import Known
 from controller.principal import principal
 from controller.problem import Problem, inside, invalid
 
@@ -72,11 +74,25 @@ class Foreseen:
     declared: Operation
     handler: Handler
 
+    def run(self, given: Sequence[Any], known: Known) -> Answer:
+        """Make the write: what is known of pools, nodes and tenants need not be so after it."""
+        known.forget()
+        return self.handler(*given)
+
     def parts(self, path: str) -> Mapping[str, str] | None:
         """The parts of a path that is of this operation; None when it is of another."""
         shape = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.declared.path))
         match = re.fullmatch(shape, path)
         return {name: unquote(part) for name, part in match.groupdict().items()} if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tried(Foreseen):
+    """An operation that is only checked: it changes nothing that is known."""
+
+    def run(self, given: Sequence[Any], known: Known) -> Answer:
+        """Check the write by what is known."""
+        return self.handler(known, *given)
 
 
 FORESEEN = tuple(
@@ -90,7 +106,7 @@ TRIALS: Mapping[tuple[str, str], Handler] = {
     ("PATCH", "/v1/endpoints/{id}"): try_change,
 }
 TRIED = tuple(
-    Foreseen(declared, trial)
+    Tried(declared, trial)
     for declared in endpoints.operations
     if (trial := TRIALS.get((declared.method, declared.path)))
 )
@@ -116,9 +132,10 @@ def foretell(writes: Writes) -> Answer:
     steps = [_step(number, write) for number, write in enumerate(writes.items)]
 
     def do() -> Answer:
+        known = Known(current().services.store)
         for number, step in enumerate(steps):
             try:
-                step()
+                step(known)
             except Problem as problem:
                 raise _of_item(number, problem) from None
         return Answer()
@@ -130,7 +147,7 @@ def foretell(writes: Writes) -> Answer:
     return Answer(status=204)
 
 
-def _step(number: int, write: Write) -> Callable[[], Answer]:
+def _step(number: int, write: Write) -> Callable[[Known], Answer]:
     for each in TAKEN:
         declared = each.declared
         if declared.method == write.method and (parts := each.parts(write.path)) is not None:
@@ -139,7 +156,7 @@ def _step(number: int, write: Write) -> Callable[[], Answer]:
                 given = () if declared.body is None else (checked_body(declared.body, write.body or {}),)
             except Problem as problem:
                 raise _of_item(number, problem) from None
-            return partial(each.handler, *parts.values(), *given)
+            return partial(each.run, (*parts.values(), *given))
     taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in TAKEN)
     raise invalid(f"/items/{number}/path", f"expected one of {taken}")
 

@@ -12,7 +12,9 @@ from werkzeug.test import TestResponse
 from controller import foresight
 from controller.impact import KINDS, PASSED_BY
 from controller.reading import put
+from controller.rehearsal import Rehearsal
 from store import keys
+from store.client import Range
 from store.errors import LeaseExpired
 from store.model import Alive, Attachment, Block, Program, Ready, Role
 from tests.unit.controller.conftest import NOW, Api
@@ -517,3 +519,33 @@ def test_an_endpoint_may_name_what_the_writes_before_it_make(site: Api) -> None:
     assert site.send("POST", "/v1/impact", asked).status_code == 200
     assert site.send("POST", "/v1/impact?max_withdraw=0", asked).status_code == 204
     assert site.stored() == before
+
+
+def test_endpoints_that_follow_each_other_are_checked_on_the_same_reading(
+    site: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    scan = Rehearsal.range
+
+    def counted(rehearsal: Rehearsal, prefix: str, **given: Any) -> Range:
+        read.append(prefix)
+        return scan(rehearsal, prefix, **given)
+
+    monkeypatch.setattr(Rehearsal, "range", counted)
+
+    def reads(count: int) -> int:
+        read.clear()
+        new = [("POST", "/v1/endpoints", {"id": f"new-{each}", "node": "node-1"}) for each in range(count)]
+        assert site.send("POST", "/v1/impact", writes(*new)).status_code == 200
+        return read.count(keys.POOLS.prefix())
+
+    assert reads(1) == reads(20) > 0
+
+
+def test_an_endpoint_is_checked_on_what_the_write_just_before_it_makes(site: Api) -> None:
+    endpoint = ("POST", "/v1/endpoints", {"id": "new", "node": "node-1"})
+    off = ("PATCH", "/v1/pools/default", {"disabled": True})
+    on = ("PATCH", "/v1/pools/default", {"disabled": False})
+    assert site.send("POST", "/v1/impact", writes(endpoint, off, on, endpoint)).status_code == 200
+    answer = site.send("POST", "/v1/impact", writes(endpoint, off, endpoint))
+    assert answer.json["detail"].startswith("item 2: no pool has an address for node node-1: default is dis")
