@@ -59,7 +59,8 @@ files_option = click.option(
 @click.option(
     "--exit-code",
     is_flag=True,
-    help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change.",
+    help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change. A null counts as a change "
+    "where there is a value: only the server knows whether that is the default.",
 )
 @bound_options
 @takes_session
