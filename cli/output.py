@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from cli.colour import coloured, styles_work
-from cli.table import fitted, plain
+from cli.table import Table
 from cli.text import printable, shown
 
 Item = dict[str, Any]
@@ -160,15 +160,30 @@ def _flat(item: Mapping[str, object]) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def print_table(items: Sequence[Item], columns: Sequence[Column]) -> None:
-    """Print a table; on a terminal fitted to its width and, unless NO_COLOR is set, in colour."""
-    headings = [column.heading for column in columns]
-    rows = [[shown(column.value(item)) for column in columns] for item in items]
-    if sys.stdout.isatty():
-        width, styles = get_terminal_size().columns, [column.style for column in columns]
-        lines = fitted(headings, rows, width, styles, coloured=coloured(), bold=styles_work())
-    else:
+class Printed:
+    """A table that is printed, some rows at a time.
+
+    On a terminal it is fitted to its width and, unless NO_COLOR is set, in colour.
+    """
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+        self._table = Table(
+            [column.heading for column in columns],
+            [column.style for column in columns],
+            coloured=coloured(),
+            bold=styles_work(),
+        )
+
+    def print(self, items: Sequence[Item]) -> None:
+        """Print a row for each, and the headings before the first of all."""
+        rows = [[shown(column.value(item)) for column in self._columns] for item in items]
         # What is not a terminal has no width: a program that reads a table must not find it folded.
-        lines = plain([headings, *rows])
-    for line in lines:
-        click.echo(line)
+        width = get_terminal_size().columns if sys.stdout.isatty() else None
+        for line in self._table.lines(rows, width):
+            click.echo(line)
+
+
+def print_table(items: Sequence[Item], columns: Sequence[Column]) -> None:
+    """Print a table with these rows."""
+    Printed(columns).print(items)

@@ -12,76 +12,116 @@ import click
 
 from cli.text import columns_of
 
-GAP = 2
+GAPS = (2, 1)
+"""The blanks between two columns: the first of these with which they fit."""
 PIECE = re.compile(r"[^, ]*(?:[, ]+|$)")
 """Text up to where a line may end."""
 
 Style = Callable[[str], str]
 """The colour of a whole cell by what stands in it; nothing when it has none."""
 
-
-def plain(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table in which nothing is folded."""
-    widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
-    return (_line(row, widths) for row in rows)
+Paint = Callable[[str], str]
 
 
-def fitted(
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    width: int,
-    styles: Sequence[Style],
-    *,
-    coloured: bool,
-    bold: bool,
-) -> Iterator[str]:
-    """The lines for a terminal of so many columns, its headings `bold`."""
-    widths = _widths([headings, *rows], width - GAP * (len(headings) - 1))
-    if widths is None and not rows:
-        yield from plain([headings])
-        return
-    if widths is None:
-        yield from _records(headings, rows, styles, coloured=coloured)
-        return
-    strong = [lambda text: click.style(text, bold=True) if bold and text else text] * len(headings)
-    yield from _folded(headings, widths, strong)
-    for row in rows:
-        colours = [style(cell) if coloured else "" for style, cell in zip(styles, row, strict=True)]
-        yield from _folded(row, widths, [_painter(colour) for colour in colours])
+class Table:
+    """A table of which more rows may come: a column grows when it has to, and stays so.
+
+    Args:
+        headings: what stands above each column.
+        styles: the style of each column.
+        coloured: whether colours are taken.
+        bold: whether its headings are bold.
+    """
+
+    def __init__(
+        self, headings: Sequence[str], styles: Sequence[Style], *, coloured: bool = False, bold: bool = False
+    ) -> None:
+        self._headings = headings
+        self._styles = styles
+        self._coloured = coloured
+        self._bold = bold
+        self._least = [0] * len(headings)
+        self._whole = [0] * len(headings)
+        self._began = False
+
+    def lines(self, rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
+        """The lines of these rows, below the headings where they are the first.
+
+        They are for a terminal of so many columns; without a `width` nothing is folded.
+        """
+        first, self._began = not self._began, True
+        self._grow([self._headings, *rows])
+        gap, widths = self._fit(width)
+        if widths is None and rows:
+            yield from self._records(rows, first=first)
+            return
+        widths = widths or self._whole
+        if first:
+            strong = [lambda text: click.style(text, bold=True) if self._bold and text else text]
+            yield from _folded(self._headings, widths, gap, strong * len(widths))
+        for row in rows:
+            yield from _folded(row, widths, gap, self._paints(row))
+
+    def _grow(self, rows: Sequence[Sequence[str]]) -> None:
+        for number, column in enumerate(zip(*rows, strict=True)):
+            self._least[number] = max(
+                self._least[number], *(columns_of(piece) for cell in column for piece in _pieces(cell))
+            )
+            self._whole[number] = max(self._whole[number], *map(columns_of, column))
+
+    def _fit(self, width: int | None) -> tuple[int, list[int] | None]:
+        """The gap, and how wide each column is; None where not even the longest pieces have room."""
+        if width is None:
+            return GAPS[0], self._whole
+        for gap in GAPS:
+            if widths := _widths(self._least, self._whole, width - gap * (len(self._headings) - 1)):
+                return gap, widths
+        return GAPS[0], None
+
+    def _paints(self, row: Sequence[str]) -> list[Paint]:
+        return [
+            _painter(style(cell) if self._coloured else "")
+            for style, cell in zip(self._styles, row, strict=True)
+        ]
+
+    def _records(self, rows: Sequence[Sequence[str]], *, first: bool) -> Iterator[str]:
+        """One field a line, and a blank line between one row and the next."""
+        width = max(map(columns_of, self._headings))
+        for number, row in enumerate(rows):
+            if number or not first:
+                yield ""
+            for heading, cell, paint in zip(self._headings, row, self._paints(row), strict=True):
+                yield _line([heading, cell], [width, 0], GAPS[0], [str, paint])
 
 
-def _painter(colour: str) -> Callable[[str], str]:
+def _painter(colour: str) -> Paint:
     return lambda text: click.style(text, fg=colour) if colour and text else text
 
 
-def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int] | None:
+def _widths(least: Sequence[int], whole: Sequence[int], room: int) -> list[int] | None:
     """How wide each column is; None where not even the longest pieces have room beside each other."""
-    columns = list(zip(*rows, strict=True))
-    least = [max(columns_of(piece) for cell in column for piece in _pieces(cell)) for column in columns]
-    whole = [max(map(columns_of, column)) for column in columns]
+    widths = list(least)
     room -= sum(least)
     if room < 0:
         return None
     # Those that need least get it first, so that as few as possible are folded.
-    order = sorted(range(len(columns)), key=lambda index: whole[index] - least[index])
+    order = sorted(range(len(widths)), key=lambda index: whole[index] - least[index])
     for left, index in zip(range(len(order), 0, -1), order, strict=True):
         more = min(whole[index] - least[index], room // left)
-        least[index] += more
+        widths[index] += more
         room -= more
-    return least
+    return widths
 
 
 def _pieces(text: str) -> list[str]:
     return [piece.rstrip() for piece in PIECE.findall(text) if piece] or [""]
 
 
-def _folded(
-    cells: Sequence[str], widths: Sequence[int], paint: Sequence[Callable[[str], str]]
-) -> Iterator[str]:
+def _folded(cells: Sequence[str], widths: Sequence[int], gap: int, paints: Sequence[Paint]) -> Iterator[str]:
     """The lines of one row."""
     stacks = [list(_wrapped(cell, width)) for cell, width in zip(cells, widths, strict=True)]
     for number in range(max(map(len, stacks))):
-        yield _line([stack[number] if number < len(stack) else "" for stack in stacks], widths, paint)
+        yield _line([stack[number] if number < len(stack) else "" for stack in stacks], widths, gap, paints)
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:
@@ -94,25 +134,10 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
     yield line.rstrip()
 
 
-def _line(
-    cells: Sequence[str], widths: Sequence[int], paint: Sequence[Callable[[str], str]] | None = None
-) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int], gap: int, paints: Sequence[Paint]) -> str:
     last = max((number for number, cell in enumerate(cells) if cell), default=0)
     parts = []
     for number, cell in enumerate(cells[: last + 1]):
-        blanks = "" if number == last else " " * (widths[number] - columns_of(cell) + GAP)
-        parts.append((paint[number](cell) if paint else cell) + blanks)
+        blanks = "" if number == last else " " * (widths[number] - columns_of(cell) + gap)
+        parts.append(paints[number](cell) + blanks)
     return "".join(parts)
-
-
-def _records(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[Style], *, coloured: bool
-) -> Iterator[str]:
-    """One field a line, and a blank line between one row and the next."""
-    width = max(map(columns_of, headings), default=0)
-    for number, row in enumerate(rows):
-        if number:
-            yield ""
-        for heading, cell, style in zip(headings, row, styles, strict=True):
-            paint = _painter(style(cell) if coloured else "")
-            yield _line([heading, cell], [width, 0], [str, paint])

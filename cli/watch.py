@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import click
 
-from cli.colour import coloured
 from cli.failure import Exit, Failure
-from cli.output import Column, Form, Item, to_yaml
+from cli.output import Column, Form, Item, Printed, to_yaml
 from cli.problem import failure
 from cli.rest import call, place
 from cli.session import Session
-from cli.text import printable, shown
+from cli.text import printable
 
 WAIT_S = 8
 """How long the server holds a poll back: less than what is waited for an answer while there are others."""
@@ -31,6 +30,7 @@ EXPIRED = 410
 T = TypeVar("T")
 
 COLOURS = {"added": "green", "changed": "yellow", "deleted": "red"}
+CHANGE = Column("CHANGE", lambda change: change["change"], lambda text: COLOURS.get(text, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,36 +133,15 @@ def _teller(session: Session, form: Form, label_columns: tuple[str, ...]) -> Cal
 
     if session.output in {"json", "yaml", "name"}:
         return lambda together: click.echo("".join(map(line, together)), nl=False)
-    return Rows(form.chosen(session.output, label_columns)).print
+    table = Printed([CHANGE, *map(_changed, form.chosen(session.output, label_columns))])
+
+    def rows(together: list[Change]) -> None:
+        if together:
+            table.print([{"change": change.word, "item": change.item} for change in together])
+
+    return rows
 
 
-class Rows:
-    """A table of which nobody knows the next row: a column grows when it has to, and stays so."""
-
-    def __init__(self, columns: list[Column]) -> None:
-        self._columns = [Column("CHANGE", lambda item: None, lambda text: COLOURS.get(text, "")), *columns]
-        self._widths = [len(column.heading) for column in self._columns]
-        self._began = False
-
-    def print(self, together: list[Change]) -> None:
-        """Print rows, and the headings before the first of all."""
-        rows = [
-            [change.word, *(shown(column.value(change.item)) for column in self._columns[1:])]
-            for change in together
-        ]
-        for column, texts in enumerate(zip(*rows, strict=True)):
-            self._widths[column] = max(self._widths[column], *map(len, texts))
-        if rows and not self._began:
-            click.echo(self._line([column.heading for column in self._columns]))
-            self._began = True
-        for row in rows:
-            click.echo(self._line(row, styled=coloured()))
-
-    def _line(self, texts: list[str], *, styled: bool = False) -> str:
-        padded = [text.ljust(width) for text, width in zip(texts, self._widths, strict=True)]
-        if styled:
-            colours = [column.style(text) for column, text in zip(self._columns, texts, strict=True)]
-            padded = [
-                click.style(text, fg=colour or None) for text, colour in zip(padded, colours, strict=True)
-            ]
-        return "  ".join(padded).rstrip()
+def _changed(column: Column) -> Column:
+    """The column of what a change is of."""
+    return replace(column, value=lambda change: column.value(change["item"]))

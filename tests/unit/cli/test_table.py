@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.table import fitted, plain
+from cli.table import Style, Table
 
 HEADINGS = ("ID", "ADDRESSES", "LABELS")
 ADDRESS = "2001:db8:7:1234:5678:9abc:def0:1"
 ROWS = (("web-1", f"10.64.0.1,{ADDRESS}", "app=web,tier=front"), ("b", "10.64.0.2", "-"))
 
 
-def lines(width: int, rows: tuple[tuple[str, ...], ...] = ROWS) -> list[str]:
-    return list(fitted(HEADINGS, rows, width, [lambda _: ""] * 3, coloured=False, bold=False))
+PLAIN: list[Style] = [lambda _: ""] * 3
+
+
+def lines(width: int | None, rows: tuple[tuple[str, ...], ...] = ROWS) -> list[str]:
+    return list(Table(HEADINGS, PLAIN).lines(rows, width))
 
 
 def test_what_fits_is_the_plain_table() -> None:
-    assert lines(80) == list(plain([HEADINGS, *ROWS]))
+    assert lines(80) == lines(None)
 
 
 def test_cells_are_folded_behind_commas() -> None:
@@ -28,6 +31,29 @@ def test_cells_are_folded_behind_commas() -> None:
         "web-1  10.64.0.1,                        app=web,",
         f"       {ADDRESS}  tier=front",
         "b      10.64.0.2                         -",
+    ]
+
+
+def test_columns_move_closer_before_a_table_is_none() -> None:
+    least = len("web-1") + len(ADDRESS) + len("tier=front")
+    assert lines(least + 1)[0].split() == ["ID", "web-1"]
+    assert lines(least + 2) == [
+        "ID    ADDRESSES                        LABELS",
+        "web-1 10.64.0.1,                       app=web,",
+        f"      {ADDRESS} tier=front",
+        "b     10.64.0.2                        -",
+    ]
+
+
+def test_a_column_grows_with_the_rows_that_come() -> None:
+    table = Table(("CHANGE", "ID"), PLAIN[:2])
+    assert list(table.lines([("there", "a")], 20)) == ["CHANGE  ID", "there   a"]
+    assert list(table.lines([("added", "b,c")], 20)) == ["added   b,c"]
+    assert list(table.lines([("added", "a,long-long-er")], 20)) == ["added   a,", "        long-long-er"]
+    assert list(table.lines([("there", "very-long-indeed")], 20)) == [
+        "",
+        "CHANGE  there",
+        "ID      very-long-indeed",
     ]
 
 
@@ -45,8 +71,8 @@ def test_what_cannot_stand_side_by_side_stands_one_below_the_other() -> None:
 
 
 def test_each_line_of_a_cell_has_its_colour() -> None:
-    styles = [lambda _: "", lambda _: "", lambda text: "green" if text != "-" else ""]
-    coloured = list(fitted(HEADINGS, ROWS, 51, styles, coloured=True, bold=True))
+    styles: list[Style] = [*PLAIN[:2], lambda text: "green" if text != "-" else ""]
+    coloured = list(Table(HEADINGS, styles, coloured=True, bold=True).lines(ROWS, 51))
     assert [click.unstyle(line) for line in coloured] == lines(51)
     assert coloured[1].endswith(click.style("app=web,", fg="green"))
     assert coloured[2].endswith(click.style("tier=front", fg="green"))
