@@ -18,6 +18,7 @@ from cli.session import Session, takes_session
 from cli.times import lasted
 
 STATES = ("IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED")
+GUARD = "outbound guard"
 
 
 @click.group(cls=Group)
@@ -113,17 +114,15 @@ def columns(now: datetime) -> tuple[Column, ...]:
         field("node"),
         field("peer"),
         field("address"),
-        field("asn"),
+        field("asn", wide=True),
         Column("STATE", _state, _state_style),
         Column("FOR", lambda item: lasted(item.get("since"), now)),
         field("flaps"),
         field("restarts", wide=True),
         # Without a session nothing is announced, whatever waits to be.
-        Column("ADVERTISED", lambda item: item.get("advertised") if _up(item) else None),
-        Column(
-            "GUARDED", lambda item: item.get("guarded") or None, lambda text: "red" if text != "-" else ""
-        ),
-        Column("REASON", _reason),
+        Column("PFX SENT", lambda item: item.get("advertised") if _up(item) else None),
+        field("guarded", wide=True),
+        Column("REASON", _reason, lambda text: "red" if GUARD in text else ""),
     )
 
 
@@ -134,7 +133,7 @@ def _up(item: dict[str, Any]) -> bool:
 def _reason(item: dict[str, Any]) -> str:
     """Why the session is as it is, and what of its prefixes is kept back."""
     kept, first = item.get("guarded"), item.get("guarded_why")
-    guarded = f"outbound guard keeps back {kept}, such as {first}" if kept else ""
+    guarded = f"{GUARD} keeps back {kept}, such as {first}" if kept else ""
     return "; ".join(each for each in (item.get("reason"), guarded) if each)
 
 

@@ -42,7 +42,6 @@ ENDPOINT = Noun(
     (
         field("id"),
         field("node"),
-        field("pools"),
         field("addresses"),
         Column(
             "STATE",
@@ -51,6 +50,7 @@ ENDPOINT = Noun(
         ),
         field("attached"),
         field("ready"),
+        field("pools", wide=True),
         field("tenant", wide=True),
         field("kind", wide=True),
         field("mac", "MAC", wide=True),

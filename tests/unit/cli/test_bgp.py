@@ -111,17 +111,18 @@ def test_a_session_that_is_down_advertises_nothing(polder: Polder) -> None:
         ran = polder("bgp", "summary", "--node", "node-1", "--server", canned.url)
     up, down = ran.out.splitlines()[1:3]
     assert canned.asked[0].target == "/v1/bgp/sessions?limit=500&node=node-1"
-    assert up.split()[-3:] == ["3", "-", "-"]
-    assert down.split()[-3:] == ["-", "-", "-"]
+    assert up.split()[-2:] == ["3", "-"]
+    assert down.split()[-2:] == ["-", "-"]
 
 
 def test_what_the_guard_keeps_back_is_counted_with_a_reason(polder: Polder) -> None:
     kept = UP | {"guarded": 2, "guarded_why": "10.0.0.0/8: shorter than pool default"}
     with serving(Reply(200, {"items": [kept], "revision": 9})) as canned:
-        ran = polder("bgp", "summary", "--server", canned.url)
-    row = ran.out.splitlines()[1]
+        row = polder("bgp", "summary", "--server", canned.url).out.splitlines()[1]
+        wide = polder("bgp", "summary", "-o", "wide", "--server", canned.url).out.splitlines()[1]
     assert "outbound guard keeps back 2, such as 10.0.0.0/8: shorter than pool default" in row
-    assert row.split()[6:9] == ["4", "3", "2"]
+    assert row.split()[5:8] == ["4", "3", "outbound"]
+    assert wide.split()[6:10] == ["4", "1", "3", "2"]
 
 
 def test_routes_are_prefixes_with_the_peers_they_go_to(polder: Polder) -> None:

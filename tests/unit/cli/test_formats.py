@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import click
 import pytest
 import yaml
 
-from tests.unit.cli.canned import Reply, serving
+from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
 NODE = {
@@ -120,3 +122,86 @@ def test_a_document_of_an_endpoint_says_its_kind(polder: Polder, kind: str, said
     with serving(Reply(200, {"items": [endpoint], "revision": 7})) as canned:
         ran = polder("endpoint", "list", "-o", "yaml", "--server", canned.url)
     assert yaml.safe_load(ran.out) == {"kind": said, "id": "web-1", "node": "node-1", "labels": {}}
+
+
+IN_80 = [
+    (
+        "pool list",
+        {
+            "name": "customers-ipv6",
+            "cidr": "2001:db8:1234:64::/64",
+            "block_prefixlen": 122,
+            "advertise": "summary",
+            "cooldown_s": 60,
+            "priority": 1000,
+            "tenant": "shop",
+            "disabled": False,
+        },
+    ),
+    (
+        "bgp summary",
+        {
+            "node": "node-17",
+            "peer": "node-17-tor-a",
+            "address": "2001:db8:1::17",
+            "asn": 4200000017,
+            "state": "ESTABLISHED",
+            "since": "2024-01-01T00:00:00Z",
+            "reason": "",
+            "advertised": 300,
+            "flaps": 4,
+        },
+    ),
+    (
+        "bgp summary",
+        {
+            "node": "node-17",
+            "peer": "node-17-tor-a",
+            "address": "192.168.117.117",
+            "asn": 64501,
+            "state": "ESTABLISHED",
+            "stale": True,
+            "since": "2024-01-01T00:00:00Z",
+            "reason": "Connection refused",
+            "flaps": 4,
+        },
+    ),
+    (
+        "endpoint list",
+        {
+            "id": "checkout-17",
+            "node": "node-17",
+            "pools": ["default", "customers-ipv6"],
+            "addresses": ["10.64.117.101", "2001:db8:64::117"],
+            "state": "assigned",
+            "attached": True,
+            "ready": True,
+            "labels": {"app": "web", "tier": "front"},
+        },
+    ),
+    (
+        "node list",
+        {
+            "name": "rack-7-node-17.example.net",
+            "asn": 4200000017,
+            "programs": {"agent": {"alive": True}, "speaker": {"alive": False}},
+            "labels": {"rack": "7", "edge": "yes"},
+        },
+    ),
+]
+
+
+WATCHED = [(f"{words} --watch", item) for words, item in IN_80 if words.endswith("list")]
+
+
+@pytest.mark.parametrize(("words", "item"), IN_80 + WATCHED)
+def test_common_tables_are_tables_on_80_columns(
+    polder: Polder, monkeypatch: pytest.MonkeyPatch, words: str, item: dict[str, object]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with serving(Reply(200, {"items": [item], "revision": 7}), problem(403, "Enough")) as canned:
+        ran = polder(*words.split(), "--server", canned.url)
+    lines = click.unstyle(ran.out).splitlines()
+    assert len(lines[0].split()) > 2, "it is no table"
+    assert max(map(len, lines)) <= 80
