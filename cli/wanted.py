@@ -145,6 +145,9 @@ def _read(document: Document, faults: list[Fault]) -> Wanted | None:
         what = "is no text; write it in quotes" if name else f"a {noun.singular} needs `{noun.key}`"
         faults.append((document.place(noun.key), what))
         return None
+    if "/" in name:
+        faults.append((document.place(noun.key), f"{name!r} is no {noun.key}: it has a slash"))
+        return None
     fields = {field: plain(value) for field, value in document.fields.items() if field != "kind"}
     for field in fields:
         if field not in noun.document:

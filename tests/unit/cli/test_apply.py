@@ -230,7 +230,7 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
     path = tmp_path / "a.yaml"
     path.write_text(
         "kind: pool\nname: a\ncoldown_s: 1\n---\nkind: pod\n---\nname: x\n---\nkind: node\n---\n"
-        "kind: node\nname: 7\n---\nkind: pool\nname: a\n"
+        "kind: node\nname: 7\n---\nkind: pool\nname: a\n---\nkind: endpoint\nid: a/b\n"
     )
     with serving(Reply(200, POOL)) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
@@ -242,8 +242,20 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
         "document 3, line 7: there is no `kind`; it is one of " + kinds,
         "document 4, line 9: a node needs `name`",
         "document 5, line 12: is no text; write it in quotes",
+        "document 7, line 18: 'a/b' is no id: it has a slash",
         "document 6, line 15: pool/a stands in " + f"{path}, document 1, line 1 already",
     ]
+
+
+def test_what_to_do_about_an_address_that_is_taken_can_be_done_in_a_file(
+    polder: Polder, tmp_path: Path
+) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text("kind: endpoint\nid: web\nnode: n\naddresses: [10.0.0.1]\n")
+    taken = Reply(409, {"type": "/problems/address-in-use", "detail": "item 0: 10.0.0.1 is assigned to b"})
+    with serving(ABSENT, taken) as canned:
+        ran = polder("apply", "-f", str(path), "--server", canned.url)
+    assert "next: nothing was changed; leave the address out to get a free one" in ran.err
 
 
 def test_what_the_server_refuses_is_named_by_line(polder: Polder, site: Path) -> None:

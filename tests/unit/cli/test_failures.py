@@ -76,7 +76,7 @@ def test_the_type_says_more_than_the_status(polder: Polder) -> None:
         ran = polder("endpoint", "create", "--node", "n", "--server", canned.url)
         odd = polder("endpoint", "list", "--server", canned.url)
     assert (ran.code, ran.err.splitlines()[0]) == (4, "polder: pool a is full")
-    assert "--pool" in ran.err.splitlines()[1]
+    assert "name another pool" in ran.err.splitlines()[1]
     assert odd.err.splitlines()[1:3] == ["  ?limit: is 1 to 1000", "  /: "]
 
 
