@@ -37,6 +37,7 @@ def add_create(
         if not dry_run:
             noun.create(session, body)
             return
+        session.refuse_names()
         given = {key: value for key, value in body.items() if value is not None}
         show(session, session.item("POST", place(noun.plural), given, query=DRY_RUN, repeatable=True))
 
@@ -68,6 +69,8 @@ def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text
         patch = merge_patch(fields)
         if not patch:
             raise click.UsageError(f"nothing to change: give {_names(fields)}")
+        if dry_run:
+            session.refuse_names()
         query = DRY_RUN if dry_run else bound(max_withdraw, yes)
         answer = session.item("PATCH", noun.path(name), patch, advice=noun.unchanged(), query=query)
         if dry_run:

@@ -148,6 +148,7 @@ def add_delete(group: click.Group, noun: Noun, text: str = "") -> None:
     ) -> None:
         advice = {**noun.missing(), **noun.in_use(name)}
         if dry_run:
+            session.refuse_names()
             show(session, session.item("DELETE", noun.path(name), advice=advice, query=DRY_RUN))
             return
         session.request("DELETE", noun.path(name), advice=advice, query=bound(max_withdraw, yes))

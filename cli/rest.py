@@ -27,6 +27,7 @@ TLS_ALERT = "\x15\x03"
 """How a server of TLS begins its answer to plain HTTP (RFC 8446 §5.1)."""
 CUT_SHORT = "the connection ended in the middle of the answer"
 NOT_FOUND = "/problems/not-found"
+NO_CONTENT = 204
 TOO_MANY = 429
 TURN_S = 30
 """How long to wait in all, when the server has too much to do and says when to come back."""
@@ -159,7 +160,7 @@ def _ask(ways: Sequence[Way], request: Request, link: Link) -> Answer:
         link.prefer(way)
         # Asked again because an answer was lost: that it is gone is what was wanted.
         gone = sent and request.method == "DELETE" and answer.absent
-        return Answer(204) if gone else answer
+        return Answer(NO_CONTENT) if gone else answer
     if refused is not None:
         return refused
     raise unanswered(faults)
@@ -221,6 +222,8 @@ def _decoded(status: int, kind: str, raw: bytes) -> Any:
         raise _not_polder(f"a redirect ({status})")
     if len(raw) > MAX_ANSWER_BYTES:
         raise Failure(f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB")
+    if not raw and status < 400 and status != NO_CONTENT:
+        raise _not_polder(f"it answered {status} with nothing")
     if not raw and status != 404:
         return None
     try:

@@ -6,11 +6,8 @@ import click
 
 from cli.example import examples
 from cli.group import Group
-from cli.output import Form
 from cli.rest import place
 from cli.session import Session, takes_session
-
-RESTORE = Form("restore", "restore", "cluster", ())
 
 
 @click.group(cls=Group)
@@ -25,7 +22,8 @@ def command() -> None:
 @takes_session
 def status(session: Session) -> None:
     """Show whether a backup was restored, which nodes have said what they hold, and the last report."""
-    session.print_item(session.item("GET", place("restore")), RESTORE)
+    session.refuse_names()
+    session.print_item(session.item("GET", place("restore")))
 
 
 @command.command(
@@ -38,4 +36,5 @@ def finish(session: Session) -> None:
 
     Addresses that nodes hold which were not heard of may then be assigned again.
     """
-    session.print_item(session.item("POST", place("restore:finish")), RESTORE)
+    session.refuse_names()
+    session.print_item(session.item("POST", place("restore:finish")))

@@ -298,6 +298,7 @@ ELSEWHERE = (
     Reply(404, {"error": "not found"}),
     Reply(404, problem(404, "x").body | {"type": "/problems/no-such-path", "detail": "no such path: /v1/v1"}),
     Reply(404, problem(404, "Not Found").body | {"type": "about:blank"}),
+    Reply(200),
 )
 
 

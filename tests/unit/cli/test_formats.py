@@ -95,6 +95,12 @@ def test_what_was_done_in_each_format(polder: Polder, output: str, text: str) ->
         "endpoint stats a",
         "node drops a",
         "node diff a",
+        "restore status",
+        "restore finish",
+        "pool create a --cidr 10.0.0.0/8 --dry-run",
+        "pool set a --disabled --dry-run",
+        "pool delete a --dry-run",
+        "policy delete a --dry-run",
     ],
 )
 def test_what_has_no_name_is_refused_before_it_is_asked_for(polder: Polder, words: str) -> None:

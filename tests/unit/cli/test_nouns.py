@@ -343,7 +343,11 @@ def test_delete_says_what_it_did(polder: Polder) -> None:
 def test_delete_of_an_endpoint_waits_until_it_is_gone(polder: Polder) -> None:
     releasing = Reply(200, ENDPOINT | {"state": "releasing"})
     with serving(
-        Reply(202), releasing, Reply(503), releasing, problem(404, "There is no such thing")
+        Reply(202, {"id": "web-1", "state": "releasing"}),
+        releasing,
+        Reply(503),
+        releasing,
+        problem(404, "There is no such thing"),
     ) as canned:
         ran = polder("endpoint", "delete", "web-1", "--server", canned.url)
     assert (ran.code, ran.out) == (0, "endpoint web-1 deleted\n")
@@ -351,13 +355,13 @@ def test_delete_of_an_endpoint_waits_until_it_is_gone(polder: Polder) -> None:
 
 
 def test_a_new_endpoint_of_the_same_id_ends_the_wait(polder: Polder) -> None:
-    with serving(Reply(202), Reply(200, ENDPOINT)) as canned:
+    with serving(Reply(202, {"id": "web-1", "state": "releasing"}), Reply(200, ENDPOINT)) as canned:
         assert polder("endpoint", "delete", "web-1", "--server", canned.url).code == 0
     assert len(canned.asked) == 2
 
 
 def test_delete_of_an_endpoint_need_not_wait(polder: Polder) -> None:
-    with serving(Reply(202)) as canned:
+    with serving(Reply(202, {"id": "web-1", "state": "releasing"})) as canned:
         ran = polder("endpoint", "delete", "web-1", "--no-wait", "-o", "json", "--server", canned.url)
     assert json.loads(ran.out) == {"releasing": {"endpoint": "web-1"}}
     assert len(canned.asked) == 1
@@ -401,7 +405,9 @@ def test_no_name_of_several_may_be_empty(polder: Polder) -> None:
 
 
 def test_a_release_that_takes_too_long_says_where_to_look(polder: Polder) -> None:
-    with serving(Reply(202), Reply(200, ENDPOINT | {"state": "releasing"})) as canned:
+    with serving(
+        Reply(202, {"id": "web-1", "state": "releasing"}), Reply(200, ENDPOINT | {"state": "releasing"})
+    ) as canned:
         ran = polder("endpoint", "delete", "web-1", "--timeout-s", "0", "--server", canned.url)
     assert ran.code == 1
     assert "still being released" in ran.err
