@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 from click.shell_completion import CompletionItem
@@ -44,7 +44,17 @@ def _names(context: click.Context, parameter: click.Parameter, typed: str) -> li
     return [CompletionItem(name) for name in contexts if name.startswith(typed)]
 
 
-name_argument = click.argument("name", type=Named("context"), shell_complete=_names)
+class ContextName(Named):
+    """The name of a context: one that is there may have a slash, such as one that was written by hand."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name alone. Ends the command with a usage error when it is none."""
+        if "/" in value and value in load(config_path(os.environ)).contexts:
+            return str(value)
+        return super().convert(value, param, ctx)
+
+
+name_argument = click.argument("name", type=ContextName("context"), shell_complete=_names)
 
 
 @click.group(cls=Group)

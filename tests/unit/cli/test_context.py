@@ -67,6 +67,15 @@ def test_what_is_refused(polder: Polder, tmp_path: Path, arguments: list[str], c
     assert not (tmp_path / "config.yaml").exists()
 
 
+def test_a_context_with_a_slash_that_is_there_can_be_used_and_deleted(polder: Polder, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("contexts: {site/a: {servers: ['http://127.0.0.1:9']}}\n")
+    assert polder("context", "use", "site/a").out == "context site/a is the current one\n"
+    assert polder("context", "set", "site/a", "--server", "http://127.0.0.1:8").code == 0
+    assert polder("context", "set", "site/b", "--server", "http://127.0.0.1:8").code == 2
+    assert polder("context", "delete", "context/site/a").code == 2
+    assert polder("context", "delete", "site/a").out == "context site/a deleted\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_a_script(polder: Polder, shell: str) -> None:
     ran = polder("completion", shell)
