@@ -16,7 +16,7 @@ STYLES = {"stops": "red", "arrives": "green", "unknown": "yellow"}
 COLUMNS = (
     field("node"),
     field("at"),
-    Column("", lambda item: item.get("verdict"), lambda text: STYLES.get(text, "")),
+    Column("VERDICT", lambda item: item.get("verdict"), lambda text: STYLES.get(text, "")),
     field("what"),
     field("purpose"),
     field("reason"),

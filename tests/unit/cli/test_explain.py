@@ -26,6 +26,7 @@ def test_a_trace_that_stops_says_where_and_fails(polder: Polder) -> None:
         ran = polder("trace", "web-1", "web-2", "--proto", "tcp", "--port", "80", "--server", canned.url)
     assert canned.asked[0].target == "/v1/trace?source=web-1&destination=web-2&protocol=tcp&port=80"
     assert ran.code == 1
+    assert ran.out.splitlines()[0].split()[:4] == ["NODE", "AT", "VERDICT", "WHAT"]
     assert ran.out.splitlines()[1].split() == [
         "node-1",
         "classify",
