@@ -36,8 +36,15 @@ class AddressName(Named):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The address as it is written. Ends the command with a usage error when it is none."""
         address = str(value).removeprefix(f"{self.singular}/")
-        try:
-            ip_address(address)
-        except ValueError:
+        if not _is_address(address):
             self.fail(f"{address!r} is no address; expected one such as 10.64.0.1", param, ctx)
         return address
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is an address without a zone (RFC 4007), which would be a node's own."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text

@@ -193,6 +193,7 @@ def test_a_name_is_taken_as_it_is_printed(polder: Polder, words: str, target: st
         ("node list -l a=\udcff", "is not UTF-8"),
         ("address explain foo", "'foo' is no address; expected one such as 10.64.0.1"),
         ("address explain 10.0.0.1/32", "'10.0.0.1/32' is no address"),
+        ("address explain fe80::1%eth0", "'fe80::1%eth0' is no address"),
     ],
 )
 def test_what_is_no_name_is_not_asked_for(polder: Polder, words: str, why: str) -> None:
