@@ -357,6 +357,16 @@ def test_output_that_has_no_room() -> None:
     )
 
 
+def test_output_that_was_closed_before() -> None:
+    """What is printed goes nowhere, as with `> /dev/null`."""
+    with serving(Reply(200, {"items": [], "revision": 1})) as canned:
+        command = [*POLDER, "pool", "list", "--server", canned.url]
+        ran = subprocess.run(
+            ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_a_server_of_tls_that_hangs_up_on_plain_http(polder: Polder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
