@@ -49,7 +49,10 @@ def too_many() -> Failure:
 def foretell(session: Session, steps: Sequence[Step]) -> Json | None:
     """What all of them would do at the routers; None where that is not known. Raises `Failure`."""
     impact = None
-    for number, part in enumerate(_parts(steps)):
+    parts = _parts(steps)
+    if not parts and _routed(steps):
+        _say("what they do at routers is not told")
+    for number, part in enumerate(parts):
         if number or not _routed(part):
             _try(session, part, ANYTHING)
             continue
@@ -63,9 +66,7 @@ def _parts(steps: Sequence[Step]) -> list[list[Step]]:
     writing = [step for step in steps if step.write]
     routed = _routed(steps)
     if len(routed) > MOST_FORETOLD:
-        _say(
-            f"more than {MOST_FORETOLD} objects cannot be tried together: what they do at routers is not told"
-        )
+        _say(f"more than {MOST_FORETOLD} objects cannot be tried together, so none is tried")
         return []
     parts = [writing[:MOST_FORETOLD]] if writing else []
     left = writing[MOST_FORETOLD:]

@@ -371,6 +371,7 @@ def test_more_objects_than_can_be_weighed_are_shown_and_need_yes(
         ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "node/n10 created (dry run)")
     assert "more than 10 objects cannot be tried together" in ran.err
+    assert "what they do at routers is not told" in ran.err
     with serving(*there) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
     assert (ran.code, ran.out) == (2, "")
@@ -378,6 +379,7 @@ def test_more_objects_than_can_be_weighed_are_shown_and_need_yes(
     with serving(*there, Reply(200, {"name": "n", "asn": 7})) as canned:
         ran = polder("apply", "-f", str(path), "--yes", "--server", canned.url)
     assert (ran.code, len(ran.out.splitlines())) == (0, 11)
+    assert ran.err == "polder: more than 10 objects cannot be tried together, so none is tried\n"
 
 
 def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:
