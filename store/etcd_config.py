@@ -14,6 +14,8 @@ CLIENT_PORT = 2379
 CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    # Where nothing is sent, as on a watch, gRPC would else send two pings and then one a minute.
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.ping_timeout_ms", 3_000),  # of the pings that gRPC sends for flow control; else 60 s
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
