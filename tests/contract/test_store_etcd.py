@@ -13,8 +13,8 @@ from lab.etcd import EtcdCluster, EtcdServer, EtcdTls, free_ports
 from pki.directory import Directory
 from store.client import Absent, Change, Put
 from store.errors import Invalid, StoreError, Unavailable
-from store.etcd import EtcdStore
-from store.etcd_config import EtcdConfig
+from store.etcd import EtcdStore, EtcdWatch
+from store.etcd_config import CHANNEL_OPTIONS, EtcdConfig
 from store.feed import Feed, InSync, Item
 from store.feed import Put as Told
 
@@ -83,6 +83,14 @@ def took_until(true: Callable[[], object], deadline_s: float) -> float:
         if time.monotonic() - start > deadline_s:
             pytest.fail(f"not true within {deadline_s} s")
         threading.Event().wait(0.01)
+
+
+def lost(watch: EtcdWatch) -> bool:
+    """Whether the watch breaks at last. Blocking."""
+    try:
+        return not list(watch)
+    except Unavailable:
+        return True
 
 
 def put(store: EtcdStore, *names: str) -> int:
@@ -185,6 +193,23 @@ def test_a_member_that_hangs_is_passed_over(
     took_until(lambda: put(store, "/f/2"), 5)
     took_until(lambda: "/f/2" in told(items), RECONNECT_S)  # the watch left it too
     assert told(items) == ["/f/1", "/f/2"]
+
+
+def test_a_member_that_hangs_is_noticed_where_nothing_happens_for_long(
+    server: EtcdServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pings go on, though nothing is sent: here twice as often, and no more often than etcd bears."""
+    quick = {"grpc.keepalive_time_ms": 5_500, "grpc.keepalive_timeout_ms": 1_000}
+    monkeypatch.setattr("store.etcd.CHANNEL_OPTIONS", tuple((dict(CHANNEL_OPTIONS) | quick).items()))
+    store = open_store(server.url)
+    watch = store.watch(["/f/"], start_revision=put(store, "/f/1"))
+    assert next(iter(watch))
+    ended = threading.Event()
+    threading.Thread(target=lambda: lost(watch) and ended.set(), daemon=True).start()
+    assert not ended.wait(2.2 * 5.5), "it lasts"
+    server.pause()
+    assert ended.wait(5.5 + 1 + RECONNECT_S)
+    server.resume()
 
 
 def test_a_write_that_was_under_way_when_the_leader_hung_is_given_up_soon(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -126,9 +127,12 @@ def test_an_address_without_a_good_token_makes_few_writes_and_few_lines(
 ) -> None:
     audit = AuditFile(tmp_path / "audit")
     with guarded(strangers_per_s=1, audit_file=audit) as closed:
+        begun = time.monotonic()
         sent = Counter(closed.send(who, method, path, body).status_code for _ in range(50))
         assert set(sent) == {refused, 429}
-        assert 2 <= sent[refused] <= 5
+        assert 2 <= sent[refused] <= 3 + time.monotonic() - begun, (
+            "what a bucket holds, and what fills it meanwhile"
+        )
         assert len((tmp_path / "audit").read_text().splitlines()) == sent[refused]
         answer = closed.send(who, method, path, body)
         assert (answer.json["type"], answer.headers["Retry-After"]) == ("/problems/rate-limited", "1")
