@@ -92,18 +92,13 @@ def call(
     Raises:
         Failure: nobody answered (exit 5), or what answered is not Polder (exit 1).
     """
-    given = {key: value for key, value in (query or {}).items() if value is not None}
     data = None if body is None else json.dumps(body).encode()
     fields = {"Accept": "application/json", **(headers or {})}
     if data is not None:
         fields["Content-Type"] = f"application/{'merge-patch+json' if method == 'PATCH' else 'json'}"
-    try:
-        encoded = f"?{urlencode(given, doseq=True)}" if given else ""
-    except UnicodeEncodeError as fault:
-        raise _not_utf8(fault) from None
     request = Request(
         method,
-        path + encoded,
+        path + _encoded(query or {}),
         data,
         fields,
         method != "POST" if repeatable is None else repeatable,
@@ -118,6 +113,14 @@ def call(
         time.sleep(int(answer.retry_after))
         answer = _ask(link.ways(), request, link)
     return answer
+
+
+def _encoded(query: Mapping[str, object]) -> str:
+    given = {key: value for key, value in query.items() if value is not None}
+    try:
+        return f"?{urlencode(given, doseq=True)}" if given else ""
+    except UnicodeEncodeError as fault:
+        raise _not_utf8(fault) from None
 
 
 def place(*parts: str) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from controller.ipam import blocks, units
 from controller.ipam.committer import Commits
-from controller.ipam.drafting import in_use
+from controller.ipam.drafting import refuse_held
 from controller.ipam.release import Cooldowns
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
@@ -124,9 +124,7 @@ class Anycast:
             raise invalid("/address", f"{address} is not in {pool.cidr} of pool {pool.name}; use one that is")
         if reason := blocks.why_reserved(pool, address):
             raise invalid("/address", f"{address} is {reason}, which nobody gets; ask for another")
-        held = read(self._store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
-        if held is not None:
-            raise in_use(held.value, scope, "/address")
+        refuse_held(self._store, pool, address, scope, "/address")
         return address
 
     def _choose(self, pool: Pool) -> IPAddress:

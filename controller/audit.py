@@ -23,14 +23,13 @@ from typing import Any
 from falcon import Response
 
 from controller import trail
-from controller.exchange import Exchange
+from controller.exchange import READS, Exchange
 from controller.trail import Change
 from controller.unique import unique
 from store import keys
 
 log = logging.getLogger("audit")
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
 TOO_MANY = 429
 HEADER = "X-Request-Id"
 LONGEST_LINE = 2000

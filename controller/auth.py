@@ -18,7 +18,7 @@ from typing import Any
 
 from controller import secret
 from controller.bearers import Bearers
-from controller.exchange import Exchange
+from controller.exchange import READS, Exchange
 from controller.principal import ANYBODY, Principal
 from controller.problem import Problem
 from controller.rate import RateLimit, Verdict, address_name
@@ -27,7 +27,6 @@ from store.model import Role
 
 MIN_LENGTH = 16
 MAX_LENGTH = 1024
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
 OWN_PAGES = frozenset({"same-origin", "none"})
 """What `Sec-Fetch-Site` says of a request of our own page, and of one of no page at all (Fetch Metadata)."""
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from controller.principal import Principal
     from controller.services import Services
 
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""The methods of requests that change nothing."""
+
 
 class Exchange(Request):
     """A request with a place for what each part of the controller notes of it.

@@ -24,8 +24,8 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import web
 
-from controller.auth import READS
 from controller.bodies import SMALL_BYTES, Keep, Large, most_bytes
+from controller.exchange import READS
 from controller.problem import Problem
 from controller.waiting import Runner, Stacks, complete
 from controller.watching import asked

@@ -27,7 +27,8 @@ def try_create(known: Known, wanted: NewEndpoint) -> Answer:
     request = asked(wanted)
     store = services().store
     for want in known.plan(request).asked:
-        refuse_held(store, want, request.scope)
+        if want.address is not None:
+            refuse_held(store, want.pools[0].value, want.address, request.scope, want.pointer)
     return Answer()
 
 

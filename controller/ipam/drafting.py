@@ -21,7 +21,7 @@ from controller.reading import Found, read, scan
 from controller.scope import Scope
 from store import keys
 from store.client import Compare, Store
-from store.model import Address, AddressState, Endpoint, EndpointState, Node, Pool
+from store.model import Address, AddressState, Endpoint, EndpointState, IPAddress, Node, Pool
 
 Clock = Callable[[], datetime]
 
@@ -175,7 +175,8 @@ class Drafter:
     def _pick(self, plan: Plan, asker: _For, count: int, more: int) -> list[Column]:
         """Spots for each address of up to `count` endpoints, one at least."""
         for want in plan.asked:
-            refuse_held(self._store, want, asker.scope)
+            if want.address is not None:
+                refuse_held(self._store, want.pools[0].value, want.address, asker.scope, want.pointer)
         picked: dict[int, Column] = {}
         complete = False
         try:
@@ -272,18 +273,14 @@ class Drafter:
         return words, figures
 
 
-def refuse_held(store: Store, want: Want, scope: Scope) -> None:
-    """Raises `Problem` where an address that is asked for is not free."""
-    if want.address is None:
-        return
-    pool = want.pools[0].value
-    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, want.address), want.address)
+def refuse_held(store: Store, pool: Pool, address: IPAddress, scope: Scope, pointer: str) -> None:
+    """Raises `Problem` where an address that was asked for, where the pointer says, is not free."""
+    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
     if held is not None:
-        raise in_use(held.value, scope, want.pointer)
+        raise _in_use(held.value, scope, pointer)
 
 
-def in_use(held: Address, scope: Scope, pointer: str) -> Problem:
-    """An address that was asked for, where the pointer says, is not free."""
+def _in_use(held: Address, scope: Scope, pointer: str) -> Problem:
     if not scope.has(held):
         why = f"{held.address} is not free"
     elif held.state is AddressState.ASSIGNED:

@@ -176,7 +176,7 @@ def test_a_wrong_field_is_named_and_nothing_is_written(
     ],
 )
 def test_ranges_of_documentation_and_private_ones_are_pools(api: Api, cidr: str) -> None:
-    api.made("/v1/pools", {"name": "p", "cidr": cidr})
+    assert api.made("/v1/pools", {"name": "p", "cidr": cidr})["cidr"] == cidr
 
 
 def test_what_is_stored_and_can_never_work_is_read_and_changed_as_it_is(plant: Api) -> None:

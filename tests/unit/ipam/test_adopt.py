@@ -149,15 +149,20 @@ def test_an_endpoint_that_moved_since_the_backup_is_where_it_is_held(controller:
     assert (found.value.uid, found.value.labels) == (endpoint.uid, {"app": "web"}), "the backup knows these"
 
 
+def assert_waits_for(controller: Controller, *nodes: str) -> None:
+    """The deletion of `a` does: it ends when the last of them has let go."""
+    for node in nodes:
+        assert controller.releaser.release("a") is not None, f"{node} holds it"
+        let_go(controller, node, "a")
+    assert controller.releaser.release("a") is None
+
+
 def test_an_endpoint_that_two_nodes_hold_stays_where_the_backup_says(controller: Controller) -> None:
     endpoint = controller.allocator.assign(Request("n1", "a"))[0]
     made = complete(controller, n1=[holds(endpoint)], n2=[holds(endpoint)])
     assert where(controller, "a") == ("n1", [str(endpoint.addresses[0])])
     assert (made.confirmed, made.adopted) == (2, [])
-    for node in ("n1", "n2"):
-        assert controller.releaser.release("a") is not None, f"{node} holds it"
-        let_go(controller, node, "a")
-    assert controller.releaser.release("a") is None
+    assert_waits_for(controller, "n1", "n2")
 
 
 def test_of_two_with_the_same_id_the_later_one_has_it_and_the_address_of_the_other_stays_taken(
@@ -195,10 +200,7 @@ def test_of_two_with_the_same_id_and_address_both_are_waited_for(controller: Con
     made = complete(controller, n1=[holds(one)], n2=[held("a", address, uid=unique())])
     assert where(controller, "a") == ("n2", [address])
     assert len(made.refused) == 1
-    for node in ("n2", "n1"):
-        assert controller.releaser.release("a") is not None, f"{node} holds it"
-        let_go(controller, node, "a")
-    assert controller.releaser.release("a") is None
+    assert_waits_for(controller, "n2", "n1")
 
 
 def test_what_a_node_holds_and_cannot_be_adopted_stays_taken_until_it_has_let_go(
