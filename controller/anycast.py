@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from controller.ipam import blocks, units
+from controller.ipam import blocks
 from controller.ipam.committer import Commits
 from controller.ipam.drafting import refuse_held
-from controller.ipam.release import Cooldowns
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.precondition import WHATEVER, Match
@@ -23,9 +22,18 @@ from controller.reading import Found, find, put, read, scan
 from controller.registry import Made, different
 from controller.scope import EVERYTHING, Scope
 from store import keys
-from store.client import Absent, Compare, Delete, Op, Put, Store
-from store.errors import LeaseExpired
-from store.model import Address, AddressState, IPAddress, IPNetwork, NewService, Pool, Service, Tenant
+from store.client import Absent, Compare, Delete, Op, Store
+from store.model import (
+    Address,
+    AddressState,
+    IPAddress,
+    IPNetwork,
+    NewService,
+    Pool,
+    Service,
+    Tenant,
+    Withdrawing,
+)
 from store.model.value import parse_address
 
 ATTEMPTS = 24
@@ -47,7 +55,6 @@ class Anycast:
         self._store = store
         self._committer = committer
         self._clock = clock
-        self._cooldowns = Cooldowns(store)
 
     def create(self, wanted: NewService, caller: Caller) -> Made[Service]:
         """Create a service; returns it, and whether it is new. Blocking.
@@ -70,7 +77,7 @@ class Anycast:
         raise _busy(wanted.name)
 
     def delete(self, name: str, match: Match = WHATEVER, scope: Scope = EVERYTHING) -> None:
-        """Delete a service. Its nodes withdraw its address, which cools down as its pool says. Blocking.
+        """Delete a service. Its nodes withdraw its address, which then cools down as its pool says. Blocking.
 
         Raises:
             Problem: there is no such service in `scope`, or it is not the one that `match` demands.
@@ -80,11 +87,8 @@ class Anycast:
                 return
             found = find(self._store, keys.SERVICES, name, scope)
             match.demand(f"service {name}", found.mod_revision)
-            try:
-                if self._committer.commit(self._release(found)):
-                    return
-            except LeaseExpired:
-                self._cooldowns.forget()
+            if self._committer.commit(self._release(found)):
+                return
         raise _busy(name)
 
     def _pool(self, wanted: NewService, scope: Scope) -> Found[Pool]:
@@ -156,7 +160,7 @@ class Anycast:
             raise Problem("over-quota", detail, errors=[Fault(detail, "/tenant")], tenant=tenant) from None
 
     def _release(self, found: Found[Service]) -> Unit:
-        """The service goes, and its address cools down if it is its own."""
+        """The service goes; its address, if that is its own, is nobody's until it is withdrawn."""
         service = found.value
         pool = read(self._store, keys.POOLS, service.pool)
         compares: list[Compare] = [found.unchanged()]
@@ -167,15 +171,19 @@ class Anycast:
             held = read(self._store, keys.ADDRESSES, service.pool, cidr, service.address)
             if held is not None and held.value.service == service.name:
                 compares.append(held.unchanged())
-                ops.append(self._cooling(held, pool.value))
+                ops += _nobodys(held.value, cidr, self._clock())
                 charge = _charge(service, -1)
         return Unit(tuple(compares), tuple(ops), charge)
 
-    def _cooling(self, held: Found[Address], pool: Pool) -> Op:
-        lease_id = self._cooldowns.lease(pool.cooldown_s)
-        fields = held.value.model_dump(mode="json")
-        after = units.cooling(held.key, fields, "", self._clock(), pool.cooldown_s, lease_id)
-        return Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key)
+
+def _nobodys(held: Address, cidr: IPNetwork, now: datetime) -> tuple[Op, Op]:
+    """What keeps an address from everybody until `controller.withdrawing` has it cool down."""
+    after = held.model_copy(update={"state": AddressState.COOLDOWN, "since": now})
+    mark = Withdrawing(pool=held.pool, address=held.address)
+    return (
+        put(keys.ADDRESSES, after, held.pool, cidr, held.address),
+        put(keys.WITHDRAWING, mark, held.pool, held.address),
+    )
 
 
 def _assign(

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from controller import direct, draining, moves, tidying
+from controller import direct, draining, moves, tidying, withdrawing
 from controller.compiling import Compiling
 from controller.direct import Segments
 from controller.draining import Draining
@@ -34,6 +34,7 @@ from controller.reported import Reported
 from controller.restoring import Restoring
 from controller.services import Services
 from controller.tidying import Tidying
+from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Change, Removed, Store, Watch
 from store.errors import Corrupt, StoreError
@@ -51,6 +52,7 @@ RESTORE = "restore"
 DRAIN = "drain"
 MOVE = "move"
 SEGMENT = "segment"
+WITHDRAW = "withdraw"
 SESSIONS = "sessions"
 POLICIES = "policies"
 RELIST_S = 300.0
@@ -74,6 +76,12 @@ class Duties:
             ),
             MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.clock, parts.events).look, moves.REST_S),
             SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
+            WITHDRAW: lambda: Prompted(
+                WITHDRAW,
+                store,
+                Withdrawals(store, parts.committer, parts.clock).look,
+                withdrawing.REST_S,
+            ),
             SESSIONS: lambda: Reported(store, parts.clock, parts.events),
             POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),

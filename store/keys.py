@@ -9,6 +9,7 @@
     nodes/<name>                        Node
     peers/<name>                        Peer
     services/<name>                     Service
+    withdrawing/<pool>/<address>        Withdrawing, while speakers may announce a deleted service's address
     policies/<name>                     Policy
     drains/<noun>/<name>                Drain, while a node or a peer is drained
     endpoints/<id>                      Endpoint, the record
@@ -97,6 +98,7 @@ from store.model import (
     Usage,
     Value,
     Verified,
+    Withdrawing,
 )
 
 ROOT = "/polder/v1/"
@@ -161,6 +163,7 @@ EVENTS = Kind(Event, "events/{}")
 NODES = Kind(Node, "nodes/{}")
 PEERS = Kind(Peer, "peers/{}")
 SERVICES = Kind(Service, "services/{}")
+WITHDRAWING = Kind(Withdrawing, "withdrawing/{}/{}")
 POLICIES = Kind(Policy, "policies/{}")
 DRAINS = Kind(Drain, "drains/{}/{}")
 ENDPOINTS = Kind(Endpoint, "endpoints/{}")
@@ -205,6 +208,7 @@ KINDS: Sequence[Kind[Value]] = (
     NODES,
     PEERS,
     SERVICES,
+    WITHDRAWING,
     POLICIES,
     DRAINS,
     ENDPOINTS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from controller.answer import Answer
 from controller.api import listing
@@ -16,10 +18,13 @@ from controller.problem import Problem, not_found
 from controller.reading import read, read_many, scan
 from controller.services import services
 from controller.watching.topic import Topic, as_stored
+from controller.withdrawing import announcers
 from store import keys
 from store.client import Store
-from store.model import Address, AddressState, Block, IPAddress, Pool
+from store.model import Address, AddressState, Block, IPAddress, Pool, Value
 from store.model.value import parse_address
+
+V = TypeVar("V", bound=Value)
 
 addresses = Noun("addresses")
 
@@ -104,8 +109,7 @@ def _facts(store: Store, pool: Pool, address: IPAddress, held: Address | None) -
     if held is None:
         return facts
     if held.endpoint is None or held.node is None:
-        service = read(store, keys.SERVICES, held.service)
-        return replace(facts, service=service.value if service and service.value.address == address else None)
+        return _facts_of_service(store, facts, held)
     record = read(store, keys.ENDPOINTS, held.endpoint)
     names = [(name,) for name in dict.fromkeys((held.node, *held.left))]
     nodes = {name: node for (name,), node in read_many(store, keys.NODES, names).items()}
@@ -121,3 +125,23 @@ def _facts(store: Store, pool: Pool, address: IPAddress, held: Address | None) -
         nodes=nodes,
         lost={name: lost for (name,), lost in read_many(store, keys.LOST, names).items()},
     )
+
+
+def _facts_of_service(store: Store, facts: Facts, held: Address) -> Facts:
+    if read(store, keys.WITHDRAWING, held.pool, held.address) is None:
+        service = read(store, keys.SERVICES, held.service)
+        its = service is not None and service.value.address == held.address
+        return replace(facts, service=service.value if service and its else None)
+    names = announcers(store, held.address)
+    return replace(
+        facts,
+        withdrawn=False,
+        held_by=names,
+        nodes=_each(store, keys.NODES, names),
+        lost=_each(store, keys.LOST, names),
+    )
+
+
+def _each(store: Store, kind: keys.Kind[V], names: Sequence[str]) -> dict[str, V]:
+    """The values of one kind by the names of nodes."""
+    return {name: value for (name,), value in read_many(store, kind, [(name,) for name in names]).items()}

@@ -285,8 +285,10 @@ def _in_use(held: Address, scope: Scope, pointer: str) -> Problem:
         why = f"{held.address} is not free"
     elif held.state is AddressState.ASSIGNED:
         why = f"{held.address} is assigned to {held.holder}"
+    elif held.free_at is None:
+        why = f"{held.address} is being withdrawn after {held.holder}"
     else:
-        why = f"{held.address} cools down after {held.holder}; it is free some seconds later"
+        why = f"{held.address} cools down after {held.holder} until {held.free_at:%Y-%m-%d %H:%M:%S} UTC"
     detail = f"{why}; ask for another, or leave address out"
     return Problem("address-in-use", detail, errors=[Fault(detail, pointer)])
 

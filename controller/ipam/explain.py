@@ -64,9 +64,10 @@ class AddressView(BaseModel):
     releasing: bool = False
     """Its endpoint is being deleted."""
     held_by: list[str] = []
-    """The nodes whose agents hold the endpoint now: link, port, routes or flows of it may exist."""
+    """The nodes whose agents hold the endpoint now: link, port, routes or flows of it may exist. Of a service
+    that is deleted, those that announce its address still."""
     free_at: AwareDatetime | None = None
-    """When the cooldown is over, at the latest."""
+    """When the cooldown is over, at the latest; null while it has not begun."""
     why: str
     """Why it is not available; empty when it is."""
     frees: str
@@ -86,13 +87,15 @@ class Facts:
     endpoint: Endpoint | None = None
     """The record of the endpoint that the address names."""
     held_by: Sequence[str] = ()
-    """The nodes on which an attachment of that endpoint is."""
+    """The nodes on which an attachment of that endpoint is; of a deleted service, those that announce it."""
     nodes: Mapping[str, Node] = field(default_factory=dict)
     """Those that the endpoint is on, or was."""
     lost: Mapping[str, Lost] = field(default_factory=dict)
     """Those of them that are."""
     service: Service | None = None
     """The record of the service that the address names."""
+    withdrawn: bool = True
+    """The cooldown of a deleted service's address has begun."""
 
 
 def explain(facts: Facts) -> AddressView:
@@ -119,7 +122,7 @@ def explain(facts: Facts) -> AddressView:
                 "request": held.request or None,
                 "releasing": record is not None and record.state is EndpointState.RELEASING,
                 "held_by": list(facts.held_by),
-                "free_at": _free_at(facts, held) if state is Held.COOLDOWN else None,
+                "free_at": _free_at(facts, held) if state is Held.COOLDOWN and facts.withdrawn else None,
             }
         )
     return view.model_copy(update={"sentences": [_place(facts), *_why(facts, state), *_end(view, facts)]})
@@ -142,6 +145,11 @@ def _why(facts: Facts, state: Held) -> Iterator[str]:
     held = facts.held
     if held is not None and state is Held.ASSIGNED:
         yield from _why_assigned(facts, held)
+    elif held is not None and not facts.withdrawn:
+        still = f"; announced still by {', '.join(facts.held_by)}" if facts.held_by else ""
+        end = f"when {held.holder}{_of(held)} was deleted{still}"
+        yield f"It is being withdrawn since {_when(held.since)}, {end}."
+        yield from _why_lost(facts)
     elif held is not None:
         yield (f"It cools down since {_when(held.since)}, when {held.holder}{_of(held)}{_on(held)} was gone.")
     elif state is Held.RESERVED:
@@ -164,8 +172,13 @@ def _why_assigned(facts: Facts, held: Address) -> Iterator[str]:
     elif facts.endpoint.state is EndpointState.RELEASING:
         who_holds = f"; held still by {', '.join(facts.held_by)}" if facts.held_by else ""
         yield f"Endpoint {held.endpoint} is being deleted{who_holds}."
+    yield from _why_lost(facts)
+
+
+def _why_lost(facts: Facts) -> Iterator[str]:
+    held = facts.held
     for name, lost in facts.lost.items():
-        if name in {held.node, *facts.held_by}:
+        if name in {held.node if held else None, *facts.held_by}:
             yield f"No program of node {name} lives since {_when(lost.since)}."
 
 
@@ -202,7 +215,11 @@ def _frees(facts: Facts, state: Held) -> str:
     held, more = facts.held, _further(facts)
     if held is None:
         return f"{more[0].upper()}{more[1:]}." if more else ""
-    if state is Held.COOLDOWN:
+    if state is Held.COOLDOWN and not facts.withdrawn:
+        waits = ", and ".join(f"that {_lets_go(facts, name)}" for name in facts.held_by)
+        first = f"{waits[0].upper()}{waits[1:]}" if waits else "Its withdrawal, within a second"
+        first += f"{_then_cooldown(facts.pool)}."
+    elif state is Held.COOLDOWN:
         first = f"The cooldown: it is over at {_when(_free_at(facts, held))} at the latest."
     else:
         first = _frees_assigned(facts, held)
@@ -223,7 +240,7 @@ def _further(facts: Facts) -> str:
 
 
 def _frees_assigned(facts: Facts, held: Address) -> str:
-    cooldown = f", then {facts.pool.cooldown_s} s of cooldown" if facts.pool.cooldown_s else ""
+    cooldown = _then_cooldown(facts.pool)
     if held.service is not None and facts.service is not None:
         return f"Deleting it: polder service delete {held.service}{cooldown}."
     if facts.endpoint is None:
@@ -240,11 +257,16 @@ def _frees_assigned(facts: Facts, held: Address) -> str:
     return f"{delete}{cooldown}."
 
 
+def _then_cooldown(pool: Pool) -> str:
+    return f", then {pool.cooldown_s} s of cooldown" if pool.cooldown_s else ""
+
+
 def _lets_go(facts: Facts, node: str) -> str:
+    lets_go = "lets go of it" if facts.withdrawn else "withdraws it"
     if node not in facts.lost:
-        return f"node {node} lets go of it"
+        return f"node {node} {lets_go}"
     until = _until(facts, node)
-    back = f"node {node} comes back and lets go of it"
+    back = f"node {node} comes back and {lets_go}"
     return (
         f"{back} (its reclaim_after_s is 0)"
         if until is None

@@ -48,7 +48,7 @@ from store.model.question import (
 )
 from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.segment import Membership, Segment
-from store.model.service import Backend, Check, CheckKind, Health, NewService, Service
+from store.model.service import Backend, Check, CheckKind, Health, NewService, Service, Withdrawing
 from store.model.session import Session, SessionState, Transition
 from store.model.value import IPAddress, IPNetwork, Value
 from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
@@ -141,5 +141,6 @@ __all__ = [
     "Usage",
     "Value",
     "Verified",
+    "Withdrawing",
     "host_prefix",
 ]

@@ -85,6 +85,13 @@ class Service(NewService):
         return next((each for each in endpoint.addresses if each.version == self.address.version), None)
 
 
+class Withdrawing(Value):
+    """The address of a service that is deleted, while speakers may go on announcing it."""
+
+    pool: Name
+    address: UnicastAddress
+
+
 class Backend(Value):
     """What a node's agent says of an endpoint of a service."""
 

@@ -66,14 +66,15 @@ class Served:
         return {(name, sender) for name, sender in (line.split() for line in said.splitlines() if line)}
 
 
+def _serve(name: str, container: Fixed) -> Recording:
+    return container.host.record(sys.executable, "-c", SERVER, name, str(PORT))
+
+
 @pytest.fixture(scope="module")
 def served(lab: Lab) -> Iterator[Served]:
     node_a, node_b = lab.nodes[:2]
     containers = {name: make(lab, name, node=node) for name, node in (("any-a", node_a), ("any-b", node_b))}
-    servers = {
-        name: each.host.record(sys.executable, "-c", SERVER, name, str(PORT))
-        for name, each in containers.items()
-    }
+    servers = {name: _serve(name, each) for name, each in containers.items()}
     for name in containers:
         lab.api.do("PATCH", f"/v1/endpoints/{name}", {"labels": {"app": "anycast"}})
     check = {"kind": "http", "port": PORT, "path": "/", "interval_s": INTERVAL_S}
@@ -127,7 +128,30 @@ def test_a_service_is_where_a_healthy_endpoint_is(served: Served) -> None:
     )
     assert served.shown()["why"] == "none of its 2 endpoints is healthy"
 
-    assert lab.api.request("DELETE", "/v1/services/anycast").ok
+    served.servers["any-b"] = _serve("any-b", served.containers["any-b"])
+    wait_until(served.paths, 5 + SLACK_S, "a path again", good=lambda found: set(found.values()) == {1})
+    lab.polder.speakers[lab.nodes[1]].pause()
+    try:
+        assert lab.api.request("DELETE", "/v1/services/anycast").ok
+        _agent_has_heard(served)
+        told = lab.api.do("GET", f"/v1/addresses/{served.address}")
+        assert (told["state"], told["held_by"], told["free_at"]) == ("cooldown", [lab.nodes[1]], None), told
+        assert set(served.paths().values()) == {1}, "its routers have not heard, so nobody may have it"
+    finally:
+        lab.polder.speakers[lab.nodes[1]].resume()
+    told = wait_until(
+        lambda: lab.api.do("GET", f"/v1/addresses/{served.address}"),
+        5 + SLACK_S,
+        "the cooldown to begin",
+        good=lambda told: told["free_at"] is not None,
+    )
+    assert (told["state"], told["service"], told["held_by"]) == ("cooldown", "anycast", [])
+    assert set(served.paths().values()) == {0}
+
+
+def _agent_has_heard(served: Served) -> None:
+    """That the service is gone."""
+    inside = served.containers["any-a"]
     wait_until(
         lambda: served.address in inside.host.run("ip", "addr").stdout,
         5.0,
@@ -135,5 +159,3 @@ def test_a_service_is_where_a_healthy_endpoint_is(served: Served) -> None:
         good=lambda there: not there,
     )
     assert not [route for route in inside.node.routes(table="all") if route.dst == served.prefix]
-    told = lab.api.do("GET", f"/v1/addresses/{served.address}")
-    assert (told["state"], told["service"]) == ("cooldown", "anycast")

@@ -79,6 +79,7 @@ from store.model import (
     Usage,
     Value,
     Verified,
+    Withdrawing,
 )
 from tests.support import explained
 
@@ -354,6 +355,7 @@ VALUES: dict[type[Value], st.SearchStrategy[Value]] = {
         check=st.none() | checks(),
         communities=st.lists(communities, max_size=3).map(tuple),
     ),
+    Withdrawing: st.builds(Withdrawing, pool=names, address=addresses),
     Health: st.builds(
         Health,
         service=names,

@@ -15,6 +15,7 @@ from controller import unique
 from controller.app import NOUNS, Doors, create_app
 from controller.audit import LONGEST_LINE, AuditFile, AuditFileError, request_id
 from controller.services import Services
+from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Put
 from store.memory import MemoryStore
@@ -93,6 +94,7 @@ def test_what_changes_is_told_of_each_noun(written: Guarded, path: Path) -> None
         for what in ("drain", "drain", "undrain"):
             written.send(ROOT, "POST", f"/v1/{noun}/{name}:{what}", {} if what == "drain" else None)
     for noun in ("policies/x", "services/www", "tenants/shop", "peers/t", "nodes/n", "pools/p"):
+        Withdrawals(written.store, written.parts.committer, written.parts.clock).look()
         assert written.send(ROOT, "DELETE", f"/v1/{noun}").status_code == 204
     told = [
         (name, before is not None, after is not None)
@@ -186,6 +188,7 @@ FOLLOWS = (
     keys.NODE_BLOCKS,
     keys.NODE_ENDPOINTS,
     keys.DISPLACED,
+    keys.WITHDRAWING,
     keys.USAGE,
     keys.EVENTS,
     keys.TELLING,

@@ -9,6 +9,7 @@ import pytest
 
 from controller.ipam.explain import Facts, explain
 from controller.reading import put, read
+from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Delete
 from store.model import Address, AddressState, Advertise, Block, Endpoint, EndpointState, Lost, Node, Pool
@@ -204,6 +205,7 @@ def test_a_cooldown_ends_as_it_was_when_it_began(plant: Api) -> None:
     assert "free_at" not in plant.get("/v1/addresses")["items"][0], "older programs read what is assigned"
     for path in ("endpoints/a", "services/s"):
         assert plant.send("DELETE", f"/v1/{path}").status_code == 204
+    Withdrawals(plant.store, plant.parts.committer, plant.parts.clock).look()
     assert plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 900}).status_code == 200
     cooling = plant.get("/v1/addresses")["items"]
     assert [each["free_at"] for each in cooling] == ["2026-01-01T00:00:07Z"] * 2

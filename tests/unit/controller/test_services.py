@@ -9,14 +9,16 @@ import pytest
 
 from controller.ipam.orphans import free_orphans
 from controller.reading import put, read
+from controller.withdrawing import Withdrawals
 from store import keys
-from store.client import Delete
+from store.client import Delete, Put
 from store.model import (
     Advertised,
     Alive,
     Backend,
     Health,
     IPNetwork,
+    Lost,
     Program,
     Ready,
     Role,
@@ -147,6 +149,11 @@ def test_a_deleted_services_address_cools_down(plant: Api) -> None:
     assert plant.send("DELETE", "/v1/services/web").status_code == 204
     assert plant.send("DELETE", "/v1/services/web").status_code == 404
     told = plant.get(f"/v1/addresses/{FIRST}")
+    assert told["frees"] == "Its withdrawal, within a second, then 5 s of cooldown."
+    refused = plant.send("POST", "/v1/services", {**WEB, "name": "b", "address": FIRST})
+    assert "is being withdrawn after service web" in refused.json["detail"]
+    _withdrawal(plant).look()
+    told = plant.get(f"/v1/addresses/{FIRST}")
     assert (told["state"], told["service"], told["endpoint"]) == ("cooldown", "web", None)
     assert "when service web was gone" in " ".join(told["sentences"])
     refused = plant.send("POST", "/v1/services", {**WEB, "name": "b", "address": FIRST})
@@ -154,6 +161,58 @@ def test_a_deleted_services_address_cools_down(plant: Api) -> None:
     assert plant.made("/v1/services", {**WEB, "name": "c"})["address"] == "10.64.0.5"
     plant.wait(7)
     assert plant.made("/v1/services", {**WEB, "name": "d", "address": FIRST})
+
+
+def _withdrawal(plant: Api) -> Withdrawals:
+    return Withdrawals(plant.store, plant.parts.committer, plant.parts.clock)
+
+
+def _announced_by(node: str) -> Put:
+    prefix = host_prefix(parse_address(FIRST))
+    return put(keys.ADVERTISED, Advertised(prefix=prefix, node=node, peers=("tor",)), node, prefix)
+
+
+def test_it_cools_down_once_nobody_announces_it(plant: Api) -> None:
+    plant.made("/v1/services", WEB)
+    announced = _announced_by("node-2")
+    plant.store.txn([], [announced, put(keys.LOST, Lost(node="node-2", since=NOW), "node-2")])
+    duty = _withdrawal(plant)
+
+    assert plant.send("DELETE", "/v1/services/web").status_code == 204
+    assert duty.look().again_s < 1
+    plant.wait(100)
+    told = plant.get(f"/v1/addresses/{FIRST}")
+    assert (told["state"], told["free_at"], told["held_by"]) == ("cooldown", None, ["node-2"])
+    assert "when service web was deleted; announced still by node-2." in told["why"]
+    assert "No program of node node-2 lives" in told["why"]
+    assert told["frees"].startswith("That node node-2 comes back and withdraws it, or stays away until ")
+    assert told["frees"].endswith(", then 5 s of cooldown.")
+    refused = plant.send("POST", "/v1/services", {**WEB, "address": FIRST})
+    assert (refused.status_code, refused.json["type"]) == (409, "/problems/address-in-use")
+    assert plant.get("/v1/addresses:check")["findings"] == []
+
+    plant.store.txn([], [Delete(announced.key)])
+    duty.look()
+    assert duty.look().again_s > 1
+    assert plant.get(f"/v1/addresses/{FIRST}")["free_at"] is not None
+    plant.wait(7)
+    assert plant.made("/v1/services", {**WEB, "address": FIRST})
+
+
+def test_without_a_cooldown_it_is_free_once_nobody_announces_it(plant: Api) -> None:
+    plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 0})
+    plant.made("/v1/services", WEB)
+    announced = _announced_by("node-2")
+    plant.store.txn([], [announced])
+    duty = _withdrawal(plant)
+    plant.send("DELETE", "/v1/services/web")
+    duty.look()
+    told = plant.get(f"/v1/addresses/{FIRST}")
+    assert told["frees"] == "That node node-2 withdraws it."
+    plant.store.txn([], [Delete(announced.key)])
+    duty.look()
+    assert plant.get(f"/v1/addresses/{FIRST}")["state"] == "free"
+    assert plant.store.range(keys.WITHDRAWING.prefix()).items == ()
 
 
 def test_what_it_is_of_stays_as_long_as_it(plant: Api) -> None:

@@ -1,0 +1,77 @@
+"""The duty of withdrawal: the address of a deleted service cools down once no speaker announces it any more.
+
+A node that is cut off from etcd does not hear that the service is gone and goes on announcing it, as does one
+whose speaker is dead. Until it withdraws, or is taken to be gone for good, nobody else may have the address:
+routers would share his packets between both. What a speaker announces it says below its node.
+
+A deletion writes `withdrawing/<pool>/<address>` in its own transaction, which the duty watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from controller.ipam import blocks, units
+from controller.ipam.committer import Commits
+from controller.ipam.release import Cooldowns
+from controller.ipam.unit import Unit
+from controller.prompted import RELOOK_S, Outlook
+from controller.reading import Found, read, scan
+from store import keys
+from store.client import Compare, Delete, Op, Put, Store
+from store.errors import LeaseExpired
+from store.model import AddressState, IPAddress, Withdrawing, host_prefix
+
+REST_S = 0.5
+"""Between two looks while an address is still announced."""
+
+
+def announcers(store: Store, address: IPAddress) -> list[str]:
+    """The nodes whose speakers say that they announce an address of its own. Raises what the store does."""
+    nodes = [found.name for found in scan(store, keys.NODES).values]
+    said = {node: keys.ADVERTISED.key(node, host_prefix(address)) for node in nodes}
+    there = store.get_many(list(said.values()))
+    return [node for node, key in said.items() if key in there]
+
+
+class Withdrawals:
+    """Begins the cooldown of what is withdrawn, at each `look`. Many controllers at once do no harm."""
+
+    def __init__(self, store: Store, committer: Commits, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._committer = committer
+        self._clock = clock
+        self._cooldowns = Cooldowns(store)
+
+    def look(self) -> Outlook:
+        """Begin the cooldowns that can begin. While one cannot it is looked at again and again."""
+        listing = scan(self._store, keys.WITHDRAWING)
+        for found in listing.items:
+            if not announcers(self._store, found.value.address):
+                self._begin(found)
+        again_s = REST_S if listing.items else RELOOK_S
+        return Outlook(listing.revision, (keys.WITHDRAWING.prefix(),), again_s)
+
+    def _begin(self, found: Found[Withdrawing]) -> None:
+        try:
+            self._committer.commit(self._cooled(found))
+        except LeaseExpired:
+            self._cooldowns.forget()  # the next look takes another
+
+    def _cooled(self, found: Found[Withdrawing]) -> Unit:
+        pool = read(self._store, keys.POOLS, found.value.pool)
+        compares: list[Compare] = [found.unchanged()]
+        ops: list[Op] = [Delete(found.key)]
+        if pool is None:
+            return Unit(tuple(compares), tuple(ops))
+        cidr = blocks.block_of(pool.value, found.value.address)
+        held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, found.value.address)
+        if held is not None and held.value.state is AddressState.COOLDOWN:
+            cooldown_s = pool.value.cooldown_s
+            lease_id = self._cooldowns.lease(cooldown_s)
+            fields = held.value.model_dump(mode="json")
+            after = units.cooling(held.key, fields, "", self._clock(), cooldown_s, lease_id)
+            compares.append(held.unchanged())
+            ops.append(Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key))
+        return Unit(tuple(compares), tuple(ops))
