@@ -37,7 +37,6 @@ ADDRESS = Noun(
         field("by", wide=True),
         field("request", wide=True),
     ),
-    watched=False,
     example="10.64.0.1",
     named=AddressName("address"),
 )

@@ -117,8 +117,7 @@ def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -
     shown = [command, *(f"{command} {each.example}" for each in filters), f"{command} -o wide"]
     if noun.labelled:
         shown.append(f"{command} -l rack=7 -L app")
-    if noun.watched:
-        shown.append(f"{command} --watch")
+    shown.append(f"{command} --watch")
 
     @group.command("list", help=text or f"Show all {noun.plural}.", epilog=examples(*shown))
     @listing_options(noun, filters)
@@ -127,7 +126,7 @@ def add_list(group: click.Group, noun: Form, *filters: Filter, text: str = "") -
         session: Session,
         label_columns: tuple[str, ...],
         query: Mapping[str, object],
-        watching: bool = False,
+        watching: bool,
     ) -> None:
         if watching:
             from cli.watch import watch

@@ -46,7 +46,6 @@ class Form:
         document: the fields that `apply` takes, which are those that `-o yaml` prints; all when empty.
         kinds: what a document may say it is of in place of `singular`, when the thing's own kind is that.
         labelled: whether one has labels.
-        watched: whether the API tells of changes to them.
         words: how fields are said to people, other than as they are.
         ordered: the fields that are lists in which the order counts, of parts with many fields.
     """
@@ -58,7 +57,6 @@ class Form:
     document: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     labelled: bool = False
-    watched: bool = True
     ordered: tuple[str, ...] = ()
     of: str = ""
     words: Mapping[str, Callable[[Item], str]] = field_(default_factory=dict)

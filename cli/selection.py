@@ -65,10 +65,9 @@ def listing_options(form: Form, filters: tuple[Filter, ...]) -> Callable[..., An
         wrapped: Callable[..., Any] = run
         if form.labelled:
             wrapped = _label_options(wrapped)
-        if form.watched:
-            wrapped = click.option(
-                "-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C."
-            )(wrapped)
+        wrapped = click.option(
+            "-w", "--watch", "watching", is_flag=True, help="Go on with each change, until Ctrl-C."
+        )(wrapped)
         for each in reversed(filters):
             complete = names_of(each.of) if each.of else None
             wrapped = click.option(

@@ -35,7 +35,6 @@ TOKEN = Noun(
         field("created", wide=True),
         field("ttl_s", "TTL S", wide=True),
     ),
-    watched=False,
     used_by="polder token list",
     example="ci",
 )

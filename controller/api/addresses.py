@@ -64,6 +64,7 @@ def list_blocks() -> Answer:
         "List addresses that are not free",
         {200: Address},
         query=(*listing.PAGING, *ADDRESS_FILTERS),
+        topic=Topic(keys.ADDRESSES, as_stored),
     )
 )
 def list_addresses() -> Answer:

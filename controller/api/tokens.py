@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -13,7 +14,9 @@ from controller.precondition import match
 from controller.reading import find
 from controller.services import services
 from controller.validation import validate
+from controller.watching.topic import Topic
 from store import keys
+from store.client import Store
 from store.model import Role, Secret, Token
 from store.model.access import LifeS
 from store.model.value import Name
@@ -85,7 +88,20 @@ def create_token(wanted: NewToken) -> Answer:
     return Answer(_given(token, text), 201, f"/v1/tokens/{token.name}", headers=NOT_KEPT)
 
 
-@tokens.operation(Operation("GET", "/v1/tokens", "List tokens", {200: TokenView}, query=listing.PAGING))
+def _watched(store: Store, shown: Sequence[Token], settled: bool) -> list[str]:
+    return [_view(token).model_dump_json() for token in shown]
+
+
+@tokens.operation(
+    Operation(
+        "GET",
+        "/v1/tokens",
+        "List tokens",
+        {200: TokenView},
+        query=listing.PAGING,
+        topic=Topic(keys.TOKENS, _watched),
+    )
+)
 def list_tokens() -> Answer:
     """Every token, by name."""
     found = listing.paged(keys.TOKENS)

@@ -27,6 +27,8 @@ NOUNS = (
     "tenants",
     "endpoints",
     "blocks",
+    "addresses",
+    "tokens",
     "events",
     "drains",
 )

@@ -88,6 +88,28 @@ def test_a_stream_begins_with_the_list_and_goes_on_with_each_change(plant: Api) 
         assert (kind, item["name"]) == ("delete", "node-3")
 
 
+def test_a_watch_of_addresses_tells_from_assignment_to_the_end_of_the_cooldown(plant: Api) -> None:
+    with stream(plant, "/v1/addresses?watch=sse&node=node-1") as events:
+        assert events.next()[1] == "sync"
+        plant.made("/v1/endpoints", {"id": "b", "node": "node-2"})
+        plant.made("/v1/endpoints", {"id": "a", "node": "node-1"})
+        plant.send("DELETE", "/v1/endpoints/a")
+        plant.wait(7)
+        plant.get("/v1/addresses")
+        told = [(kind, item["endpoint"], item["state"]) for _, kind, item in events.take(3)]
+    assert told == [("put", "a", "assigned"), ("put", "a", "cooldown"), ("delete", "a", "cooldown")]
+
+
+def test_a_watch_of_tokens_tells_what_the_list_does(plant: Api) -> None:
+    with stream(plant, "/v1/tokens?watch=sse") as events:
+        assert events.next()[1] == "sync"
+        plant.made("/v1/tokens", {"name": "ci", "role": "read-only"})
+        _, kind, item = events.next()
+        assert (kind, item) == ("put", plant.get("/v1/tokens")["items"][0])
+        plant.send("DELETE", "/v1/tokens/ci")
+        assert events.next()[1:] == ("delete", item)
+
+
 def test_the_accept_header_asks_for_a_stream_too(plant: Api) -> None:
     with stream(plant, "/v1/pools", Accept="text/event-stream") as events:
         assert [kind for _, kind, _ in events.take(2)] == ["put", "sync"]
