@@ -236,7 +236,7 @@ def _described() -> tuple[str, str]:
     return json.dumps(described), page.page(described)
 
 
-described = Noun("described")
+described = Noun()
 described.plain("/v1/openapi.json")(_openapi)
 described.plain("/docs")(_docs)
 

@@ -153,6 +153,11 @@ def invalid(pointer: str, detail: str) -> Problem:
     return Problem("invalid", detail, errors=[Fault(detail, pointer)])
 
 
+def invalid_parameter(name: str, detail: str) -> Problem:
+    """One parameter of the query, or of the header, is wrong."""
+    return Problem("invalid", f"{name}: {detail}", errors=[Fault(detail, parameter=name)])
+
+
 def name_taken(name: str) -> Problem:
     """Something that the caller does not see has the name."""
     detail = f"the name {name} is taken; use another name"

@@ -26,7 +26,7 @@ from store.model.value import parse_address
 
 V = TypeVar("V", bound=Value)
 
-addresses = Noun("addresses")
+addresses = Noun()
 
 BLOCK_FILTERS = (
     named("pool", "only blocks of this pool", "default"),

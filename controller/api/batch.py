@@ -23,7 +23,7 @@ from controller.problem import Fault, Problem, inside
 from controller.services import Services, services
 from store.model import Endpoint
 
-batches = Noun("batches")
+batches = Noun()
 
 SHOWN = 100
 

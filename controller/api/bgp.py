@@ -17,7 +17,7 @@ from store import keys
 from store.keys import Kind
 from store.model import Advertised, Imported, Program, Session, SessionState, Value
 
-bgp = Noun("bgp")
+bgp = Noun()
 
 OF_NODE = (named("node", "only those of this node", "node-1"),)
 OF_SESSION = (

@@ -16,7 +16,7 @@ from store import keys
 from store.client import KeyValue, Store
 from store.model import Block, Displaced, Endpoint, Program
 
-checks = Noun("checks")
+checks = Noun()
 
 
 class CheckView(BaseModel):

@@ -25,7 +25,7 @@ from store.keys import Kind
 from store.model import Drain, Drained, Severity
 from store.model.drain import MAX_WAIT_S
 
-drains = Noun("drains")
+drains = Noun()
 
 ATTEMPTS = 16
 MAX_FOR_S = 31 * 86_400

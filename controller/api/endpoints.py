@@ -30,7 +30,7 @@ from store.model import Endpoint, EndpointState
 from store.model.move import MAX_OVERLAP_S
 from store.model.value import Uid
 
-endpoints = Noun("endpoints")
+endpoints = Noun()
 
 MUTABLE = ("node", "labels", "qos")
 OPERATORS = "who runs the nodes"

@@ -14,7 +14,7 @@ from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Event, Severity
 
-events = Noun("events")
+events = Noun()
 
 MAX_AGE_S = 7 * 86_400
 

@@ -14,7 +14,7 @@ from store.model import DiffAsked, DiffSaid
 from store.model.drops import DropsAsked, DropsSaid
 from store.model.question import StatsAsked, StatsSaid
 
-explain = Noun("explain")
+explain = Noun()
 
 
 @explain.operation(

@@ -12,7 +12,7 @@ from controller.services import services
 from store import keys
 from store.errors import StoreError
 
-health = Noun("health")
+health = Noun()
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """What answers without a token: it tells nothing and a load balancer has none."""

@@ -11,7 +11,7 @@ import re
 
 from controller.exchange import header
 from controller.principal import principal
-from controller.problem import Fault, Problem
+from controller.problem import Problem, invalid_parameter
 
 HEADER = "Idempotency-Key"
 PATTERN = r"^[!-~]{1,255}$"
@@ -24,7 +24,7 @@ def key() -> str | None:
     given = header(HEADER)
     if given is not None and not re.fullmatch(PATTERN, given):
         detail = "expected 1 to 255 printable ASCII characters without spaces, such as a UUID"
-        raise Problem("invalid", f"{HEADER}: {detail}", errors=[Fault(detail, parameter=HEADER)])
+        raise invalid_parameter(HEADER, detail)
     return given
 
 

@@ -30,7 +30,7 @@ from controller.ipam.known import Known
 from controller.principal import principal
 from controller.problem import Problem, inside, invalid
 
-impacts = Noun("impacts")
+impacts = Noun()
 
 MAX_WRITES = 1000
 

@@ -15,7 +15,7 @@ from controller.services import services
 from store.model import Role
 from store.model.value import Name
 
-joins = Noun("joins")
+joins = Noun()
 
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=16384)]
 

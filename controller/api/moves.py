@@ -14,7 +14,7 @@ from controller.services import services
 from store import keys
 from store.model.value import Identifier, Name
 
-moves = Noun("moves")
+moves = Noun()
 
 
 class MoveView(BaseModel):

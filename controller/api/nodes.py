@@ -22,7 +22,7 @@ from store.client import Change, Store
 from store.history import key_of
 from store.model import Alive, Amiss, Node, Program
 
-nodes = Noun("nodes")
+nodes = Noun()
 
 Alives = Mapping[tuple[str, ...], Alive]
 

@@ -22,6 +22,7 @@ from controller.bodies import most_bytes
 from controller.exchange import Exchange
 from controller.precondition import is_known, refuse_any
 from controller.problem import Fault, Problem, invalid
+from controller.reading import Found
 from controller.validation import parse_object, refuse_told, validate
 from controller.watching import answer as watching
 from controller.watching.topic import Topic
@@ -89,8 +90,7 @@ class Route:
 class Noun:
     """The routes of one noun, and the operations that declare them."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self) -> None:
         self.routes: list[Route] = []
         self.handlers: list[tuple[Operation, Handler]] = []
 
@@ -178,6 +178,11 @@ def _read_document(wanted: type[BaseModel] | Patch, exchange: Exchange) -> dict[
 def checked_body(wanted: type[BaseModel] | Patch, document: dict[str, Any]) -> Any:
     """What a handler takes as its body. Raises `Problem`."""
     return document if isinstance(wanted, Patch) else validate(wanted, document)
+
+
+def made(plural: str, found: Found[Any], new: bool) -> Answer:
+    """What is answered where something may have been created: 201 when it is new."""
+    return Answer(found.value, 201 if new else 200, f"/v1/{plural}/{found.value.name}", found.mod_revision)
 
 
 def has_name(path: str, body: str) -> None:

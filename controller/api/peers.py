@@ -6,17 +6,17 @@ from typing import Any
 
 from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
 from controller.precondition import demanded_match, match
-from controller.reading import Found, find
+from controller.reading import find
 from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Peer
 
-peers = Noun("peers")
+peers = Noun()
 
 FILTERS = (named("node", "only peers of this node alone", "node-1"),)
 MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node"})
@@ -29,8 +29,7 @@ MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node
 )
 def create_peer(peer: Peer) -> Answer:
     """201 when new; 200 when an equal one is there. Its node has to exist."""
-    stored, new = services().registry.create_peer(peer)
-    return _made(stored, new)
+    return made("peers", *services().registry.create_peer(peer))
 
 
 @peers.operation(
@@ -72,14 +71,15 @@ def put_peer(name: str, peer: Peer) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, peer.name)
     registry = services().registry
-    return _made(
+    return made(
+        "peers",
         *registry.replace(
             keys.PEERS,
             name,
             lambda: registry.create_peer(peer),
             lambda stored: replaced(stored, peer, MUTABLE),
             demanded_match(),
-        )
+        ),
     )
 
 
@@ -118,7 +118,3 @@ def delete_peer(name: str) -> Answer:
     """Its speakers withdraw and close the session."""
     services().retirer.delete_peer(name, match())
     return Answer(status=204)
-
-
-def _made(found: Found[Peer], new: bool) -> Answer:
-    return Answer(found.value, 201 if new else 200, f"/v1/peers/{found.value.name}", found.mod_revision)

@@ -6,13 +6,13 @@ from typing import Any
 
 from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
 from controller.policy_fit import refuse_widest
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.problem import unknown_reference
-from controller.reading import Found, find
+from controller.reading import find
 from controller.roles import NETWORK
 from controller.services import services
 from controller.validation import merge, replaced, validate
@@ -20,7 +20,7 @@ from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Policy
 
-policies = Noun("policies")
+policies = Noun()
 
 FILTERS = (named("tenant", "only policies of this tenant", "shop"),)
 MUTABLE = ("selector", "order", "mode", "ingress", "egress")
@@ -39,7 +39,7 @@ MUTABLE = ("selector", "order", "mode", "ingress", "egress")
 )
 def create_policy(policy: Policy) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    return _made(*services().registry.create_policy(_asked(policy), principal().scope))
+    return made("policies", *services().registry.create_policy(_asked(policy), principal().scope))
 
 
 @policies.operation(
@@ -83,7 +83,8 @@ def put_policy(name: str, policy: Policy) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, policy.name)
     asked, scope, registry = _asked(policy), principal().scope, services().registry
-    return _made(
+    return made(
+        "policies",
         *registry.replace(
             keys.POLICIES,
             name,
@@ -91,7 +92,7 @@ def put_policy(name: str, policy: Policy) -> Answer:
             lambda stored: replaced(stored, asked, MUTABLE),
             demanded_match(),
             scope,
-        )
+        ),
     )
 
 
@@ -148,7 +149,3 @@ def _asked(policy: Policy) -> Policy:
 
 def _may_write(policy: Policy) -> None:
     refuse_widest(policy, principal().role in NETWORK or principal().tenant is not None)
-
-
-def _made(found: Found[Policy], new: bool) -> Answer:
-    return Answer(found.value, 201 if new else 200, f"/v1/policies/{found.value.name}", found.mod_revision)

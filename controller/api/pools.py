@@ -6,19 +6,19 @@ from typing import Any
 
 from controller.answer import Answer
 from controller.api import listing
-from controller.api.noun import Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
 from controller.pool_fit import as_made
 from controller.precondition import demanded_match, match
 from controller.principal import principal
-from controller.reading import Found, find
+from controller.reading import find
 from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import Pool
 
-pools = Noun("pools")
+pools = Noun()
 
 FILTERS = (named("tenant", "only pools of this tenant alone", "shop"),)
 MUTABLE = (
@@ -42,8 +42,7 @@ MUTABLE = (
 )
 def create_pool(pool: Pool) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    stored, new = services().registry.create_pool(pool)
-    return _made(stored, new)
+    return made("pools", *services().registry.create_pool(pool))
 
 
 @pools.operation(
@@ -85,14 +84,15 @@ def put_pool(name: str, pool: Pool) -> Answer:
     """What it becomes is all in the body, but the block size; the precondition says of which state."""
     has_name(name, pool.name)
     registry = services().registry
-    return _made(
+    return made(
+        "pools",
         *registry.replace(
             keys.POOLS,
             name,
             lambda: registry.create_pool(pool),
             lambda stored: replaced(stored, as_made(services().store, pool, stored), MUTABLE),
             demanded_match(),
-        )
+        ),
     )
 
 
@@ -131,7 +131,3 @@ def delete_pool(name: str) -> Answer:
     """Only while no address of it is assigned or cools down."""
     services().retirer.delete_pool(name, match())
     return Answer(status=204)
-
-
-def _made(found: Found[Pool], new: bool) -> Answer:
-    return Answer(found.value, 201 if new else 200, f"/v1/pools/{found.value.name}", found.mod_revision)

@@ -20,7 +20,7 @@ from controller.services import services
 from store.model import Endpoint
 from store.model.value import Identifier, Uid
 
-releases = Noun("releases")
+releases = Noun()
 
 
 class Unwanted(BaseModel):

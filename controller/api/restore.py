@@ -13,7 +13,7 @@ from store import keys
 from store.errors import Restored
 from store.model import Restore
 
-restore = Noun("restore")
+restore = Noun()
 
 
 class RestoreView(BaseModel):

@@ -12,7 +12,7 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
-from controller.problem import Fault, Problem
+from controller.problem import Problem, invalid_parameter
 from controller.reading import find, scan
 from controller.services import services
 from controller.validation import SHAPES
@@ -22,7 +22,7 @@ from store import keys
 from store.model import Peer, Program
 from store.model.value import Name
 
-routers = Noun("routers")
+routers = Noun()
 
 NAME = TypeAdapter(Name).json_schema()
 ASN = Number(
@@ -97,13 +97,13 @@ def router_config() -> Answer:
     """As things are now: with another node or pool it is another one."""
     vendor = argument("vendor")
     if vendor is None:
-        raise _wrong("vendor", f"is missing; give one of {', '.join(Vendor)}")
+        raise invalid_parameter("vendor", f"is missing; give one of {', '.join(Vendor)}")
     chosen = _chosen()
     sessions = _sessions(chosen)
     try:
         made = router(sessions, chosen, scan(services().store, keys.POOLS).values)
     except ValueError as fault:
-        raise _wrong("peer" if ASN.given(None) is None else "asn", str(fault)) from None
+        raise invalid_parameter("peer" if ASN.given(None) is None else "asn", str(fault)) from None
     view = RouterConfigView(
         vendor=Vendor(vendor),
         asn=made.asn,
@@ -145,7 +145,7 @@ def _chosen() -> list[Peer]:
     """The peers that the query names, by name. Raises `Problem`."""
     names, asn = current().arguments.get("peer", []), ASN.given(None)
     if bool(names) == (asn is not None):
-        raise _wrong("peer", "give a peer, several, or an asn in place of them")
+        raise invalid_parameter("peer", "give a peer, several, or an asn in place of them")
     store = services().store
     if asn is None:
         return [find(store, keys.PEERS, name).value for name in sorted(set(names))]
@@ -159,7 +159,3 @@ def _sessions(chosen: list[Peer]) -> list[Spoken]:
     store = services().store
     seen = {(each.node, each.peer): each for each in scan(store, keys.SESSIONS).values}
     return spoken(chosen, scan(store, keys.NODES).values, scan(store, keys.PEERS).values, seen)
-
-
-def _wrong(parameter: str, detail: str) -> Problem:
-    return Problem("invalid", f"{parameter}: {detail}", errors=[Fault(detail, parameter=parameter)])

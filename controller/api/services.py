@@ -9,13 +9,13 @@ from controller.answer import Answer
 from controller.anycast import Caller
 from controller.api import listing
 from controller.api.not_by_tenants import refuse_change
-from controller.api.noun import Noun, Operation, Patch, has_name
+from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
 from controller.api.service_view import ServiceView, view
 from controller.precondition import demanded_match, match
 from controller.principal import principal, request_id
 from controller.problem import unknown_reference
-from controller.reading import Found, find, read
+from controller.reading import find, read
 from controller.registry import Made
 from controller.services import services as parts
 from controller.validation import merge, replaced
@@ -23,7 +23,7 @@ from controller.watching.topic import Topic, as_stored
 from store import keys
 from store.model import NewService, Service
 
-services = Noun("services")
+services = Noun()
 
 FILTERS = (
     named("pool", "only services with an address of this pool", "default"),
@@ -45,7 +45,7 @@ MUTABLE = ("selector", "check", "communities")
 )
 def create_service(wanted: NewService) -> Answer:
     """201 when new; 200 when it is there, with this address or any if none is asked for."""
-    return _made(*_created(_asked(wanted)))
+    return made("services", *_created(_asked(wanted)))
 
 
 @services.operation(
@@ -89,7 +89,8 @@ def put_service(name: str, wanted: NewService) -> Answer:
     """What it becomes is all in the body, save an address that is left out: it keeps the one it has."""
     has_name(name, wanted.name)
     asked = _asked(wanted)
-    return _made(
+    return made(
+        "services",
         *parts().registry.replace(
             keys.SERVICES,
             name,
@@ -97,7 +98,7 @@ def put_service(name: str, wanted: NewService) -> Answer:
             lambda stored: replaced(stored, _placed(asked, stored), MUTABLE),
             demanded_match(),
             principal().scope,
-        )
+        ),
     )
 
 
@@ -181,7 +182,3 @@ def _asked(wanted: NewService) -> NewService:
 def _caller() -> Caller:
     caller = principal()
     return Caller(caller.name, request_id(), caller.scope)
-
-
-def _made(found: Found[Service], new: bool) -> Answer:
-    return Answer(found.value, 201 if new else 200, f"/v1/services/{found.value.name}", found.mod_revision)

@@ -20,7 +20,7 @@ from store import keys
 from store.client import Store
 from store.model import Tenant, Usage
 
-tenants = Noun("tenants")
+tenants = Noun()
 
 FILTERS = (LABEL,)
 MUTABLE = ("max_ipv4", "max_ipv6", "default", "labels", "segment")

@@ -21,7 +21,7 @@ from store.model import Role, Secret, Token
 from store.model.access import LifeS
 from store.model.value import Name
 
-tokens = Noun("tokens")
+tokens = Noun()
 
 MAX_OVERLAP_S = 30 * 86400
 NOT_KEPT = {"Cache-Control": "no-store"}

@@ -6,13 +6,13 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument
-from controller.problem import Fault, Problem
+from controller.problem import invalid_parameter
 from controller.services import services
 from controller.tracing.ends import ends
 from controller.tracing.way import TraceView, Way
 from store.model.trace import Protocol
 
-traces = Noun("traces")
+traces = Noun()
 
 END = {"type": "string", "maxLength": 128, "minLength": 1}
 PORT = Number(
@@ -45,14 +45,10 @@ def trace() -> Answer:
     source, destination = argument("source"), argument("destination")
     for name, given in (("source", source), ("destination", destination)):
         if not given:
-            raise _wrong(name, "is missing; give the id of an endpoint, or an address")
+            raise invalid_parameter(name, "is missing; give the id of an endpoint, or an address")
     protocol, port = Protocol(argument("protocol") or Protocol.ICMP), PORT.given(None)
     if (port is None) != (protocol is Protocol.ICMP):
-        raise _wrong("port", "goes with protocol tcp or udp, which need it")
+        raise invalid_parameter("port", "goes with protocol tcp or udp, which need it")
     store = services().store
     one, other = ends(store, str(source), str(destination))
     return Answer(Way(store, services().asking, one, other, protocol, port or 0).follow())
-
-
-def _wrong(parameter: str, detail: str) -> Problem:
-    return Problem("invalid", f"{parameter}: {detail}", errors=[Fault(detail, parameter=parameter)])

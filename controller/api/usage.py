@@ -12,7 +12,7 @@ from controller.services import services
 from store import keys
 from store.model import Address, Block, Pool
 
-pool_usage = Noun("pool_usage")
+pool_usage = Noun()
 
 
 @pool_usage.operation(

@@ -10,7 +10,7 @@ from controller.exchange import argument
 from store import keys
 from store.model import Verified
 
-verification = Noun("verification")
+verification = Noun()
 
 OF_NODE = named("node", "only those of this node", "node-1")
 OF_PEER = named("peer", "only those with this peer", "tor-a")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from controller.ipam.blocks import block_of
-from controller.problem import Fault, Problem
+from controller.problem import Fault, Problem, invalid_parameter
 from controller.reading import read, scan
 from store import keys
 from store.client import Store
@@ -66,8 +66,7 @@ def _candidates(store: Store, pools: list[Pool], name: str, text: str) -> list[E
         return [_end(store, pools, _unicast(name, address))]
     found = read(store, keys.ENDPOINTS, text) if text and "/" not in text else None
     if found is None:
-        detail = f"{text[:128]!r} is neither an address nor the id of an endpoint"
-        raise Problem("invalid", f"{name}: {detail}", errors=[Fault(detail, parameter=name)])
+        raise invalid_parameter(name, f"{text[:128]!r} is neither an address nor the id of an endpoint")
     endpoint = found.value
     held = sorted(endpoint.addresses, key=lambda address: address.version)
     return [_end(store, pools, address, endpoint) for address in held]
@@ -77,8 +76,7 @@ def _unicast(name: str, address: IPAddress) -> IPAddress:
     try:
         return _UNICAST.validate_python(address)
     except ValidationError:
-        detail = f"{address} is not a unicast address that a host can have"
-        raise Problem("invalid", f"{name}: {detail}", errors=[Fault(detail, parameter=name)]) from None
+        raise invalid_parameter(name, f"{address} is not a unicast address that a host can have") from None
 
 
 def _end(store: Store, pools: list[Pool], address: IPAddress, endpoint: Endpoint | None = None) -> End:

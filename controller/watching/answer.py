@@ -17,7 +17,7 @@ from controller.answer import Answer
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current, header
 from controller.principal import principal
-from controller.problem import Fault, Problem
+from controller.problem import Problem, invalid_parameter
 from controller.reading import scan
 from controller.services import services
 from controller.watching import asked
@@ -89,7 +89,7 @@ def is_asked() -> bool:
     if asked.is_asked(current().env):
         return True
     if unfit := [name for name in ONLY_WATCHES if name in current().arguments]:
-        raise _refused(unfit[0], "is for a watch, not for lists; give watch=sse or watch=poll too")
+        raise invalid_parameter(unfit[0], "is for a watch, not for lists; give watch=sse or watch=poll too")
     return False
 
 
@@ -104,7 +104,7 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
         Problem: it cannot be watched so, or no longer since then.
     """
     if unfit := [name for name in ONLY_LISTS if name in current().arguments]:
-        raise _refused(unfit[0], "is for lists, not for a watch")
+        raise invalid_parameter(unfit[0], "is for lists, not for a watch")
     current().give_back()  # who watches has a place among those instead
     hubs = services().hubs
     watch = _Watch(topic, hubs, hubs.of(topic), _wanted(filters), _place())
@@ -121,7 +121,9 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
 def _poll(watch: _Watch, undo: ExitStack) -> Answer:
     wait_s = WAIT_S.given(DEFAULT_WAIT_S)
     if watch.place is None:
-        raise _refused("since", "is required with watch=poll: the `revision` of a list, or of the last poll")
+        raise invalid_parameter(
+            "since", "is required with watch=poll: the `revision` of a list, or of the last poll"
+        )
     subscription = watch.hub.subscribe(watch.place, watch.wanted)
     undo.callback(watch.hub.leave, subscription)
     told = subscription.take(max(wait_s, LOOK_S))
@@ -207,7 +209,7 @@ def _place() -> Place | None:
         return None
     place = parse_place(text)
     if place is None:
-        raise _refused("Last-Event-ID" if last else "since", f"expected {SINCE.expected}")
+        raise invalid_parameter("Last-Event-ID" if last else "since", f"expected {SINCE.expected}")
     if place.revision > services().hubs.read(_revision):
         raise Problem("expired", "the store is older than that revision, as after a restore; list again")
     return place
@@ -215,7 +217,3 @@ def _place() -> Place | None:
 
 def _revision(store: Store) -> int:
     return store.range(keys.CLUSTER.key()).revision  # of few keys: etcd 3.4 walks over all that a range has
-
-
-def _refused(parameter: str, detail: str) -> Problem:
-    return Problem("invalid", f"{parameter}: {detail}", errors=[Fault(detail, parameter=parameter)])
