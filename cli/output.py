@@ -119,9 +119,9 @@ def wide(column: Column) -> Column:
     return replace(column, wide=True)
 
 
-def print_json(value: object, *, indent: int | None = 2) -> None:
+def print_json(value: object) -> None:
     """Print JSON; characters outside ASCII are escaped, and so harmless."""
-    click.echo(json.dumps(value, indent=indent))
+    click.echo(json.dumps(value, indent=2))
 
 
 def to_yaml(value: object) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from falcon import App, HTTPError, HTTPMethodNotAllowed, HTTPRouteNotFound, Response
@@ -49,7 +49,7 @@ from controller.exchange import Exchange, begin
 from controller.openapi import document
 from controller.problem import Problem
 from controller.rate import RateLimit
-from controller.services import Services, utc_now
+from controller.services import Services
 from store.client import Store
 from store.errors import Corrupt, Restored, StoreError
 
@@ -113,7 +113,6 @@ OPEN_DOORS = Doors()
 
 def create_app(
     store: Store,
-    clock: Callable[[], datetime] = utc_now,
     *,
     doors: Doors = OPEN_DOORS,
     parts: Services | None = None,
@@ -123,12 +122,11 @@ def create_app(
 
     Args:
         store: the truth. It need not answer yet.
-        clock: the time of day, for what is stored with a time.
         doors: who is let in.
-        parts: what the handlers work with; made from store and clock when not given.
+        parts: what the handlers work with; made when not given.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
-    shared = parts or Services.build(store, clock)
+    shared = parts or Services.build(store)
     limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
     gate = Gate(
         shared.bearers,
@@ -141,7 +139,8 @@ def create_app(
     )
     auditor = Auditor(shared.clock, doors.audit_file)
     app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)
-    for path, routes in groupby(sorted(ROUTES, key=_path_of), key=_path_of):
+    path_of = attrgetter("path")
+    for path, routes in groupby(sorted(ROUTES, key=path_of), key=path_of):
         app.add_route(path, Resource(tuple(routes)))
     return app
 
@@ -242,10 +241,6 @@ described.plain("/docs")(_docs)
 
 ROUTES = tuple(route for noun in (*NOUNS, described) for route in noun.routes)
 """Every route there is."""
-
-
-def _path_of(route: Route) -> str:
-    return route.path
 
 
 def _render(exchange: Exchange, response: Response, problem: Problem, parts: object) -> None:

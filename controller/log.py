@@ -15,6 +15,7 @@ import time
 from functools import lru_cache
 
 TIME = "%Y-%m-%dT%H:%M:%S%z"
+STANDARD_ERROR = 2
 TOGETHER_S = 0.02
 """Lines of so many seconds go into one write."""
 
@@ -79,10 +80,10 @@ def _second(at: int) -> str:
     return time.strftime(TIME, time.localtime(at))
 
 
-def start(level: str, descriptor: int = 2) -> None:
+def start(level: str) -> None:
     """Log all of the program, from this level on. What no line shows is not found out for each of them."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = Lines(descriptor)
+    handler = Lines(STANDARD_ERROR)
     handler.setFormatter(Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler])

@@ -93,7 +93,7 @@ def hull(prefixes: Iterable[str]) -> Fields:
     """The smallest half-open range that holds every key that begins with one of `prefixes`."""
     spans = [span(prefix) for prefix in prefixes]
     ends = [each["range_end"] for each in spans]
-    return {"key": min(each["key"] for each in spans), "range_end": b"\0" if b"\0" in ends else max(ends)}
+    return {"key": min(each["key"] for each in spans), "range_end": END if END in ends else max(ends)}
 
 
 def watch_fields(span: Fields, start_revision: int, previous: bool, *, removals: bool = False) -> Fields:

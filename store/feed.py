@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
@@ -25,6 +25,7 @@ from typing import Generic, TypeVar
 from store.client import Change, Changed, KeyValue, Store, Watch
 from store.codec import decode
 from store.errors import Compacted, Corrupt, Unavailable
+from store.history import key_of, revision_of
 from store.keys import kind_of
 from store.lasting import lasting
 from store.model import Value
@@ -81,7 +82,6 @@ class Feed:
         prefixes: what the keys begin with.
         relist_s: seconds between lists.
         backoff_s: the first and the longest pause, in seconds, while the store is away.
-        clock: seconds that never go back.
     """
 
     def __init__(
@@ -91,17 +91,15 @@ class Feed:
         *,
         relist_s: float = RELIST_S,
         backoff_s: tuple[float, float] = BACKOFF_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._prefixes = _disjoint(prefixes)
         self._relist_s = relist_s
         self._backoff_s = backoff_s
-        self._clock = clock
         self._cluster_id = ""
         self._known: dict[str, int] = {}
         self._reached: dict[str, int] = {}
-        self._list_due = clock()
+        self._list_due = time.monotonic()
         self._connected = False
         self._closed = False
         self._watch: Watch | None = None
@@ -123,15 +121,15 @@ class Feed:
         """
         pause_s, longest_s = self._backoff_s
         while not self._closed:
-            since = self._clock()
+            since = time.monotonic()
             try:
                 yield from self._listen()
             except Compacted as fault:
                 log.warning("feed lists again why=compacted revision=%d", fault.compact_revision)
-                self._list_due = self._clock()
+                self._list_due = time.monotonic()
             except Unavailable as fault:
                 self._lost(fault)
-                if self._clock() - since > longest_s:
+                if time.monotonic() - since > longest_s:
                     pause_s = self._backoff_s[0]
                 if self._wake.wait(pause_s):
                     self._wake.clear()
@@ -145,7 +143,7 @@ class Feed:
     def relist(self) -> None:
         """List again now."""
         with self._lock:
-            self._list_due = self._clock()
+            self._list_due = time.monotonic()
             self._interrupt()
 
     def close(self) -> None:
@@ -161,7 +159,7 @@ class Feed:
 
     def _listen(self) -> Iterator[tuple[Item, ...]]:
         """List if it is time; then follow until the watch ends."""
-        if self._clock() >= self._list_due:
+        if time.monotonic() >= self._list_due:
             items = self._list()
             self._found()
             yield items
@@ -178,7 +176,7 @@ class Feed:
 
     def _list(self) -> tuple[Item, ...]:
         """What differs from what was told. All of it is read before any of it counts."""
-        due = self._clock() + self._relist_s
+        due = time.monotonic() + self._relist_s
         revision, listed = 0, {}
         for prefix in self._prefixes:
             revision, items = self._read(prefix, revision)
@@ -202,17 +200,17 @@ class Feed:
 
     def _follow(self) -> Iterator[tuple[Item, ...]]:
         watch = self._store.watch(self._prefixes, start_revision=min(self._reached.values()) + 1)
-        with lasting(watch, self._list_due - self._clock()):
+        with lasting(watch, self._list_due - time.monotonic()):
             with self._lock:
                 self._watch = watch
-                if self._closed or self._clock() >= self._list_due:
+                if self._closed or time.monotonic() >= self._list_due:
                     return
             # An answer at all, from an endpoint that works. Asked behind the watch: a store that was restored
             # since the list is noticed here, and one that is restored later ends the watch.
             self._store.get(self._prefixes[0])
             self._found()
             if self._is_another():
-                self._list_due = self._clock()
+                self._list_due = time.monotonic()
                 return
             for changes in watch:
                 if items := self._fresh(changes):
@@ -223,7 +221,7 @@ class Feed:
         items: list[Item] = []
         reached: dict[str, int] = {}
         for change in changes:
-            key, revision = _where(change)
+            key, revision = key_of(change), revision_of(change)
             prefix = next(each for each in self._prefixes if key.startswith(each))
             if revision <= self._reached[prefix]:
                 continue
@@ -295,12 +293,6 @@ class Decoder:
 
 def _put(item: KeyValue) -> Put[bytes]:
     return Put(item.key, item.value, item.mod_revision)
-
-
-def _where(change: Change) -> tuple[str, int]:
-    if isinstance(change, Changed):
-        return change.item.key, change.item.mod_revision
-    return change.key, change.revision
 
 
 def _disjoint(prefixes: Sequence[str]) -> tuple[str, ...]:

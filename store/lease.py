@@ -48,8 +48,8 @@ class Heartbeat:
             self._puts = wanted
             self._due.set()
 
-    def stop(self, *, revoke: bool = True) -> None:
-        """End. With `revoke` the keys go at once, if the store answers, else after the rest of the lease.
+    def stop(self) -> None:
+        """End. The keys go at once, if the store answers, else after the rest of the lease.
 
         Blocking: until the request in flight has ended. Idempotent.
         """
@@ -58,7 +58,7 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
         lease_id, self._lease_id = self._lease_id, 0
-        if revoke and lease_id:
+        if lease_id:
             try:
                 self._store.revoke(lease_id)
             except Unavailable as fault:

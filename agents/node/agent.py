@@ -183,7 +183,7 @@ class Agent:
         self._checker.stop()
         self._knowledge.stop()
         self._publisher.stop()
-        self._heartbeat.stop(revoke=True)
+        self._heartbeat.stop()
         self._restart.end()
         self._switch.stop()
         self._bridge.close()

@@ -147,7 +147,7 @@ class SpeakerProgram:
         self._peerings.detach()
         self._peerings.wait(RETIRE_S)
         self._publisher.stop()
-        self._heartbeat.stop(revoke=True)
+        self._heartbeat.stop()
         if self._lock is not None:
             os.close(self._lock)
         log.info("speaker stopped node=%s; ExaBGP goes on", self._node)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -74,9 +74,8 @@ class Number(Parameter):
         return otherwise if text is None else self.value(text)
 
 
-def named(name: str, text: str, example: str, field_name: str = "") -> Parameter:
+def named(name: str, text: str, example: str) -> Parameter:
     """A filter by a field that holds a name, or None."""
-    stored = field_name or name
     schema = TypeAdapter(Name).json_schema()
     return Parameter(
         name,
@@ -85,7 +84,7 @@ def named(name: str, text: str, example: str, field_name: str = "") -> Parameter
         SHAPES[schema["pattern"]],
         example,
         where=lambda given: Where(
-            lambda value: getattr(value, stored) == given, (f'"{stored}":"{given}"'.encode(),)
+            lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),)
         ),
     )
 
@@ -130,13 +129,8 @@ def _inside(given: str) -> Where[Any]:
 
 def in_pool(text: str) -> Parameter:
     """A filter by the pools of an endpoint's addresses."""
-    schema = TypeAdapter(Name).json_schema()
-    return Parameter(
-        "pool",
-        text,
-        schema,
-        SHAPES[schema["pattern"]],
-        "default",
+    return replace(
+        named("pool", text, "default"),
         where=lambda given: Where(lambda value: given in value.pools, (f'"{given}"'.encode(),)),
     )
 

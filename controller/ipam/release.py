@@ -44,9 +44,8 @@ SHARED_S = 1.0
 class Cooldowns:
     """The leases that end cooldowns. Safe to call from many threads."""
 
-    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._monotonic = monotonic
         self._turn = Turn()
         self._leases: dict[int, tuple[int, float]] = {}
 
@@ -55,7 +54,7 @@ class Cooldowns:
         if cooldown_s == 0:
             return 0
         with self._turn:
-            now, leases = self._monotonic(), self._leases
+            now, leases = time.monotonic(), self._leases
             lease_id, granted = leases.get(cooldown_s, (0, now - SHARED_S))
             if now - granted >= SHARED_S:
                 lease_id = self._store.grant(cooldown_s + 1)

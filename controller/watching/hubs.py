@@ -23,13 +23,13 @@ T = TypeVar("T")
 class Hubs:
     """A hub for each topic that somebody watches. Safe to call from many threads."""
 
-    def __init__(self, store: Store, max_watchers: int = MAX_WATCHERS) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._hubs: dict[str, Hub] = {}
         self._closed = False
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="watch")
-        self.places = threading.Semaphore(max_watchers)
+        self.places = threading.Semaphore(MAX_WATCHERS)
         """One for each watcher."""
 
     def of(self, topic: Topic) -> Hub:

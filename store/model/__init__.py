@@ -1,7 +1,7 @@
 """The values that Polder stores: frozen, validated when made, compared by value."""
 
 from store.model.access import Join, Role, Secret, Tenant, Token, Usage
-from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, SetId, Telling, Told
+from store.model.compiled import AddressSet, Group, NodePolicy, NodeRule, Telling, Told
 from store.model.direct import OnLink
 from store.model.drain import Drain, Drained, DrainStage
 from store.model.endpoint import (
@@ -24,7 +24,6 @@ from store.model.peer import DEFAULT_ROUTE, AddressFamily, Announces, Peer
 from store.model.pending import Pending, PendingState
 from store.model.policy import (
     PROTOCOLS,
-    TENANT_ORDERS,
     Action,
     Direction,
     Mode,
@@ -57,7 +56,6 @@ __all__ = [
     "DEFAULT_ROUTE",
     "PROTOCOLS",
     "SHOWN_DIFFERENCES",
-    "TENANT_ORDERS",
     "Action",
     "Address",
     "AddressFamily",
@@ -127,7 +125,6 @@ __all__ = [
     "Service",
     "Session",
     "SessionState",
-    "SetId",
     "Severity",
     "Telling",
     "Tenant",

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from store.model.endpoint import Endpoint
 from store.model.value import Labels, Name, Network, Value
 
 MAX_RULES = 100
@@ -214,10 +213,6 @@ class Policy(Value):
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
         """Those of one direction, in their sequence."""
         return self.ingress if direction is Direction.INGRESS else self.egress
-
-    def selects(self, endpoint: Endpoint) -> bool:
-        """Whether an endpoint is one of those that its rules are for."""
-        return self.tenant in {None, endpoint.tenant} and self.selector.items() <= endpoint.labels.items()
 
     @property
     def rank(self) -> tuple[int, str]:

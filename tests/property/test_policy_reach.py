@@ -89,6 +89,10 @@ def carries(match: PortMatch, protocol: int, port: int) -> bool:
     return match.port is None or match.port <= port <= (match.end_port or match.port)
 
 
+def selects(policy: Policy, one: Endpoint) -> bool:
+    return policy.tenant in {None, one.tenant} and policy.selector.items() <= one.labels.items()
+
+
 def allowed(
     law: Law,
     one: Endpoint,
@@ -98,7 +102,7 @@ def allowed(
 ) -> bool:
     address = other if isinstance(other, IPv4Address) else other.addresses[0]
     for policy in sorted(law.policies.values(), key=lambda each: (each.order, each.name)):
-        if policy.mode is Mode.STAGED or not policy.selects(one):
+        if policy.mode is Mode.STAGED or not selects(policy, one):
             continue
         for rule in policy.rules(direction):
             meant = not rule.peers
@@ -139,7 +143,7 @@ def rules_for(one: Endpoint, direction: Direction, *laws: Law) -> list[Rule]:
         rule
         for law in laws
         for policy in law.policies.values()
-        if policy.mode is Mode.ENFORCED and policy.selects(one)
+        if policy.mode is Mode.ENFORCED and selects(policy, one)
         for rule in policy.rules(direction)
     ]
 

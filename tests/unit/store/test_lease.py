@@ -51,7 +51,7 @@ def heartbeat(store: Beats, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heartbe
     monkeypatch.setattr("store.lease.BEATS_PER_TTL", 10_000)
     heartbeat = Heartbeat(store, 100, [Put(KEY, b"here")])
     yield heartbeat
-    heartbeat.stop(revoke=False)
+    heartbeat.stop()
 
 
 def lease_of(store: Beats) -> int:
@@ -123,26 +123,17 @@ def test_stopping_removes_the_keys_at_once(store: Beats, heartbeat: Heartbeat) -
     heartbeat.start()
     store.wait_for(lambda: store.get(KEY))
     revision = store.range("").revision
-    heartbeat.stop(revoke=True)
+    heartbeat.stop()
     watch = iter(store.watch([KEY], start_revision=revision + 1))
     assert next(watch) == (Removed(KEY, revision + 1),)
-    heartbeat.stop(revoke=True)
-
-
-def test_stopping_without_revoking_leaves_them_to_the_lease(store: Beats, heartbeat: Heartbeat) -> None:
-    heartbeat.start()
-    store.wait_for(lambda: store.get(KEY))
-    heartbeat.stop(revoke=False)
-    assert store.get(KEY) is not None
-    store.now += 100
-    assert store.get(KEY) is None
+    heartbeat.stop()
 
 
 def test_stopping_while_the_store_is_away_is_no_error(store: Beats, heartbeat: Heartbeat) -> None:
     heartbeat.start()
     store.wait_for(lambda: store.get(KEY))
     store.set_available(False)
-    heartbeat.stop(revoke=True)
+    heartbeat.stop()
     store.set_available(True)
     assert store.get(KEY) is not None, "left to the lease"
     store.now += 100
