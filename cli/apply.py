@@ -21,12 +21,12 @@ from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, show, weigh
 from cli.output import print_json, print_yaml
 from cli.peer import PEER
 from cli.problem import failure
-from cli.rest import Answer, call, place
+from cli.rest import Answer, call, place, present
 from cli.service import SERVICE
 from cli.session import Session, takes_session
 from cli.step import Step, difference
 from cli.trial import foretell, rehearse, too_many
-from cli.wanted import Fault, Wanted, given, refuse, wanted
+from cli.wanted import Fault, Wanted, refuse, wanted
 
 NEVER = '"0"'
 """An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
@@ -162,7 +162,7 @@ def _faults(session: Session, step: Step) -> Iterator[Fault]:
         )
     if fixed or not noun.replaceable:
         return
-    body = given({**noun.specified(step.there or {}), **step.wanted.fields})
+    body = present({**noun.specified(step.there or {}), **step.wanted.fields})
     answer = call(session.link, "PUT", noun.path(step.wanted.name), body, headers={"If-Match": NEVER})
     if answer.status in {400, 422}:
         yield from _refusals(step.wanted, answer)

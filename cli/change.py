@@ -13,9 +13,9 @@ import click
 from cli.example import examples
 from cli.foresight import DRY_RUN, bound, bound_options, dry_run_option, show
 from cli.noun import Noun, name_argument
-from cli.rest import place
+from cli.rest import place, present
 from cli.session import Session, takes_session
-from cli.setting import AnySetting, Option, merge_patch
+from cli.setting import AnySetting, Option, fixed, merge_patch
 
 
 def add_create(
@@ -38,8 +38,8 @@ def add_create(
             noun.create(session, body)
             return
         session.refuse_names()
-        given = {key: value for key, value in body.items() if value is not None}
-        show(session, session.item("POST", place(noun.plural), given, query=DRY_RUN, repeatable=True))
+        path = place(noun.plural)
+        show(session, session.item("POST", path, present(body), query=DRY_RUN, repeatable=True))
 
     options = [each.to_create() for each in settings]
     _add(
@@ -78,7 +78,8 @@ def add_set(group: click.Group, noun: Noun, settings: Sequence[AnySetting], text
         else:
             session.print_item(answer, noun)
 
-    options = [each.to_set() for each in settings if not each.fixed]
+    stay = fixed(settings)
+    options = [each.to_set() for each in settings if each.field not in stay]
     more = [dry_run_option(routers=noun.bounded)] if noun.foreseen else []
     more += [bound_options] if noun.foreseen and noun.bounded else []
     _add(group, "set", noun, set_, [*options, *more], text, shown)

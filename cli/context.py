@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 from click.shell_completion import CompletionItem
 
-from cli.config import Config, Context, config_path, load, save
+from cli.config import Context, config_path, load, save
 from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.group import Group
@@ -141,7 +141,7 @@ def set_(name: str, server: str | None, ca: str | None, token_file: BinaryIO | N
 def delete(name: str) -> None:
     """Delete a context."""
     path = config_path(os.environ)
-    config: Config = load(path)
+    config = load(path)
     config.context(name)
     save(path, config.without(name))
     click.echo(f"context {name} deleted")

@@ -245,23 +245,20 @@ def _loader() -> type[yaml.SafeLoader]:
 
         yaml_implicit_resolvers: dict[str, Any] = {}
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-            made = Fields()
-            made.lines = {}
-            for key_node, value_node in node.value:
-                key = self.construct_object(key_node, deep=True)
-                if key == "<<":
-                    raise _wrong("merge keys are not read; write the fields out", key_node)
-                if not isinstance(key, str):
-                    raise _wrong(f"the key {key!r} is no text; write it in quotes", key_node)
-                if key in made:
-                    raise _wrong(f"the key {key!r} stands twice", key_node)
-                made[key] = self.construct_object(value_node, deep=True)
-                made.lines[key] = key_node.start_mark.line + 1
-            return made
-
-    def mapping(loader: Strict, node: yaml.MappingNode) -> Any:
-        return loader.construct_mapping(node)
+    def mapping(loader: Strict, node: yaml.MappingNode) -> Fields:
+        made = Fields()
+        made.lines = {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            if key == "<<":
+                raise _wrong("merge keys are not read; write the fields out", key_node)
+            if not isinstance(key, str):
+                raise _wrong(f"the key {key!r} is no text; write it in quotes", key_node)
+            if key in made:
+                raise _wrong(f"the key {key!r} stands twice", key_node)
+            made[key] = loader.construct_object(value_node, deep=True)
+            made.lines[key] = key_node.start_mark.line + 1
+        return made
 
     def _wrong(what: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
         return yaml.constructor.ConstructorError(None, None, what, node.start_mark)

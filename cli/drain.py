@@ -16,7 +16,7 @@ from cli.name import Named
 from cli.noun import Noun, add_list
 from cli.output import Column, Form, field
 from cli.problem import failure
-from cli.rest import Json, call, place
+from cli.rest import Json, call, place, present
 from cli.session import Session, takes_session
 from cli.setting import Option
 from cli.text import printable
@@ -103,7 +103,7 @@ def _add_drain(group: click.Group, noun: Noun) -> None:
         these still work; after --wait they are withdrawn. undrain announces as usual again.
         """
         chosen = _chosen(session, noun, names, selectors)
-        body = {key: value for key, value in (("wait_s", wait_s), ("for_s", for_s)) if value is not None}
+        body = present({"wait_s": wait_s, "for_s": for_s})
         report = Report(session, noun.singular)
         try:
             for each in chosen:

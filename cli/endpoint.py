@@ -21,7 +21,7 @@ from cli.name import Named
 from cli.noun import Noun, add_get, add_list, name_argument
 from cli.output import Column, field
 from cli.qos import LIMITS, limited
-from cli.rest import Json, call, place
+from cli.rest import Json, call, place, present
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.setting import Labelling, nested
@@ -157,7 +157,7 @@ def create(
         "kind": kind,
         "mac": mac,
         "labels": labels,
-        **nested({each: value for each, value in limits.items() if value is not None}),
+        **nested(present(limits)),
     }
     if not interfaces:
         ENDPOINT.create(session, body)

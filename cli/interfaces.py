@@ -6,7 +6,7 @@ import re
 
 import click
 
-from cli.rest import Json, place
+from cli.rest import Json, place, present
 from cli.session import Session
 
 _SHAPE = re.compile(r"(?P<ifname>[A-Za-z0-9_][A-Za-z0-9_.-]{0,14})=(?P<pools>[^,=]+(,[^,=]+)?)")
@@ -37,7 +37,7 @@ def create(session: Session, common: Json, interfaces: Interfaces) -> Json:
 
     The first has the id of the workload, each other one that and its interface's name: `web-1.eth1`.
     """
-    given = {key: value for key, value in common.items() if value is not None}
+    given = present(common)
     name = given["id"]
     items = [
         {**given, "id": name if number == 0 else f"{name}.{ifname}", "pools": pools}

@@ -15,7 +15,7 @@ from itertools import product
 from typing import Any
 
 from cli.document import Document, Fields
-from cli.policy_rule import Json
+from cli.rest import Json
 
 API_VERSION = "networking.k8s.io/v1"
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"

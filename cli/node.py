@@ -111,7 +111,6 @@ NODE = Noun(
         Column("AMISS", _amiss, lambda _: "red", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=tuple(each.field for each in SETTINGS if each.fixed),
     labelled=True,
     used_by="polder endpoint list --node NAME; polder token list",
     example="node-1",

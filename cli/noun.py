@@ -13,7 +13,7 @@ from cli.example import examples
 from cli.foresight import DRY_RUN, bound, bound_options, dry_run_option, show
 from cli.name import Named
 from cli.output import Form
-from cli.rest import Json, place
+from cli.rest import Json, place, present
 from cli.selection import Filter, listing_options
 from cli.session import Session, takes_session
 
@@ -71,8 +71,7 @@ class Noun(Form):
 
     def create(self, session: Session, body: Json) -> None:
         """Create one and print it. Fields that are None are left out: the server has the defaults."""
-        given = {key: value for key, value in body.items() if value is not None}
-        session.print_item(self.created(session, given), self)
+        session.print_item(self.created(session, present(body)), self)
 
     def created(self, session: Session, body: Json) -> Json:
         """Create one. Idempotent, by the name in the body: sent again when an answer is lost."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.document import STANDARD_INPUT, Document, Fields, parse, read_text
+from cli.document import ADVICE, STANDARD_INPUT, Document, Fields, parse, read_text
 from cli.example import examples
 from cli.failure import Exit, Failure
 from cli.kubernetes import REST_ORDER, is_network_policy, translated
@@ -21,11 +21,9 @@ from cli.labels import parse_labels
 from cli.noun import not_empty
 from cli.output import print_json, print_yaml
 from cli.policy_lines import is_lines, policy_of_lines
-from cli.policy_rule import Json
+from cli.rest import Json
 from cli.session import Session, takes_session
 from cli.text import printable
-
-ADVICE = "correct the file; nothing was changed"
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cli.document import ADVICE
 from cli.failure import Exit, Failure
-from cli.policy_rule import ACTIONS, TOWARDS, Json, parse_rule
-
-ADVICE = "correct the file; nothing was changed"
+from cli.policy_rule import ACTIONS, TOWARDS, parse_rule
+from cli.rest import Json
 
 
 def is_lines(text: str) -> bool:

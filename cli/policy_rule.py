@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-Json = dict[str, Any]
+from cli.rest import Json
 
 ACTIONS = ("allow", "deny")
 WITH_PORTS = ("tcp", "udp", "sctp")

@@ -14,7 +14,7 @@ from cli.output import field
 from cli.segment import SegmentType
 from cli.selection import OF_TENANT
 from cli.session import Session, takes_session
-from cli.setting import Labelling, Setting, Several, Switch
+from cli.setting import Labelling, Setting, Several, Switch, fixed
 from cli.text import printable
 
 SETTINGS = (
@@ -90,7 +90,7 @@ POOL = Noun(
         field("gateway", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=tuple(each.field for each in SETTINGS if each.fixed),
+    fixed=fixed(SETTINGS),
     used_by="polder endpoint list",
     example="default",
     foreseen=True,

@@ -39,7 +39,6 @@ class Limit:
     metavar: str
     text: str
     kind: click.ParamType[Any] = click.INT
-    fixed: bool = False
 
     @property
     def field(self) -> str:

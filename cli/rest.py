@@ -116,11 +116,16 @@ def call(
 
 
 def _encoded(query: Mapping[str, object]) -> str:
-    given = {key: value for key, value in query.items() if value is not None}
+    given = present(query)
     try:
         return f"?{urlencode(given, doseq=True)}" if given else ""
     except UnicodeEncodeError as fault:
         raise _not_utf8(fault) from None
+
+
+def present(fields: Mapping[str, Any]) -> Json:
+    """The fields that have a value: the server knows what holds for the others."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def place(*parts: str) -> str:

@@ -6,7 +6,7 @@ again; what has no default refuses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ import click
 
 from cli.completion import names_of
 from cli.labels import parse_keys, parse_labels
+from cli.rest import present
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -90,7 +91,7 @@ class Setting:
 
     def _option(self, kind: click.ParamType[Any], text: str, *, required: bool) -> Option:
         return click.option(
-            f"--{_dashed(self.field)}",
+            f"--{self.field.replace('_', '-')}",
             self.field,
             metavar=self.metavar or None,
             type=kind,
@@ -107,7 +108,6 @@ class Switch:
     field: str
     flags: str
     text: str
-    fixed: bool = False
 
     def to_create(self) -> Option:
         """The option of `create`, and of `set` alike."""
@@ -126,7 +126,6 @@ class Several:
     text: str
     parse: Callable[[str], Any] = str
     """Makes a value of what was given, or raises `click.BadParameter`."""
-    fixed: bool = False
 
     def to_create(self) -> Option:
         """The option of `create`."""
@@ -155,7 +154,6 @@ class Labelling:
     field: str = "labels"
     name: str = "label"
     text: str = "A label"
-    fixed: bool = False
 
     def to_create(self) -> Option:
         """The option of `create`."""
@@ -190,11 +188,6 @@ class AnySetting(Protocol):
         """Its name."""
         ...
 
-    @property
-    def fixed(self) -> bool:
-        """Whether it stays as it was created."""
-        ...
-
     def to_create(self) -> Option:
         """The option of `create`."""
         ...
@@ -202,6 +195,11 @@ class AnySetting(Protocol):
     def to_set(self) -> Option:
         """The options of `set`."""
         ...
+
+
+def fixed(settings: Iterable[AnySetting]) -> tuple[str, ...]:
+    """The fields of those that stay as they were created."""
+    return tuple(each.field for each in settings if isinstance(each, Setting) and each.fixed)
 
 
 def merge_patch(fields: Mapping[str, object]) -> dict[str, Any]:
@@ -212,8 +210,9 @@ def merge_patch(fields: Mapping[str, object]) -> dict[str, Any]:
     Raises:
         click.UsageError: a label is both given and taken out.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
-    patch: dict[str, Any] = {name: None if value is Taken.OUT else value for name, value in given.items()}
+    patch: dict[str, Any] = {
+        name: None if value is Taken.OUT else value for name, value in present(fields).items()
+    }
     for name in [name for name in patch if name.startswith("no_")]:
         field, removed = name.removeprefix("no_"), patch.pop(name)
         if both := sorted(removed.keys() & patch.get(field, {}).keys()):
@@ -232,7 +231,3 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
         else:
             made[name] = value
     return made
-
-
-def _dashed(field: str) -> str:
-    return field.replace("_", "-")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cli.config import Config, Context, config_path, load
+from cli.config import Context, config_path, load
 from cli.link import TIMEOUT_S, AnyLink, Link, ServerLink
 from cli.options import DEFAULT_URL
 from cli.server import Server, parse_servers
@@ -59,7 +59,7 @@ def _context(given: Given, environ: Mapping[str, str]) -> tuple[Context | None, 
     name = given.context or environ.get("POLDER_CONTEXT", "")
     if not name and (given.server or environ.get("POLDER_SERVER")):
         return None, ""
-    config: Config = load(config_path(environ))
+    config = load(config_path(environ))
     name = name or config.current
     return (config.context(name), name) if name else (None, "")
 

@@ -8,7 +8,7 @@ from cli.example import examples
 from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list, name_argument
 from cli.output import field
-from cli.rest import Json, place
+from cli.rest import Json, place, present
 from cli.session import Session, takes_session
 from cli.setting import Setting
 
@@ -46,10 +46,9 @@ def command() -> None:
 
 
 def _create(session: Session, /, name: str, **fields: object) -> None:
-    given = {key: value for key, value in fields.items() if value is not None}
     advice = {409: f"give it a new secret: polder token rotate {name}"}
     # Not sent again when an answer is lost: the name is taken then, and the secret was in that answer.
-    body = {"name": name, **given}
+    body = {"name": name, **present(fields)}
     _print_secret(session, session.item("POST", place("tokens"), body, advice=advice, repeatable=False))
 
 
@@ -93,8 +92,7 @@ def rotate(session: Session, name: str, overlap_s: int | None, ttl_s: int | None
 
     The secrets it has stay good for a while, so that nobody is locked out. When the answer was lost: again.
     """
-    given = {"overlap_s": overlap_s, "ttl_s": ttl_s}
-    body = {key: value for key, value in given.items() if value is not None}
+    body = present({"overlap_s": overlap_s, "ttl_s": ttl_s})
     path = f"{TOKEN.path(name)}:rotate"
     _print_secret(session, session.item("POST", path, body, advice=TOKEN.missing(), repeatable=False))
 

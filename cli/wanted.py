@@ -21,6 +21,7 @@ from cli.document import ADVICE, Document, plain
 from cli.failure import Exit, Failure
 from cli.noun import Noun
 from cli.output import pruned
+from cli.rest import present
 
 KINDS: Mapping[str, str] = {
     "tenant": "cli.tenant:TENANT",
@@ -55,7 +56,7 @@ class Wanted:
     @property
     def given(self) -> dict[str, Any]:
         """The fields that have a value: null stands for the default, which is the server's to know."""
-        return given(self.fields)
+        return present(self.fields)
 
     def differing(self, there: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that are otherwise in what is there, with what they are to be."""
@@ -115,11 +116,6 @@ def placed(fault: Failure, asked: Sequence[Wanted]) -> Failure:
 def _place(each: Wanted, pointer: str) -> str:
     path = [part for part in pointer.split("/") if part]
     return ", ".join(filter(None, (each.document.place(*path), each.title, ".".join(path))))
-
-
-def given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that are not null."""
-    return {field: value for field, value in fields.items() if value is not None}
 
 
 def canonical(value: object) -> object:
