@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from controller import credentials, waiting
-from controller.app import Doors, create_app
+from controller.app import create_app
 from controller.audit import AuditFile, AuditFileError
-from controller.auth import TokenFileError, read_tokens
+from controller.auth import Doors, TokenFileError, read_tokens
 from controller.duties import Duties
 from controller.listening import is_loopback, where
 from controller.log import start as start_log

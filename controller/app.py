@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import attrgetter
@@ -43,12 +42,11 @@ from controller.api.tokens import tokens
 from controller.api.traces import traces
 from controller.api.usage import pool_usage
 from controller.api.verification import verification
-from controller.audit import AuditFile, Auditor
-from controller.auth import Gate
+from controller.audit import Auditor
+from controller.auth import Doors, Gate
 from controller.exchange import Exchange, begin
 from controller.openapi import document
 from controller.problem import Problem
-from controller.rate import RateLimit
 from controller.services import Services
 from store.client import Store
 from store.errors import Corrupt, Restored, StoreError
@@ -85,29 +83,6 @@ NOUNS = (
 RETRY_AFTER_S = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """Who is let into an application, how often, and where it is told of."""
-
-    token_lines: Sequence[bytes] = ()
-    """Tokens of role admin, beside those that are stored."""
-    token_demanded: bool = False
-    """Whether each request must carry a token; also so when there are `token_lines`."""
-    any_host: bool = False
-    """Whether a request without a token may name the controller by any name, not only by its address."""
-    writes_per_s: int = 0
-    """How many writes each token may make in a second; 0 is no limit."""
-    strangers_per_s: int = 0
-    """How many writes without a good token may come from one address in a second; 0 is no limit."""
-    audit_file: AuditFile | None = None
-    """Where each write is told of, beside the log."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody comes in without a token."""
-        return self.token_demanded or bool(self.token_lines)
-
-
 OPEN_DOORS = Doors()
 
 
@@ -127,16 +102,7 @@ def create_app(
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
     shared = parts or Services.build(store)
-    limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
-    gate = Gate(
-        shared.bearers,
-        shared.clock,
-        tokens=doors.token_lines,
-        demanded=doors.closed,
-        any_host=doors.any_host,
-        limit=limit,
-        strangers=RateLimit(doors.strangers_per_s) if doors.strangers_per_s else None,
-    )
+    gate = Gate(shared.bearers, shared.clock, doors)
     auditor = Auditor(shared.clock, doors.audit_file)
     app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)
     path_of = attrgetter("path")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import secret
+from controller.audit import AuditFile
 from controller.bearers import Bearers
 from controller.exchange import READS, Exchange
 from controller.principal import ANYBODY, Principal
@@ -65,6 +66,29 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Doors:
+    """Who is let into an application, how often, and where it is told of."""
+
+    token_lines: Sequence[bytes] = ()
+    """Tokens of role admin, beside those that are stored."""
+    token_demanded: bool = False
+    """Whether each request must carry a token; also so when there are `token_lines`."""
+    any_host: bool = False
+    """Whether a request without a token may name the controller by any name, not only by its address."""
+    writes_per_s: int = 0
+    """How many writes each token may make in a second; 0 is no limit."""
+    strangers_per_s: int = 0
+    """How many writes without a good token may come from one address in a second; 0 is no limit."""
+    audit_file: AuditFile | None = None
+    """Where each write is told of, beside the log."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody comes in without a token."""
+        return self.token_demanded or bool(self.token_lines)
+
+
+@dataclass(frozen=True, slots=True)
 class _Line:
     """A token of the token file."""
 
@@ -78,37 +102,23 @@ class Gate:
     Args:
         bearers: the stored tokens.
         clock: the time of day.
-        tokens: those of the token file.
-        demanded: whether a request must carry a token.
-        any_host: whether one without a token may name the controller as it likes.
-        limit: how many writes each token may make; None for no limit.
-        strangers: how many writes without a good token each address may make; None for no limit.
+        doors: who is let in beside the bearers of these, and how often.
     """
 
-    def __init__(
-        self,
-        bearers: Bearers,
-        clock: Callable[[], datetime],
-        *,
-        tokens: Sequence[bytes] = (),
-        demanded: bool = False,
-        any_host: bool = False,
-        limit: RateLimit | None = None,
-        strangers: RateLimit | None = None,
-    ) -> None:
+    def __init__(self, bearers: Bearers, clock: Callable[[], datetime], doors: Doors) -> None:
         self._bearers = bearers
         self._clock = clock
-        self._demanded = demanded
-        self._any_host = any_host
-        self._limit = limit
-        self._strangers = strangers
+        self._demanded = doors.closed
+        self._any_host = doors.any_host
+        self._limit = RateLimit(doors.writes_per_s) if doors.writes_per_s else None
+        self._strangers = RateLimit(doors.strangers_per_s) if doors.strangers_per_s else None
         # The colon keeps the name apart from those of stored tokens.
         self._lines = [
             _Line(
                 secret.digest(token.decode("utf-8", "surrogateescape")),
                 Principal(f"file:{number}", Role.ADMIN),
             )
-            for number, token in enumerate(tokens, start=1)
+            for number, token in enumerate(doors.token_lines, start=1)
         ]
 
     def enter(self, exchange: Exchange) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from werkzeug.test import Client, TestResponse
 
 from controller import secret
-from controller.app import Doors, create_app
+from controller.app import create_app
 from controller.audit import AuditFile
+from controller.auth import Doors
 from controller.reading import put
 from controller.services import Services
 from store import keys

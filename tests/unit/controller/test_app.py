@@ -14,8 +14,8 @@ import pytest
 from werkzeug.test import Client
 
 from controller import validation
-from controller.app import NOUNS, ROUTES, Doors, create_app
-from controller.auth import TokenFileError, read_tokens
+from controller.app import NOUNS, ROUTES, create_app
+from controller.auth import Doors, TokenFileError, read_tokens
 from controller.problem import TITLES
 from controller.services import Services
 from store import keys

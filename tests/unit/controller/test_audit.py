@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from controller import unique
-from controller.app import NOUNS, Doors, create_app
+from controller.app import NOUNS, create_app
 from controller.audit import LONGEST_LINE, AuditFile, AuditFileError, request_id
+from controller.auth import Doors
 from controller.services import Services
 from controller.withdrawing import Withdrawals
 from store import keys

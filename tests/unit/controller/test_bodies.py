@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from controller.app import NOUNS, Doors, create_app
-from controller.auth import READS
+from controller.app import NOUNS, create_app
+from controller.auth import READS, Doors
 from controller.bodies import MAX_LARGE, SMALL_BYTES, Large
 from controller.problem import Problem
 from store.memory import MemoryStore

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from controller import secret
-from controller.app import Doors, create_app
-from controller.auth import Gate
+from controller.app import create_app
+from controller.auth import Doors, Gate
 from controller.services import Services
 from lab.wait import wait_until
 from store import keys
@@ -317,7 +317,7 @@ def test_a_node_with_a_token_is_not_deleted(closed: Guarded) -> None:
 
 
 def test_an_answer_that_goes_on_knows_when_its_token_ends(closed: Guarded) -> None:
-    gate = Gate(closed.parts.bearers, lambda: closed.now[0], tokens=(ROOT.encode(),))
+    gate = Gate(closed.parts.bearers, lambda: closed.now[0], Doors(token_lines=(ROOT.encode(),)))
     old = closed.made("/v1/tokens", OPS | {"ttl_s": 100})["token"]
     whose = gate.identify(f"Bearer {old}")
     assert whose.lasts()
