@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from controller import direct, draining, moves, tidying, withdrawing
+from controller import direct, draining, moves, withdrawing
 from controller.compiling import Compiling
 from controller.direct import Segments
 from controller.draining import Draining
@@ -33,7 +33,6 @@ from controller.reclaiming import Reclaiming
 from controller.reported import Reported
 from controller.restoring import Restoring
 from controller.services import Services
-from controller.tidying import Tidying
 from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Change, Removed, Store, Watch
@@ -58,6 +57,8 @@ POLICIES = "policies"
 RELIST_S = 300.0
 """All endpoints are read for it: of 100,000 etcd sends 33 MB."""
 RETRY_S = 0.5
+TIDY_S = 20.0
+"""Between two looks at what is left behind: at all of it."""
 AT_ONCE = 16
 """Endpoints that are ended at a time: their transactions are shared."""
 
@@ -70,7 +71,7 @@ class Duties:
         duties: dict[str, Callable[[], Duty]] = {
             RELEASE: lambda: Finaliser(store, parts.releaser),
             RECLAIM: lambda: reclaiming(store, parts),
-            TIDY: lambda: Periodic(TIDY, _tidying(store, parts).look, tidying.PERIOD_S),
+            TIDY: lambda: _tidying(store, parts),
             DRAIN: lambda: Prompted(
                 DRAIN, store, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
@@ -97,8 +98,17 @@ class Duties:
         self._election.stop()
 
 
-def _tidying(store: Store, parts: Services) -> Tidying:
-    return Tidying(Together(store, parts.committer, parts.clock), EmptyBlocks(store, parts.committer))
+def _tidying(store: Store, parts: Services) -> Periodic:
+    """What requests left behind goes: endpoints that somebody died making together, and empty blocks."""
+    together = Together(store, parts.committer, parts.clock)
+    empty = EmptyBlocks(store, parts.committer)
+
+    def look() -> None:
+        together.undo_overdue()
+        for block in empty.give_back():
+            log.info("event=given-back block=%s pool=%s node=%s", block.cidr, block.pool, block.node)
+
+    return Periodic(TIDY, look, TIDY_S)
 
 
 def reclaiming(store: Store, parts: Services) -> Reclaiming:
