@@ -16,11 +16,11 @@ from controller.ipam.committer import Commits
 from controller.ipam.drafting import refuse_held
 from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
-from controller.precondition import WHATEVER, Match
+from controller.precondition import Match
 from controller.problem import Fault, Problem, invalid, name_taken, unknown_reference
 from controller.reading import Found, find, put, read, scan
 from controller.registry import Made, different
-from controller.scope import EVERYTHING, Scope
+from controller.scope import Scope
 from store import keys
 from store.client import Absent, Compare, Delete, Op, Store
 from store.model import (
@@ -43,9 +43,9 @@ ATTEMPTS = 24
 class Caller:
     """Who asks, for the record of the address, and what exists for him."""
 
-    by: str = ""
-    request: str = ""
-    scope: Scope = EVERYTHING
+    by: str
+    request: str
+    scope: Scope
 
 
 class Anycast:
@@ -76,7 +76,7 @@ class Anycast:
                 return Found(service, keys.SERVICES.key(service.name), revision), True
         raise _busy(wanted.name)
 
-    def delete(self, name: str, match: Match = WHATEVER, scope: Scope = EVERYTHING) -> None:
+    def delete(self, name: str, match: Match, scope: Scope) -> None:
         """Delete a service. Its nodes withdraw its address, which then cools down as its pool says. Blocking.
 
         Raises:

@@ -99,7 +99,7 @@ class Auditor:
         file: where the whole lines go; None for the log alone.
     """
 
-    def __init__(self, clock: Callable[[], datetime], file: AuditFile | None = None) -> None:
+    def __init__(self, clock: Callable[[], datetime], file: AuditFile | None) -> None:
         self._clock = clock
         self._file = file
 

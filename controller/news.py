@@ -31,7 +31,7 @@ class News:
         self,
         store: Store,
         prefixes: Sequence[str],
-        hear: Callable[[Sequence[Item]], None] = lambda batch: None,
+        hear: Callable[[Sequence[Item]], None],
     ) -> None:
         self._feed = Feed(store, prefixes, relist_s=RELIST_S)
         self._hear = hear
@@ -49,7 +49,7 @@ class News:
         self._feed.close()
         self._came.set()
 
-    def wait(self, timeout_s: float | None = None) -> None:
+    def wait(self, timeout_s: float | None) -> None:
         """Until something came since the last wait, or the time is over. Blocking; None is for ever."""
         self._came.wait(timeout_s)
         if not self._stopping.is_set():

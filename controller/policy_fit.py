@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from controller.problem import Problem, unknown_reference
 from controller.reading import scan
-from controller.scope import EVERYTHING, Scope
+from controller.scope import Scope
 from store import keys
 from store.client import Compare, Exists, Store
 from store.model import Direction, Policy
 
 
-def policy_fits(store: Store, policy: Policy, scope: Scope = EVERYTHING) -> tuple[Compare, ...]:
+def policy_fits(store: Store, policy: Policy, scope: Scope) -> tuple[Compare, ...]:
     """What has to hold for a policy to be right.
 
     Whoever sees one tenant alone may name others that are not there: he is not told which there are.

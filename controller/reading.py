@@ -149,9 +149,9 @@ def page(
     prefixes: Sequence[str],
     *,
     limit: int,
-    after: str = "",
-    revision: int = 0,
-    where: Sequence[Where[V]] = (),
+    after: str,
+    revision: int,
+    where: Sequence[Where[V]],
 ) -> Listing[V]:
     """At most `limit` wanted values behind the key `after`, reading on until they are found.
 
@@ -160,7 +160,7 @@ def page(
         kind: of what kind they are.
         prefixes: of their keys, sorted.
         limit: at least 1.
-        after: a key of an earlier page.
+        after: a key of an earlier page; empty for the first.
         revision: that of the earlier page; 0 is now.
         where: all of it has to hold.
 

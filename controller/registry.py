@@ -63,7 +63,7 @@ class Registry:
         """Create a tenant; see `_create`."""
         return self._create(keys.TENANTS, tenant, lambda tenant: ())
 
-    def create_policy(self, policy: Policy, scope: Scope = EVERYTHING) -> Made[Policy]:
+    def create_policy(self, policy: Policy, scope: Scope) -> Made[Policy]:
         """Create a policy whose tenants exist; see `_create`."""
         return self._create(
             keys.POLICIES, policy, lambda policy: policy_fits(self._store, policy, scope), scope

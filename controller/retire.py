@@ -7,6 +7,7 @@ node goes, only while nothing has come to use it. A crash in between leaves fewe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from controller.ipam.committer import Commits
 from controller.ipam.gone import proof_of_loss
@@ -16,7 +17,7 @@ from controller.ipam.units import give_back, unclaim
 from controller.precondition import WHATEVER, Match
 from controller.problem import Problem
 from controller.reading import Found, find, read, scan, scan_all, stored
-from controller.scope import EVERYTHING, Scope
+from controller.scope import Scope
 from store import keys
 from store.client import Absent, Compare, Delete, DeletePrefix, PrefixEmpty, PrefixUnwritten, Store, Unchanged
 from store.keys import Kind
@@ -65,9 +66,10 @@ class Retirer:
             self._refuse_used_node(name)
             holds_nothing = self._holds_nothing(name)
             peers = scan(self._store, keys.PEERS)
-            _refuse_peers(name, [peer.name for peer in peers.values if peer.node == name])
+            _refuse_named(name, "peers", [peer.name for peer in peers.values if peer.node == name])
             tokens = scan(self._store, keys.TOKENS)
-            _refuse_tokens(name, [token.name for token in tokens.values if token.node == name])
+            # A node of the same name later must not be theirs.
+            _refuse_named(name, "tokens", [token.name for token in tokens.values if token.node == name])
             claims = self._give_back_node(name)
             ends = [
                 _end_node(node, peers.revision, tokens.revision, holds_nothing),
@@ -78,7 +80,7 @@ class Retirer:
                 return
         raise _busy(name)
 
-    def delete_peer(self, name: str, match: Match = WHATEVER) -> None:
+    def delete_peer(self, name: str, match: Match) -> None:
         """Delete a peer. Raises `Problem` when there is none."""
         for _ in range(ATTEMPTS):
             peer = find(self._store, keys.PEERS, name)
@@ -95,8 +97,8 @@ class Retirer:
         self,
         name: str,
         may: Callable[[Policy], None],
-        match: Match = WHATEVER,
-        scope: Scope = EVERYTHING,
+        match: Match,
+        scope: Scope,
     ) -> None:
         """Delete a policy that is in `scope`, and that `may` does not refuse. Raises `Problem`."""
         for _ in range(ATTEMPTS):
@@ -242,17 +244,11 @@ def _refuse_holding_tenant(used: Usage | None) -> None:
         raise Problem("in-use", f"{detail}; delete its endpoints first", ipv4=used.ipv4, ipv6=used.ipv6)
 
 
-def _refuse_peers(name: str, peers: Sequence[str]) -> None:
-    if peers:
-        detail = f"node {name} has peers {', '.join(peers[:SHOWN])}; delete them first"
-        raise Problem("in-use", detail, peers=list(peers[:SHOWN]))
-
-
-def _refuse_tokens(name: str, tokens: Sequence[str]) -> None:
-    """A node of the same name later must not be theirs."""
-    if tokens:
-        detail = f"node {name} has tokens {', '.join(tokens[:SHOWN])}; delete them first"
-        raise Problem("in-use", detail, tokens=list(tokens[:SHOWN]))
+def _refuse_named(node: str, what: str, names: Sequence[str]) -> None:
+    if names:
+        detail = f"node {node} has {what} {', '.join(names[:SHOWN])}; delete them first"
+        members: dict[str, Any] = {what: list(names[:SHOWN])}
+        raise Problem("in-use", detail, **members)
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ def is_node_user(name: str) -> bool:
     return _NODE_USER.fullmatch(name) is not None
 
 
-def permissions(node: str, *, edge: bool = False) -> tuple[Permission, ...]:
+def permissions(node: str, *, edge: bool) -> tuple[Permission, ...]:
     """What the programs of a node write, and what they watch beside it; those of an edge see all nodes."""
     own = (keys.node_prefix(node), keys.SESSIONS.prefix(node), keys.ALIVE.prefix(node))
     seen = dict.fromkeys((*watched(node), *(cluster.watched() if edge else ())))

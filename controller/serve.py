@@ -111,7 +111,7 @@ class Server:
         app: WSGIApplication,
         runner: Runner | None = None,
         *,
-        whose: Whose = lambda _: "somebody",
+        whose: Whose,
         stopping: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:

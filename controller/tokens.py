@@ -14,7 +14,7 @@ from controller import secret
 from controller.bearers import Bearers
 from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
-from controller.precondition import WHATEVER, Match
+from controller.precondition import Match
 from controller.principal import ANYBODY
 from controller.problem import Fault, Problem, invalid, unknown_reference
 from controller.reading import Found, find, put, read, scan
@@ -66,9 +66,7 @@ class Tokens:
                 return token, text
         raise _busy(name)
 
-    def rotate(
-        self, name: str, overlap_s: int, ttl_s: int | None, match: Match = WHATEVER
-    ) -> tuple[Token, str]:
+    def rotate(self, name: str, overlap_s: int, ttl_s: int | None, match: Match) -> tuple[Token, str]:
         """A new secret for a token; those it has end after `overlap_s` seconds, unless they end before.
 
         Raises:
@@ -85,7 +83,7 @@ class Tokens:
                 return token, text
         raise _busy(name)
 
-    def revoke(self, name: str, match: Match = WHATEVER) -> None:
+    def revoke(self, name: str, match: Match) -> None:
         """End a token with all its secrets. Raises `Problem` when there is none, or not that of `match`."""
         for _ in range(ATTEMPTS):
             found: Found[Token] = find(self._store, keys.TOKENS, name)

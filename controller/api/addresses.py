@@ -52,8 +52,7 @@ ADDRESS_FILTERS = (
 )
 def list_blocks() -> Answer:
     """Every claim, by pool and range."""
-    pool = argument("pool")
-    found = listing.paged(keys.BLOCKS, *([pool] if pool else []), filters=BLOCK_FILTERS)
+    found = listing.paged(keys.BLOCKS, argument("pool"), filters=BLOCK_FILTERS)
     return listing.render(found.values, found)
 
 
@@ -69,8 +68,7 @@ def list_blocks() -> Answer:
 )
 def list_addresses() -> Answer:
     """Assigned or cooling down, by pool and block."""
-    pool = argument("pool")
-    found = listing.paged(keys.ADDRESSES, *([pool] if pool else []), filters=ADDRESS_FILTERS)
+    found = listing.paged(keys.ADDRESSES, argument("pool"), filters=ADDRESS_FILTERS)
     return listing.render(found.values, found)
 
 

@@ -55,8 +55,7 @@ class SessionView(Session):
 )
 def list_sessions() -> Answer:
     """Every session, by node and peer, without its transitions."""
-    node = argument("node")
-    found = listing.paged(keys.SESSIONS, *([node] if node else []), filters=OF_SESSION)
+    found = listing.paged(keys.SESSIONS, argument("node"), filters=OF_SESSION)
     silent = _silent({session.node for session in found.values})
     # A page may hold thousands: what was checked when it was read is not checked again.
     rows = [

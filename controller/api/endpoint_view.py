@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from controller.ipam.request import Request
-from controller.scope import EVERYTHING, Scope
+from controller.scope import Scope
 from store import keys
 from store.client import KeyValue, Store
 from store.codec import field
@@ -78,9 +78,7 @@ class NewEndpoint(BaseModel):
             raise ValueError("families names ipv4, ipv6 or both, each once")
         return self
 
-    def request(
-        self, tenant: str | None, *, by: str = "", request: str = "", scope: Scope = EVERYTHING
-    ) -> Request:
+    def request(self, tenant: str | None, *, by: str, request: str, scope: Scope) -> Request:
         """What the allocator is asked for.
 
         Args:
@@ -232,9 +230,7 @@ def _gateways(endpoint: Endpoint, addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple([GATEWAYS[":" in address] for address in addresses])
 
 
-def _row(
-    endpoint: Endpoint, prefixes: tuple[str, ...], *, attached: bool = False, ready: bool = False
-) -> dict[str, Any]:
+def _row(endpoint: Endpoint, prefixes: tuple[str, ...], *, attached: bool, ready: bool) -> dict[str, Any]:
     addresses = tuple(prefix.partition("/")[0] for prefix in prefixes)
     # Every part was checked when the endpoint was made.
     return {

@@ -134,7 +134,7 @@ def list_endpoints() -> Answer:
     """Every endpoint, by id."""
     node = argument("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
-    found: Listing[Endpoint] = listing.paged(kind, *([node] if node else []), filters=FILTERS)
+    found: Listing[Endpoint] = listing.paged(kind, node, filters=FILTERS)
     return listing.render(rows(services().store, found.values), found)
 
 

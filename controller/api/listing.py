@@ -37,13 +37,13 @@ PAGING = (LIMIT, CURSOR)
 V = TypeVar("V", bound=Value)
 
 
-def paged(kind: Kind[V], *parts: object, filters: Sequence[Parameter] = ()) -> Listing[V]:
-    """The page that the request asks for, of the values whose key begins with these parts.
+def paged(kind: Kind[V], part: str | None = None, *, filters: Sequence[Parameter] = ()) -> Listing[V]:
+    """The page that the request asks for, of the values whose key begins with this part; None is all.
 
     Raises:
         Problem: the cursor is of another list, or its revision is gone.
     """
-    return page_at(begin(), kind, [kind.prefix(*parts)], filters)
+    return page_at(begin(), kind, [kind.prefix() if part is None else kind.prefix(part)], filters)
 
 
 def begin() -> Cursor:
@@ -59,7 +59,7 @@ def as_of(start: Cursor, kind: Kind[V]) -> Listing[V]:
 
 
 def page_at(
-    start: Cursor, kind: Kind[V], prefixes: Sequence[str], filters: Sequence[Parameter] = ()
+    start: Cursor, kind: Kind[V], prefixes: Sequence[str], filters: Sequence[Parameter]
 ) -> Listing[V]:
     """Likewise, of the values below any of these prefixes."""
     with _of_a_revision(start):

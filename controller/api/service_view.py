@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from controller.reading import read_many, scan
-from controller.scope import EVERYTHING, Scope
+from controller.scope import Scope
 from store import keys
 from store.client import Store
 from store.model import Advertised, Alive, Health, Program, Ready, Service, host_prefix
@@ -46,7 +46,7 @@ class ServiceView(Service):
     """Why it is not healthy; empty when it is."""
 
 
-def view(store: Store, service: Service, scope: Scope = EVERYTHING) -> ServiceView:
+def view(store: Store, service: Service, scope: Scope) -> ServiceView:
     """One service, for a caller: what the nodes say of it is read in a few requests."""
     names = [node.name for node in scan(store, keys.NODES).values]
     said = read_many(store, keys.HEALTH, [(node, service.name) for node in names])

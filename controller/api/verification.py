@@ -27,6 +27,5 @@ OF_PEER = named("peer", "only those with this peer", "tor-a")
 )
 def list_differences() -> Answer:
     """Every session that a router tells of by BMP, by node and peer, with where its two ends differ."""
-    node = argument("node")
-    found = listing.paged(keys.VERIFIED, *([node] if node else []), filters=(OF_PEER,))
+    found = listing.paged(keys.VERIFIED, argument("node"), filters=(OF_PEER,))
     return listing.render(found.values, found)

@@ -53,7 +53,7 @@ class Case:
     """The differences that people were told of, and not yet that they are over."""
 
     @classmethod
-    def begin(cls, session: Session, report: Report, now_s: float, grace_s: float = GRACE_S) -> Case:
+    def begin(cls, session: Session, report: Report, now_s: float, grace_s: float) -> Case:
         """A session that was not there before."""
         return cls(session, report, grace_s, now_s + grace_s, due_s=now_s)
 

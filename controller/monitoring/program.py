@@ -55,8 +55,8 @@ class Door:
     """Where routers come in: a listening socket, where they may come from beside peers, and the patience."""
 
     bound: socket.socket
-    networks: tuple[IPNetwork, ...] = ()
-    grace_s: float = GRACE_S
+    networks: tuple[IPNetwork, ...]
+    grace_s: float
 
 
 class Monitoring:

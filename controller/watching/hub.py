@@ -32,7 +32,7 @@ LINGER_S = 30.0
 class Hub:
     """The watchers of one topic. Safe to call from many threads."""
 
-    def __init__(self, store: Store, topic: Topic, *, closed: bool = False) -> None:
+    def __init__(self, store: Store, topic: Topic, *, closed: bool) -> None:
         self._closed = closed
         self._store = store
         self._topic = topic
