@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from controller.pulse import CALM_S, STILL_S, Pulse
@@ -58,9 +60,16 @@ def test_one_that_was_not_started_notices_nothing(clock: Clock) -> None:
     pulse.check()
 
 
-def test_it_beats_by_itself() -> None:
-    pulse = Pulse()
+def test_it_beats_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.pulse.BEAT_S", 0.01)
+    beats = threading.Semaphore(0)
+
+    def clock() -> float:
+        beats.release()
+        return 0.0
+
+    pulse = Pulse(clock)
     pulse.start()
-    pulse.check()
+    assert all(beats.acquire(timeout=10) for _ in range(3))
     pulse.stop()
     pulse.stop()
