@@ -146,11 +146,6 @@ def _step(session: Session, each: Wanted) -> Step:
     return Step(each, answer.body, each.differing(answer.body))
 
 
-def _check(session: Session, steps: Sequence[Step]) -> None:
-    """Refuse what cannot be, all of it at once. Raises `Failure` (usage)."""
-    refuse([fault for step in steps if step.word != "unchanged" for fault in _faults(session, step)])
-
-
 def _faults(session: Session, step: Step) -> Iterator[Fault]:
     noun, document = step.wanted.noun, step.wanted.document
     fixed = [field for field in step.changes if step.there is not None and field in noun.fixed]
@@ -180,9 +175,9 @@ def _refusals(each: Wanted, answer: Answer) -> Iterator[Fault]:
 
 
 def _steps(session: Session, documents: Sequence[Document]) -> list[Step]:
-    """What documents want, compared with what is there, and checked. Raises `Failure`."""
+    """What documents want, compared with what is there. Raises `Failure` that lists all that cannot be."""
     steps = [_step(session, each) for each in wanted(documents)]
-    _check(session, steps)
+    refuse([fault for step in steps if step.word != "unchanged" for fault in _faults(session, step)])
     return steps
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.problem import Problem, unknown_reference
+from controller.problem import unknown_reference
 from controller.reading import scan
 from controller.scope import Scope
 from store import keys
@@ -39,10 +39,3 @@ def _peers(policy: Policy) -> dict[str, str]:
         for place, peer in enumerate(rule.peers)
         if peer.tenant is not None
     }
-
-
-def refuse_widest(policy: Policy, allowed: bool) -> None:
-    """Refuse a policy for endpoints of all tenants to who may not write such. Raises `Problem`."""
-    if policy.tenant is None and not allowed:
-        detail = "a policy without tenant is for the endpoints of all; name a tenant, or ask role network"
-        raise Problem("forbidden", detail)

@@ -79,7 +79,9 @@ class PolicyImpactView(BaseModel):
 
 def policies_foreseen(store: Store, rehearsal: Rehearsal) -> PolicyImpactView | None:
     """What rehearsed writes do beside what routers see; None when they are of no policy and no tenant."""
-    written = {key: value for key, value in rehearsal.written.items() if _is_ruled(key)}
+    written = {
+        key: value for key, value in rehearsal.written.items() if any(kind.parts(key) for kind in RULED)
+    }
     if not written:
         return None
     items, _ = read_at_once(store, [kind.prefix() for kind in READ])
@@ -96,10 +98,6 @@ def policies_foreseen(store: Store, rehearsal: Rehearsal) -> PolicyImpactView | 
         more=reached.more,
         nodes=_told(endpoints, before, after),
     )
-
-
-def _is_ruled(key: str) -> bool:
-    return any(kind.parts(key) is not None for kind in RULED)
 
 
 def _named(kind: Kind[V], items: Sequence[KeyValue]) -> dict[str, V]:

@@ -127,6 +127,16 @@ class Removed:
 Change = Changed | Removed
 
 
+def key_of(change: Change) -> str:
+    """The key that was changed."""
+    return change.item.key if isinstance(change, Changed) else change.key
+
+
+def revision_of(change: Change) -> int:
+    """When it was."""
+    return change.item.mod_revision if isinstance(change, Changed) else change.revision
+
+
 class Watch(Protocol):
     """An open watch. Iterating blocks; each item holds the changes that one answer of the store brought."""
 

@@ -20,7 +20,6 @@ NO_LEADER = "etcdserver: no leader"
 OLD_RIGHTS = "etcdserver: revision of auth store is old"
 """Somebody's user or role was changed while the request was on its way; it was not applied."""
 
-# Said before the request is proposed, or by the client before it is sent.
 NOT_APPLIED = (
     "failed to connect to all addresses",
     "DNS resolution failed",
@@ -29,6 +28,7 @@ NOT_APPLIED = (
     "etcdserver: too many requests",
     "etcdserver: mvcc: database space exceeded",
 )
+"""Said before the request is proposed, or by the client before it is sent: it was not applied."""
 
 CURES = {
     "database space exceeded": (
@@ -78,7 +78,9 @@ def translate(code: str, details: str, *, endpoint: str, write: bool, revision: 
         return unavailable(endpoint, details)
     if code in {"INVALID_ARGUMENT", "OUT_OF_RANGE", "FAILED_PRECONDITION"} or _too_large(details):
         return Invalid(f"etcd at {endpoint} refuses the request: {details}")
-    return unavailable(endpoint, f"{code} {details}", outcome_unknown=write and not applied_never(details))
+    return unavailable(
+        endpoint, f"{code} {details}", outcome_unknown=write and not details.startswith(NOT_APPLIED)
+    )
 
 
 def watch_canceled(reason: str, compact_revision: int, *, endpoint: str) -> StoreError:
@@ -99,11 +101,6 @@ def unavailable(endpoints: str, why: str, *, outcome_unknown: bool = False) -> U
         outcome_unknown=outcome_unknown,
         passing=passing,
     )
-
-
-def applied_never(details: str) -> bool:
-    """Whether these words prove that the request was not applied."""
-    return details.startswith(NOT_APPLIED)
 
 
 def _too_large(details: str) -> bool:

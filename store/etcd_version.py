@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from store.etcd_config import EtcdConfig, target
@@ -60,38 +60,38 @@ def weak(config: EtcdConfig) -> list[str]:
     """What is to be said of each member that can be reached: one line for people, none when all is well."""
     said = []
     for url in config.endpoints:
-        try:
-            found = version(config, url)
-        except OSError:
-            continue
-        if found is None or not holds(found):
-            said.append(_line(url, found))
-    return said
+        with suppress(OSError):
+            said.append(_weakness(config, url))
+    return [line for line in said if line]
 
 
 def watch(config: EtcdConfig) -> None:
     """Have the log tell once of each member whose rights do not hold, as soon as it can be reached."""
-    threading.Thread(target=_tell, args=(config, config.endpoints), name="etcd-version", daemon=True).start()
+    threading.Thread(target=_tell, args=(config,), name="etcd-version", daemon=True).start()
 
 
-def _tell(config: EtcdConfig, urls: Iterable[str]) -> None:
-    waiting = list(urls)
+def _tell(config: EtcdConfig) -> None:
+    waiting = list(config.endpoints)
     while waiting:
         for url in tuple(waiting):
             try:
-                found = version(config, url)
+                line = _weakness(config, url)
             except OSError:
                 continue
             waiting.remove(url)
-            if found is None or not holds(found):
-                log.warning("event=weak-rights %s", _line(url, found))
+            if line:
+                log.warning("event=weak-rights %s", line)
         if waiting:
             time.sleep(AGAIN_S)
 
 
-def _line(url: str, found: str | None) -> str:
+def _weakness(config: EtcdConfig, url: str) -> str:
+    """What is to be said of a member; nothing when its rights hold. Raises OSError."""
+    found = version(config, url)
     if found is None:
         return f"etcd at {url} does not tell its version; its rights hold with {NEEDED}: docs/pki.md"
+    if holds(found):
+        return ""
     hold = f"the rights of etcd {found[:32]} at {url} do not hold against a hostile node"
     return f"{hold}; run {NEEDED}: docs/pki.md"
 

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Generic, TypeVar
 
-from store.client import Change, Changed, KeyValue, Store, Watch
+from store.client import Change, Changed, KeyValue, Store, Watch, key_of, revision_of
 from store.codec import decode
 from store.errors import Compacted, Corrupt, Unavailable
-from store.history import key_of, revision_of
 from store.keys import kind_of
 from store.lasting import lasting
 from store.model import Value

@@ -5,7 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 
-from store.client import Change, Changed, Delete, DeletePrefix, KeyValue, Op, Put, Removed
+from store.client import (
+    Change,
+    Changed,
+    Delete,
+    DeletePrefix,
+    KeyValue,
+    Op,
+    Put,
+    Removed,
+    key_of,
+    revision_of,
+)
 
 
 class History:
@@ -91,13 +102,3 @@ class History:
         else:
             del self._versions[key]
             self._keys.remove(key)
-
-
-def key_of(change: Change) -> str:
-    """The key that was changed."""
-    return change.item.key if isinstance(change, Changed) else change.key
-
-
-def revision_of(change: Change) -> int:
-    """When it was."""
-    return change.item.mod_revision if isinstance(change, Changed) else change.revision

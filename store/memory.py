@@ -31,9 +31,10 @@ from store.client import (
     Removed,
     TxnResult,
     Unchanged,
+    key_of,
 )
 from store.errors import Compacted, Invalid, LeaseExpired, Unavailable
-from store.history import History, key_of
+from store.history import History
 
 
 @dataclass(slots=True)

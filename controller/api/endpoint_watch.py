@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from controller.watching.topic import Beside
 from store import keys
-from store.client import Change, Changed, KeyValue
+from store.client import Change, Changed, KeyValue, key_of
 from store.codec import field
-from store.history import key_of
 
 
 def _copy_of(change: Change) -> str | None:

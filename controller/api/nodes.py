@@ -18,8 +18,7 @@ from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Beside, Topic
 from store import keys
-from store.client import Change, Store
-from store.history import key_of
+from store.client import Change, Store, key_of
 from store.model import Alive, Amiss, Node, Program
 
 nodes = Noun()

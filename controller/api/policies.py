@@ -8,10 +8,9 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
-from controller.policy_fit import refuse_widest
 from controller.precondition import demanded_match, match
 from controller.principal import principal
-from controller.problem import unknown_reference
+from controller.problem import Problem, unknown_reference
 from controller.reading import find
 from controller.roles import NETWORK
 from controller.services import services
@@ -148,4 +147,8 @@ def _asked(policy: Policy) -> Policy:
 
 
 def _may_write(policy: Policy) -> None:
-    refuse_widest(policy, principal().role in NETWORK or principal().tenant is not None)
+    """Refuse a policy for endpoints of all tenants to who may not write such. Raises `Problem`."""
+    caller = principal()
+    if policy.tenant is None and caller.tenant is None and caller.role not in NETWORK:
+        detail = "a policy without tenant is for the endpoints of all; name a tenant, or ask role network"
+        raise Problem("forbidden", detail)

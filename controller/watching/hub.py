@@ -17,9 +17,8 @@ from controller.watching.change import Change, Place
 from controller.watching.subscription import End, Subscription, Wanted
 from controller.watching.topic import Topic
 from store.client import Change as Stored
-from store.client import Store, Watch
+from store.client import Store, Watch, revision_of
 from store.errors import Compacted, StoreError, Unavailable
-from store.history import revision_of
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,9 @@ from typing import Any
 
 from controller.watching.change import WHOLE, Change, Place, Side
 from store.client import Change as Stored
-from store.client import Changed, KeyValue, Removed, Store, Watch
+from store.client import Changed, KeyValue, Removed, Store, Watch, key_of, revision_of
 from store.codec import decode
 from store.errors import Corrupt
-from store.history import key_of, revision_of
 from store.keys import Kind
 from store.model import Value
 

@@ -98,9 +98,10 @@ def test_the_log_says_it_once_as_soon_as_it_can_be_known(
     monkeypatch.setattr(etcd_version, "version", found)
     monkeypatch.setattr(etcd_version, "AGAIN_S", 0)
     caplog.set_level(logging.WARNING)
-    etcd_version._tell(EtcdConfig(("http://127.0.0.1:1", "http://127.0.0.1:2")), ("a", "b"))
-    assert asked == ["a", "b", "a", "b"]
+    one, two = "http://127.0.0.1:1", "http://127.0.0.1:2"
+    etcd_version._tell(EtcdConfig((one, two)))
+    assert asked == [one, two, one, two]
     assert [each.getMessage().split(" do ")[0] for each in caplog.records] == [
-        "event=weak-rights the rights of etcd 3.4.23 at a",
-        "event=weak-rights the rights of etcd 3.4.23 at b",
+        f"event=weak-rights the rights of etcd 3.4.23 at {one}",
+        f"event=weak-rights the rights of etcd 3.4.23 at {two}",
     ]
