@@ -52,8 +52,7 @@ ADDRESS_FILTERS = (
 )
 def list_blocks() -> Answer:
     """Every claim, by pool and range."""
-    found = listing.paged(keys.BLOCKS, argument("pool"), filters=BLOCK_FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.BLOCKS, argument("pool"), filters=BLOCK_FILTERS)
 
 
 @addresses.operation(
@@ -68,8 +67,7 @@ def list_blocks() -> Answer:
 )
 def list_addresses() -> Answer:
     """Assigned or cooling down, by pool and block."""
-    found = listing.paged(keys.ADDRESSES, argument("pool"), filters=ADDRESS_FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.ADDRESSES, argument("pool"), filters=ADDRESS_FILTERS)
 
 
 @addresses.operation(

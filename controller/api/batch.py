@@ -30,6 +30,14 @@ SHOWN = 100
 Outcome = tuple[Endpoint, bool] | Problem
 
 
+def refuse_twice(ids: Iterable[str | None]) -> None:
+    """Refuse items of which two have one id. Raises `ValueError`."""
+    seen: dict[str, int] = {}
+    for index, each in enumerate(ids):
+        if each is not None and seen.setdefault(each, index) != index:
+            raise ValueError(f"items {seen[each]} and {index} have the same id {each}")
+
+
 class NewEndpoints(BaseModel):
     """Many endpoints that are asked for together."""
 
@@ -41,10 +49,7 @@ class NewEndpoints(BaseModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> NewEndpoints:
-        seen: dict[str, int] = {}
-        for index, item in enumerate(self.items):
-            if item.id is not None and seen.setdefault(item.id, index) != index:
-                raise ValueError(f"items {seen[item.id]} and {index} have the same id {item.id}")
+        refuse_twice(item.id for item in self.items)
         return self
 
 

@@ -59,5 +59,4 @@ FILTERS = (
 )
 def list_events() -> Answer:
     """The events that are kept, oldest first."""
-    found = listing.paged(keys.EVENTS, filters=FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.EVENTS, filters=FILTERS)

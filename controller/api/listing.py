@@ -46,6 +46,12 @@ def paged(kind: Kind[V], part: str | None = None, *, filters: Sequence[Parameter
     return page_at(begin(), kind, [kind.prefix() if part is None else kind.prefix(part)], filters)
 
 
+def stored(kind: Kind[V], part: str | None = None, *, filters: Sequence[Parameter] = ()) -> Answer:
+    """The answer that shows that page as its values are stored."""
+    found = paged(kind, part, filters=filters)
+    return render(found.values, found)
+
+
 def begin() -> Cursor:
     """Where the page begins that the request asks for. Raises `Problem`."""
     given = argument(CURSOR.name)

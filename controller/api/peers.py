@@ -44,8 +44,7 @@ def create_peer(peer: Peer) -> Answer:
 )
 def list_peers() -> Answer:
     """Every peer, by name."""
-    found = listing.paged(keys.PEERS, filters=FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.PEERS, filters=FILTERS)
 
 
 @peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer, 304: None}, refuses=(404,)))

@@ -53,8 +53,7 @@ def create_policy(policy: Policy) -> Answer:
 )
 def list_policies() -> Answer:
     """Every policy, by name."""
-    found = listing.paged(keys.POLICIES, filters=FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.POLICIES, filters=FILTERS)
 
 
 @policies.operation(

@@ -57,8 +57,7 @@ def create_pool(pool: Pool) -> Answer:
 )
 def list_pools() -> Answer:
     """Every pool, by name."""
-    found = listing.paged(keys.POOLS, filters=FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.POOLS, filters=FILTERS)
 
 
 @pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool, 304: None}, refuses=(404,)))

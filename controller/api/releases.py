@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import from_json, to_json
 
 from controller.answer import Answer
-from controller.api.batch import BatchAnswer
+from controller.api.batch import BatchAnswer, refuse_twice
 from controller.api.endpoint_view import rows
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
@@ -41,10 +41,7 @@ class UnwantedEndpoints(BaseModel):
 
     @model_validator(mode="after")
     def _each_once(self) -> UnwantedEndpoints:
-        seen: dict[str, int] = {}
-        for index, item in enumerate(self.items):
-            if seen.setdefault(item.id, index) != index:
-                raise ValueError(f"items {seen[item.id]} and {index} have the same id {item.id}")
+        refuse_twice(item.id for item in self.items)
         return self
 
 

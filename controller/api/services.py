@@ -60,8 +60,7 @@ def create_service(wanted: NewService) -> Answer:
 )
 def list_services() -> Answer:
     """Every service, by name."""
-    found = listing.paged(keys.SERVICES, filters=FILTERS)
-    return listing.render(found.values, found)
+    return listing.stored(keys.SERVICES, filters=FILTERS)
 
 
 @services.operation(

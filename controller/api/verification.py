@@ -27,5 +27,4 @@ OF_PEER = named("peer", "only those with this peer", "tor-a")
 )
 def list_differences() -> Answer:
     """Every session that a router tells of by BMP, by node and peer, with where its two ends differ."""
-    found = listing.paged(keys.VERIFIED, argument("node"), filters=(OF_PEER,))
-    return listing.render(found.values, found)
+    return listing.stored(keys.VERIFIED, argument("node"), filters=(OF_PEER,))
