@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
 from cli.example import examples
 from cli.group import Group
 from cli.name import AddressName
 from cli.noun import Noun, add_get, add_list, name_argument
-from cli.output import Column, Form, field
+from cli.output import Column, Form, age, field
 from cli.rest import Json, place
 from cli.selection import OF_NODE, OF_POOL, OF_TENANT, in_state
 from cli.session import Session, takes_session
 from cli.text import printable
-from cli.times import lasted
 
 ADDRESS = Noun(
     "address",
@@ -33,7 +30,7 @@ ADDRESS = Noun(
         field("service", wide=True),
         field("node"),
         field("tenant"),
-        Column("FOR", lambda item: lasted(item.get("since"), datetime.now(UTC))),
+        age("FOR", "since"),
         field("by", wide=True),
         field("request", wide=True),
     ),
@@ -71,7 +68,7 @@ def explain(session: Session, name: str) -> None:
     """Say whose an address is since when, by which request, why it is not free, and what frees it."""
     advice = {404: "see which pools there are: polder pool list"}
     found = session.item("GET", ADDRESS.path(name), advice=advice)
-    if session.output not in {"table", "wide"}:
+    if not session.for_people:
         session.print_item(found, ADDRESS)
         return
     for sentence in found.get("sentences", ()):
@@ -90,7 +87,7 @@ def check(session: Session) -> None:
     """
     session.refuse_names()
     found = session.item("GET", place("addresses:check"))
-    if session.output not in {"table", "wide"}:
+    if not session.for_people:
         session.print_item(found)
     else:
         _tell(found)

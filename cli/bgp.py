@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,10 +11,9 @@ from cli.bgp_check import check
 from cli.completion import names_of
 from cli.example import examples
 from cli.group import Group
-from cli.output import Column, Form, field
+from cli.output import Column, Form, age, field
 from cli.rest import place
 from cli.session import Session, takes_session
-from cli.times import lasted
 
 STATES = ("IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED")
 GUARD = "outbound guard"
@@ -50,8 +48,8 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
     A session whose speaker no longer reports is marked stale: what is shown is what it said last.
     """
     listing = session.listing(place("bgp", "sessions"), node=node, peer=peer, state=state)
-    session.print_list(listing, Form("session", "sessions", "peer", columns(datetime.now(UTC))))
-    if session.output not in {"table", "wide"}:
+    session.print_list(listing, SESSIONS)
+    if not session.for_people:
         return
     items = listing["items"]
     up = sum(1 for item in items if _up(item) and not item.get("stale"))
@@ -108,24 +106,6 @@ def imported(session: Session, node: str | None) -> None:
     session.print_list(session.listing(place("bgp", "imported"), node=node), IMPORTED)
 
 
-def columns(now: datetime) -> tuple[Column, ...]:
-    """The columns of the table, as of `now`."""
-    return (
-        field("node"),
-        field("peer"),
-        field("address"),
-        field("asn", wide=True),
-        Column("STATE", _state, _state_style),
-        Column("FOR", lambda item: lasted(item.get("since"), now)),
-        field("flaps"),
-        field("restarts", wide=True),
-        # Without a session nothing is announced, whatever waits to be.
-        Column("PFX SENT", lambda item: item.get("advertised") if _up(item) else None),
-        field("guarded", wide=True),
-        Column("REASON", _reason, lambda text: "red" if GUARD in text else ""),
-    )
-
-
 def _up(item: dict[str, Any]) -> bool:
     return item.get("state") == "ESTABLISHED"
 
@@ -145,3 +125,24 @@ def _state_style(text: str) -> str:
     if text.endswith("(stale)"):
         return "yellow"
     return "green" if text == "ESTABLISHED" else "red"
+
+
+SESSIONS = Form(
+    "session",
+    "sessions",
+    "peer",
+    (
+        field("node"),
+        field("peer"),
+        field("address"),
+        field("asn", wide=True),
+        Column("STATE", _state, _state_style),
+        age("FOR", "since"),
+        field("flaps"),
+        field("restarts", wide=True),
+        # Without a session nothing is announced, whatever waits to be.
+        Column("PFX SENT", lambda item: item.get("advertised") if _up(item) else None),
+        field("guarded", wide=True),
+        Column("REASON", _reason, lambda text: "red" if GUARD in text else ""),
+    ),
+)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import click
 
 from cli.completion import names_of
 from cli.example import examples
-from cli.output import Column, Form, Item, field
+from cli.output import Column, Form, Item, age, field
 from cli.rest import place
 from cli.session import Session, takes_session
 from cli.text import printable
-from cli.times import lasted
 
 COLUMNS = (
     field("node"),
     field("peer"),
     field("prefix"),
     Column("KIND", lambda item: item.get("kind"), lambda _: "red"),
-    Column("FOR", lambda item: lasted(item.get("since"), datetime.now(UTC))),
+    age("FOR", "since"),
     field("cause"),
 )
 DIFFERENCES = Form("difference", "differences", "prefix", COLUMNS)
@@ -41,7 +39,7 @@ def check(session: Session, node: str | None, peer: str | None) -> None:
     A difference counts after some seconds. Exit code 1 when there is one.
     """
     listing = session.listing(place("bgp", "differences"), node=node, peer=peer)
-    if session.output in {"table", "wide"}:
+    if session.for_people:
         _tell(session, listing["items"])
     else:
         session.print_list(listing, VERIFIED)

@@ -53,7 +53,7 @@ def command(session: Session, peer: str, node: str | None) -> None:
     advice = {404: "see which sessions there are: polder bgp summary"}
     of = node or _node_of(session, peer)
     found = session.item("GET", place("bgp", "sessions", of, peer), advice=advice)
-    if session.output not in {"table", "wide"}:
+    if not session.for_people:
         session.print_item(found, SESSION)
         return
     print_record(dict(_facts(found, datetime.now(UTC))))

@@ -39,7 +39,7 @@ def add_diff(group: click.Group, noun: Noun) -> None:
         """
         session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/diff", advice={**noun.missing(), **ADVICE})
-        if session.output in {"table", "wide"}:
+        if session.for_people:
             _tell(session, name, found)
         else:
             session.print_item(found)

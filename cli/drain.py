@@ -193,7 +193,7 @@ class Report:
     def __init__(self, session: Session, noun: str) -> None:
         self.session, self.noun = session, noun
         self.last: dict[str, Json] = {}
-        self._people = session.output in {"table", "wide"}
+        self._people = session.for_people
         self._told: dict[str, str] = {}
 
     def tell(self, name: str, drain: Json | None) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
 from cli.difference import ADVICE
 from cli.example import examples
 from cli.noun import Noun, name_argument
-from cli.output import Column, field, print_table
+from cli.output import Column, age, field, print_table, seen
 from cli.rest import Json
 from cli.session import Session, takes_session
 from cli.text import printable
-from cli.times import lasted
 
-AGO = Column("AGO", lambda item: lasted(item.get("at"), datetime.now(UTC)))
+AGO = age("AGO", "at")
 COLUMNS = (
     AGO,
     field("endpoint"),
@@ -55,10 +52,10 @@ def add_drops(group: click.Group, noun: Noun) -> None:
         """
         session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/drops", advice={**noun.missing(), **ADVICE})
-        if session.output not in {"table", "wide"}:
+        if not session.for_people:
             session.print_item(found)
             return
-        print_table(found["drops"], [each for each in COLUMNS if session.output == "wide" or not each.wide])
+        print_table(found["drops"], seen(COLUMNS, session.output))
         if found.get("packets"):
             click.echo()
             print_table(found["packets"], PACKET_COLUMNS)

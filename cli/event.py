@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import click
 
 from cli.group import Group
 from cli.noun import add_list
-from cli.output import Column, Form, field
+from cli.output import Column, Form, age, field
 from cli.selection import OF_NODE, OF_TENANT, Filter
-from cli.times import lasted
 
 SEVERITIES = ("info", "warning", "alarm")
 
@@ -19,7 +16,7 @@ EVENT = Form(
     "events",
     "id",
     (
-        Column("AGO", lambda item: lasted(item.get("at"), datetime.now(UTC))),
+        age("AGO", "at"),
         Column(
             "SEVERITY",
             lambda item: item.get("severity"),

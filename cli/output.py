@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as field_
+from datetime import UTC, datetime
 from shutil import get_terminal_size
 from typing import Any
 
@@ -18,6 +19,7 @@ import click
 from cli.colour import coloured, styles_work
 from cli.table import Table
 from cli.text import printable, shown
+from cli.times import lasted
 
 Item = dict[str, Any]
 
@@ -68,8 +70,7 @@ class Form:
 
     def chosen(self, output: str, label_columns: Sequence[str]) -> list[Column]:
         """The columns of a table in that output, and one for each of these labels."""
-        columns = [column for column in self.columns if output == "wide" or not column.wide]
-        return columns + [label(key) for key in label_columns]
+        return seen(self.columns, output) + [label(key) for key in label_columns]
 
     def worded(self, item: Item) -> Item:
         """As it is shown to people."""
@@ -112,6 +113,16 @@ def label(key: str) -> Column:
         return labels.get(key) if isinstance(labels, dict) else None
 
     return Column(printable(key.upper()), value)
+
+
+def age(heading: str, name: str) -> Column:
+    """The column of the time since the one in that field."""
+    return Column(heading, lambda item: lasted(item.get(name), datetime.now(UTC)))
+
+
+def seen(columns: Iterable[Column], output: str) -> list[Column]:
+    """Those of these columns that a table in that output has."""
+    return [column for column in columns if output == "wide" or not column.wide]
 
 
 def wide(column: Column) -> Column:

@@ -38,7 +38,7 @@ def add_stats(group: click.Group, noun: Noun) -> None:
         """
         session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/stats", advice=noun.missing())
-        if session.output not in {"table", "wide"}:
+        if not session.for_people:
             session.print_item(found)
             return
         policy = session.item("GET", noun.path(name), advice=noun.missing())

@@ -156,7 +156,7 @@ def plan(session: Session, name: str) -> None:
     """
     session.refuse_names()
     found = session.item("GET", f"{POOL.path(name)}/plan", advice=POOL.missing())
-    if session.output not in {"table", "wide"}:
+    if not session.for_people:
         session.print_item(found)
         return
     for move in found["moves"]:

@@ -27,6 +27,11 @@ class Printer:
     output: str
     """One of `cli.options.FORMATS`."""
 
+    @property
+    def for_people(self) -> bool:
+        """Whether it is tables and sentences, in place of what programs read."""
+        return self.output in {"table", "wide"}
+
     def print_item(self, item: Item, form: Form | None = None) -> None:
         """Print one object as `-o` says: its fields line by line, JSON, YAML, or its name."""
         if self.output == "json":

@@ -33,7 +33,7 @@ def add_stats(group: click.Group, noun: Noun) -> None:
         """
         session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/stats", advice={**noun.missing(), **ADVICE})
-        if session.output in {"table", "wide"}:
+        if session.for_people:
             print_table(_rows(found), COLUMNS)
         else:
             session.print_item(found)

@@ -103,7 +103,7 @@ add_delete(command, TOKEN)
 
 
 def _print_secret(session: Session, item: Json) -> None:
-    if session.output in {"table", "wide"}:
+    if session.for_people:
         click.echo(item.get("token"))
     else:
         session.print_item(item, TOKEN)

@@ -109,7 +109,7 @@ def check(session: Session, peers: tuple[str, ...], asn: int | None) -> None:
     session.refuse_names()
     found = _asked(session, "router-check", peers, asn)
     mismatches: list[Json] = found["mismatches"]
-    people = session.output in {"table", "wide"}
+    people = session.for_people
     if session.output == "json":
         session.print_item(found)
     elif mismatches or not people:

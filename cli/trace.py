@@ -7,7 +7,7 @@ import click
 from cli.completion import names_of
 from cli.example import examples
 from cli.name import Named
-from cli.output import Column, field, print_table
+from cli.output import Column, field, print_table, seen
 from cli.rest import Json, place
 from cli.session import Session, takes_session
 from cli.text import printable
@@ -56,7 +56,7 @@ def trace(session: Session, source: str, destination: str, proto: str, port: int
     session.refuse_names()
     query = {"source": source, "destination": destination, "protocol": proto, "port": port}
     found = session.item("GET", place("trace"), query=query, advice=ADVICE)
-    if session.output in {"table", "wide"}:
+    if session.for_people:
         _tell(session, found)
     else:
         session.print_item(found)
@@ -65,6 +65,6 @@ def trace(session: Session, source: str, destination: str, proto: str, port: int
 
 
 def _tell(session: Session, found: Json) -> None:
-    print_table(found["steps"], [each for each in COLUMNS if session.output == "wide" or not each.wide])
+    print_table(found["steps"], seen(COLUMNS, session.output))
     click.echo()
     click.echo(printable(found["why"]))
