@@ -22,6 +22,7 @@ from controller.ipam.request import Request
 from controller.problem import Fault, Problem, inside
 from controller.services import Services, services
 from store.model import Endpoint
+from store.model.value import Flag
 
 batches = Noun()
 
@@ -44,7 +45,7 @@ class NewEndpoints(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: Annotated[tuple[NewEndpoint, ...], Field(min_length=1, max_length=MAX_MANY)]
-    atomic: Annotated[bool, Field(strict=True)] = False
+    atomic: Flag = False
     """All or none of them."""
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from store.model.pool import MAX_COMMUNITIES, Community
-from store.model.value import Asn, Labels, Name, UnicastAddress, Value, parse_network
+from store.model.value import Asn, Flag, Labels, Name, UnicastAddress, Value, parse_network
 
 DEFAULT_ROUTE = "default-route"
 MAX_IMPORTS = 64
@@ -82,11 +82,11 @@ class Peer(Value):
     """Restart time that is announced (RFC 4724 §3, 12 bits); 0 turns graceful restart off."""
     password_secret: Name | None = None
     """The file in each node's secrets directory that holds the session's password (TCP MD5, RFC 2385)."""
-    gtsm: bool = False
+    gtsm: Flag = False
     """Only packets that no router has passed on are taken (RFC 5082); the router has to do the same."""
     multihop_ttl: Annotated[int, Field(strict=True, ge=2, le=255)] | None = None
     """The TTL of packets to a router that is not on a link of the node."""
-    passive: bool = False
+    passive: Flag = False
     """The router opens the session, the speaker waits."""
     families: Annotated[tuple[AddressFamily, ...], Field(max_length=2)] = ()
     """What the session carries; the family of `address` when not given."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from store.model.segment import Segment
 from store.model.value import (
+    Flag,
     IPNetwork,
     Labels,
     Name,
@@ -89,7 +90,7 @@ class Pool(Value):
     """Seconds for which a released address is not assigned again."""
     reserved: Annotated[tuple[Range, ...], Field(max_length=MAX_RESERVED)] = ()
     """Ranges and single addresses that are never assigned."""
-    disabled: bool = False
+    disabled: Flag = False
     """Nothing new is assigned; what is assigned stays."""
     priority: Annotated[int, Field(strict=True, ge=0, le=1000)] = 100
     """Of several pools that a request could mean, the highest is used first; of equals, the first by name."""
@@ -97,7 +98,7 @@ class Pool(Value):
     """Only this tenant's endpoints get addresses; anybody's when not given."""
     node_selector: Labels = {}
     """Only nodes that have all of these labels get addresses."""
-    borrow: bool = False
+    borrow: Flag = False
     """When no block is left, a node takes single addresses out of others' blocks, announced as /32 (/128)."""
     communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
     """What the speakers send with the pool's prefixes."""

@@ -168,6 +168,9 @@ Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
 Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64), AfterValidator(_in_order)]
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false, and no other word for them."""
+
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True), AfterValidator(_asn)]
 Mac = Annotated[str, AfterValidator(_mac)]
 MtuBytes = Annotated[int, Field(ge=1280, le=9216, strict=True)]

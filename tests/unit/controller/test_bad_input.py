@@ -142,6 +142,23 @@ BODIES = [
     ("/v1/endpoints", {**ENDPOINT, "address": "fe80::1%eth0"}, "/address", "zone"),
     ("/v1/endpoints", {**ENDPOINT, "id": "-"}, "/id", "letter or digit"),
     ("/v1/endpoints", {**ENDPOINT, "ip": "10.64.0.1"}, "/ip", "unknown field"),
+    *(
+        (path, {**body, flag: no_flag}, f"/{flag}", "expected true or false")
+        for path, body, flag in (
+            ("/v1/pools", POOL, "disabled"),
+            ("/v1/pools", POOL, "borrow"),
+            ("/v1/nodes", NODE, "edge"),
+            ("/v1/peers", PEER, "gtsm"),
+            ("/v1/peers", PEER, "passive"),
+        )
+        for no_flag in ("true", "yes", 1, 0, 1.0)
+    ),
+    (
+        "/v1/policies",
+        {"name": "p", "ingress": [{"action": "deny", "log": "on"}]},
+        "/ingress/0/log",
+        "expected true or false",
+    ),
 ]
 
 
