@@ -15,12 +15,14 @@ from controller.api import idempotency
 from controller.api.examples import EXAMPLES, Example
 from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
+from controller.exchange import READS
 from controller.impact_view import ImpactView
+from controller.merge_schema import merge_schema
 from controller.problem import MEDIA_TYPE, TITLES
 from controller.watching.asked import EVENT_STREAM
 from controller.watching.change import PLACE
 from controller.watching.subscription import End
-from store.model.value import Identifier, Name
+from store.model.value import ADDRESS_SCHEMA, Identifier, Name
 
 REF = "#/components/schemas/{model}"
 VERSION = "1"
@@ -51,18 +53,29 @@ PROBLEM_SCHEMA = {
 
 Document = dict[str, Any]
 
-RETRY = ("Retry-After", "seconds after which a repetition may succeed")
+
+def _header(text: str, *, required: bool = False) -> Document:
+    return {"description": text, "required": required, "schema": {"type": "string"}}
+
+
+RETRY = {"Retry-After": _header("seconds after which a repetition may succeed")}
 HEADERS_OF = {
-    401: ("WWW-Authenticate", "Bearer"),
-    412: ("ETag", "of what is there now, if anything is"),
+    401: {"WWW-Authenticate": _header("Bearer", required=True)},
+    409: RETRY,
+    412: {"ETag": _header("of what is there now, if anything is")},
     429: RETRY,
     503: RETRY,
 }
+RATES = {
+    "RateLimit-Policy": _header("how many writes its token may make, where they are limited"),
+    "RateLimit": _header("how many of them are left, and the seconds after which all are again"),
+}
+RATE_REFS = {name: {"$ref": f"#/components/headers/{name}"} for name in RATES}
 
 PLACES: Mapping[str, Document] = {
     "name": TypeAdapter(Name).json_schema(),
     "id": TypeAdapter(Identifier).json_schema(),
-    "address": {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+    "address": ADDRESS_SCHEMA,
 }
 """What the parts of a path look like."""
 
@@ -97,6 +110,7 @@ def document(operations: Iterable[Operation]) -> Document:
         "paths": paths,
         "components": {
             "schemas": {**_schemas(declared), "Problem": PROBLEM_SCHEMA},
+            "headers": RATES,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
@@ -121,6 +135,9 @@ def _operation(operation: Operation) -> Document:
     of_bound = (409,) if operation.foreseen else ()
     for status in sorted({*_always(operation), *_of_conditions(operation), *of_bound, *operation.refuses}):
         described["responses"].setdefault(str(status), _problem(status))
+    if operation.method not in READS:
+        for answer in described["responses"].values():
+            answer["headers"] = {**answer.get("headers", {}), **RATE_REFS}
     if operation.body is not None:
         content = _body(operation.body)
         for each in content.values():
@@ -209,14 +226,11 @@ def _items(item: Document, revision: str) -> Document:
 def _answer_headers(operation: Operation, status: int) -> Document:
     headers: Document = {}
     if operation.tagged and status in {200, 201, NOT_MODIFIED}:
-        headers["ETag"] = _header("the revision at which it was last written, for If-Match")
-    if status == 201:
-        headers["Location"] = _header("where what was made is")
+        text = "the revision at which it was last written, for If-Match"
+        headers["ETag"] = _header(text, required=status != 200 or not operation.foreseen)
+    if operation.makes and status in {200, 201}:
+        headers["Location"] = _header("where what was made is", required=status == 201)
     return {"headers": headers} if headers else {}
-
-
-def _header(text: str) -> Document:
-    return {"description": text, "schema": {"type": "string"}}
 
 
 def _problem(status: int) -> Document:
@@ -224,30 +238,42 @@ def _problem(status: int) -> Document:
     schema = {"schema": {"$ref": REF.format(model="Problem")}}
     described: Document = {"description": "; ".join(titles), "content": {MEDIA_TYPE: schema}}
     if status in HEADERS_OF:
-        name, text = HEADERS_OF[status]
-        described["headers"] = {name: _header(text)}
+        described["headers"] = HEADERS_OF[status]
     return described
 
 
 def _body(body: type[BaseModel] | Patch) -> Document:
     if not isinstance(body, Patch):
         return {JSON: {"schema": {"$ref": REF.format(model=body.__name__)}}}
-    properties = {
-        name: {"$ref": f"{REF.format(model=body.model.__name__)}/properties/{name}"} for name in body.mutable
-    }
-    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    schema = {"$ref": REF.format(model=_patch_name(body))}
     return {media_type: {"schema": schema} for media_type in (MERGE_PATCH, JSON)}
+
+
+def _patch_name(patch: Patch) -> str:
+    return f"{patch.model.__name__}Patch"
 
 
 def _schemas(operations: Iterable[Operation]) -> Document:
     models: dict[type[BaseModel], None] = {}
+    patches: list[Patch] = []
     for operation in operations:
-        body = operation.body.model if isinstance(operation.body, Patch) else operation.body
+        body = operation.body
+        if isinstance(body, Patch):
+            patches.append(body)
+            body = body.model
         for model in (*chain(*_answers(operation).values()), body):
             if model is not None:
                 models[model] = None
     _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REF)
-    return dict(schema["$defs"])
+    schemas: Document = schema["$defs"]
+    made = {
+        _patch_name(patch): {
+            "description": "A merge patch (RFC 7396): what is absent stays, null goes back to the default.",
+            **merge_schema(schemas[patch.model.__name__], patch.mutable, schemas),
+        }
+        for patch in patches
+    }
+    return {**schemas, **made}
 
 
 def _path_parameters(path: str, example: Example) -> list[Document]:
@@ -265,6 +291,7 @@ def _query_parameters(query: Iterable[Parameter], example: Example) -> list[Docu
             {"type": "array", "items": each.schema} if each.many else each.schema,
             [each.example] if each.many else example.query.get(each.name, each.example),
             text=each.text,
+            required=each.required,
         )
         for each in query
     ]
@@ -275,7 +302,13 @@ def _header_parameters(operation: Operation, example: Example) -> list[Document]
     if NOT_MODIFIED in operation.answers:
         taken["If-None-Match"] = "304 while it has one of these entity tags"
     found = [
-        _parameter(name, "header", {"type": "string"}, example.headers.get(name), text=text)
+        _parameter(
+            name,
+            "header",
+            {"type": "string"},
+            example.headers.get(name),
+            text=text,
+        )
         for name, text in taken.items()
     ]
     if operation.topic:

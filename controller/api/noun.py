@@ -70,8 +70,13 @@ class Operation:
     @property
     def tagged(self) -> bool:
         """Whether what it answers is one thing with an entity tag."""
-        single = self.method == "GET" and self.path.endswith(("{name}", "{id}"))
-        return single or self.matches or NOT_MODIFIED in self.answers
+        single = self.path.endswith(("{name}", "{id}")) and self.method in {"GET", "PUT", "PATCH"}
+        return single or (self.method == "POST" and self.foreseen)
+
+    @property
+    def makes(self) -> bool:
+        """Whether what it answers 201 with is at a place of its own."""
+        return 201 in self.answers and ":" not in self.path
 
 
 Handler = Callable[..., Answer]

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from controller.exchange import argument
 from controller.reading import Where
 from controller.validation import SHAPES
-from store.model.value import LabelKey, LabelValue, Name, Value, parse_network
+from store.model.value import LabelKey, LabelValue, Name, Network, Value, parse_network
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ class Parameter:
     example: str = ""
     many: bool = False
     """It may be given several times."""
+    required: bool = False
+    """It has to be given."""
     where: Callable[[str], Where[Any]] | None = None
     """What a list holds then, where it filters."""
 
@@ -117,7 +119,7 @@ class Inside(Parameter):
 
 def inside(name: str, text: str) -> Parameter:
     """A filter by the `prefix` of values."""
-    schema = {"type": "string", "maxLength": 64}
+    schema = TypeAdapter(Network).json_schema()
     return Inside(name, text, schema, example="10.64.0.0/16", where=_inside)
 
 

@@ -44,9 +44,10 @@ CHOICE = (
 )
 VENDOR = Parameter(
     "vendor",
-    "what runs on the router; has to be given",
+    "what runs on the router",
     {"type": "string", "enum": [each.value for each in Vendor]},
     example=Vendor.FRR.value,
+    required=True,
 )
 
 

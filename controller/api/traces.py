@@ -24,11 +24,12 @@ PORT = Number(
 QUERY = (
     Parameter(
         "source",
-        "where it comes from: an endpoint's id, or an address; has to be given",
+        "where it comes from: an endpoint's id, or an address",
         END,
         example="web-1",
+        required=True,
     ),
-    Parameter("destination", "where it goes, likewise; has to be given", END, example="10.64.0.99"),
+    Parameter("destination", "where it goes, likewise", END, example="10.64.0.99", required=True),
     Parameter(
         "protocol",
         "what it carries; icmp, an echo request, when not given",

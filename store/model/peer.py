@@ -9,7 +9,16 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from store.model.pool import MAX_COMMUNITIES, Community
-from store.model.value import Asn, Flag, Labels, Name, UnicastAddress, Value, parse_network
+from store.model.value import (
+    NETWORK_PATTERN,
+    Asn,
+    Flag,
+    Labels,
+    Name,
+    UnicastAddress,
+    Value,
+    parse_network,
+)
 
 DEFAULT_ROUTE = "default-route"
 MAX_IMPORTS = 64
@@ -56,7 +65,15 @@ def _imported(given: str) -> str:
 
 
 Import = Annotated[
-    str, AfterValidator(_imported), WithJsonSchema({"type": "string", "examples": [DEFAULT_ROUTE]})
+    str,
+    AfterValidator(_imported),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({DEFAULT_ROUTE}|{NETWORK_PATTERN})$",
+            "examples": [DEFAULT_ROUTE],
+        }
+    ),
 ]
 
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from store.model.segment import Segment
 from store.model.value import (
+    ADDRESS_SCHEMA,
+    NETWORK_PATTERN,
     Flag,
     IPNetwork,
     Labels,
@@ -71,11 +73,30 @@ def _range(given: Any) -> IPNetwork:
 
 
 Community = Annotated[
-    str, AfterValidator(_community), WithJsonSchema({"type": "string", "examples": ["64500:100"]})
+    str,
+    AfterValidator(_community),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^[0-9]{1,10}(:[0-9]{1,10}){1,2}$", "examples": ["64500:100"]}
+    ),
 ]
 Range = Annotated[
-    IPNetwork, BeforeValidator(_range), WithJsonSchema({"type": "string", "examples": ["10.64.0.0/28"]})
+    IPNetwork,
+    BeforeValidator(_range),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [*ADDRESS_SCHEMA["anyOf"], {"pattern": f"^{NETWORK_PATTERN}$"}],
+            "examples": ["10.64.0.0/28"],
+        }
+    ),
 ]
+
+
+def _or_unset(schema: dict[str, Any]) -> None:
+    """Which block size is the default depends on the pool."""
+    del schema["default"]
+    number = {key: schema.pop(key) for key in ("type", "minimum", "maximum")}
+    schema["anyOf"] = [number, {"type": "null"}]
 
 
 class Pool(Value):
@@ -83,7 +104,7 @@ class Pool(Value):
 
     name: Name
     cidr: Network
-    block_prefixlen: Annotated[int, Field(strict=True, ge=1, le=128)] = 26
+    block_prefixlen: Annotated[int, Field(strict=True, ge=1, le=128, json_schema_extra=_or_unset)] = 26
     """When not given: 26 for IPv4, 122 for IPv6, or that of a smaller pool."""
     advertise: Advertise = Advertise.BLOCK
     cooldown_s: Annotated[int, Field(strict=True, ge=0, le=86400)] = 60

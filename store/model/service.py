@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from store.model.endpoint import Endpoint
 from store.model.pool import MAX_COMMUNITIES, Community
-from store.model.value import Identifier, IPAddress, Labels, Name, UnicastAddress, Value
+from store.model.value import Identifier, IPAddress, Name, SomeLabels, UnicastAddress, Value
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,254}$")]
 
@@ -57,7 +57,7 @@ class NewService(Value):
     """One of the pool; a free one when not given."""
     tenant: Name | None = None
     """Only endpoints of this tenant are selected; without it, only those of none."""
-    selector: Annotated[Labels, Field(min_length=1)]
+    selector: SomeLabels
     """The labels that an endpoint has to have, all of them."""
     check: Check | None = None
     """Without one an endpoint that is attached is healthy."""

@@ -14,9 +14,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import CoreSchema
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -141,19 +143,25 @@ def _mac(given: str) -> str:
     return lower
 
 
-Address_ = Annotated[
-    IPAddress, BeforeValidator(parse_address), WithJsonSchema({"type": "string", "examples": ["10.64.0.7"]})
-]
+ADDRESS_SCHEMA = {
+    "type": "string",
+    "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}],
+    "examples": ["10.64.0.7"],
+}
+NETWORK_PATTERN = r"[0-9A-Fa-f:.]+/[0-9.]+"
+"""What every CIDR looks like, and little else."""
+
+Address_ = Annotated[IPAddress, BeforeValidator(parse_address), WithJsonSchema(ADDRESS_SCHEMA)]
 Ipv4Address = Annotated[
     IPv4Address,
     BeforeValidator(parse_ipv4_address),
-    WithJsonSchema({"type": "string", "examples": ["10.0.0.7"]}),
+    WithJsonSchema({"type": "string", "format": "ipv4", "examples": ["10.0.0.7"]}),
 ]
 UnicastAddress = Annotated[Address_, AfterValidator(_unicast)]
 Network = Annotated[
     IPNetwork,
     BeforeValidator(parse_network),
-    WithJsonSchema({"type": "string", "examples": ["10.64.0.0/16"]}),
+    WithJsonSchema({"type": "string", "pattern": f"^{NETWORK_PATTERN}$", "examples": ["10.64.0.0/16"]}),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")]
 """A name: 1 to 63 lower-case letters, digits, dots and hyphens, letters or digits at both ends."""
@@ -167,10 +175,35 @@ Ifname = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{
 Uid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._/-]{0,126}[A-Za-z0-9])?$")]
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=64), AfterValidator(_in_order)]
+MAX_LABELS = 64
+
+
+class _NoOtherKeys:
+    """Says in the JSON schema that keys of no pattern are refused, which pydantic leaves out."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "additionalProperties": False}
+
+
+LabelMap = Annotated[dict[LabelKey, LabelValue], _NoOtherKeys()]
+Labels = Annotated[LabelMap, Field(max_length=MAX_LABELS), AfterValidator(_in_order)]
+SomeLabels = Annotated[LabelMap, Field(min_length=1, max_length=MAX_LABELS), AfterValidator(_in_order)]
+"""At least one."""
 Flag = Annotated[bool, Field(strict=True)]
 """true or false, and no other word for them."""
 
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True), AfterValidator(_asn)]
-Mac = Annotated[str, AfterValidator(_mac)]
+Mac = Annotated[
+    str,
+    AfterValidator(_mac),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$",
+            "examples": ["02:00:5e:10:00:01"],
+        }
+    ),
+]
 MtuBytes = Annotated[int, Field(ge=1280, le=9216, strict=True)]

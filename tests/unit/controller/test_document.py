@@ -1,0 +1,180 @@
+"""The OpenAPI document against the API: what it forbids is refused, and its examples are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from controller.api.examples import EXAMPLES
+from controller.api.noun import Patch, checked_body
+from controller.app import NOUNS
+from controller.openapi import document
+from controller.problem import Problem
+from controller.validation import merge
+from tests.unit.controller.conftest import Api
+
+OPERATIONS = [each for noun in NOUNS for each in noun.operations]
+DOCUMENT = document(OPERATIONS)
+OF_ANSWERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate")
+
+ODD = (
+    *(None, True, 0, 1, -1, 1.5, 1 << 64, "", "a", "A", "true", "yes", "1", "x" * 64, "\n", "é"),
+    *([], {}, ["a"], [None], [[]], {"a": "b"}, {"a": None}, {"a": 1}, {"": "x"}, {"a b": "c"}),
+    *("10.64.0.7", "10.64.0.0/16", "::1", "fe80::1%eth0", "64500:1", "1:2:3:4", "02:00:00:00:00:01", "tcp"),
+)
+"""What stands in place of each field in turn."""
+
+
+def schema_of(method: str, path: str) -> Any:
+    contents = DOCUMENT["paths"][path][method.lower()]["requestBody"]["content"]
+    (schema,) = {json.dumps(each["schema"]) for each in contents.values()}
+    return json.loads(schema)
+
+
+def checker(schema: Any) -> jsonschema_rs.Draft202012Validator:
+    whole = {**schema, "components": DOCUMENT["components"]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+WITH_BODIES = [
+    pytest.param(each, id=f"{each.method}{each.path}") for each in OPERATIONS if each.body is not None
+]
+
+
+def variants(body: Any) -> Iterator[Any]:
+    """The body with each odd value in place of each part of it."""
+    if isinstance(body, dict):
+        for name, part in body.items():
+            yield from ({**body, name: each} for each in (*ODD, *variants(part)))
+    elif isinstance(body, list):
+        for index, part in enumerate(body):
+            yield from ([*body[:index], each, *body[index + 1 :]] for each in (*ODD, *variants(part)))
+
+
+def full(operation: Any) -> dict[str, Any]:
+    """The example's body with every field that there is."""
+    example = json.loads(json.dumps(EXAMPLES[operation.method, operation.path].body))
+    if isinstance(operation.body, Patch):
+        return {**dict.fromkeys(operation.body.mutable), **example}
+    return {**dict.fromkeys(operation.body.model_fields), **example}
+
+
+@pytest.mark.parametrize("operation", WITH_BODIES)
+def test_an_example_is_what_its_schema_says(operation: Any) -> None:
+    checker(schema_of(operation.method, operation.path)).validate(
+        EXAMPLES[operation.method, operation.path].body
+    )
+
+
+@pytest.mark.parametrize("operation", WITH_BODIES)
+def test_what_the_schema_forbids_is_refused(operation: Any) -> None:
+    """Also of a patch, but for null in place of what is not there: it takes nothing away."""
+    check, tried = checker(schema_of(operation.method, operation.path)), 0
+    for body in variants(full(operation)):
+        if check.is_valid(body) or _takes_nothing_away(operation, body):
+            continue
+        tried += 1
+        with pytest.raises(Problem) as refused:
+            _check(operation, body)
+        assert refused.value.kind == "invalid"
+    assert tried > len(ODD) // 2
+
+
+def _check(operation: Any, body: dict[str, Any]) -> None:
+    wanted = checked_body(operation.body, body)
+    if isinstance(operation.body, Patch):
+        merge(operation.body.model, _stored(operation), wanted, operation.body.mutable)
+
+
+def _takes_nothing_away(operation: Any, body: dict[str, Any]) -> bool:
+    parts = [each for each in body.values() if isinstance(each, dict)]
+    return isinstance(operation.body, Patch) and any(None in each.values() for each in parts)
+
+
+def _stored(operation: Any) -> Any:
+    """What the example of a patch is applied to."""
+    made = operation.path.partition("/{")[0]
+    body = dict(EXAMPLES["POST", made].body or {})
+    model = operation.body.model
+    if made == "/v1/services":
+        body["address"] = "10.64.0.1"
+    if made == "/v1/endpoints":
+        body |= {
+            "uid": "0" * 32,
+            "addresses": ["10.64.0.1"],
+            "pools": ["default"],
+            "mac": "02:00:00:00:00:01",
+        }
+        body |= {"created": "2026-01-01T00:00:00Z", "by": "", "request": ""}
+    return model.model_validate({name: body[name] for name in body if name in model.model_fields})
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/v1/pools", {"cidr": "ten"}),
+        ("/v1/pools", {"reserved": ["ten"]}),
+        ("/v1/pools", {"gateway": "fe80::1%eth0"}),
+        ("/v1/pools", {"communities": ["ten"]}),
+        ("/v1/pools", {"node_selector": {"": "a"}}),
+        ("/v1/nodes", {"router_id": "::1"}),
+        ("/v1/nodes", {"labels": {"a b": "c"}}),
+        ("/v1/peers", {"address": "ten"}),
+        ("/v1/peers", {"imports": ["ten"]}),
+        ("/v1/services", {"selector": {}}),
+        ("/v1/endpoints", {"mac": "01:00:5e:00:00:01"}),
+        ("/v1/endpoints", {"addresses": ["10.64.0.1/32"]}),
+        ("/v1/policies", {"ingress": [{"action": "deny", "peers": [{"selector": {"-": ""}}]}]}),
+    ],
+)
+def test_the_schema_forbids_what_is_refused(plant: Api, path: str, wrong: dict[str, Any]) -> None:
+    body = {**dict(EXAMPLES["POST", path].body or {}), **wrong}
+    answer = plant.send("POST", path, body)
+    assert answer.status_code == 422
+    (field,) = wrong
+    assert all(each["pointer"].startswith(f"/{field}") for each in answer.json["errors"])
+    assert not checker(schema_of("POST", path)).is_valid(body)
+
+
+def test_a_patch_has_no_defaults() -> None:
+    """Who fills them in would set back what he does not name."""
+    for operation in (each for each in OPERATIONS if isinstance(each.body, Patch)):
+        schema = DOCUMENT["components"]["schemas"][f"{operation.body.model.__name__}Patch"]
+        assert set(schema["properties"]) == set(operation.body.mutable)
+        assert not [each for each in schema["properties"].values() if '"default":' in json.dumps(each)]
+
+
+def test_the_block_size_has_no_default_of_its_own(plant: Api) -> None:
+    assert "default" not in DOCUMENT["components"]["schemas"]["Pool"]["properties"]["block_prefixlen"]
+    made = plant.made("/v1/pools", {"name": "six", "cidr": "2001:db8::/64", "block_prefixlen": None})
+    assert made["block_prefixlen"] == 122
+
+
+def test_headers_come_where_they_are_documented_and_nowhere_else(api: Api) -> None:
+    for (method, path), example in EXAMPLES.items():
+        given = {} if example.body is None else {"json": example.body}
+        answer = api.client.open(
+            path.format(**example.path),
+            method=method,
+            query_string=dict(example.query),
+            headers=dict(example.headers),
+            **given,
+        )
+        described = DOCUMENT["paths"][path][method.lower()]["responses"][str(answer.status_code)]
+        documented = described.get("headers", {})
+        required = {name for name, header in documented.items() if header.get("required")}
+        come = {name for name in OF_ANSWERS if name in answer.headers}
+        assert required <= come <= set(documented), (method, path)
+
+
+def test_what_has_to_be_asked_is_required(api: Api) -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        required = {each["name"] for each in methods.get("get", {}).get("parameters", ()) if each["required"]}
+        if required and "{" not in path:
+            answer = api.client.get(path)
+            assert answer.status_code == 422
+            assert answer.json["errors"][0]["parameter"] in required
