@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from controller import precondition
 from controller.answer import JSON
 from controller.api import idempotency
 from controller.api.examples import EXAMPLES, Example
@@ -305,7 +306,7 @@ def _header_parameters(operation: Operation, example: Example) -> list[Document]
         _parameter(
             name,
             "header",
-            {"type": "string"},
+            {"type": "string", "pattern": precondition.PATTERN},
             example.headers.get(name),
             text=text,
         )

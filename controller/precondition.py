@@ -6,6 +6,7 @@ read compares that very revision in his transaction: between the check and the w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from controller.problem import Fault, Problem
 ANY = "*"
 
 HEADERS = ("If-Match", "If-None-Match")
+
+_TAG = r'(W/)?"[!#-~]*"'
+PATTERN = rf"^(\*|[ \t,]*{_TAG}([ \t]*,[ \t,]*{_TAG})*[ \t,]*)$"
+"""What both of them may be: a list of entity tags (RFC 9110 §8.8.3, §5.6.1.2), or `*`."""
 
 
 def tag(revision: int) -> str:
@@ -55,14 +60,14 @@ WHATEVER = Match()
 
 
 def match() -> Match:
-    """The preconditions of the request that is handled now."""
+    """The preconditions of the request that is handled now. Raises `Problem` for what is none."""
     if all(header(name) is None for name in HEADERS):
         return WHATEVER
-    return Match(_tags("If-Match"), _tags("If-None-Match"))
+    return Match(_tags("If-Match"), _tags("If-None-Match", weak=True))
 
 
 def demanded_match() -> Match:
-    """Likewise, for a request that replaces a whole thing. Raises `Problem` when there is none of both."""
+    """Likewise, of a request that replaces a whole thing. Raises `Problem` also when it has none of both."""
     found = match()
     if found is WHATEVER:
         detail = (
@@ -93,6 +98,9 @@ def _tags(name: str, *, weak: bool = False) -> set[str] | None:
     sent = header(name)
     if sent is None:
         return None
-    given = (each.strip() for each in sent.split(","))
+    if not re.fullmatch(PATTERN, sent):
+        detail = f"expected * or entity tags as they were sent, each in double quotes, not {sent[:64]!r}"
+        raise Problem("invalid", f"{name}: {detail}", errors=[Fault(detail, parameter=name)])
     # RFC 9110 §13.1: If-Match compares strongly, and a weak tag then never matches
-    return {each.removeprefix("W/") if weak else each for each in given if each}
+    tags = {each[0] for each in re.finditer(_TAG, sent)} or {ANY}
+    return {each.removeprefix("W/") for each in tags} if weak else tags

@@ -70,13 +70,40 @@ def test_what_was_changed_since_is_left_alone(
     now = send(full, "PATCH", path, patch).headers["ETag"]
     before = full.stored()
     body = patch if method == "PATCH" else None
-    for stale in ({"If_Match": seen}, {"If_Match": f"W/{now}"}, {"If_Match": ""}, {"If_None_Match": now}):
+    for stale in (
+        {"If_Match": seen},
+        {"If_Match": f"W/{now}"},
+        {"If_None_Match": now},
+        {"If_None_Match": f"W/{now}"},
+    ):
         refused = send(full, method, path, body, **stale)
         assert (refused.status_code, refused.json["type"]) == (412, "/problems/stale"), stale
         assert refused.headers["ETag"] == now
         assert now in refused.json["detail"]
     assert full.stored() == before
     assert send(full, method, path, body, If_Match=f'"1", {now}').status_code in {200, 204}
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("given", ["", ",", "7", "W/7", "*, *", '"7', '7"', '"7" "8"', '*, "7"', '"é"'])
+def test_what_is_no_tag_is_no_condition(plant: Api, name: str, given: str) -> None:
+    """Not even one that never holds: whoever forgets the quotes would write over what he had seen."""
+    before = plant.stored()
+    tagless = {name: given.encode().decode("latin-1")}
+    for method, body in (
+        ("PUT", {**POOL, "name": "default"}),
+        ("PATCH", {"cooldown_s": 9}),
+        ("DELETE", None),
+    ):
+        answer = send(plant, method, "/v1/pools/default", body, **tagless)
+        assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, name), method
+    assert plant.stored() == before
+
+
+def test_a_list_of_tags_may_have_gaps(plant: Api) -> None:
+    tag = plant.client.get("/v1/pools/default").headers["ETag"]
+    for given in (f',, "a,b" ,{tag}', f'"" , , {tag},'):
+        assert send(plant, "PATCH", "/v1/pools/default", {}, If_Match=given).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/pools/default", "/v1/peers/tor"])
