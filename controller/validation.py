@@ -132,7 +132,7 @@ def merge(model: type[M], current: M, patch: Mapping[str, Any], mutable: Sequenc
         Problem: a field is unknown or cannot be changed, or the result is not valid.
     """
     document = current.model_dump(mode="json")
-    merged = _merged(document, patch)
+    merged = _merged(model, document, patch)
     _refuse_fixed(document, merged, mutable)
     return validate(model, merged)
 
@@ -158,13 +158,15 @@ def _refuse_fixed(current: Mapping[str, Any], wanted: Mapping[str, Any], mutable
         raise Problem("invalid", _summary(faults), errors=faults)
 
 
-def _merged(target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(model: type[BaseModel] | None, target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`model` is None where any name can be a field. What it does not know stays, for its check to refuse."""
     result = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
-        if value is None:
+        if value is None and (model is None or name in model.model_fields):
             result.pop(name, None)
         elif isinstance(value, dict):
-            result[name] = _merged(result.get(name), value)
+            part = _part_of(model, (name,)) if model is not None else None
+            result[name] = _merged(part if part is not model else None, result.get(name), value)
         else:
             result[name] = value
     return result

@@ -373,6 +373,8 @@ def test_what_is_near_is_named(plant: Api) -> None:
         ("/v1/pools/default", {"name": "x"}, "/name", "cannot be changed"),
         ("/v1/pools/default", {"block_prefixlen": None}, "/block_prefixlen", "cannot be changed"),
         ("/v1/pools/default", {"vlan": 1}, "/vlan", "unknown field"),
+        ("/v1/pools/default", {"cooldown": None}, "/cooldown", "did you mean cooldown_s"),
+        ("/v1/endpoints/a", {"qos": {"dcsp": None}}, "/qos/dcsp", "did you mean dscp"),
         ("/v1/nodes/node-1", {"programs": {}}, "/programs", "is told by the server"),
         ("/v1/endpoints/a", {"ready": True}, "/ready", "is told by the server"),
         ("/v1/endpoints/a", {"pool": "default"}, "/pool", "unknown field"),
