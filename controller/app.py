@@ -131,8 +131,8 @@ class Passage:
     def process_resource(
         self, exchange: Exchange, response: Response, resource: Resource, parts: Mapping[str, str]
     ) -> None:
-        """Its path has a route, as falcon sees it: to that an empty part is a name too."""
-        if not all(parts.values()):
+        """Its path has a route, as falcon sees it: an empty part is a name to that, and `//` a beginning."""
+        if not all(parts.values()) or exchange.path.startswith("//"):
             raise HTTPRouteNotFound
         if exchange.method in resource.methods:
             self._gate.admit(exchange, str(exchange.uri_template))

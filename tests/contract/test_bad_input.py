@@ -128,6 +128,7 @@ ASKED = [
     *numbers(POOL, "block_prefixlen"),
     *numbers(NODE, "asn"),
     *names(),
+    Bad("a path with two slashes before it", "GET", "//v1/pools?watch=sse", None, 404, "no-such-path"),
     Bad("expired token", "POST", "/v1/pools", POOL, 401, "unauthorized", who="expired"),
     Bad("foreign token", "POST", "/v1/pools", POOL, 401, "unauthorized", who="foreign"),
     *others(),
