@@ -20,6 +20,7 @@ from controller.exchange import READS
 from controller.impact_view import ImpactView
 from controller.merge_schema import merge_schema
 from controller.problem import MEDIA_TYPE, TITLES
+from controller.roles import OPEN
 from controller.watching.asked import EVENT_STREAM
 from controller.watching.change import PLACE
 from controller.watching.subscription import End
@@ -150,7 +151,8 @@ def _operation(operation: Operation) -> Document:
 def _always(operation: Operation) -> tuple[int, ...]:
     of_write = () if operation.method == "GET" else (429,)
     of_path = (404,) if "{" in operation.path else ()
-    return (401, 403, 422, 500, 503, *of_write, *of_path, *((400, 408, 413, 415) if operation.body else ()))
+    of_token = () if operation.path in OPEN else (401, 403)
+    return (422, 500, 503, *of_token, *of_write, *of_path, *((400, 408, 413, 415) if operation.body else ()))
 
 
 def _of_conditions(operation: Operation) -> tuple[int, ...]:

@@ -11,10 +11,12 @@ import pytest
 
 from controller.api.examples import EXAMPLES
 from controller.api.noun import Patch, checked_body
-from controller.app import NOUNS
+from controller.app import NOUNS, Doors, create_app
 from controller.openapi import document
 from controller.problem import Problem
 from controller.validation import merge
+from store.memory import MemoryStore
+from tests.support.client import client_of
 from tests.unit.controller.conftest import Api
 
 OPERATIONS = [each for noun in NOUNS for each in noun.operations]
@@ -171,6 +173,16 @@ def test_headers_come_where_they_are_documented_and_nowhere_else(api: Api) -> No
         required = {name for name, header in documented.items() if header.get("required")}
         come = {name for name in OF_ANSWERS if name in answer.headers}
         assert required <= come <= set(documented), (method, path)
+
+
+def test_a_token_is_demanded_where_it_is_documented() -> None:
+    client = client_of(create_app(MemoryStore(), doors=Doors(token_demanded=True)))
+    for path, methods in DOCUMENT["paths"].items():
+        for method, described in methods.items():
+            place = path.format(name="a", id="a", address="a", node="a", peer="a")
+            answer = client.open(place, method=method.upper())
+            assert (answer.status_code == 401) == ("401" in described["responses"]), (method, path)
+            assert str(answer.status_code) in described["responses"], (method, path)
 
 
 def test_what_has_to_be_asked_is_required(api: Api) -> None:
