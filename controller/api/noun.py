@@ -19,7 +19,7 @@ from controller import foresight
 from controller.answer import JSON, Answer
 from controller.api.parameter import Parameter
 from controller.bodies import most_bytes
-from controller.exchange import Exchange
+from controller.exchange import Exchange, header
 from controller.precondition import is_known, refuse_any
 from controller.problem import Fault, Problem, invalid
 from controller.reading import Found
@@ -172,6 +172,9 @@ def _read_document(wanted: type[BaseModel] | Patch, exchange: Exchange) -> dict[
     given = exchange.content_type or ""
     if given not in types and (media := given.partition(";")[0].strip().lower()) not in types:
         raise Problem("media-type", f"expected {' or '.join(types)}, not {media or 'no Content-Type'}")
+    coding = header("Content-Encoding")
+    if coding is not None and coding.strip().lower() != "identity":  # it is not decompressed
+        raise Problem("media-type", f"expected a body without Content-Encoding, not {coding[:64]}")
     # Whether it has a Content-Length or not, the server has read it to its end.
     most = most_bytes(exchange.path)
     data = exchange.stream.read(most + 1)

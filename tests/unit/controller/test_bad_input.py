@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -315,6 +316,22 @@ def test_a_body_that_is_no_object_is_refused(
         assert answer.content_type == "application/problem+json"
         assert words in answer.json["detail"]
     assert plant.stored() == before
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "\x09deflate"])
+def test_a_compressed_body_is_called_that(plant: Api, coding: str) -> None:
+    before = plant.stored()
+    for data in (gzip.compress(b'{"name": "p"}'), b'{"name": "p"}'):
+        headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+        answer = plant.client.post("/v1/tenants", data=data, headers=headers)
+        assert (answer.status_code, answer.json["type"]) == (415, "/problems/media-type")
+        assert "without Content-Encoding" in answer.json["detail"]
+    assert plant.stored() == before
+
+
+def test_a_body_may_be_called_what_it_is(plant: Api) -> None:
+    answer = plant.client.post("/v1/tenants", json={"name": "p"}, headers={"Content-Encoding": "Identity"})
+    assert answer.status_code == 201
 
 
 @pytest.mark.parametrize(
