@@ -292,12 +292,18 @@ def _query_parameters(query: Iterable[Parameter], example: Example) -> list[Docu
             each.name,
             "query",
             {"type": "array", "items": each.schema} if each.many else each.schema,
-            [each.example] if each.many else example.query.get(each.name, each.example),
+            _query_example(each, example.query.get(each.name, each.example)),
             text=each.text,
             required=each.required,
         )
         for each in query
     ]
+
+
+def _query_example(parameter: Parameter, text: str) -> Any:
+    if parameter.many:
+        return [text]
+    return int(text) if text and parameter.schema.get("type") == "integer" else text
 
 
 def _header_parameters(operation: Operation, example: Example) -> list[Document]:

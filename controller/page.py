@@ -119,7 +119,7 @@ def _parameters(parameters: Iterable[Document]) -> str:
 def _sample(example: Any) -> str:
     if not example:
         return ""
-    return f" <code>{escape(example if isinstance(example, str) else ' '.join(example))}</code>"
+    return f" <code>{escape(' '.join(example) if isinstance(example, list) else str(example))}</code>"
 
 
 def _request(request: Document | None) -> str:

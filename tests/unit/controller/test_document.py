@@ -72,6 +72,14 @@ def test_an_example_is_what_its_schema_says(operation: Any) -> None:
     )
 
 
+def test_an_example_of_a_parameter_is_what_its_schema_says() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for parameter in (each for described in methods.values() for each in described["parameters"]):
+            if "example" in parameter:
+                fits = checker(parameter["schema"]).is_valid(parameter["example"])
+                assert fits, (path, parameter["name"])
+
+
 @pytest.mark.parametrize("operation", WITH_BODIES)
 def test_what_the_schema_forbids_is_refused(operation: Any) -> None:
     """Also of a patch, but for null in place of a label that cannot be there: it takes nothing away."""
