@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import groupby
+from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
 from typing import Any
 
@@ -42,7 +43,7 @@ from controller.api.tokens import tokens
 from controller.api.traces import traces
 from controller.api.usage import pool_usage
 from controller.api.verification import verification
-from controller.audit import Auditor
+from controller.audit import LONGEST_PATH, Auditor
 from controller.auth import Doors, Gate
 from controller.exchange import Exchange, begin
 from controller.openapi import document
@@ -225,13 +226,14 @@ def _store_problem(fault: StoreError, exchange: Exchange) -> Problem:
         return Problem("corrupt", f"the value at {fault.key} cannot be read; the log says why")
     if isinstance(fault, Restored):
         return Problem("restoring", str(fault), retry_after_s=RETRY_AFTER_S)
-    log.warning("event=store-failed method=%s path=%s why=%r", exchange.method, exchange.path, str(fault))
+    path = quoted(exchange.path[:LONGEST_PATH])
+    log.warning("event=store-failed method=%s path=%s why=%r", exchange.method, path, str(fault))
     return Problem("unavailable", f"etcd: {fault}", retry_after_s=RETRY_AFTER_S)
 
 
 def _refused(exchange: Exchange, response: Response, fault: HTTPError, parts: object) -> None:
     """falcon's own refusals."""
-    path = exchange.path[:256]
+    path = exchange.path[:LONGEST_PATH]
     if fault.status_code == 404:
         problem = Problem("no-such-path", f"no such path: {path}; see /docs, or /v1/openapi.json")
     elif fault.status_code == 405:
@@ -243,5 +245,6 @@ def _refused(exchange: Exchange, response: Response, fault: HTTPError, parts: ob
 
 
 def _internal(exchange: Exchange, response: Response, fault: Exception, parts: object) -> None:
-    log.error("event=failed method=%s path=%s", exchange.method, exchange.path, exc_info=fault)
+    path = quoted(exchange.path[:LONGEST_PATH])
+    log.error("event=failed method=%s path=%s", exchange.method, path, exc_info=fault)
     _render(exchange, response, Problem("internal", "the controller failed; its log says where"), parts)

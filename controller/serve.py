@@ -15,12 +15,14 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from controller.admission import MAX_IN_HAND
+from controller.audit import LONGEST_PATH
 from controller.gateway import Gateway, Whose, problem_response
 from controller.problem import Problem
 from controller.tls import ServerTls
@@ -90,7 +92,8 @@ class Protocol(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what is not HTTP, and where the gateway failed."""
         if status >= 500 and not isinstance(exc, web.RequestPayloadError | ConnectionError):
-            log.error("event=failed method=%s path=%s", request.method, request.path[:256], exc_info=exc)
+            path = quoted(request.path[:LONGEST_PATH])
+            log.error("event=failed method=%s path=%s", request.method, path, exc_info=exc)
             problem = Problem("internal", "the controller failed; its log says where")
         else:
             why = (message or str(exc)).partition("\n")[0].rstrip(":")

@@ -123,6 +123,20 @@ def test_a_token_file_that_guards_nothing_is_refused(tmp_path: Path, text: str |
         read_tokens(path)
 
 
+def test_what_is_logged_of_a_failed_request_is_one_line(
+    plant: Api, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "/v1/pools/a%0Aevent=forged%1B[2J"
+    plant.store.set_available(False)
+    assert plant.client.get(evil).status_code == 503
+    plant.store.set_available(True)
+    monkeypatch.setattr(plant.store, "get", lambda key: 1 / 0)
+    assert plant.client.get(evil).status_code == 500
+    lines = [each.getMessage() for each in caplog.records if each.name == "controller.app"]
+    assert [each.partition(" ")[0] for each in lines] == ["event=store-failed", "event=failed"]
+    assert not re.search(r"[\n\x1b]", "".join(lines))
+
+
 def test_the_document_describes_every_route(api: Api) -> None:
     document = api.get("/v1/openapi.json")
     assert document["openapi"].startswith("3.1")
