@@ -96,7 +96,7 @@ class Protocol(web.RequestHandler):
             log.error("event=failed method=%s path=%s", request.method, path, exc_info=exc)
             problem = Problem("internal", "the controller failed; its log says where")
         else:
-            why = (message or str(exc)).partition("\n")[0].rstrip(":")
+            why = (message or str(exc)).partition("\n")[0].partition(" when reading:")[0].rstrip(":")
             problem = Problem("malformed", f"the request is not HTTP: {why}")
         return problem_response(problem)
 

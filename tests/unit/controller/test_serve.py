@@ -352,6 +352,7 @@ def test_what_is_not_http_is_told_so_and_cut_off(text: bytes) -> None:
     assert status == 400
     assert header["content-type"] == "application/problem+json"
     assert "not HTTP" in json.loads(body)["detail"]
+    assert b"aaaa" not in body, "what was sent is not sent back"
     assert header["server"] == "polder"
 
 
