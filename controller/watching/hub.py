@@ -98,6 +98,7 @@ class Hub:
         self._wake.set()
         if self._watch is not None:
             self._watch.close()
+            self._watch = None  # what it has brought already does not count either
 
     def _follow(self, run: int) -> None:
         while (watch := self._open(run)) is not None:

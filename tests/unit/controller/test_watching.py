@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,13 @@ from controller.app import NOUNS
 from controller.reading import put
 from controller.watching.asked import PATHS
 from controller.watching.change import WHOLE, Change, Place, Side, parse_place
+from controller.watching.hub import Hub
 from controller.watching.subscription import MAX_QUEUED, End, Subscription
+from controller.watching.topic import Topic, as_stored
 from store import keys
-from store.client import Delete, Put
-from store.model import Alive, Attachment, Pool, Program, Ready, Severity
+from store.client import Delete, Put, Store
+from store.memory import MemoryStore
+from store.model import Alive, Attachment, Pool, Program, Ready, Severity, Value
 from tests.unit.controller.conftest import NOW, Api
 
 Told = tuple[str, str, Any]
@@ -154,6 +157,35 @@ def test_an_older_place_than_what_is_kept_is_read_from_the_store(plant: Api) -> 
             assert [item["mtu_bytes"] for _, _, item in old.take(2)] == [1400, 1401]
         plant.send("PATCH", "/v1/nodes/node-1", {"mtu_bytes": 1402})
         assert young.next()[2]["mtu_bytes"] == 1402
+
+
+def test_an_older_place_that_is_asked_for_while_a_change_is_read_misses_nothing() -> None:
+    """What the watch of the store had brought by then is not what follows that place."""
+    store = MemoryStore()
+    reads, go_on = threading.Event(), threading.Event()
+
+    def write(cooldown_s: int) -> Place:
+        pool = Pool(name="p", cidr="10.0.0.0/16", cooldown_s=cooldown_s)
+        return Place(store.txn([], [put(keys.POOLS, pool, "p")]).revision)
+
+    def show(store: Store, values: Sequence[Value], settled: bool) -> list[str]:
+        if any(isinstance(value, Pool) and value.cooldown_s == 9 for value in values):
+            reads.set()
+            assert go_on.wait(10)
+        return as_stored(store, values, settled)
+
+    places = [write(number) for number in range(4)]
+    hub = Hub(store, Topic(keys.POOLS, show))
+    hub.subscribe(places[-1], lambda value: True)
+    last = write(9)
+    assert reads.wait(10)
+    old = hub.subscribe(places[0], lambda value: True)
+    go_on.set()
+    told: list[Place] = []
+    while last not in told:
+        told += [each.place for each in old.take(10)]
+    hub.close()
+    assert told == [*places[1:], last]
 
 
 def test_a_poll_answers_as_soon_as_something_changes(plant: Api) -> None:
