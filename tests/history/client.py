@@ -151,8 +151,10 @@ class Client:
             look = self._ask("GET", path).answer
             said.done = look is not None
             if look is not None:
-                # Only the answer to the DELETE says whether it was there at the beginning.
-                said.heard = [Answer(204, None, {}) if look.status == 404 else look]
+                # Only the answer to the DELETE says whether it was there at the beginning. An earlier attempt
+                # to assign it, which got no answer, may make it anew: that is another one.
+                gone = look.status == 404 or (look.ok and look.body["uid"] != said.answer.body["uid"])
+                said.heard = [Answer(204, None, {}) if gone else look]
         return self._record(Kind.RELEASE, name, begun, said)
 
     def close(self) -> None:
