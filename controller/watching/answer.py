@@ -22,11 +22,10 @@ from controller.reading import scan
 from controller.services import services
 from controller.watching import asked
 from controller.watching.change import PLACE, Place, Told, parse_place
-from controller.watching.hub import Hub
+from controller.watching.hub import Hub, revision_now
 from controller.watching.hubs import Hubs
 from controller.watching.subscription import End, Subscription, Wanted
 from controller.watching.topic import Topic
-from store import keys
 from store.client import Store
 
 EVENTS = f"{asked.EVENT_STREAM}; charset=utf-8"
@@ -210,10 +209,6 @@ def _place() -> Place | None:
     place = parse_place(text)
     if place is None:
         raise invalid_parameter("Last-Event-ID" if last else "since", f"expected {SINCE.expected}")
-    if place.revision > services().hubs.read(_revision):
+    if place.revision > services().hubs.read(revision_now):
         raise Problem("expired", "the store is older than that revision, as after a restore; list again")
     return place
-
-
-def _revision(store: Store) -> int:
-    return store.range(keys.CLUSTER.key()).revision  # of few keys: etcd 3.4 walks over all that a range has

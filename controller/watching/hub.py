@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from controller.watching.change import Change, Place
 from controller.watching.subscription import End, Subscription, Wanted
 from controller.watching.topic import Topic
+from store import keys
 from store.client import Change as Stored
 from store.client import Store, Watch, revision_of
 from store.errors import Compacted, StoreError, Unavailable
@@ -41,6 +42,7 @@ class Hub:
         self._floor = 0  # every change behind this revision, up to `_reached`, is in `_kept`
         self._reached = 0
         self._watch: Watch | None = None
+        self._cluster_id = ""
         self._run = 0  # which run of the thread counts; 0 is none
         self._runs = 0
         self._left = 0.0
@@ -103,6 +105,7 @@ class Hub:
     def _follow(self, run: int) -> None:
         while (watch := self._open(run)) is not None:
             try:
+                self._look()
                 for changes in watch:
                     self._take(watch, changes)
             except Compacted as fault:
@@ -127,6 +130,20 @@ class Hub:
                 else:
                     return self._watch
             self._wake.wait(RETRY_S)
+
+    def _look(self) -> None:
+        """Find out whether a backup was restored since the last look: then nobody's place means anything.
+
+        Asked behind the watch: when one is restored later, the watch ends.
+        """
+        revision = revision_now(self._store)
+        before, self._cluster_id = self._cluster_id, self._store.cluster_id()
+        if before in {"", self._cluster_id}:
+            return
+        with self._lock:
+            for each in self._subscriptions:
+                each.end(End.EXPIRED)
+            self._begin_at(Place(revision))
 
     def _take(self, watch: Watch, stored: Sequence[Stored]) -> None:
         """Read, keep and tell what one answer of the store brought: whole revisions."""
@@ -153,3 +170,8 @@ class Hub:
             for each in self._subscriptions:
                 if each.place.next_revision <= compacted:
                     each.end(End.EXPIRED)
+
+
+def revision_now(store: Store) -> int:
+    """The revision of the store. Raises what that does."""
+    return store.range(keys.CLUSTER.key()).revision  # of few keys: etcd 3.4 walks over all that a range has

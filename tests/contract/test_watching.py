@@ -235,6 +235,25 @@ def test_a_restarted_etcd_costs_a_watcher_nothing_and_one_that_was_compacted_too
             assert watcher.next()[0] == "expired"
 
 
+def test_a_restored_backup_costs_a_watcher_a_new_list(tmp_path: Path) -> None:
+    """It is older than what he was told, and no event says what it undid."""
+    with EtcdServer(tmp_path / "etcd") as server, Controller(tmp_path / "log", "--etcd", server.url) as api:
+        wait_until(api.ready, SOON_S, "the controller to be ready")
+        plant(api)
+        with closing(Watcher(api, "/v1/pools?watch=sse")) as watcher:
+            assert [watcher.next()[0] for _ in range(2)] == ["put", "sync"]
+            server.save(tmp_path / "backup")
+            for number in range(1, 4):
+                assert api.send("PATCH", "/v1/pools/p", {"cooldown_s": number})[0] == 200
+                assert watcher.next()[1]["cooldown_s"] == number
+            server.stop()
+            server.bring_back(tmp_path / "backup")
+            server.start()
+            assert watcher.next()[0] == "expired"
+        with closing(Watcher(api, "/v1/pools?watch=sse", watcher.last)) as watcher:
+            assert watcher.next()[1]["cooldown_s"] not in range(1, 4)
+
+
 def test_what_nodes_say_of_an_endpoint_is_told_wherever_one_goes_on(truth: EtcdStore, start: Start) -> None:
     one, other = start(), start()
     plant(one)

@@ -329,6 +329,16 @@ def test_a_lost_store_ends_no_stream(plant: Api) -> None:
         assert events.next()[2]["cooldown_s"] == 9
 
 
+def test_a_restored_store_expires_what_is_open(plant: Api) -> None:
+    """What the restore undid is in no event."""
+    with stream(plant, "/v1/pools?watch=sse") as events:
+        events.take(2)
+        plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 9})
+        assert events.next()[1] == "put"
+        plant.store.set_cluster_id("2")
+        assert events.next()[:2] == ("", "expired")
+
+
 def test_the_end_of_the_controller_ends_streams_with_a_word(plant: Api) -> None:
     with stream(plant, "/v1/pools?watch=sse") as events:
         events.take(2)
