@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from controller import trail
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
@@ -129,10 +128,7 @@ def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Ans
             drain = before.value.model_copy(update={"wait_s": wanted.wait_s, "until": until})
             unchanged = before.unchanged()
         op = put(keys.DRAINS, drain, noun.value, name)
-        result = parts.store.txn((unchanged, Exists(registered.key)), (op,))
-        if (request := trail.current()) is not None:
-            request.wrote((op,), result)
-        if result.succeeded:
+        if parts.committer.commit(Unit((unchanged, Exists(registered.key)), (op,))):
             if before is None:
                 _record(
                     noun, name, "drain-begun", f"its routes carry GRACEFUL_SHUTDOWN for {wanted.wait_s} s"

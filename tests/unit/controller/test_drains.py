@@ -11,6 +11,7 @@ import pytest
 
 from controller.app import create_app
 from controller.draining import Draining
+from controller.pulse import STILL_S
 from controller.reading import put
 from controller.services import Services
 from store import keys
@@ -140,3 +141,18 @@ def test_a_node_goes_with_a_join_token_that_cannot_be_read(site: Site, stored: b
     site.store.txn((), (Put(keys.JOINS.key("node-1"), stored),))
     assert site.send("DELETE", "/v1/nodes/node-1").status_code == 204
     assert site.store.get(keys.JOINS.key("node-1")) is None
+
+
+@pytest.mark.parametrize("action", ["drain", "undrain"])
+def test_a_controller_that_stood_still_does_not_drain_what_it_was_asked_to_before(
+    site: Site, action: str
+) -> None:
+    """Whoever asked has given up, and may have had another controller do the opposite."""
+    if action == "undrain":
+        site.made("/v1/nodes/node-1:drain", {})
+    before, pulse = site.drains(), site.parts.pulse
+    pulse.beat()
+    now_s = pulse._clock()
+    pulse._clock = lambda: now_s + STILL_S + 1
+    answer = site.send("POST", f"/v1/nodes/node-1:{action}", {})
+    assert (answer.status_code, site.drains()) == (503, before)
