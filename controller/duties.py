@@ -75,7 +75,7 @@ class Duties:
             DRAIN: lambda: Prompted(
                 DRAIN, store, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
-            MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.clock, parts.events).look, moves.REST_S),
+            MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.events).look, moves.REST_S),
             SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
             WITHDRAW: lambda: Prompted(
                 WITHDRAW,

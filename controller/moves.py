@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 
 from controller.events import Events
 from controller.ipam.arrival import Stage, stages
@@ -41,16 +40,17 @@ class Moves:
     def __init__(
         self,
         store: Store,
-        clock: Callable[[], datetime],
         events: Events,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._clock = clock
         self._events = events
         self._monotonic = monotonic
         self._arrived: dict[str, float] = {}
         """When the old node of each may go, by the key and revision of the move."""
+        self._seen: dict[str, float] = {}
+        """When each was seen first, by the key and the beginning of the move: another controller wrote that
+        down, whose clock may be minutes off."""
 
     def look(self) -> Outlook:
         """End what is over. While a move is under way it is looked at again and again."""
@@ -58,11 +58,12 @@ class Moves:
         if listing.items:
             self._end_some(listing.items)
             return Outlook(listing.revision, (keys.MOVES.prefix(),), REST_S)
-        self._arrived = {}
+        self._arrived, self._seen = {}, {}
         return Outlook(listing.revision, (keys.MOVES.prefix(),))
 
     def _end_some(self, found: Sequence[Found[Move]]) -> None:
         now = self._monotonic()
+        self._seen = {name: self._seen.get(name, now) for name in map(_begun, found)}
         records = Sheet(self._store, [key for each in found for key in _keys(each.value)])
         far = zip(found, stages(self._store, [each.value for each in found]), strict=True)
         self._arrived = {
@@ -83,7 +84,7 @@ class Moves:
             return f"{move.source} does not hold it any more"
         if self._arrived.get(_mark(found), float("inf")) <= now:
             return f"{move.target} delivers and announces it"
-        if self._clock() >= move.since + timedelta(seconds=move.overlap_s):
+        if now - self._seen[_begun(found)] >= move.overlap_s:
             return LATE
         return None
 
@@ -134,3 +135,7 @@ def _settle_s(move: Move, stage: Stage, records: Sheet) -> float:
 
 def _mark(found: Found[Move]) -> str:
     return f"{found.key} {found.mod_revision}"
+
+
+def _begun(found: Found[Move]) -> str:
+    return f"{found.key} {found.value.since.isoformat()}"

@@ -81,7 +81,7 @@ class Cluster:
     def take_up(self) -> None:
         """A controller gets the duty of moves, and knows nothing of the one before it."""
         events = Events(self.world.memory, self.clock)
-        self.moves = Moves(self.world.memory, self.clock, events, lambda: self.world.now)
+        self.moves = Moves(self.world.memory, events, lambda: self.world.now)
 
     def move(self, endpoint_id: str, node: str, overlap_s: int) -> None:
         self.mover.change(endpoint_id, lambda one: one.model_copy(update={"node": node}), overlap_s=overlap_s)
