@@ -46,7 +46,10 @@ def healthz() -> Answer:
 
 @health.operation(Operation("GET", "/readyz", "Can requests be served?", {200: Readiness, 503: Readiness}))
 def readyz() -> Answer:
-    """200 when the store answers and may be written to, else 503 with what is not ready and why."""
+    """200 when the store answers, else 503 with what is not ready and why.
+
+    A store that is full answers: it is read, and each write is refused with the reason.
+    """
     parts = services()
     needs: tuple[tuple[str, Callable[[], object]], ...] = (
         ("etcd", lambda: parts.store.get(keys.POOLS.prefix())),
