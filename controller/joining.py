@@ -73,9 +73,17 @@ class Joining:
         store: where the tokens are.
         clock: the time of day.
         issuer: None where etcd knows no users.
+        guard: asked before each write of a token; raises where nothing is to be written.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], datetime], issuer: Issuer | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        issuer: Issuer | None,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._guard = guard
         self._store = store
         self._clock = clock
         self._issuer = issuer
@@ -200,6 +208,7 @@ class Joining:
 
     def _write(self, compares: Sequence[Compare], op: Put) -> bool:
         """Write a token, and tell the audit of it. False when a compare did not hold."""
+        self._guard()
         written = self._store.txn(compares, (op,))
         if (request := trail.current()) is not None:
             request.wrote((op,), written)

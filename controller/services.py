@@ -99,7 +99,7 @@ class Services:
             retirer=Retirer(store, committer),
             bearers=bearers,
             tokens=Tokens(store, committer, bearers, clock),
-            joining=Joining(store, clock, issuer),
+            joining=Joining(store, clock, issuer, pulse.check),
             asking=Asking(store),
         )
 

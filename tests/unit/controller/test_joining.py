@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from controller import rights
 from controller.app import create_app
 from controller.joining import Issuer
+from controller.pulse import CALM_S, STILL_S
 from controller.services import Services
 from pki.certificate import (
     Authority,
@@ -87,6 +88,20 @@ def test_a_host_with_the_token_becomes_the_node(domain: Domain) -> None:
         f"{keys.ROOT}sessions/node-1/",
         f"{keys.ROOT}alive/node-1/",
     }
+
+
+def test_a_controller_that_stood_still_gives_no_token_that_it_was_asked_for_before(domain: Domain) -> None:
+    """Whoever asked has one of another controller by now, which this one would end."""
+    token, pulse = domain.token(), domain.parts.pulse
+    pulse.beat()
+    clock = Clock(pulse._clock() + STILL_S + 1)
+    pulse._clock = clock
+    assert domain.send("POST", "/v1/nodes/node-1:join-token", {}).status_code == 503
+    assert domain.join(token, request(new_key())).status_code == 503
+    for _ in range(2):
+        clock.now_s += CALM_S / 2
+        pulse.beat()
+    assert domain.join(token, request(new_key())).status_code == 200
 
 
 def test_neither_the_secret_nor_a_key_is_stored(domain: Domain) -> None:
