@@ -34,7 +34,8 @@ def status(session: Session) -> None:
 def finish(session: Session) -> None:
     """Complete a restored backup now.
 
-    Addresses that nodes hold which were not heard of may then be assigned again.
+    Addresses that nodes hold which were not heard of may then be assigned again. What no pool has the address
+    of (no_pool of the status) is taken down: create the pool first.
     """
     session.refuse_names()
     session.print_item(session.item("POST", place("restore:finish")))

@@ -52,6 +52,7 @@ READ = cluster.watched()
 """Where that is which speakers read."""
 
 Do = Callable[[], Answer]
+Essence = tuple[Sequence[Op], frozenset[Compare]]
 
 
 def answered(do: Do) -> Answer:
@@ -79,10 +80,10 @@ def foretold(do: Do) -> Answer:
 
 def _rehearse(do: Do) -> Rehearsal:
     real = current().services
-    real.epoch.check()
     rehearsal = Rehearsal(real.store)
     joining = Joining(rehearsal, real.clock, None)
-    with _using(replace(_over(real, rehearsal, rehearsal), store=rehearsal, joining=joining)):
+    believing = _Believing(rehearsal, real.epoch.check)
+    with _using(replace(_over(real, rehearsal, rehearsal, believing), store=rehearsal, joining=joining)):
         do()
     return rehearsal
 
@@ -91,9 +92,10 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
     """Do it unless it withdraws more than a share of what is announced. Raises `Problem`."""
     real = current().services
     for _ in range(ATTEMPTS):
-        bound = _AsRehearsed(real.committer, weigh(do, limit_percent))
+        left = [_essence(unit) for unit in weigh(do, limit_percent)]
+        bounds = (_AsRehearsed(each, left) for each in (real.naming, real.committer))
         try:
-            with _using(_over(real, real.store, bound)):
+            with _using(_over(real, real.store, *bounds)):
                 return do()
         except _Otherwise:
             continue  # somebody was faster: what was weighed is not what would be done
@@ -127,11 +129,11 @@ def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
     raise Problem("too-much-withdrawn", detail, totals=what.model_dump())
 
 
-def _over(real: Services, store: Store, committer: Commits) -> Services:
+def _over(real: Services, store: Store, naming: Commits, committer: Commits) -> Services:
     """The same parts, but for those that make the writes of which there is a foresight."""
     return replace(
         real,
-        registry=Registry(store, committer),
+        registry=Registry(store, naming),
         retirer=Retirer(store, committer),
         anycast=Anycast(store, committer, real.clock),
     )
@@ -152,12 +154,29 @@ class _Otherwise(Exception):
     """What would be committed is not what was rehearsed."""
 
 
-class _AsRehearsed:
-    """A committer that takes only what was rehearsed, in its order."""
+class _Believing:
+    """A committer that takes nothing while the store is not believed, like that which it stands for."""
 
-    def __init__(self, committer: Commits, units: Sequence[Unit]) -> None:
+    def __init__(self, committer: Commits, check: Callable[[], None]) -> None:
         self._committer = committer
-        self._left = [_essence(unit) for unit in units]
+        self._check = check
+
+    def commit(self, unit: Unit) -> int:
+        """See `Commits`. Raises `Restored`."""
+        self._check()
+        return self._committer.commit(unit)
+
+    def confirm(self, over: OverQuota) -> Usage | None:
+        """See `Commits`."""
+        return self._committer.confirm(over)
+
+
+class _AsRehearsed:
+    """A committer that takes only what was rehearsed, in its order: of `left`, what it takes is removed."""
+
+    def __init__(self, committer: Commits, left: list[Essence]) -> None:
+        self._committer = committer
+        self._left = left
 
     def commit(self, unit: Unit) -> int:
         """See `Commits`. Raises `_Otherwise`."""
@@ -174,7 +193,7 @@ class _AsRehearsed:
         return self._committer.confirm(over)
 
 
-def _essence(unit: Unit) -> tuple[Sequence[Op], frozenset[Compare]]:
+def _essence(unit: Unit) -> Essence:
     """What a unit writes, and of which state of these keys. What else it compares is read anew each time.
 
     Of what no speaker reads it counts that it is written: it may have the time in it, or a lease.

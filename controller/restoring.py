@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from controller.epoch import NOT_COMPLETED, Epoch, asked_anew, cluster_of, etcd_id, fresh_cluster
 from controller.events import Events
-from controller.ipam.adopt import Adoption, Backup, adopt, usage_ops
+from controller.ipam.adopt import Adoption, Backup, adopt, homeless, usage_ops
 from controller.ipam.outdated import outdated
 from controller.problem import Problem
 from controller.reading import put, read, read_many, scan, scan_all
@@ -53,6 +53,10 @@ class Progress:
     heard: dict[str, Holding]
     silent: tuple[str, ...]
     """Agents that live and have not."""
+
+    def homeless(self, store: Store) -> Iterator[str]:
+        """What they hold and no pool has the address of."""
+        return homeless(scan(store, keys.POOLS).values, self.heard)
 
 
 def progress(store: Store) -> Progress:
@@ -109,6 +113,8 @@ class Restoring:
         """The nonce under which nodes are asked what they hold; empty while there is nothing to ask."""
         self._since = 0.0
         """Since when they are."""
+        self._lacking = ""
+        """The nonce under which it was seen that pools are missing: people say when all is there again."""
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -185,16 +191,25 @@ class Restoring:
         now = progress(self._store)
         if now.nonce != self._asked:  # another controller asks: what was answered to this one counts no more
             self._asked, self._since = now.nonce, self._monotonic()
-        if self._monotonic() - self._since >= self._wait_s(now):
-            self._complete(now)
-
-    def _wait_s(self, now: Progress) -> float:
-        """For how long nodes are waited for. Whoever is asked anew has the time to answer in any case."""
         there = self._store.get_many([keys.FINISH, keys.CLUSTER.key()])
         told, asked = there.get(keys.FINISH), there.get(keys.CLUSTER.key())
         if told is None or asked is None or told.value != now.nonce.encode():
-            return max(self._settle_s, self._patience_s if now.silent else 0)
-        return self._settle_s if told.mod_revision == asked.mod_revision else 0
+            wait_s, told = max(self._settle_s, self._patience_s if now.silent else 0), None
+        else:  # whoever is asked anew has the time to answer in any case
+            wait_s = self._settle_s if told.mod_revision == asked.mod_revision else 0
+        if self._monotonic() - self._since >= wait_s and (told or not self._lacks_pools(now)):
+            self._complete(now)
+
+    def _lacks_pools(self, now: Progress) -> bool:
+        """Whether nodes would take down what they hold, for want of a pool: etcd was empty, or is too old."""
+        if self._lacking != now.nonce and (first := next(now.homeless(self._store), None)):
+            self._lacking = now.nonce
+            detail = (
+                f"no pool has what nodes hold, such as {first}; restore a later backup, or create what is "
+                "missing, pools, nodes and peers, and then: polder restore finish"
+            )
+            self._events.record(Severity.ALARM, "store-lacks-pools", "store", "etcd", detail)
+        return self._lacking == now.nonce
 
     def _complete(self, now: Progress) -> None:
         cluster = read(self._store, keys.CLUSTER)

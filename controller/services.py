@@ -53,6 +53,8 @@ class Services:
     pulse: Pulse
     runner: Runner
     committers: Sequence[Committer]
+    naming: Committer
+    """For what has a name of its own: a restored backup may lack it, and is completed only with it."""
     registry: Registry
     allocator: Allocator
     releaser: Releaser
@@ -72,11 +74,12 @@ class Services:
         metrics, runner = Metrics(), Runner()
         epoch, pulse = Epoch(store), Pulse()
         guard = _both(pulse.check, epoch.check)
-        committers = [
-            Committer(Recalling(store), runner=runner, observe=metrics.committed, guard=guard)
-            for _ in range(COMMITTERS)
-        ]
-        committer = committers[0]
+
+        def committing(guard: Callable[[], None]) -> Committer:
+            return Committer(Recalling(store), runner=runner, observe=metrics.committed, guard=guard)
+
+        committers = [committing(guard) for _ in range(COMMITTERS)]
+        committer, naming = committers[0], committing(pulse.check)
         gathering = Gathering(store, runner)
         bearers = Bearers(store)
         bearers.start()
@@ -91,7 +94,8 @@ class Services:
             pulse=pulse,
             runner=runner,
             committers=committers,
-            registry=Registry(store, committer),
+            naming=naming,
+            registry=Registry(store, naming),
             allocator=Allocator(store, committers, clock),
             releaser=Releaser(gathering, committer, clock),
             mover=Mover(store, committer, clock),
@@ -112,7 +116,7 @@ class Services:
         """End every watch, and finish what is queued for the store. Idempotent."""
         self.hubs.close()
         self.session_metrics.close()
-        for each in self.committers:
+        for each in (*self.committers, self.naming):
             each.close()
         self.bearers.stop()
         self.pulse.stop()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from pydantic import BaseModel
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.reading import read
-from controller.restoring import finish, progress
+from controller.restoring import TOLD, finish, progress
 from controller.services import services
 from store import keys
 from store.errors import Restored
@@ -20,13 +22,15 @@ class RestoreView(BaseModel):
     """Whether the store can be believed."""
 
     restoring: bool
-    """A backup was restored: nothing is assigned or freed until what nodes hold is adopted."""
+    """A backup was restored: nothing is assigned, freed or deleted until what nodes hold is adopted."""
     cluster: str
     """The id of the etcd cluster."""
     heard: list[str] = []
     """While restoring: the nodes that have said what they hold."""
     waiting_for: list[str] = []
     """While restoring: the nodes whose agents live and have not."""
+    no_pool: list[str] = []
+    """While restoring: what nodes hold that no pool has the address of. It waits for `:finish` then."""
     report: Restore | None = None
     """How the last restored backup was completed."""
 
@@ -51,6 +55,8 @@ def get_restore() -> Answer:
 def finish_restore() -> Answer:
     """What nodes hold that were not heard of is then known only as far as the backup does. Idempotent.
 
+    What no pool has the address of (`no_pool`) is taken down by its node: create the pool first.
+
     Refused before nodes are asked what they hold (event `store-restored`), some seconds after the restore.
     """
     view = _view()
@@ -72,6 +78,7 @@ def _view() -> RestoreView:
             cluster=now.cluster,
             heard=list(now.heard),
             waiting_for=list(now.silent),
+            no_pool=list(islice(now.homeless(parts.store), TOLD)),
             report=report,
         )
     return RestoreView(restoring=False, cluster=parts.store.cluster_id(), report=report)

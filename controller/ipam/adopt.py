@@ -96,6 +96,14 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
     return made
 
 
+def homeless(pools: Sequence[Pool], holdings: Mapping[str, Holding]) -> Iterator[str]:
+    """What nodes hold that cannot be adopted, since no pool has an address of it."""
+    for node, each in sorted(holdings.items()):
+        for one in each.endpoints:
+            if not all(any(address in pool.cidr for pool in pools) for address in one.addresses):
+                yield _named(node, one)
+
+
 def usage_ops(backup: Backup, before: Sequence[Usage]) -> list[Put | Delete]:
     """What each tenant holds, counted anew."""
     counts = Counter(

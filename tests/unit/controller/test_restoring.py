@@ -258,3 +258,61 @@ def test_what_was_said_for_an_earlier_restore_counts_no_more(site: Site, cluster
     assert (report.value.heard, report.value.unheard) == (("n2",), ("n1",))
     assert site.has("web")
     assert not site.has("gone")
+
+
+def says(api: Api, node: str, *held: HeldEndpoint) -> None:
+    """As the node's agent does that is asked."""
+    stored = read(api.store, keys.CLUSTER)
+    assert stored is not None
+    said = Holding(node=node, waits_for=stored.value.nonce, boot_id=BOOT, endpoints=held)
+    api.store.txn([], [put(keys.HOLDING, said, node)])
+
+
+def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with_what_was_created(
+    api: Api,
+) -> None:
+    """As an etcd that has lost all: its nodes would take down what they hold."""
+    web = HeldEndpoint(
+        endpoint="web", uid=unique(), mac="02:00:00:00:00:01", addresses=(ip_address("10.0.0.9"),)
+    )
+    clock = Clock()
+    rise(api.store, "n1")
+    duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events, monotonic=clock)
+    api.parts.epoch.check()
+    api.store.set_cluster_id("2")
+    duty.turn()
+    says(api, "n1", web)
+    for _ in range(3):
+        clock.now_s += PATIENCE_S
+        duty.turn()
+    view = api.get("/v1/restore")
+    assert (view["restoring"], view["no_pool"]) == (True, ["endpoint web (10.0.0.9) on node n1"])
+    reasons = [event["reason"] for event in api.get("/v1/events")["items"]]
+    assert sorted(reasons) == ["store-lacks-pools", "store-restored"], "it is said once"
+
+    api.made("/v1/pools", {"name": "p", "cidr": "10.0.0.0/29"})
+    changed = api.send("PATCH", "/v1/pools/p?max_withdraw=10", {"cidr": "10.0.0.0/24"})
+    assert changed.status_code == 200, changed.text
+    api.made("/v1/nodes", {"name": "n1", "asn": 64512})
+    assert api.send("POST", "/v1/endpoints", {"node": "n1"}).json["type"] == "/problems/restoring"
+    clock.now_s += PATIENCE_S
+    duty.turn()
+    assert api.get("/v1/restore")["restoring"], "who creates says when all is there"
+
+    assert api.send("POST", "/v1/restore:finish").status_code == 200
+    duty.turn()
+    report = api.get("/v1/restore")["report"]
+    assert (len(report["adopted"]), report["refused"]) == (1, [])
+    assert api.get("/v1/endpoints/web")["addresses"] == ["10.0.0.9"]
+
+
+@pytest.mark.parametrize("query", ["", "?dry_run=true", "?max_withdraw=100"])
+def test_what_has_a_name_is_not_deleted_while_a_backup_is_completed_and_no_trial_says_it_is(
+    api: Api, query: str
+) -> None:
+    api.made("/v1/pools", {"name": "p", "cidr": "10.0.0.0/24"})
+    api.parts.epoch.check()
+    api.store.set_cluster_id("2")
+    assert api.send("POST", f"/v1/nodes{query}", {"name": "n1", "asn": 64512}).status_code in {200, 201}
+    refused = api.send("DELETE", f"/v1/pools/p{query}")
+    assert (refused.status_code, refused.json["type"]) == (503, "/problems/restoring"), refused.text
