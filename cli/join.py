@@ -28,6 +28,7 @@ from pki.join_token import JoinToken
 
 JOIN_PATH = "/v1/join"
 OPTION = "--controller"
+HEADING = "# Options of polder agent and polder speaker: --config names this file."
 AGAIN = "join anew: polder node join-token NODE, then polder agent join TOKEN here"
 
 
@@ -145,22 +146,39 @@ def _authority(server: Server, wanted: str) -> bytes:
 
 
 def _options(place: Place, node: str, joined: Json) -> str:
-    options = {
+    """The options file: what joining tells, and what somebody has added to the one that is there."""
+    options: dict[str, object] = {
         "node": node,
         "etcd": ",".join(joined.get("etcd") or []),
         "etcd-ca": place.etcd_ca.absolute(),
         "etcd-cert": place.pair.cert.absolute(),
         "etcd-key": place.pair.key.absolute(),
     }
-    lines = [f"{name} = {value}" for name, value in options.items()]
-    return (
-        "# Options of polder agent and polder speaker: --config names this file.\n" + "\n".join(lines) + "\n"
-    )
+    lines = [HEADING, *(f"{name} = {value}" for name, value in options.items())]
+    lines += [line for line in _lines(place) if line != HEADING and _setting(line)[0] not in options]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(place: Place) -> list[str]:
+    """Of the options file; none where there is no such file. Raises `PkiError`."""
+    if not place.options.exists():
+        return []
+    try:
+        return files.read(place.options, AGAIN).decode().splitlines()
+    except UnicodeDecodeError:
+        raise PkiError(f"{place.options} is no text: remove it") from None
+
+
+def _setting(line: str) -> tuple[str, str]:
+    """The name and the value of an option, as agent and speaker read the line."""
+    name, _, value = line.partition("=")
+    return name.strip(), value.strip()
 
 
 def _refuse_other(place: Place, node: str) -> None:
     """Refuse to make one node into another: two would have one key."""
-    if place.options.exists() and f"node = {node}\n" not in place.options.read_text():
+    lines = _lines(place)
+    if lines and dict(map(_setting, lines)).get("node") != node:
         raise Failure(
             f"{place.options} is of another node than {node}",
             code=Exit.CONFLICT,

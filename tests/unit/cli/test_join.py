@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pki import files
 from pki.certificate import Authority, cert_pem, fingerprint, key_pem, new_key
 from pki.join_token import JoinToken
 from tests.unit.cli.canned import Reply, problem, serving
@@ -99,3 +100,36 @@ def test_there_is_nothing_to_renew_before_a_join(polder: Polder, tmp_path: Path)
 def test_the_tools_of_the_agent_have_their_help(polder: Polder) -> None:
     assert "TOKEN is what" in polder("agent", "join", "--help").out
     assert "--within-days" in polder("agent", "renew", "--help").out
+
+
+def test_joining_again_keeps_the_options_that_somebody_has_added(polder: Polder, tmp_path: Path) -> None:
+    authority = Authority.create()
+    token = JoinToken.make("node-1", fingerprint(authority.cert)).text
+    ca = cert_pem(authority.cert).decode()
+    own = new_key()
+    files.write(tmp_path / "node.key", key_pem(own))
+    cert = cert_pem(authority.issue(own.public_key(), "node-node-1")).decode()
+    joined = {"node": "node-1", "etcd": ["https://192.0.2.1:2379"], "etcd_ca": ca, "certificate": cert}
+    config = tmp_path / "node.conf"
+    config.write_text("node=node-1\netcd = https://192.0.2.9:2379\n# of the rack\nrun-dir = /run/mine\n")
+    said = []
+    for _ in range(2):
+        with serving(Reply(200, {"ca": ca}), Reply(200, joined)) as canned:
+            ran = polder("agent", "join", token, f"--controller={canned.url}", f"--dir={tmp_path}")
+        assert ran.code == 0, ran.err
+        said.append(config.read_text())
+    assert said[0] == said[1], "twice is once"
+    assert said[0].endswith("# of the rack\nrun-dir = /run/mine\n")
+    assert "etcd = https://192.0.2.1:2379\n" in said[0]
+    assert "192.0.2.9" not in said[0]
+
+
+@pytest.mark.parametrize("found", ["node = node-2\n", "\xff"])
+def test_an_options_file_that_is_not_the_nodes_is_left_alone(
+    polder: Polder, tmp_path: Path, found: str
+) -> None:
+    config = tmp_path / "node.conf"
+    config.write_bytes(found.encode("latin-1"))
+    ran = polder("agent", "join", TOKEN.text, "--controller=http://127.0.0.1:1", f"--dir={tmp_path}")
+    assert (ran.code != 0, str(config) in ran.err, "remove" in ran.err) == (True, True, True)
+    assert config.read_bytes() == found.encode("latin-1")
