@@ -55,7 +55,9 @@ def check_addresses() -> Answer:
     return Answer(view)
 
 
-def _read(store: Store, nodes: list[str]) -> State:
+def _read(store: Store, registered: list[str]) -> State:
+    others = strangers(store)
+    nodes = sorted({*registered, *others})
     living = {each.node for each in scan(store, keys.ALIVE).values if each.program is Program.AGENT}
     # Of one revision: what tenants hold is counted in the transactions that make and end these.
     stored, _ = read_at_once(store, [keys.ENDPOINTS.prefix(), keys.SERVICES.prefix(), keys.USAGE.prefix()])
@@ -82,7 +84,7 @@ def _read(store: Store, nodes: list[str]) -> State:
         displaced=displaced,
         holdings={node: said for (node,), said in heard.items()},
         attached=frozenset(attached),
-        strangers=strangers(store),
+        strangers=others,
         services={found.value.name: found.value for found in decodable(keys.SERVICES, stored)},
         usage={found.value.tenant: found.value for found in decodable(keys.USAGE, stored)},
         moving=frozenset((each.source, each.endpoint.id) for each in scan(store, keys.MOVES).values),

@@ -200,7 +200,7 @@ def _claims(state: State) -> Iterator[Finding]:
     below = {(node, copy.cidr): copy for node, copy in state.told_claims}
     for node, cidr in sorted(wanted.keys() | below.keys(), key=str):
         claim = wanted.get((node, cidr))
-        if claim == below.get((node, cidr)) or node in state.strangers:
+        if claim == below.get((node, cidr)):
             continue
         copy = keys.NODE_BLOCKS.key(node, cidr)
         said = f"node {node} has claimed block {cidr}, and is not told so as it is"
@@ -238,14 +238,21 @@ def _exceptions(state: State) -> Iterator[Finding]:
 
 
 def _strangers(state: State) -> Iterator[Finding]:
+    used = {record.node for record in state.endpoints.values()}
+    used |= {claim.node for claim in state.claims.values()}
     for node in state.strangers:
+        cause = "one of its programs wrote once more after it was deleted, or somebody did by hand"
+        cure = f"stop its programs, and they are removed within minutes; or create node {node} again"
+        if node in used:
+            cause = "a restored backup is older than the node"
+            cure = f"polder node create {node} --asn ASN"
         yield Finding(
             kind="keys-without-node",
-            severity=Severity.WARNING,
+            severity=Severity.ALARM if node in used else Severity.WARNING,
             keys=[keys.node_prefix(node)],
             detail=f"there are keys of node {node}, which is not registered",
-            cause="one of its programs wrote once more after it was deleted, or somebody did by hand",
-            cure=f"stop its programs, and they are removed within minutes; or create node {node} again",
+            cause=cause,
+            cure=cure,
         )
 
 

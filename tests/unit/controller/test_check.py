@@ -235,6 +235,14 @@ def test_keys_below_no_node_go_once_none_of_its_programs_lives(whole: Api, ghost
     assert whole.stored() == before
 
 
+def test_of_a_node_that_a_restored_backup_lacks_nothing_is_said_to_be_wrong_but_that(whole: Api) -> None:
+    """Whoever deleted its endpoints would take down what works."""
+    whole.store.txn([], [Delete(keys.NODES.key("node-1"))])
+    (found,) = whole.get("/v1/addresses:check")["findings"]
+    assert (found["kind"], found["severity"]) == ("keys-without-node", "alarm")
+    assert found["cure"] == "polder node create node-1 --asn ASN"
+
+
 @pytest.mark.parametrize("kind", [keys.NODE_ENDPOINTS, keys.NODE_BLOCKS])
 def test_keys_below_no_node_stay_while_something_is_said_to_be_there(
     whole: Api, kind: keys.Kind[Endpoint]
