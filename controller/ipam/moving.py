@@ -90,7 +90,7 @@ class Mover:
         proofs = [proof] if (proof := gone[source]) is not None else []
         placed = [(each.block, each.address) for each in hold.held]
         holders = {node for node, proof in gone.items() if proof is None}
-        step = overlap.Step(found, moved.node, holders, self._clock(), overlap_s)
+        step = overlap.Step(found, moved, holders, self._clock(), overlap_s)
         both = [
             units.move(found, moved, target, placed, tuple(left), proofs),
             overlap.overlapping(self._store, step),

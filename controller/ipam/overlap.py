@@ -24,7 +24,8 @@ class Step:
     """A move that is about to be written."""
 
     before: Found[Endpoint]
-    target: str
+    moved: Endpoint
+    """The endpoint as it will be."""
     holders: Collection[str]
     """The nodes that hold something of the endpoint."""
     now: datetime
@@ -52,8 +53,7 @@ def changing(store: Store, changed: Endpoint) -> Unit:
     move = read(store, keys.MOVES, changed.id)
     if move is None or move.value.endpoint.uid != changed.uid:
         return Unit((), ())
-    as_it_was = {name: getattr(move.value.endpoint, name) for name in ("node", "mtu_bytes")}
-    told = move.value.model_copy(update={"endpoint": changed.model_copy(update=as_it_was)})
+    told = move.value.model_copy(update={"endpoint": _left(changed, move.value.endpoint)})
     return Unit((move.unchanged(),), tuple(put(kind, told, *parts) for kind, parts in _places(told)))
 
 
@@ -72,9 +72,16 @@ def _begun(store: Store, step: Step, earlier: Move | None) -> Move | None:
     leaves = step.before.value
     if leaves.node not in step.holders and earlier is not None and earlier.endpoint.uid == leaves.uid:
         leaves = earlier.endpoint  # it never arrived where it was to go: who delivered it still does
-    if not step.overlap_s or leaves.node not in step.holders or leaves.node == step.target:
+    target = step.moved.node
+    if not step.overlap_s or leaves.node not in step.holders or leaves.node == target:
         return None
-    alive = [keys.ALIVE.key(node, Program.AGENT) for node in (leaves.node, step.target)]
+    alive = [keys.ALIVE.key(node, Program.AGENT) for node in (leaves.node, target)]
     if len(store.get_many(alive)) < len(alive):
         return None
-    return Move(endpoint=leaves, target=step.target, since=step.now, overlap_s=step.overlap_s)
+    left = _left(step.moved, leaves)
+    return Move(endpoint=left, target=target, since=step.now, overlap_s=step.overlap_s)
+
+
+def _left(endpoint: Endpoint, there: Endpoint) -> Endpoint:
+    """An endpoint as the node that it leaves has it, from what it was there."""
+    return endpoint.model_copy(update={"node": there.node, "mtu_bytes": there.mtu_bytes})

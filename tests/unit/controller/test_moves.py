@@ -159,6 +159,20 @@ def test_what_becomes_of_an_endpoint_on_its_way_is_told_to_the_node_that_it_leav
     assert site.told() == {}
 
 
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_is_changed_by_the_very_move_is_told_as_well(site: Site, arrived: bool) -> None:
+    """Also where the endpoint moves on: before it has arrived the first node delivers it still."""
+    site.move("node-3")
+    if arrived:
+        site.attach("node-3")
+    changed = {"labels": {"app": "db"}, "qos": {"egress_rate_kbps": 1000}}
+    assert site.send("PATCH", "/v1/endpoints/web", {"node": "node-2", **changed}).status_code == 200
+    leaves = "node-3" if arrived else "node-1"
+    assert set(site.told()) == {leaves, "node-2"}
+    assert site.told()[leaves].endpoint == site.record().model_copy(update={"node": leaves})
+    assert site.record().labels == {"app": "db"}
+
+
 @pytest.mark.parametrize(
     ("advertise", "home", "away"),
     [
