@@ -7,7 +7,7 @@ each item, and with `atomic` one that is refused leaves none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
@@ -19,7 +19,7 @@ from controller.api.endpoints import asked
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
 from controller.ipam.request import Request
-from controller.problem import Fault, Problem, inside
+from controller.problem import Fault, Problem, inside, invalid
 from controller.services import Services, services
 from store.model import Endpoint
 from store.model.value import Flag
@@ -95,8 +95,9 @@ def create_endpoints(wanted: NewEndpoints) -> Answer:
     return Answer(_rendered(parts, outcomes))
 
 
-def _asked(items: Iterable[NewEndpoint], key: str | None) -> Iterator[Request]:
+def _asked(items: Sequence[NewEndpoint], key: str | None) -> Iterator[Request]:
     """What each item asks for: one and the same request, where the one before asks for the same."""
+    named = {item.id: index for index, item in enumerate(items)} if key else {}
     before: NewEndpoint | None = None
     for index, item in enumerate(items):
         if before is None or vars(item) != vars(before):
@@ -105,9 +106,13 @@ def _asked(items: Iterable[NewEndpoint], key: str | None) -> Iterator[Request]:
                 made = asked(item)
             except Problem as problem:
                 raise _at(index, problem) from None
-        yield (
-            made._replace(id=idempotency.derived(key, index), keyed=True) if key and item.id is None else made
-        )
+        if not key or item.id is not None:
+            yield made
+        elif (derived := idempotency.derived(key, index)) in named:
+            detail = f"{derived} is the id that item {index} gets by the Idempotency-Key; use another key"
+            raise invalid(f"/items/{named[derived]}/id", detail)
+        else:
+            yield made._replace(id=derived, keyed=True)
 
 
 def _placed(index: int, outcome: Outcome, *, keyed: bool) -> Outcome:

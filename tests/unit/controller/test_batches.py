@@ -216,3 +216,19 @@ def test_ids_differ_by_bearer_key_and_place(plant: Api) -> None:
     ids = [each["id"] for each in made] + [each["endpoint"]["id"] for each in many]
     assert len(set(ids)) == 4
     assert all(len(each) == 32 for each in ids)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_an_id_that_another_item_gets_by_the_key_is_pointed_at(plant: Api, atomic: bool) -> None:
+    """Who sends the rest of a batch again, with the ids that he was told: they follow from the place."""
+    plain = {"node": "node-1"}
+    first, second = send(plant, [plain, plain], "6f1c").json["items"]
+    told = {**plain, "id": second["endpoint"]["id"]}
+    for items, place in (([told, plain], 0), ([plain, plain, told], 2)):
+        answer = send(plant, items, "6f1c", atomic=atomic)
+        assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid"), answer.text
+        assert answer.json["errors"][0]["pointer"] == f"/items/{place}/id"
+        assert "item 1" in answer.json["detail"]
+    again = send(plant, [{**plain, "id": first["endpoint"]["id"]}, plain], "6f1c", atomic=atomic)
+    assert [each["status"] for each in again.json["items"]] == [200, 200], "an id in its own place is good"
+    assert len(plant.get("/v1/endpoints")["items"]) == 2
