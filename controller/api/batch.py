@@ -7,10 +7,10 @@ each item, and with `atomic` one that is refused leaves none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema, model_validator
 
 from controller.answer import Answer
 from controller.api import idempotency
@@ -22,7 +22,6 @@ from controller.ipam.request import Request
 from controller.problem import Fault, Problem, inside, invalid
 from controller.services import Services, services
 from store.model import Endpoint
-from store.model.value import Flag
 
 batches = Noun()
 
@@ -45,7 +44,7 @@ class NewEndpoints(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: Annotated[tuple[NewEndpoint, ...], Field(min_length=1, max_length=MAX_MANY)]
-    atomic: Flag = False
+    atomic: StrictBool = False
     """All or none of them."""
 
     @model_validator(mode="after")

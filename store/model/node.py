@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints, model_validator
 
 from store.model.export import Export
-from store.model.value import Asn, Flag, Ifname, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
+from store.model.value import Asn, Ifname, Ipv4Address, Labels, MtuBytes, Name, UnicastAddress, Value
 
 MIN_RECLAIM_S = 60
 
@@ -38,7 +38,7 @@ class Node(Value):
     """How routers reach the node, at most one address of each family: the next hop of prefixes that are not
     of their session's own family, and of those that edge speakers announce for it."""
 
-    edge: Flag = False
+    edge: StrictBool = False
     """It may read what all nodes announce, and announce for them to peers that are told of all."""
 
     uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16)] = ()

@@ -6,13 +6,12 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, StrictBool, WithJsonSchema, model_validator
 
 from store.model.pool import MAX_COMMUNITIES, Community
 from store.model.value import (
     NETWORK_PATTERN,
     Asn,
-    Flag,
     Labels,
     Name,
     UnicastAddress,
@@ -99,11 +98,11 @@ class Peer(Value):
     """Restart time that is announced (RFC 4724 §3, 12 bits); 0 turns graceful restart off."""
     password_secret: Name | None = None
     """The file in each node's secrets directory that holds the session's password (TCP MD5, RFC 2385)."""
-    gtsm: Flag = False
+    gtsm: StrictBool = False
     """Only packets that no router has passed on are taken (RFC 5082); the router has to do the same."""
     multihop_ttl: Annotated[int, Field(strict=True, ge=2, le=255)] | None = None
     """The TTL of packets to a router that is not on a link of the node."""
-    passive: Flag = False
+    passive: StrictBool = False
     """The router opens the session, the speaker waits."""
     families: Annotated[tuple[AddressFamily, ...], Field(max_length=2)] = ()
     """What the session carries; the family of `address` when not given."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, WithJsonSchema, model_validator
 
-from store.model.value import Flag, Labels, Name, Network, Value
+from store.model.value import Labels, Name, Network, Value
 
 MAX_RULES = 100
 """Of one direction."""
@@ -146,7 +146,7 @@ class Rule(Value):
 
     name: Name | None = None
     action: Action
-    log: Flag = False
+    log: StrictBool = False
     """Such connections are logged, sampled."""
     peers: Annotated[tuple[PeerMatch, ...], Field(max_length=MAX_PEERS)] = ()
     """Any of them; anyone when there are none."""

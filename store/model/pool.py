@@ -6,13 +6,12 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema, model_validator
 
 from store.model.segment import Segment
 from store.model.value import (
     ADDRESS_SCHEMA,
     NETWORK_PATTERN,
-    Flag,
     IPNetwork,
     Labels,
     Name,
@@ -111,7 +110,7 @@ class Pool(Value):
     """Seconds for which a released address is not assigned again."""
     reserved: Annotated[tuple[Range, ...], Field(max_length=MAX_RESERVED)] = ()
     """Ranges and single addresses that are never assigned."""
-    disabled: Flag = False
+    disabled: StrictBool = False
     """Nothing new is assigned; what is assigned stays."""
     priority: Annotated[int, Field(strict=True, ge=0, le=1000)] = 100
     """Of several pools that a request could mean, the highest is used first; of equals, the first by name."""
@@ -119,7 +118,7 @@ class Pool(Value):
     """Only this tenant's endpoints get addresses; anybody's when not given."""
     node_selector: Labels = {}
     """Only nodes that have all of these labels get addresses."""
-    borrow: Flag = False
+    borrow: StrictBool = False
     """When no block is left, a node takes single addresses out of others' blocks, announced as /32 (/128)."""
     communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
     """What the speakers send with the pool's prefixes."""

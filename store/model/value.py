@@ -191,9 +191,6 @@ LabelMap = Annotated[dict[LabelKey, LabelValue], _NoOtherKeys()]
 Labels = Annotated[LabelMap, Field(max_length=MAX_LABELS), AfterValidator(_in_order)]
 SomeLabels = Annotated[LabelMap, Field(min_length=1, max_length=MAX_LABELS), AfterValidator(_in_order)]
 """At least one."""
-Flag = Annotated[bool, Field(strict=True)]
-"""true or false, and no other word for them."""
-
 Asn = Annotated[int, Field(ge=1, le=4294967295, strict=True), AfterValidator(_asn)]
 Mac = Annotated[
     str,

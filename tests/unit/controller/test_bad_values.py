@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -64,6 +65,31 @@ def test_a_number_that_is_none_of_ours(stocked: Api, number: bytes) -> None:
     ):
         answer = stocked.client.post(path, data=text % number, content_type="application/json")
         assert (answer.status_code, answer.json["type"]) == (422, "/problems/invalid"), answer.text
+    assert stocked.stored() == before
+
+
+@pytest.mark.parametrize("given", ["yes", "true", "off", 1, 0, []])
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/v1/pools", {"name": "p", "cidr": "10.9.0.0/24", "disabled": None}, "/disabled"),
+        ("/v1/pools", {"name": "p", "cidr": "10.9.0.0/24", "borrow": None}, "/borrow"),
+        ("/v1/nodes", {"name": "n", "asn": 64512, "edge": None}, "/edge"),
+        ("/v1/peers", {"name": "p", "address": "192.0.2.9", "asn": 64512, "gtsm": None}, "/gtsm"),
+        ("/v1/peers", {"name": "p", "address": "192.0.2.9", "asn": 64512, "passive": None}, "/passive"),
+        ("/v1/policies", {"name": "p", "ingress": [{"action": "deny", "log": None}]}, "/ingress/0/log"),
+    ],
+)
+def test_what_is_true_or_false_is_not_guessed(
+    stocked: Api, path: str, body: Any, pointer: str, given: Any
+) -> None:
+    """What is taken for true but is not what was written makes `polder apply --exit-code` differ for ever."""
+    before = stocked.stored()
+    answer = stocked.client.post(
+        path, data=json.dumps(body).replace("null", json.dumps(given)), content_type="application/json"
+    )
+    assert answer.status_code == 422, answer.text
+    assert answer.json["errors"] == [{"pointer": pointer, "detail": "expected true or false"}]
     assert stocked.stored() == before
 
 
