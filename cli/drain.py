@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
@@ -110,7 +111,8 @@ def _add_drain(group: click.Group, noun: Noun) -> None:
                 path = f"{noun.path(each)}:drain"
                 report.tell(each, session.item("POST", path, body, advice=noun.missing(), repeatable=True))
             if not detach:
-                _follow(report, set(chosen), time.monotonic() + wait_s + LATE_S)
+                with _going_on(noun, chosen):
+                    _follow(report, set(chosen), time.monotonic() + wait_s + LATE_S)
         finally:
             report.end()
 
@@ -211,6 +213,18 @@ class Report:
         """Print them as `-o` says, where lines are not all."""
         if not self._people:
             self.session.print_list({"items": list(self.last.values())}, DRAIN)
+
+
+@contextmanager
+def _going_on(noun: Noun, names: Sequence[str]) -> Iterator[None]:
+    """Say on Ctrl-C that only this command ends. Raises `Failure`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        undrain = f"polder {noun.singular} undrain {' '.join(names)}"
+        raise Failure(
+            "interrupted; the drain goes on without this command", advice=f"end it: {undrain}"
+        ) from None
 
 
 def _follow(report: Report, left: set[str], until: float) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -90,6 +91,15 @@ class Lazy(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises `Failure` on Ctrl-C: click would say that it was aborted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Failure(
+                "interrupted; what a controller was asked for goes on without this command"
+            ) from None
 
 
 @click.group(

@@ -22,6 +22,10 @@ def listed(*items: dict[str, Any]) -> Reply:
     return Reply(200, {"items": list(items), "revision": 7})
 
 
+def ctrl_c(seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
 def test_each_stage_is_told_once(polder: Polder) -> None:
     replies = [
         NODE,
@@ -40,6 +44,17 @@ def test_each_stage_is_told_once(polder: Polder) -> None:
         "node/node-1: routes carry GRACEFUL_SHUTDOWN",
         "node/node-1: routes are being withdrawn",
         "node/node-1: nothing is announced any more",
+    ]
+
+
+def test_ctrl_c_ends_the_command_and_not_the_drain(polder: Polder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.drain.time.sleep", ctrl_c)
+    with serving(NODE, Reply(201, drain("graceful", 3)), listed(drain("graceful", 3))) as canned:
+        ran = polder("node", "drain", "node-1", "--server", canned.url)
+    assert ran.code == 1
+    assert ran.err.splitlines() == [
+        "polder: interrupted; the drain goes on without this command",
+        "  next: end it: polder node undrain node-1",
     ]
 
 

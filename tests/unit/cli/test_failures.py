@@ -367,6 +367,18 @@ def test_output_that_was_closed_before() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+def test_ctrl_c_does_not_undo_what_was_asked_for(polder: Polder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ctrl_c(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.endpoint.time.sleep", ctrl_c)
+    releasing = {"id": "web-1", "state": "releasing"}
+    with serving(Reply(202, releasing), Reply(200, releasing)) as canned:
+        ran = polder("endpoint", "delete", "web-1", "--server", canned.url)
+    told = "polder: interrupted; what a controller was asked for goes on without this command\n"
+    assert (ran.code, ran.out, ran.err) == (1, "", told)
+
+
 def test_a_server_of_tls_that_hangs_up_on_plain_http(polder: Polder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
