@@ -122,9 +122,9 @@ def root(server: str | None, ca: str | None, context: str | None, output: str | 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code: always ends in `SystemExit`."""
-    if sys.stdout is None:
-        # It was closed before this began: what is printed goes nowhere.
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    # Closed before this began: what is printed goes nowhere, and there is nothing to read.
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         root(arguments, prog_name="polder")
     except Failure as fault:

@@ -51,10 +51,11 @@ def parse_server(url: str, source: str = "--server") -> Server:
     """Parse one URL. Raises `Failure` (usage) that names what is wrong and shows a right one."""
     try:
         parts = urlsplit(url)
+        host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as fault:
         raise Failure(f"{source} {url}: {fault}", code=Exit.USAGE, advice=EXAMPLE) from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not _sendable(host, parts.path):
         raise Failure(f"{source} {url} is not an http or https URL", code=Exit.USAGE, advice=EXAMPLE)
     if parts.username is not None or parts.query or parts.fragment:
         what = "a user name or password" if parts.username is not None else "a query"
@@ -63,7 +64,17 @@ def parse_server(url: str, source: str = "--server") -> Server:
             code=Exit.USAGE,
             advice=f"{EXAMPLE}; a token goes into POLDER_TOKEN or into a context",
         )
-    return Server(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
+    return Server(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
+def _sendable(host: str, path: str) -> bool:
+    """Whether a name can be asked for, in DNS too, and a path can stand in a request."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    text = host + path
+    return bool(host) and path.isascii() and text.isprintable() and " " not in text
 
 
 def check_token(server: Server, token: str, source: str = "POLDER_TOKEN") -> None:

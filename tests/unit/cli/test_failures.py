@@ -275,6 +275,25 @@ def test_a_server_url(url: str, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "http://a b",
+        "http://a..b",
+        f"http://{'a' * 64}.example",
+        "http://127.0.0.1:8080/\N{LATIN SMALL LETTER U WITH DIAERESIS}",
+        "http://127.0.0.1:8080/a b",
+        "http://",
+    ],
+)
+def test_a_server_url_that_nobody_can_be_asked_at(polder: Polder, url: str) -> None:
+    ran = polder("pool", "list", "--server", url)
+    assert ran.code == 2
+    assert ran.err.startswith(
+        f"polder: --server {url} is not an http or https URL\n  next: give a URL such as"
+    )
+
+
+@pytest.mark.parametrize(
     ("host", "loopback"),
     [
         ("localhost", True),
@@ -365,6 +384,17 @@ def test_output_that_was_closed_before() -> None:
             ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
         )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_input_that_was_closed_before() -> None:
+    """There is nothing to read, as with `< /dev/null`."""
+    ran = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" <&-', "sh", *POLDER, "apply", "-f", "-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "polder: the files hold no document\n")
 
 
 def test_ctrl_c_does_not_undo_what_was_asked_for(polder: Polder, monkeypatch: pytest.MonkeyPatch) -> None:
