@@ -17,6 +17,16 @@ from cli.server import Server, check_token
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+RENEW = "polder pki issue controller"
+OTHER_NAME = f"use a name that it has in {{source}}, or give it this one: {RENEW} --san NAME, all of them"
+CERTIFICATE = {
+    9: "see whether the clocks of this host and of the server are right",
+    10: f"have it renewed: {RENEW}",
+    62: OTHER_NAME,
+    64: OTHER_NAME,
+}
+"""What to do about a certificate, by what OpenSSL says of it (X509_V_ERR): it is not good yet, has ended, or
+is for another name, or another address."""
 TIMEOUT_S = 30.0
 """How long one step may take: to connect, or to answer."""
 CONNECT_S = 3.0
@@ -101,7 +111,9 @@ class ServerLink:
             trust = ssl.create_default_context(cafile=self.ca or None)
         except OSError as fault:
             raise Failure(
-                f"--ca {self.ca}: {fault.strerror or 'not a file of certificates in PEM'}", code=Exit.USAGE
+                f"--ca {self.ca}: {fault.strerror or 'not a file of certificates in PEM'}",
+                code=Exit.USAGE,
+                advice="name the file of the authority in --ca, POLDER_CA or the context",
             ) from None
         return HTTPSConnection(self.server.host, self.server.port, timeout=wait_s, context=trust)
 
@@ -115,10 +127,12 @@ class ServerLink:
         url, kind = self.server.url, type(fault).__name__
         advice = f"start one with `polder up`, or name another with {self.server_source}"
         if kind == "SSLCertVerificationError":
+            why, what = getattr(fault, "verify_message", str(fault)), getattr(fault, "verify_code", 0)
+            advice = CERTIFICATE.get(what, "name the certificate authority with --ca FILE or POLDER_CA")
             return Failure(
-                f"{url} shows a certificate that is not trusted: {fault}",
+                f"{url} shows a certificate that is not trusted: {why}",
                 code=Exit.UNAVAILABLE,
-                advice="name the certificate authority with --ca FILE",
+                advice=advice.format(source=self.server_source),
             )
         if getattr(fault, "reason", None) in NO_TLS:
             return Failure(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from cli.failure import Failure
 from cli.server import Server, parse_server
+from pki.certificate import Authority, cert_pem, key_pem, new_key
 from tests.support.polder_up import POLDER
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
@@ -421,6 +425,46 @@ def test_a_server_of_tls_that_hangs_up_on_plain_http(polder: Polder) -> None:
         ran = polder("pool", "list", "--server", f"http://127.0.0.1:{server.getsockname()[1]}")
     assert ran.code == 5
     assert "next: if it speaks TLS name it with https:// in --server or POLDER_SERVER" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("san", "life_s", "authority", "says", "cure"),
+    [
+        ("127.0.0.1", -1, "ca.pem", "certificate has expired", "have it renewed: polder pki issue"),
+        ("192.0.2.1", 60, "ca.pem", "not valid for '127.0.0.1'", "use a name that it has in --server"),
+        ("127.0.0.1", 60, "own.pem", "", "name the certificate authority with --ca FILE or POLDER_CA"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted(
+    polder: Polder, tmp_path: Path, san: str, life_s: int, authority: str, says: str, cure: str
+) -> None:
+    """What is to be done depends on what is wrong with it."""
+    ours, key = Authority.create(), new_key()
+    own = ours.issue(key.public_key(), "controller", [san], lifetime=timedelta(seconds=life_s))
+    for name, content in (
+        ("ca.pem", cert_pem(ours.cert)),
+        ("own.pem", cert_pem(Authority.create().cert)),
+        ("server.pem", cert_pem(own) + key_pem(key)),
+    ):
+        (tmp_path / name).write_bytes(content)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def shake_hands() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                context.wrap_socket(connection, server_side=True)
+
+        threading.Thread(target=shake_hands, daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        ran = polder("pool", "list", "--server", url, "--ca", str(tmp_path / authority))
+    assert ran.code == 5
+    first, last = ran.err.splitlines()
+    assert first.startswith(f"polder: {url} shows a certificate that is not trusted: ")
+    assert says in first
+    assert "_ssl.c" not in first
+    assert last.startswith(f"  next: {cure}")
 
 
 def test_a_server_that_does_not_speak_tls(polder: Polder) -> None:
