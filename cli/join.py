@@ -101,17 +101,23 @@ def join(token: str, url: str, directory: Path, ca: Path | None) -> None:
     TOKEN is what `polder node join-token` printed, or - to read it from standard input. The same command may
     be repeated when its answer was lost: the key that is there is used again.
     """
+    said = _parsed(token if token != "-" else sys.stdin.readline())  # noqa: S105
+    server = parse_server(url, OPTION)
+    check_token(server, said.secret, "the join token")
+    place = Place(directory)
     try:
-        typed = token if token != "-" else sys.stdin.readline()  # noqa: S105
-        said = JoinToken.parse(typed)
-        server = parse_server(url, OPTION)
-        check_token(server, said.secret, "the join token")
-        place = Place(directory)
         _refuse_other(place, said.node)
         _join(said, server, place, ca)
     except PkiError as fault:
         raise Failure(str(fault)) from None
     click.echo("\n".join(_next_steps(place, said.node)))
+
+
+def _parsed(token: str) -> JoinToken:
+    try:
+        return JoinToken.parse(token)
+    except PkiError as fault:
+        raise Failure(str(fault), code=Exit.USAGE) from None
 
 
 def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> None:
@@ -191,7 +197,7 @@ def _next_steps(place: Place, node: str) -> list[str]:
     return [
         f"polder: this host is node {node}; its certificate is good until {ends:%Y-%m-%d}",
         "Next, as services or by hand:",
-        "  systemctl enable --now polder-agent polder-speaker polder-renew.timer",
+        "  systemctl enable --now polder-agent polder-speaker polder-renew.timer polder-shutdown",
         f"  polder agent --config={place.options}",
         f"  polder speaker --config={place.options}",
     ]

@@ -15,7 +15,8 @@ from cli.example import examples
 from cli.failure import Failure
 from cli.group import Group
 from cli.options import chosen_output, output_option
-from cli.output import Column, field, print_json, print_table
+from cli.output import Column, Form, field
+from cli.printer import Printer
 from pki.certificate import PkiError, alternative_names, common_name, fingerprint
 from pki.directory import CONTROLLER, ETCD, Directory, init, read_cert, with_loopback
 
@@ -108,19 +109,23 @@ def _next_steps(directory: Path, host: str) -> Iterable[str]:
 def show(context: click.Context, directory: Path, output: str | None) -> None:
     """Show the certificates, for whom they are, and when they end."""
     rows = [_row(path, datetime.now(UTC)) for path, _ in Directory.open(directory).certificates()]
-    if chosen_output(context, output) == "json":
-        print_json({"items": rows})
-    else:
-        print_table(rows, COLUMNS)
+    Printer(chosen_output(context, output)).print_list({"items": rows}, CERTIFICATE)
 
 
-COLUMNS = (
-    field("file"),
-    field("name"),
-    field("sans", "FOR"),
-    field("expires"),
-    Column("DAYS LEFT", lambda item: item["days_left"], lambda text: "red" if int(text) < RENEW_DAYS else ""),
-    field("fingerprint"),
+CERTIFICATE: Form = Form(
+    "certificate",
+    "certificates",
+    "name",
+    (
+        field("file"),
+        field("name"),
+        field("sans", "FOR"),
+        field("expires"),
+        Column(
+            "DAYS LEFT", lambda item: item["days_left"], lambda text: "red" if int(text) < RENEW_DAYS else ""
+        ),
+        field("fingerprint"),
+    ),
 )
 
 

@@ -36,7 +36,7 @@ def test_join_token_of_no_node_says_where_to_look(polder: Polder) -> None:
 
 def test_what_is_no_token_is_not_sent(polder: Polder, tmp_path: Path) -> None:
     ran = polder("agent", "join", "secret", "--controller=http://127.0.0.1:1", f"--dir={tmp_path}")
-    assert (ran.code, "no join token" in ran.err, "secret" in ran.err) == (1, True, False)
+    assert (ran.code, "no join token" in ran.err, "secret" in ran.err) == (2, True, False)
     assert not list(tmp_path.iterdir())
 
 

@@ -34,6 +34,9 @@ def test_show_tells_names_and_ends(polder: Polder, tmp_path: Path) -> None:
     assert "etcd-1.example.net" in items[1]["sans"]
     assert [item["days_left"] for item in items] == [3649, 364, 364, 364]
     assert "PRIVATE" not in polder("pki", "show", "--dir", where).out
+    named = polder("pki", "show", "--dir", where, "-o", "name").out.splitlines()
+    assert named == [f"certificate/{name}" for name in ("Polder CA", "controller", "etcd", "root")]
+    assert "file: etcd.pem\nname: etcd\n" in polder("pki", "show", "--dir", where, "-o", "yaml").out
 
 
 def test_issue_renews_and_adds(polder: Polder, tmp_path: Path) -> None:
