@@ -10,7 +10,7 @@ container="example-web-1"
 # Whatever happens, leave nothing behind.
 clean() {
     polder endpoint delete "$container" || true
-    polder pool delete example-host || true
+    polder pool delete example-host --yes || true   # whatever is withdrawn from routers
     ip netns delete "$container" || true
 }
 

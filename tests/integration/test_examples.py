@@ -66,6 +66,9 @@ def test_one_host_can_be_run_twice(tmp_path: Path) -> None:
                 "POLDER_AGENT_SOCKET": str(tmp_path / "run" / "agent.sock"),
                 "PATH": os.pathsep.join([str(Path(POLDER[0]).parent), os.environ["PATH"]]),
             }
+            # As README.md has it: what the pool's end withdraws from a router keeps the example from nothing.
+            peer = [*prefix, *POLDER, "peer", "create", "tor-a", "--address=192.0.2.1", "--asn=64501"]
+            subprocess.run(peer, env=environment({"POLDER_SERVER": up.url}), check=True, timeout=60)
             for _ in range(2):
                 done = run("one-host.sh", up.url, prefix=prefix, env=env)
                 assert done.returncode == 0, done.stdout + done.stderr
