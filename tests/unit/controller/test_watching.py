@@ -175,7 +175,7 @@ def test_an_older_place_that_is_asked_for_while_a_change_is_read_misses_nothing(
         return as_stored(store, values, settled)
 
     places = [write(number) for number in range(4)]
-    hub = Hub(store, Topic(keys.POOLS, show))
+    hub = Hub(store, Topic(keys.POOLS, show), closed=False)
     hub.subscribe(places[-1], lambda value: True)
     last = write(9)
     assert reads.wait(10)
