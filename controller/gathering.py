@@ -45,7 +45,7 @@ class Gathering:
         self._monotonic = monotonic
         self.range, self.count, self.txn, self.watch = store.range, store.count, store.txn, store.watch
         self.grant, self.keep_alive, self.revoke = store.grant, store.keep_alive, store.revoke
-        self.compact, self.cluster_id, self.close = store.compact, store.cluster_id, store.close
+        self.cluster_id, self.close = store.cluster_id, store.close
         # Of the thread of the loop alone:
         self._queue: deque[_Read] = deque()
         self._reading = False

@@ -27,8 +27,7 @@ class Recalling:
         self._store = store
         self.get, self.get_many, self.range, self.count = store.get, store.get_many, store.range, store.count
         self.grant, self.keep_alive, self.revoke = store.grant, store.keep_alive, store.revoke
-        self.compact, self.cluster_id, self.close = store.compact, store.cluster_id, store.close
-        self.watch = store.watch
+        self.watch, self.cluster_id, self.close = store.watch, store.cluster_id, store.close
         self._ticket = Absent(keys.recalled(token_hex(16)))
         self._lost = False
 

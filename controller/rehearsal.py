@@ -35,8 +35,7 @@ class Rehearsal:
         self._written: dict[str, bytes | None] = {}
         self.units: list[Unit] = []
         """What would be committed, in its order."""
-        self.watch, self.keep_alive = store.watch, store.keep_alive
-        self.revoke, self.compact = store.revoke, store.compact
+        self.watch, self.keep_alive, self.revoke = store.watch, store.keep_alive, store.revoke
         self.cluster_id, self.close = store.cluster_id, store.close
 
     def commit(self, unit: Unit) -> int:

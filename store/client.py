@@ -231,10 +231,6 @@ class Store(Protocol):
         """End a lease and delete its keys. Idempotent."""
         ...
 
-    def compact(self, revision: int) -> None:
-        """Forget the history before `revision`."""
-        ...
-
     def cluster_id(self) -> str:
         """The id of the cluster that gave the last answer; asks when there was none yet.
 

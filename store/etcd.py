@@ -237,6 +237,7 @@ class EtcdStore:
             return
 
     def compact(self, revision: int) -> None:
+        """Forget the history before `revision`: what etcd does by itself, for tests."""
         try:
             self._call("compact", etcdrpc.CompactionRequest(revision=revision))
         except Compacted:

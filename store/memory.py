@@ -142,6 +142,7 @@ class MemoryStore:
             self._end_lease(lease_id)
 
     def compact(self, revision: int) -> None:
+        """Forget the history before `revision`, as etcd does by itself."""
         with self._changed:
             self._begin()
             self._refuse_future(revision)

@@ -107,9 +107,6 @@ class FlakyStore:
     def revoke(self, lease_id: int) -> None:
         self.inner.revoke(lease_id)
 
-    def compact(self, revision: int) -> None:
-        self.inner.compact(revision)
-
     def cluster_id(self) -> str:
         return self.inner.cluster_id()
 
