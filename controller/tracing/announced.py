@@ -29,6 +29,7 @@ from store.model import (
     host_prefix,
 )
 from store.model.trace import TraceStep, Verdict
+from store.model.value import TEXT_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def attracted(store: Store, end: End) -> Attracted:
         what=f"routers send {told.prefix} to node {told.node}"
         if works
         else f"no router has {told.prefix} from node {told.node}",
-        evidence="; ".join(text for _, text in said)[:1000],
-        reason=f"announced for {end.words}"[:1000],
+        evidence="; ".join(text for _, text in said)[:TEXT_CHARACTERS],
+        reason=f"announced for {end.words}"[:TEXT_CHARACTERS],
     )
     return Attracted((step,), told.node if works else None)
 

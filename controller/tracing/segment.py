@@ -5,6 +5,7 @@ from __future__ import annotations
 from controller.tracing.ends import End
 from store.model import Endpoint
 from store.model.trace import TraceStep, Verdict
+from store.model.value import TEXT_CHARACTERS
 
 
 def by_segment(source: Endpoint | None, destination: End) -> TraceStep | None:
@@ -36,4 +37,4 @@ def by_segment(source: Endpoint | None, destination: End) -> TraceStep | None:
 
 
 def _step(at: str, verdict: Verdict, what: str, reason: str = "") -> TraceStep:
-    return TraceStep(at=at, verdict=verdict, what=what[:1000], reason=reason)
+    return TraceStep(at=at, verdict=verdict, what=what[:TEXT_CHARACTERS], reason=reason)

@@ -16,6 +16,7 @@ from store import keys
 from store.client import Store
 from store.model import Endpoint, IPAddress
 from store.model.trace import Outcome, Packet, Protocol, TraceAsked, TraceSaid, TraceStep, Verdict
+from store.model.value import TEXT_CHARACTERS
 
 
 class TraceView(BaseModel):
@@ -148,7 +149,7 @@ class Way:
         return node is not None and bool(gateways) and set(gateways) <= set(node.value.next_hops)
 
     def _add(self, at: str, verdict: Verdict, what: str, *, node: str | None = None) -> None:
-        self._steps.append(TraceStep(at=at, node=node, verdict=verdict, what=what[:1000]))
+        self._steps.append(TraceStep(at=at, node=node, verdict=verdict, what=what[:TEXT_CHARACTERS]))
 
 
 def _why(last: TraceStep) -> str:

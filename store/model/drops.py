@@ -7,13 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from store.model.value import Address_, Identifier, Value
+from store.model.value import Address_, Count, Identifier, PortNumber, Text, Value
 
 MOST_DROPS = 200
 MOST_SAMPLES = 200
-Text = Annotated[str, Field(max_length=1000)]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 
 
 class DropsAsked(Value):
@@ -62,8 +59,8 @@ class Sampled(Value):
     destination: Address_ | None = None
     protocol: Text
     """By name where it has one, else by number: of IP, or in hex of Ethernet."""
-    source_port: Port | None = None
-    destination_port: Port | None = None
+    source_port: PortNumber | None = None
+    destination_port: PortNumber | None = None
 
 
 class DropsSaid(Value):

@@ -13,14 +13,10 @@ from pydantic import Field
 from store.model.drops import DropsAsked, DropsSaid, Way
 from store.model.rule_counts import RulesAsked, RulesSaid
 from store.model.trace import TraceAsked, TraceSaid
-from store.model.value import Identifier, Name, Uid, Value
+from store.model.value import Count, Identifier, Name, Text, Uid, Value
 
 MOST_UNLIKE = 200
 """Of what is not as it should be, so much is told one by one."""
-TEXT_CHARACTERS = 1000
-
-Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
-Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 class DiffAsked(Value):

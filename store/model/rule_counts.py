@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from store.model.policy import Direction
-from store.model.value import Name, Value
+from store.model.value import Count, Name, Value
 
 MOST_RULES = 200
-Count = Annotated[int, Field(strict=True, ge=0)]
 
 
 class RulesAsked(Value):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime
 
 from store.model.peer import AddressFamily
-from store.model.value import Asn, Name, UnicastAddress, Value
-
-Count = Annotated[int, Field(strict=True, ge=0)]
+from store.model.value import Asn, Count, Name, UnicastAddress, Value
 
 
 class SessionState(StrEnum):

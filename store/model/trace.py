@@ -7,11 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from store.model.value import Address_, Identifier, Name, UnicastAddress, Value
+from store.model.value import Address_, Identifier, Name, PortNumber, Text, UnicastAddress, Value
 
 MOST_STEPS = 64
-Text = Annotated[str, Field(max_length=1000)]
-PortNumber = Annotated[int, Field(ge=0, le=65535, strict=True)]
 
 
 class Protocol(StrEnum):

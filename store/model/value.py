@@ -204,3 +204,8 @@ Mac = Annotated[
     ),
 ]
 MtuBytes = Annotated[int, Field(ge=1280, le=9216, strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+PortNumber = Annotated[int, Field(strict=True, ge=0, le=65535)]
+TEXT_CHARACTERS = 1000
+Text = Annotated[str, Field(max_length=TEXT_CHARACTERS)]
+"""A sentence or two for people."""

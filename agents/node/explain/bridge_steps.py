@@ -11,6 +11,7 @@ from openflow.tables import ASIDE, METER
 from openflow.tracing import Step, Traced
 from openflow.words import actions_words, match_words, purpose_words, reason_words, table_words
 from store.model.trace import TraceStep, Verdict
+from store.model.value import TEXT_CHARACTERS
 
 NO_FLOW = "no flow matches"
 NOT_WANTED = "the agent does not want this flow: polder node diff"
@@ -44,8 +45,8 @@ def _step(node: str, step: Step, wanted: Mapping[Any, Any], verdict: Verdict) ->
         at=at,
         node=node,
         verdict=verdict,
-        what=what[:1000],
-        evidence=f"priority={step.priority} {match}".strip()[:1000],
+        what=what[:TEXT_CHARACTERS],
+        evidence=f"priority={step.priority} {match}".strip()[:TEXT_CHARACTERS],
         purpose=purpose_words(step.cookie),
         reason=reason_words(flow) if flow is not None else NOT_WANTED,
     )

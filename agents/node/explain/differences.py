@@ -28,7 +28,7 @@ from openflow.flow import Flow, FlowKey
 from openflow.meter import Meter
 from openflow.words import flow_words, key_words, reason_words
 from store.model import HeldKind, Unlike, UnlikeKind
-from store.model.question import TEXT_CHARACTERS
+from store.model.value import TEXT_CHARACTERS
 
 NOT_WANTED = "nothing that this node holds needs it"
 

@@ -26,6 +26,7 @@ from openflow.management import Management
 from openflow.words import match_words, purpose_words, reason_words
 from store.model import HeldKind
 from store.model.drops import MOST_DROPS, MOST_SAMPLES, Drop, DropsAsked, DropsSaid, Sampled
+from store.model.value import TEXT_CHARACTERS
 
 log = logging.getLogger("polder.drops")
 
@@ -152,7 +153,7 @@ def dropped(
             endpoint=names.get(mine.ofport) if mine is not None else None,
             purpose=purpose_words(one.flow.cookie),
             reason=reason_words(wanted.get(one.flow.key)),
-            match=match_words(one.flow.match)[:1000],
+            match=match_words(one.flow.match)[:TEXT_CHARACTERS],
             packets=packets,
             bytes=octets,
         )

@@ -18,6 +18,7 @@ from store.errors import StoreError
 from store.feed import Feed, decoded
 from store.feed import Put as Told
 from store.model import Answered, Question, Unanswered
+from store.model.value import TEXT_CHARACTERS
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class Questions:
         try:
             return answerer(question.asked)
         except NoAnswer as fault:
-            return Unanswered(why=str(fault)[:1000])
+            return Unanswered(why=str(fault)[:TEXT_CHARACTERS])
 
     def _say(self, question: Question, said: Any) -> None:
         data = encode(Answered(question=question.id, node=self._node, said=said))

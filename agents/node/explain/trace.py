@@ -27,6 +27,7 @@ from openflow.tracing import traced
 from openflow.unixctl import command
 from store.model import Endpoint, HeldKind, IPAddress, Segment
 from store.model.trace import MOST_STEPS, Outcome, Packet, TraceAsked, TraceSaid, TraceStep, Verdict
+from store.model.value import TEXT_CHARACTERS
 
 NEIGHBOURS, ROUTES, FLOWS = map(IN_PASS.index, (HeldKind.NEIGHBOURS, HeldKind.ROUTES, HeldKind.FLOWS))
 """Where they are in what a pass wants."""
@@ -253,7 +254,12 @@ class _Walk:
 
     def _add(self, at: str, verdict: Verdict, what: str, evidence: str = "", reason: str = "") -> None:
         made = TraceStep(
-            at=at, node=self._node, verdict=verdict, what=what[:1000], evidence=evidence[:1000], reason=reason
+            at=at,
+            node=self._node,
+            verdict=verdict,
+            what=what[:TEXT_CHARACTERS],
+            evidence=evidence[:TEXT_CHARACTERS],
+            reason=reason,
         )
         self._steps.append(made)
 
