@@ -17,7 +17,7 @@ from controller.principal import principal
 from controller.problem import Problem, not_found
 from controller.reading import read, read_many, scan
 from controller.services import services
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from controller.withdrawing import announcers
 from store import keys
 from store.client import Store
@@ -47,7 +47,7 @@ ADDRESS_FILTERS = (
         "List claimed blocks",
         {200: Block},
         query=(*listing.PAGING, *BLOCK_FILTERS),
-        topic=Topic(keys.BLOCKS, as_stored),
+        topic=Topic(keys.BLOCKS),
     )
 )
 def list_blocks() -> Answer:
@@ -62,7 +62,7 @@ def list_blocks() -> Answer:
         "List addresses that are not free",
         {200: Address},
         query=(*listing.PAGING, *ADDRESS_FILTERS),
-        topic=Topic(keys.ADDRESSES, as_stored),
+        topic=Topic(keys.ADDRESSES),
     )
 )
 def list_addresses() -> Answer:

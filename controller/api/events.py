@@ -10,7 +10,7 @@ from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter, named, one_of
 from controller.reading import Where
 from controller.services import services
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
 from store.model import Event, Severity
 
@@ -54,7 +54,7 @@ FILTERS = (
         "List events",
         {200: Event},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.EVENTS, as_stored),
+        topic=Topic(keys.EVENTS),
     )
 )
 def list_events() -> Answer:

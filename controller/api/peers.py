@@ -12,7 +12,7 @@ from controller.precondition import demanded_match, match
 from controller.reading import find
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
 from store.model import Peer
 
@@ -39,7 +39,7 @@ def create_peer(peer: Peer) -> Answer:
         "List peers",
         {200: Peer},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.PEERS, as_stored),
+        topic=Topic(keys.PEERS),
     )
 )
 def list_peers() -> Answer:

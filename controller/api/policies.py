@@ -15,7 +15,7 @@ from controller.reading import find
 from controller.roles import NETWORK
 from controller.services import services
 from controller.validation import merge, replaced, validate
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
 from store.model import Policy
 
@@ -48,7 +48,7 @@ def create_policy(policy: Policy) -> Answer:
         "List policies",
         {200: Policy},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.POLICIES, as_stored),
+        topic=Topic(keys.POLICIES),
     )
 )
 def list_policies() -> Answer:

@@ -14,7 +14,7 @@ from controller.principal import principal
 from controller.reading import find
 from controller.services import services
 from controller.validation import merge, replaced
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
 from store.model import Pool
 
@@ -52,7 +52,7 @@ def create_pool(pool: Pool) -> Answer:
         "List pools",
         {200: Pool},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.POOLS, as_stored),
+        topic=Topic(keys.POOLS),
     )
 )
 def list_pools() -> Answer:

@@ -19,7 +19,7 @@ from controller.reading import find, read
 from controller.registry import Made
 from controller.services import services as parts
 from controller.validation import merge, replaced
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from store import keys
 from store.model import NewService, Service
 
@@ -55,7 +55,7 @@ def create_service(wanted: NewService) -> Answer:
         "List services",
         {200: Service},
         query=(*listing.PAGING, *FILTERS),
-        topic=Topic(keys.SERVICES, as_stored),
+        topic=Topic(keys.SERVICES),
     )
 )
 def list_services() -> Answer:

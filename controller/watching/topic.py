@@ -38,16 +38,21 @@ class Beside:
     place: Callable[[Stored], str | None]
 
 
+def _as_stored(store: Store, values: Sequence[Value], settled: bool) -> list[str]:
+    """How values are shown that are shown as they are stored."""
+    return [value.model_dump_json() for value in values]
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What can be watched: a kind of value, and how one is shown.
+    """What can be watched: a kind of value, and how one is shown; as it is stored when not given.
 
     `show` gives the JSON of values. It may read what else there is to say of them from the store, unless it
     is told that they were made this moment or are gone: then nothing is said of them.
     """
 
     kind: Kind[Any]
-    show: Show
+    show: Show = _as_stored
     beside: Beside | None = None
 
     def watch(self, store: Store, start_revision: int) -> Watch:
@@ -122,8 +127,3 @@ def _places(beside: Beside, stored: Sequence[Stored]) -> dict[int, str]:
     """Where the things are that are shown differently since a change beside them, by its index."""
     found = ((index, beside.place(each)) for index, each in enumerate(stored))
     return {index: place for index, place in found if place is not None}
-
-
-def as_stored(store: Store, values: Sequence[Value], settled: bool) -> list[str]:
-    """How values are shown that are shown as they are stored."""
-    return [value.model_dump_json() for value in values]
