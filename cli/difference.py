@@ -40,14 +40,14 @@ def add_diff(group: click.Group, noun: Noun) -> None:
         session.refuse_names()
         found = session.item("GET", f"{noun.path(name)}/diff", advice={**noun.missing(), **ADVICE})
         if session.for_people:
-            _tell(session, name, found)
+            _tell(name, found)
         else:
             session.print_item(found)
         if found["unlike"]:
             raise click.exceptions.Exit(1)
 
 
-def _tell(session: Session, name: str, found: Json) -> None:
+def _tell(name: str, found: Json) -> None:
     if found["unlike"]:
         print_table(found["unlike"], COLUMNS)
         click.echo()

@@ -20,6 +20,8 @@ from store.client import Compare, PrefixUnwritten
 from store.model import IPAddress, Node, Pool, Segment
 
 FAMILIES = {4: "IPv4", 6: "IPv6"}
+SHOWN = 8
+"""Reasons in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +183,10 @@ def _none(request: Request, passed_over: Iterable[str], family: int | None) -> P
     return Problem("invalid", detail, errors=[Fault(detail, where)])
 
 
-def listed(reasons: list[str], shown: int = 8) -> str:
+def listed(reasons: list[str]) -> str:
     """Reasons as one sentence, the first few of many."""
-    rest = f"; and {len(reasons) - shown} more" if len(reasons) > shown else ""
-    return "; ".join(reasons[:shown]) + rest
+    rest = f"; and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return "; ".join(reasons[:SHOWN]) + rest
 
 
 def _ranges(pools: list[Pool]) -> str:
