@@ -136,7 +136,7 @@ class Pool(Value):
     @model_validator(mode="before")
     @classmethod
     def _default_advertise(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("segment") is not None and data.get("advertise") is None:
+        if isinstance(data, dict) and data.get("segment") is not None and "advertise" not in data:
             return {**data, "advertise": Advertise.NONE}
         return data
 

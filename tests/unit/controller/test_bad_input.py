@@ -143,6 +143,12 @@ BODIES = [
     ("/v1/endpoints", {**ENDPOINT, "address": "fe80::1%eth0"}, "/address", "zone"),
     ("/v1/endpoints", {**ENDPOINT, "id": "-"}, "/id", "letter or digit"),
     ("/v1/endpoints", {**ENDPOINT, "ip": "10.64.0.1"}, "/ip", "unknown field"),
+    (
+        "/v1/pools",
+        {**POOL, "segment": {"vlan": 1, "uplink": "eth1"}, "advertise": None},
+        "/advertise",
+        "expected 'block'",
+    ),
     *(
         (path, {**body, flag: no_flag}, f"/{flag}", "expected true or false")
         for path, body, flag in (
