@@ -22,7 +22,12 @@ M = TypeVar("M", bound=BaseModel)
 NESTED = (dict, list)
 
 MAX_FAULTS = 100
-"""More of them help nobody."""
+"""More of them help nobody. And so many are not even looked for: an array is left at its first wrong element
+(`fail_fast`), and no object has more than `MAX_FIELDS`, for a body of 4 MiB can hold two million faults, and
+pydantic makes 2 KB of each in one go."""
+
+MAX_FIELDS = 1000
+TOO_MANY = float("inf")
 
 SHAPES: Mapping[str, str] = {
     r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$": (
@@ -80,7 +85,11 @@ def parse_object(data: bytes) -> dict[str, Any]:
         detail = f"the body is not JSON: {fault}" if data else "the body is empty; expected a JSON object"
         raise Problem("malformed", detail) from None
     # RFC 8259 §4 leaves open which of two fields of one name counts; so neither does. No fast parser tells.
-    if data.count(b":") != _fields(given):
+    fields = _fields(given)
+    if fields == TOO_MANY:
+        place, detail = _wide(given) or "", f"expected at most {MAX_FIELDS} fields in one object"
+        raise Problem("invalid", f"{place[1:] or 'body'}: {detail}", errors=[Fault(detail, place)])
+    if data.count(b":") != fields:
         _TWINS.decode(data.decode())
     if not isinstance(given, dict):
         detail = f"expected a JSON object, not {_json_type(given)}"
@@ -88,9 +97,23 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return given
 
 
-def _fields(given: Any) -> int:
-    """How many fields a document has. Each has a colon: with as many of these none is given twice."""
+def _wide(given: Any, *path: str | int) -> str | None:
+    """Where an object has too many fields; None when none has."""
+    if isinstance(given, dict) and len(given) > MAX_FIELDS:
+        return pointer(path)
+    parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list) else ()
+    inner = (_wide(each, *path, name) for name, each in parts if isinstance(each, NESTED))
+    return next((found for found in inner if found is not None), None)
+
+
+def _fields(given: Any) -> float:
+    """How many fields a document has; `TOO_MANY` when one object of it has more than `MAX_FIELDS`.
+
+    Each has a colon: with as many of these none is given twice.
+    """
     if isinstance(given, dict):
+        if len(given) > MAX_FIELDS:
+            return TOO_MANY
         return len(given) + sum([_fields(each) for each in given.values() if isinstance(each, NESTED)])
     return sum(map(_fields, given)) if isinstance(given, list) else 0
 

@@ -43,7 +43,7 @@ class NewEndpoints(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: Annotated[tuple[NewEndpoint, ...], Field(min_length=1, max_length=MAX_MANY)]
+    items: Annotated[tuple[NewEndpoint, ...], Field(min_length=1, max_length=MAX_MANY, fail_fast=True)]
     atomic: StrictBool = False
     """All or none of them."""
 

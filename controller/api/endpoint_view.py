@@ -42,7 +42,7 @@ def _of_a_workload(mac: str) -> str:
     return mac
 
 
-OneOfEach = Field(default=(), max_length=2)
+OneOfEach = Field(default=(), max_length=2, fail_fast=True)
 
 
 class NewEndpoint(BaseModel):

@@ -64,7 +64,7 @@ class Writes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: Annotated[tuple[Write, ...], Field(min_length=1, max_length=MAX_WRITES)]
+    items: Annotated[tuple[Write, ...], Field(min_length=1, max_length=MAX_WRITES, fail_fast=True)]
 
 
 @dataclass(frozen=True, slots=True)

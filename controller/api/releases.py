@@ -37,7 +37,7 @@ class UnwantedEndpoints(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: Annotated[tuple[Unwanted, ...], Field(min_length=1, max_length=MAX_MANY)]
+    items: Annotated[tuple[Unwanted, ...], Field(min_length=1, max_length=MAX_MANY, fail_fast=True)]
 
     @model_validator(mode="after")
     def _each_once(self) -> UnwantedEndpoints:

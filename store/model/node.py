@@ -34,14 +34,14 @@ class Node(Value):
     reclaim_after_s: Annotated[int, Field(strict=True, ge=0, le=31_536_000)] = 86400
     """Seconds for which none of its programs lives until its endpoints end and their addresses are free; 0 is
     never."""
-    next_hops: Annotated[tuple[UnicastAddress, ...], Field(max_length=2)] = ()
+    next_hops: Annotated[tuple[UnicastAddress, ...], Field(max_length=2, fail_fast=True)] = ()
     """How routers reach the node, at most one address of each family: the next hop of prefixes that are not
     of their session's own family, and of those that edge speakers announce for it."""
 
     edge: StrictBool = False
     """It may read what all nodes announce, and announce for them to peers that are told of all."""
 
-    uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16)] = ()
+    uplinks: Annotated[tuple[Uplink, ...], Field(max_length=16, fail_fast=True)] = ()
     """Those whose bandwidth is shared out among the endpoints that are guaranteed some or have a priority."""
 
     export: Export | None = None

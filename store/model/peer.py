@@ -104,9 +104,9 @@ class Peer(Value):
     """The TTL of packets to a router that is not on a link of the node."""
     passive: StrictBool = False
     """The router opens the session, the speaker waits."""
-    families: Annotated[tuple[AddressFamily, ...], Field(max_length=2)] = ()
+    families: Annotated[tuple[AddressFamily, ...], Field(max_length=2, fail_fast=True)] = ()
     """What the session carries; the family of `address` when not given."""
-    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
+    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES, fail_fast=True)] = ()
     """Sent with every prefix, beside those of its pool."""
     med: Annotated[int, Field(strict=True, ge=0, le=UINT32)] | None = None
     local_pref: Annotated[int, Field(strict=True, ge=0, le=UINT32)] | None = None
@@ -115,7 +115,7 @@ class Peer(Value):
     """How often the own AS number stands in the AS path beyond the once that it has to."""
     max_prefixes: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 10_000
     """More than so many are never announced to it."""
-    imports: Annotated[tuple[Import, ...], Field(max_length=MAX_IMPORTS)] = ()
+    imports: Annotated[tuple[Import, ...], Field(max_length=MAX_IMPORTS, fail_fast=True)] = ()
     """What is taken from it: `default-route`, and prefixes; nothing when not given."""
 
     @property

@@ -148,9 +148,9 @@ class Rule(Value):
     action: Action
     log: StrictBool = False
     """Such connections are logged, sampled."""
-    peers: Annotated[tuple[PeerMatch, ...], Field(max_length=MAX_PEERS)] = ()
+    peers: Annotated[tuple[PeerMatch, ...], Field(max_length=MAX_PEERS, fail_fast=True)] = ()
     """Any of them; anyone when there are none."""
-    ports: Annotated[tuple[PortMatch, ...], Field(max_length=MAX_PORTS)] = ()
+    ports: Annotated[tuple[PortMatch, ...], Field(max_length=MAX_PORTS, fail_fast=True)] = ()
     """Any of them; every protocol when there are none."""
 
     @model_validator(mode="after")
@@ -187,9 +187,9 @@ class Policy(Value):
     order: Annotated[int, Field(strict=True, ge=0, le=1000)] = DEFAULT_ORDER
     """The lowest is asked first. A tenant's are from 100 to 900."""
     mode: Mode = Mode.ENFORCED
-    ingress: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES)] = ()
+    ingress: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES, fail_fast=True)] = ()
     """For connections to the endpoints."""
-    egress: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES)] = ()
+    egress: Annotated[tuple[Rule, ...], Field(max_length=MAX_RULES, fail_fast=True)] = ()
     """For connections that the endpoints open."""
 
     @model_validator(mode="after")

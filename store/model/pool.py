@@ -108,7 +108,7 @@ class Pool(Value):
     advertise: Advertise = Advertise.BLOCK
     cooldown_s: Annotated[int, Field(strict=True, ge=0, le=86400)] = 60
     """Seconds for which a released address is not assigned again."""
-    reserved: Annotated[tuple[Range, ...], Field(max_length=MAX_RESERVED)] = ()
+    reserved: Annotated[tuple[Range, ...], Field(max_length=MAX_RESERVED, fail_fast=True)] = ()
     """Ranges and single addresses that are never assigned."""
     disabled: StrictBool = False
     """Nothing new is assigned; what is assigned stays."""
@@ -120,7 +120,7 @@ class Pool(Value):
     """Only nodes that have all of these labels get addresses."""
     borrow: StrictBool = False
     """When no block is left, a node takes single addresses out of others' blocks, announced as /32 (/128)."""
-    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
+    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES, fail_fast=True)] = ()
     """What the speakers send with the pool's prefixes."""
     segment: Segment | None = None
     """The VLAN that its endpoints are on: its tenant's when not given. Nothing of such a pool is

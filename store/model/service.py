@@ -61,7 +61,7 @@ class NewService(Value):
     """The labels that an endpoint has to have, all of them."""
     check: Check | None = None
     """Without one an endpoint that is attached is healthy."""
-    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES)] = ()
+    communities: Annotated[tuple[Community, ...], Field(max_length=MAX_COMMUNITIES, fail_fast=True)] = ()
     """What the speakers send with the service's prefix, beside what they send with the pool's."""
 
     def at(self, address: IPAddress) -> Service:
