@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from controller.answer import Answer
 from controller.api.parameter import Number, Parameter
@@ -31,6 +32,9 @@ from store.client import Store
 EVENTS = f"{asked.EVENT_STREAM}; charset=utf-8"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 HEARTBEAT_S = 15.0
+AT_ONCE = 256
+"""Events that are given to the connection at a time."""
+
 STREAM_S = 1800.0
 """A stream ends then, and its client comes back."""
 
@@ -154,21 +158,21 @@ class _Stream:
 
 
 def _stream(watch: _Watch, undo: ExitStack) -> Iterator[str]:
-    listed, place = ("", watch.place) if watch.place else watch.hubs.read(lambda store: _listed(store, watch))
+    listed, place = ((), watch.place) if watch.place else watch.hubs.read(lambda store: _listed(store, watch))
     subscription = watch.hub.subscribe(place, watch.wanted)
     undo.callback(watch.hub.leave, subscription)
     return _events(listed, subscription, principal().lasts)
 
 
-def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) -> Iterator[str]:
+def _events(listed: Iterable[str], subscription: Subscription, lasts: Callable[[], bool]) -> Iterator[str]:
     until = time.monotonic() + STREAM_S
-    yield f"retry: 1000\n\n{listed}"
+    yield from _pieces(chain(("retry: 1000\n\n",), listed))
     while time.monotonic() < until:
         told = subscription.take(HEARTBEAT_S)
         if not lasts():  # whoever comes back is told why
             break
         if told:
-            yield "".join(map(_event, told))
+            yield from _pieces(map(_event, told))
         elif subscription.ended:
             break
         else:
@@ -179,13 +183,21 @@ def _events(listed: str, subscription: Subscription, lasts: Callable[[], bool]) 
     yield f"{forget}event: {end}\ndata: {json.dumps({'detail': ENDS[end]})}\n\n"
 
 
-def _listed(store: Store, watch: _Watch) -> tuple[str, Place]:
+def _pieces(events: Iterable[str]) -> Iterator[str]:
+    """Some events at a time: what a client does not take yet is not made yet."""
+    left = iter(events)
+    while piece := "".join(islice(left, AT_ONCE)):
+        yield piece
+
+
+def _listed(store: Store, watch: _Watch) -> tuple[Iterable[str], Place]:
     """Everything there is, as events; and the place behind it."""
     found = scan(store, watch.topic.kind)
     texts = watch.topic.show(store, [each for each in found.values if watch.wanted(each)], False)
-    puts = "".join(f"event: put\ndata: {text}\n\n" for text in texts)
+    puts = (f"event: put\ndata: {text}\n\n" for text in texts)
     place = Place(found.revision)
-    return f'{puts}id: {place}\nevent: sync\ndata: {{"revision":{found.revision}}}\n\n', place
+    sync = f'id: {place}\nevent: sync\ndata: {{"revision":{found.revision}}}\n\n'
+    return chain(puts, (sync,)), place
 
 
 def _event(told: Told) -> str:

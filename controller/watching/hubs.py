@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TypeVar
 
 from controller.waiting import wait
@@ -16,6 +16,10 @@ from store.errors import Unavailable
 MAX_WATCHERS = 2000
 THREADS = 4
 PATIENCE_S = 10.0
+"""How long a call may wait for its turn."""
+
+
+STOPPING = "the controller is stopping"
 
 T = TypeVar("T")
 
@@ -38,15 +42,22 @@ class Hubs:
             return self._hubs.setdefault(topic.kind.template, Hub(self._store, topic, closed=self._closed))
 
     def read(self, call: Callable[[Store], T]) -> T:
-        """What a call reads from the store, in one of few threads however many ask. Raises `Unavailable`."""
+        """What a call reads from the store, in one of few threads however many ask. Raises `Unavailable`.
+
+        One whose turn does not come in time is not made at all.
+        """
         with self._lock:
             if self._closed:
-                raise Unavailable("the controller is stopping")
+                raise Unavailable(STOPPING)
             reading = self._threads.submit(call, self._store)
         try:
             return wait(reading, PATIENCE_S)
         except TimeoutError:
-            raise Unavailable("others wait for the store already") from None
+            if reading.cancel():
+                raise Unavailable("others wait for the store already") from None
+            return wait(reading)  # it has begun: a long list takes its time
+        except CancelledError:
+            raise Unavailable(STOPPING) from None
 
     def close(self) -> None:
         """End every watch; those that are asked for later end at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,13 +13,18 @@ import pytest
 
 from controller.app import NOUNS
 from controller.reading import put
+from controller.watching import hubs as watching_hubs
+from controller.watching.answer import AT_ONCE
 from controller.watching.asked import PATHS
 from controller.watching.change import WHOLE, Change, Place, Side, parse_place
 from controller.watching.hub import Hub
+from controller.watching.hubs import THREADS, Hubs
 from controller.watching.subscription import MAX_QUEUED, End, Subscription
 from controller.watching.topic import Topic, as_stored
+from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put, Store
+from store.errors import Unavailable
 from store.memory import MemoryStore
 from store.model import Alive, Attachment, Pool, Program, Ready, Severity, Value
 from tests.unit.controller.conftest import NOW, Api
@@ -395,6 +401,54 @@ def test_places_are_given_back_when_a_watch_ends(plant: Api) -> None:
     hub = plant.parts.hubs.of(next(iter(plant.parts.hubs._hubs.values()))._topic)
     assert hub._subscriptions == set()
     assert plant.parts.hubs.places._value == 2000  # type: ignore[attr-defined]
+
+
+def test_a_list_that_takes_long_has_its_time_and_one_whose_turn_does_not_come_is_not_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching_hubs, "PATIENCE_S", 0.05)
+    read, go_on, made = Hubs(MemoryStore()), threading.Event(), []
+
+    def slow(store: Store) -> bool:
+        return go_on.wait(10)
+
+    with ThreadPoolExecutor(THREADS) as callers:
+        under_way = [callers.submit(read.read, slow) for _ in range(THREADS)]
+        wait_until(
+            lambda: read._threads._work_queue.empty() and len(read._threads._threads) == THREADS,
+            10,
+            "all to be busy",
+        )
+        with pytest.raises(Unavailable, match="others wait"):
+            read.read(lambda store: made.append(store))
+        go_on.set()
+        assert all(each.result() for each in under_way)
+    read.close()
+    assert made == []
+
+
+def test_a_list_that_waits_for_its_turn_when_the_controller_stops_is_refused() -> None:
+    read, go_on = Hubs(MemoryStore()), threading.Event()
+    with ThreadPoolExecutor(THREADS + 1) as callers:
+        for _ in range(THREADS):
+            callers.submit(read.read, lambda store: go_on.wait(10))
+        wait_until(lambda: len(read._threads._threads) == THREADS, 10, "all to be busy")
+        last = callers.submit(read.read, lambda store: None)
+        wait_until(lambda: read._threads._work_queue.qsize() == 1, 10, "one to wait")
+        read.close()
+        with pytest.raises(Unavailable, match="stopping"):
+            last.result(10)
+        go_on.set()
+
+
+def test_what_a_client_does_not_take_is_not_made_ready_for_him(plant: Api) -> None:
+    """A list, and what happened meanwhile, in pieces: only those that he takes are put together."""
+    for number in range(AT_ONCE + 10):
+        plant.made("/v1/tenants", {"name": f"t-{number:03}"})
+    opened = plant.client.get("/v1/tenants?watch=sse", buffered=False)
+    pieces = (each.decode().count("event: put") for each in opened.iter_encoded())
+    assert (next(pieces), next(pieces)) == (AT_ONCE - 1, 11)
+    opened.close()
 
 
 def test_events_are_listed_filtered_and_watched(plant: Api) -> None:
