@@ -9,6 +9,7 @@ program starts. What must not be guessed is made in `controller.secret`, by one 
 
 from __future__ import annotations
 
+from datetime import datetime
 from random import getrandbits
 from time import time_ns
 
@@ -23,3 +24,8 @@ def unique() -> str:
     fraction = (rest_ns << 12) // MILLISECOND_NS
     name = milliseconds << 80 | VERSION | fraction << 64 | VARIANT | getrandbits(62)
     return name.to_bytes(16).hex()
+
+
+def is_later(name: str, at: datetime) -> bool:
+    """Whether a name was made after a time of day."""
+    return int(name, 16) >> 80 > at.timestamp() * 1000

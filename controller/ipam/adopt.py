@@ -17,6 +17,7 @@ from datetime import datetime
 from controller.ipam import blocks
 from controller.ipam.membership import membership
 from controller.reading import put
+from controller.unique import is_later
 from store import keys
 from store.client import Delete, Put
 from store.model import (
@@ -173,7 +174,7 @@ def _take(
         and each.state is AddressState.ASSIGNED
         and each.endpoint != one.endpoint
     ]
-    twice = [each for each in rivals if each.service is not None or _holds(held, each)]
+    twice = [each for each in rivals if _is_kept(each, one) or _holds(held, each)]
     if twice:
         by = twice[0].holder + (f" on node {twice[0].node}" if twice[0].node else "")
         made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
@@ -185,8 +186,9 @@ def _take(
     for rival in {one.endpoint, *(each.endpoint for each in rivals if each.endpoint)}:
         for op in _end(backup, rival):
             ops[op.key] = op  # the last one of a key counts
-        if rival != one.endpoint:
-            made.ended.append(f"endpoint {rival}: {what} really holds its address")
+    for service in (each.service for each in rivals if each.service):
+        ops[keys.SERVICES.key(service)] = Delete(keys.SERVICES.key(service))
+    made.ended += [f"{each}: {what} really holds its address" for each in sorted({r.holder for r in rivals})]
     record = _record(node, one, placed, moved)
     for op in _begin(backup, record, placed, left, now):
         ops[op.key] = op  # the last one of a key counts
@@ -245,6 +247,11 @@ def _left(backup: Backup, before: Endpoint, node: str) -> tuple[str, ...]:
     """The nodes that may hold something still of an endpoint that has moved since the backup."""
     there = (backup.addresses.get(address) for address in before.addresses)
     return tuple(sorted({before.node, *(name for each in there if each for name in each.left)} - {node}))
+
+
+def _is_kept(address: Address, one: HeldEndpoint) -> bool:
+    """Whether it is a service's that may be there still: no endpoint that was made later has got it since."""
+    return address.service is not None and not is_later(one.uid, address.since)
 
 
 def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:

@@ -70,7 +70,7 @@ class Restore(Value):
     adopted: tuple[str, ...] = ()
     """What nodes hold and the backup did not say: now it does."""
     ended: tuple[str, ...] = ()
-    """Endpoints of the backup that ended, because a node holds their address for another one."""
+    """Endpoints and services of the backup that ended, because a node holds their address for another one."""
     refused: tuple[str, ...] = ()
     """What nodes hold and cannot be adopted: for people to mend."""
     idle: int = 0

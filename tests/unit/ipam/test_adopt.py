@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from controller.anycast import Anycast, Caller
 from controller.ipam.adopt import Adoption, adopt, usage_ops
 from controller.ipam.reclaim import Reclaimer
 from controller.ipam.request import Request
@@ -19,7 +21,7 @@ from controller.unique import unique
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
-from store.model import Endpoint, HeldEndpoint, Holding, Node, Pool, Tenant
+from store.model import Endpoint, HeldEndpoint, Holding, NewService, Node, Pool, Tenant
 from tests.support.gone import attach
 from tests.support.ipam import Controller, check, now
 
@@ -226,6 +228,30 @@ def test_a_node_that_an_endpoint_has_left_is_still_waited_for(controller: Contro
     assert controller.releaser.release("a") is not None, "n1 says nothing, and held it"
     let_go(controller, "n1", "a")
     assert controller.releaser.release("a") is None
+
+
+@pytest.mark.parametrize("age", ["older", "younger"])
+def test_a_service_ends_whose_address_an_endpoint_holds_that_was_made_after_it(
+    controller: Controller, age: str
+) -> None:
+    """It was deleted since the backup. One that is younger has the address of an endpoint that is gone."""
+    endpoint_uid = unique()
+    since = now() if age == "older" else datetime.now(UTC) + timedelta(minutes=1)
+    anycast = Anycast(controller.store, controller.committer, lambda: since)
+    service = anycast.create(NewService(name="dns", pool="p", selector={"app": "dns"}), Caller())[0].value
+    one = held("real", str(service.address), uid=endpoint_uid)
+    made = write(controller, n1=[one])
+    there = read(controller.store, keys.SERVICES, "dns")
+    if age == "older":
+        check(controller.store)
+        assert there is None
+        assert where(controller, "real") == ("n1", [str(service.address)])
+        assert made.ended == [
+            f"service dns: endpoint real ({service.address}) on node n1 really holds its address"
+        ]
+    else:
+        assert there is not None
+        assert f"service dns holds {service.address} too" in made.refused[0]
 
 
 def test_an_address_that_two_endpoints_really_hold_is_for_people(controller: Controller) -> None:
