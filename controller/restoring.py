@@ -240,7 +240,8 @@ class Restoring:
         detail = (
             f"the restored backup is completed: {report.confirmed} endpoints are held as it says, "
             f"{len(report.adopted)} were adopted, {len(report.ended)} ended, {len(report.refused)} cannot be "
-            f"adopted, {len(report.unheard)} nodes were not heard of; see polder restore status"
+            f"adopted, {len(report.unheard)} nodes were not heard of; see polder restore status, and polder "
+            "token list: tokens that were revoked since the backup are good again"
         )
         self._events.record(severity, "store-completed", "store", "etcd", detail)
 

@@ -54,7 +54,8 @@ class Services:
     runner: Runner
     committers: Sequence[Committer]
     naming: Committer
-    """For what has a name of its own: a restored backup may lack it, and is completed only with it."""
+    """For what has a name of its own, and for tokens: written too while a restored backup is completed, which
+    may lack what nodes need, and have tokens that were revoked since."""
     registry: Registry
     allocator: Allocator
     releaser: Releaser
@@ -102,7 +103,7 @@ class Services:
             anycast=Anycast(store, committer, clock),
             retirer=Retirer(store, committer),
             bearers=bearers,
-            tokens=Tokens(store, committer, bearers, clock),
+            tokens=Tokens(store, naming, bearers, clock),
             joining=Joining(store, clock, issuer, pulse.check),
             asking=Asking(store),
         )

@@ -353,3 +353,16 @@ def test_told_insecure_it_answers_to_any_name() -> None:
     client = client_of(create_app(parts.store, parts=parts, doors=Doors(any_host=True)))
     assert client.get("/v1/pools", headers={"Host": "lab.example"}).status_code == 200
     parts.close()
+
+
+def test_a_token_that_a_restored_backup_brings_back_is_revoked_while_that_is_completed(
+    closed: Guarded,
+) -> None:
+    """Whoever it was revoked for must not have it for as long as nodes are waited for."""
+    closed.parts.epoch.check()
+    closed.give("stolen", Role.ADMIN)
+    closed.store.set_cluster_id("2")
+    assert closed.send(ROOT, "GET", "/v1/restore").json["restoring"]
+    assert closed.send(ROOT, "DELETE", "/v1/tokens/stolen").status_code == 204
+    assert closed.send("stolen", "GET", "/v1/pools").status_code == 401
+    assert closed.made("/v1/tokens", OPS)["token"]
