@@ -4,8 +4,8 @@
 
 An endpoint that a node holds is only marked here; its node's agent withdraws, cleans up and removes the
 attachment key, which a duty waits for. Where no attachment exists the endpoint ends at once: the transaction
-compares that this is still so, and an attach compares that the endpoint is not being released, so the two
-exclude each other. That is tried again when the endpoint is marked, as the key may have gone just before.
+compares that this is still so, and an attach compares that the endpoint is still there, so the two exclude
+each other. That is tried again when the endpoint is marked, as the key may have gone just before.
 """
 
 from __future__ import annotations

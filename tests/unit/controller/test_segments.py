@@ -50,6 +50,15 @@ def test_what_a_segment_is_stays(plant: Api) -> None:
         assert plant.send("PATCH", "/v1/pools/disks", change).status_code == 422
 
 
+def test_what_a_pool_has_grown_by_is_on_link_for_who_is_made_from_then_on(plant: Api) -> None:
+    plant.made("/v1/pools", POOL)
+    before = plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "pool": "disks"})
+    assert plant.send("PATCH", "/v1/pools/disks", {"cidr": "10.73.0.0/23"}).status_code == 200
+    after = plant.made("/v1/endpoints", {"node": "node-1", "address": "10.73.1.7"})
+    assert after["membership"]["networks"] == ["10.73.0.0/23"]
+    assert plant.get("/v1/endpoints/a")["membership"] == before["membership"]
+
+
 def test_an_interface_is_on_one_segment_and_only_when_it_is_named(plant: Api) -> None:
     plant.made("/v1/pools", {**POOL, "priority": 1000})
     plant.made("/v1/pools", {"name": "six", "cidr": "2001:db8::/64"})
