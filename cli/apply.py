@@ -134,7 +134,13 @@ def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int)
     if len(writes) > MOST_FORETOLD:
         raise too_many()
     if writes:
-        weigh(session, writes, max_withdraw)
+        try:
+            weigh(session, writes, max_withdraw)
+        except Failure as fault:
+            if fault.code is not Exit.CONFLICT:
+                raise
+            advice = "nothing was deleted; with --yes all of it is"
+            raise Failure(fault.message, code=fault.code, advice=advice, status=fault.status) from None
 
 
 def _step(session: Session, each: Wanted) -> Step:

@@ -116,7 +116,10 @@ def _read(
             raise click.UsageError("--tenant-in-name is for documents; lines have --name")
         return source, [policy_of_lines(text, source, name or _name(file), tenant, selector)]
     if selector or name:
-        raise click.UsageError("--selector and --name are for lines of rules; documents have their own")
+        raise click.UsageError(
+            "--selector and --name are for lines of rules, of which the first begins with allow or deny: "
+            f"not so {source}; documents have their own"
+        )
     return source, _of_documents(parse(text, source), tenant, tenant_in_name)
 
 

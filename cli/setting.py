@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.completion import names_of
 from cli.labels import parse_keys, parse_labels
@@ -39,6 +40,12 @@ class OrEmpty(click.ParamType[Any]):
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
         """As the inner type shows it: the choices of a choice."""
         return self.inner.get_metavar(param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """As the inner type is completed."""
+        return self.inner.shell_complete(ctx, param, incomplete)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The value, or `Taken.OUT` for an empty one."""

@@ -12,7 +12,8 @@ from cli.session import Session, takes_session
 
 COLUMNS = (field("way", "WHAT"), field("packets"), field("bytes"), field("purpose"), field("reason"))
 ADVICE = {
-    503: "see whether it is attached, and its node's agent up: polder endpoint get ID; polder node list"
+    404: "see which there are, and which are attached: polder endpoint list",
+    503: "see whether it is attached, and its node's agent up: polder endpoint get ID; polder node list",
 }
 
 

@@ -138,7 +138,11 @@ def _read(document: Document, faults: list[Fault]) -> Wanted | None:
         return None
     name = document.fields.get(noun.key)
     if not isinstance(name, str) or not name:
-        what = "is no text; write it in quotes" if name else f"a {noun.singular} needs `{noun.key}`"
+        what = (
+            "is no text; write it in quotes"
+            if name
+            else f"there is no `{noun.key}`, which every {noun.singular} has"
+        )
         faults.append((document.place(noun.key), what))
         return None
     if "/" in name:

@@ -240,7 +240,7 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
         "document 1, line 3: unknown field coldown_s; did you mean cooldown_s?",
         "document 2, line 5: unknown kind; there are " + kinds,
         "document 3, line 7: there is no `kind`; it is one of " + kinds,
-        "document 4, line 9: a node needs `name`",
+        "document 4, line 9: there is no `name`, which every node has",
         "document 5, line 12: is no text; write it in quotes",
         "document 7, line 18: 'a/b' is no id: it has a slash",
         "document 6, line 15: pool/a stands in " + f"{path}, document 1, line 1 already",
@@ -391,6 +391,7 @@ def test_delete_goes_the_other_way_round(polder: Polder, site: Path) -> None:
     with serving(listing, TOO_MUCH) as canned:
         ran = polder("delete", "-f", str(site), "--server", canned.url)
     assert (ran.code, ran.out, len(canned.asked)) == (4, "", 2)
+    assert ran.err.splitlines()[-1] == "  next: nothing was deleted; with --yes all of it is"
     with serving(Reply(204), ABSENT) as canned:
         assert polder("delete", "-f", str(site), "--yes", "--server", canned.url).code == 0
 

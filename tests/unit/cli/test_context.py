@@ -104,6 +104,11 @@ def test_names_are_completed_from_the_server() -> None:
     assert [asked.target for asked in canned.asked] == ["/v1/nodes?limit=1000"] * 2
 
 
+def test_choices_are_completed_also_where_an_empty_value_takes_them_out() -> None:
+    for verb in ("create", "set"):
+        assert complete("polder", "pool", verb, "a", "--advertise", "s") == ["summary"]
+
+
 def test_without_a_server_there_are_no_names_and_no_words() -> None:
     assert complete("polder", "node", "get", "r", POLDER_SERVER="http://127.0.0.1:1") == []
     assert complete("polder", "node", "get", "r", POLDER_SERVER="nonsense") == []

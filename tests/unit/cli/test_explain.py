@@ -97,6 +97,13 @@ def test_what_an_endpoint_sent_got_and_lost(polder: Polder) -> None:
     ]
 
 
+def test_an_endpoint_that_is_not_attached_is_sought_among_those_that_are(polder: Polder) -> None:
+    with serving(problem(404, "There is no such thing", "web-1 is not attached")) as canned:
+        ran = polder("endpoint", "stats", "web-1", "--server", canned.url)
+    assert ran.code == 3
+    assert "next: see which there are, and which are attached: polder endpoint list" in ran.err
+
+
 NODE = {"name": "node-1", "asn": 64511}
 
 

@@ -232,3 +232,11 @@ def test_every_wrong_line_is_told(polder: Polder, tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert "line 2: 'allow tcp/443' is no beginning of a rule" in ran.err
     assert "egress is to somebody, not from" in ran.err
+
+
+def test_what_is_no_line_of_rules_at_all_is_told_why(polder: Polder, tmp_path: Path) -> None:
+    file = tmp_path / "rules.txt"
+    file.write_text("alow ingress tcp/443\ndeny ingress\n")
+    ran = polder("policy", "import", str(file), "--selector", "app=web")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"of which the first begins with allow or deny: not so {file}" in ran.err
