@@ -14,6 +14,7 @@ import pytest
 from werkzeug.test import Client
 
 from controller import validation
+from controller.api import nodes, peers, pools, tenants
 from controller.app import NOUNS, ROUTES, create_app
 from controller.auth import Doors, TokenFileError, read_tokens
 from controller.problem import TITLES
@@ -21,7 +22,7 @@ from controller.services import Services
 from store import keys
 from store.client import Put, Range
 from store.memory import MemoryStore
-from store.model import value
+from store.model import Node, Peer, Pool, Tenant, value
 from tests.support.client import client_of
 from tests.unit.controller.conftest import Api
 
@@ -220,3 +221,16 @@ def test_the_page_on_the_api_is_complete(api: Api) -> None:
         assert f"`{path}`" in page
     for name in re.findall(r"^# HELP (polder_\w+) ", api.client.get("/metrics").text, re.MULTILINE):
         assert name in page or name.endswith("_created")
+
+
+def test_the_page_on_the_api_says_what_can_change() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    written = page.partition("What can change: ")[2]
+    for noun, model, mutable in (
+        ("pool", Pool, pools.MUTABLE),
+        ("tenant", Tenant, tenants.MUTABLE),
+        ("node", Node, nodes.MUTABLE),
+        ("peer", Peer, peers.MUTABLE),
+    ):
+        (fixed,) = re.findall(rf"all of a {noun} but ((?:`\w+`(?:, )?)+)", written)
+        assert set(re.findall(r"\w+", fixed)) == model.model_fields.keys() - set(mutable)
