@@ -30,6 +30,7 @@ from pki.directory import CONTROLLER
 from pki.ends import Ends
 from store import etcd_version
 from store.client import Store
+from store.errors import PermissionDenied
 from store.options import OptionError, add_arguments, config, open_store
 
 log = logging.getLogger("controller")
@@ -209,7 +210,11 @@ def _die(crash: threading.ExceptHookArgs) -> None:
     """
     name = crash.thread.name if crash.thread else "-"
     why = crash.exc_value or crash.exc_type()
-    log.critical("event=failed thread=%s: the program ends", name, exc_info=why)
+    if isinstance(why, PermissionDenied):
+        cure = "make its user: polder etcd secure --user, with the common name of --etcd-cert"
+        log.critical("event=failed thread=%s why=%r next=%r: the program ends", name, str(why), cure)
+    else:
+        log.critical("event=failed thread=%s: the program ends", name, exc_info=why)
     logging.shutdown()
     os._exit(FAILED)
 

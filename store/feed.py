@@ -99,7 +99,8 @@ class Feed:
         self._known: dict[str, int] = {}
         self._reached: dict[str, int] = {}
         self._list_due = time.monotonic()
-        self._connected = False
+        self._connected: bool | None = None
+        """None until the store has answered, or not, for the first time."""
         self._closed = False
         self._watch: Watch | None = None
         self._lock = threading.Lock()
@@ -137,7 +138,7 @@ class Feed:
     @property
     def connected(self) -> bool:
         """Whether the store answered when it was last heard of."""
-        return self._connected
+        return bool(self._connected)
 
     def relist(self) -> None:
         """List again now."""
@@ -234,8 +235,8 @@ class Feed:
         return tuple(items)
 
     def _lost(self, fault: Unavailable) -> None:
-        if self._connected and not self._closed:
-            log.warning("feed lost the store why=%s", fault)
+        if self._connected is not False and not self._closed:
+            log.warning("feed %s the store why=%s", "lost" if self._connected else "waits for", fault)
         self._connected = False
 
     def _found(self) -> None:

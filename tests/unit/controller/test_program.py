@@ -25,7 +25,7 @@ import threading
 from controller import __main__ as program
 
 def main():
-    thread = threading.Thread(target=lambda: 1 / 0, name="committer")
+    thread = threading.Thread(target=lambda: {work}, name="committer")
     thread.start()
     thread.join()
     print("went on")
@@ -156,10 +156,24 @@ def test_keys_that_others_can_read_or_change_are_told(
 
 
 def test_a_thread_that_dies_ends_the_program_and_the_log_says_why() -> None:
-    done = subprocess.run([sys.executable, "-c", DIES], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-c", DIES.format(work="1 / 0")], capture_output=True, text=True, timeout=30
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert "event=failed thread=committer" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_controller_that_etcd_refuses_says_so_in_one_line() -> None:
+    """As after `polder etcd secure`, with a certificate that is no user's."""
+    work = '(_ for _ in ()).throw(program.PermissionDenied("etcd refuses this client"))'
+    done = subprocess.run(
+        [sys.executable, "-c", DIES.format(work=work)], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "event=failed thread=committer why='etcd refuses this client' next=" in line
+    assert "polder etcd secure --user" in line
 
 
 def test_the_ends_of_all_its_certificates_are_metrics(tmp_path: Path) -> None:

@@ -175,6 +175,26 @@ def test_a_lost_store_is_told_once_in_the_log_and_nothing_in_the_stream(
     assert [record.levelname for record in caplog.records] == ["INFO", "WARNING", "INFO"]
 
 
+def test_a_store_that_never_answered_is_told_once_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(MemoryStore):
+        """Does not answer the first three times."""
+
+        asked = 0
+
+        def range(self, prefix: str, *, limit: int = 0, after: str = "", revision: int = 0) -> client.Range:
+            self.asked += 1
+            if self.asked <= 3:
+                raise Unavailable("is it running?")
+            return super().range(prefix, limit=limit, after=after, revision=revision)
+
+    caplog.set_level(logging.INFO, "store.feed")
+    assert next(iter(quick(Away(), "a/"))) == InSync(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "feed waits for the store why=is it running?",
+        "feed has the store prefixes=a/",
+    ]
+
+
 def test_closing_ends_a_pause() -> None:
     store = MemoryStore()
     store.set_available(False)
