@@ -112,7 +112,7 @@ NODE = Noun(
     ),
     document=("name", *(each.field for each in SETTINGS)),
     labelled=True,
-    used_by="polder endpoint list --node NAME; polder token list",
+    used_by="polder endpoint list --node NAME; polder peer list --node NAME; polder token list",
     example="node-1",
     foreseen=True,
 )

@@ -91,7 +91,7 @@ POOL = Noun(
     ),
     document=("name", *(each.field for each in SETTINGS)),
     fixed=fixed(SETTINGS),
-    used_by="polder endpoint list",
+    used_by="polder address list --pool NAME -o wide",
     example="default",
     foreseen=True,
 )

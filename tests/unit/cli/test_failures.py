@@ -128,12 +128,16 @@ def test_a_fault_of_the_controller_is_in_its_log(polder: Polder) -> None:
 
 def test_what_uses_it_is_asked_for_by_its_name(polder: Polder, tmp_path: Path) -> None:
     path = tmp_path / "n.yaml"
-    path.write_text("kind: node\nname: n-7\n")
-    with serving(problem(409, "It is in use")) as canned:
-        deleted = polder("node", "delete", "n-7", "--server", canned.url)
-        listed = polder("delete", "-f", str(path), "--server", canned.url)
-    for ran in (deleted, listed):
-        assert "polder endpoint list --node n-7; polder token list" in ran.err
+    for noun, cure in (
+        ("node", "polder endpoint list --node n-7; polder peer list --node n-7; polder token list"),
+        ("pool", "polder address list --pool n-7 -o wide"),
+    ):
+        path.write_text(f"kind: {noun}\nname: n-7\n")
+        with serving(problem(409, "It is in use")) as canned:
+            deleted = polder(noun, "delete", "n-7", "--server", canned.url)
+            listed = polder("delete", "-f", str(path), "--server", canned.url)
+        for ran in (deleted, listed):
+            assert f"see what uses it: {cure}\n" in ran.err
 
 
 def test_exit_code_goes_with_dry_run(polder: Polder) -> None:
