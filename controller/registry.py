@@ -80,15 +80,23 @@ class Registry:
     ) -> Made[V]:
         """Create what is not there in `scope`, else edit what is: whichever of both `match` allows."""
         what = f"{kind.model.__name__.lower()} {name}"
-        found = read(self._store, kind, name)
-        found = found if found is not None and scope.has(found.value) else None
+        found = self._there(kind, name, scope)
         match.demand(what, found.mod_revision if found else None)
         if found is not None:
             return self.change(kind, name, edit, match, scope), False
-        made, new = create()
+        try:
+            made, new = create()
+        except Problem:
+            if (found := self._there(kind, name, scope)) is not None:  # somebody was faster
+                match.demand(what, found.mod_revision)
+            raise
         if not new:
             match.demand(what, made.mod_revision)
         return made, new
+
+    def _there(self, kind: Kind[V], name: str, scope: Scope) -> Found[V] | None:
+        found = read(self._store, kind, name)
+        return found if found is not None and scope.has(found.value) else None
 
     def change(
         self,

@@ -207,6 +207,22 @@ def test_somebody_changes_it_between_the_check_and_the_write() -> None:
         each.committer.close()
 
 
+def test_somebody_else_creates_another_one_in_that_moment() -> None:
+    """It is what the precondition demands not to be there, as if he had come sooner."""
+    memory = MemoryStore()
+    store = FlakyStore(memory)
+    first, second = Controller.over(store), Controller.over(memory)
+    theirs, mine = (Pool(name="p", cidr="10.0.0.0/24", priority=number) for number in (1, 2))
+    store.meets.append(lambda: second.registry.create_pool(theirs))
+    with pytest.raises(Problem, match="read it again") as refused:
+        first.registry.replace(
+            keys.POOLS, "p", lambda: first.registry.create_pool(mine), lambda _: mine, Match(refused={"*"})
+        )
+    assert refused.value.kind == "stale"
+    for each in (first, second):
+        each.committer.close()
+
+
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("tag", ["*", '"1"', ""])
 def test_a_write_that_looks_at_no_precondition_is_not_done_with_one(full: Api, name: str, tag: str) -> None:
