@@ -89,7 +89,7 @@ def test_not_found_and_conflict_say_where_to_look(polder: Polder) -> None:
         missing = polder("pool", "get", "a", "--server", canned.url)
         in_use = polder("pool", "delete", "a", "--server", canned.url)
     assert missing.err.splitlines()[-1] == "  next: see which there are: polder pool list"
-    assert in_use.err.splitlines()[-1] == "  next: see what uses it: polder endpoint list"
+    assert in_use.err.splitlines()[-1] == "  next: see what uses it: polder address list --pool a -o wide"
 
 
 @pytest.mark.parametrize(
