@@ -34,6 +34,8 @@ KINDS: Mapping[str, str] = {
 }
 """What a document can be of, each after those it may name."""
 
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+
 Fault = tuple[str, str]
 """Where something is wrong in a file, and what."""
 
@@ -121,6 +123,8 @@ def _place(each: Wanted, pointer: str) -> str:
 def canonical(value: object) -> object:
     """One form for what means the same: addresses however they are written, lists in any order."""
     if isinstance(value, str):
+        if _MAC.fullmatch(value):
+            return value.lower()
         try:
             return str(ip_network(value)) if "." in value or ":" in value else value
         except ValueError:

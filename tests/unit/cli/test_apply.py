@@ -451,6 +451,7 @@ def test_an_empty_file_is_said(polder: Polder, tmp_path: Path) -> None:
         ("2001:DB8:0::/64", "2001:db8::/64"),
         (["b", "a"], ["a", "b"]),
         ({"a": ["10.0.0.1"]}, {"a": ["10.0.0.1/32"]}),
+        ("02:AA:bb:00:00:01", "02:aa:bb:00:00:01"),
     ],
 )
 def test_what_means_the_same_is_the_same(one: object, other: object) -> None:
