@@ -30,7 +30,8 @@ class RestoreView(BaseModel):
     waiting_for: list[str] = []
     """While restoring: the nodes whose agents live and have not."""
     no_pool: list[str] = []
-    """While restoring: what nodes hold that no pool has the address of. It waits for `:finish` then."""
+    """While restoring: what nodes hold that no pool has the address of. It waits for `:finish` then, also
+    when pools are there again: whoever creates them has peers to create as well."""
     report: Restore | None = None
     """How the last restored backup was completed."""
 
