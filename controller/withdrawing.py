@@ -19,9 +19,9 @@ from controller.ipam.unit import Unit
 from controller.prompted import RELOOK_S, Outlook
 from controller.reading import Found, read, scan
 from store import keys
-from store.client import Compare, Delete, Op, Put, Store
+from store.client import Delete, Put, Store
 from store.errors import LeaseExpired
-from store.model import AddressState, IPAddress, Withdrawing, host_prefix
+from store.model import Address, AddressState, IPAddress, Pool, Withdrawing, host_prefix
 
 REST_S = 0.5
 """Between two looks while an address is still announced."""
@@ -48,30 +48,30 @@ class Withdrawals:
         """Begin the cooldowns that can begin. While one cannot it is looked at again and again."""
         listing = scan(self._store, keys.WITHDRAWING)
         for found in listing.items:
-            if not announcers(self._store, found.value.address):
-                self._begin(found)
+            self._look_at(found)
         again_s = REST_S if listing.items else RELOOK_S
         return Outlook(listing.revision, (keys.WITHDRAWING.prefix(),), again_s)
 
-    def _begin(self, found: Found[Withdrawing]) -> None:
-        try:
-            self._committer.commit(self._cooled(found))
-        except LeaseExpired:
-            self._cooldowns.forget()  # the next look takes another
+    def _look_at(self, mark: Found[Withdrawing]) -> None:
+        pool = read(self._store, keys.POOLS, mark.value.pool)
+        held = _held(self._store, pool.value, mark.value.address) if pool is not None else None
+        if pool is None or held is None:
+            self._committer.commit(Unit((mark.unchanged(),), (Delete(mark.key),)))
+        elif not announcers(self._store, mark.value.address):
+            try:
+                self._committer.commit(self._cooled(mark, held, pool.value.cooldown_s))
+            except LeaseExpired:
+                self._cooldowns.forget()  # the next look takes another
 
-    def _cooled(self, found: Found[Withdrawing]) -> Unit:
-        pool = read(self._store, keys.POOLS, found.value.pool)
-        compares: list[Compare] = [found.unchanged()]
-        ops: list[Op] = [Delete(found.key)]
-        if pool is None:
-            return Unit(tuple(compares), tuple(ops))
-        cidr = blocks.block_of(pool.value, found.value.address)
-        held = read(self._store, keys.ADDRESSES, pool.value.name, cidr, found.value.address)
-        if held is not None and held.value.state is AddressState.COOLDOWN:
-            cooldown_s = pool.value.cooldown_s
-            lease_id = self._cooldowns.lease(cooldown_s)
-            fields = held.value.model_dump(mode="json")
-            after = units.cooling(held.key, fields, "", self._clock(), cooldown_s, lease_id)
-            compares.append(held.unchanged())
-            ops.append(Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key))
-        return Unit(tuple(compares), tuple(ops))
+    def _cooled(self, mark: Found[Withdrawing], held: Found[Address], cooldown_s: int) -> Unit:
+        lease_id = self._cooldowns.lease(cooldown_s)
+        fields = held.value.model_dump(mode="json")
+        after = units.cooling(held.key, fields, "", self._clock(), cooldown_s, lease_id)
+        ends = Put(after.key, after.becomes, lease_id) if lease_id else Delete(held.key)
+        return Unit((mark.unchanged(), held.unchanged()), (Delete(mark.key), ends))
+
+
+def _held(store: Store, pool: Pool, address: IPAddress) -> Found[Address] | None:
+    """The address while nobody has it; after a restored backup an endpoint may have it again."""
+    found = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
+    return found if found is not None and found.value.state is AddressState.COOLDOWN else None

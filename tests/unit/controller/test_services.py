@@ -23,6 +23,7 @@ from store.model import (
     Ready,
     Role,
     Value,
+    Withdrawing,
     host_prefix,
 )
 from store.model.value import parse_address
@@ -213,6 +214,21 @@ def test_without_a_cooldown_it_is_free_once_nobody_announces_it(plant: Api) -> N
     duty.look()
     assert plant.get(f"/v1/addresses/{FIRST}")["state"] == "free"
     assert plant.store.range(keys.WITHDRAWING.prefix()).items == ()
+
+
+def test_one_that_somebody_has_again_is_waited_for_no_more(plant: Api) -> None:
+    """After a restored backup an endpoint may hold it."""
+    plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "address": FIRST})
+    mark = put(
+        keys.WITHDRAWING,
+        Withdrawing(pool="default", address=parse_address(FIRST)),
+        "default",
+        FIRST,
+    )
+    plant.store.txn([], [mark, _announced_by("node-1")])
+    _withdrawal(plant).look()
+    assert plant.store.range(keys.WITHDRAWING.prefix()).items == ()
+    assert plant.get(f"/v1/addresses/{FIRST}")["state"] == "assigned"
 
 
 def test_what_it_is_of_stays_as_long_as_it(plant: Api) -> None:

@@ -20,7 +20,7 @@ from controller.watching.change import WHOLE, Change, Place, Side, parse_place
 from controller.watching.hub import Hub
 from controller.watching.hubs import THREADS, Hubs
 from controller.watching.subscription import MAX_QUEUED, End, Subscription
-from controller.watching.topic import Topic, as_stored
+from controller.watching.topic import Topic
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put, Store
@@ -178,7 +178,7 @@ def test_an_older_place_that_is_asked_for_while_a_change_is_read_misses_nothing(
         if any(isinstance(value, Pool) and value.cooldown_s == 9 for value in values):
             reads.set()
             assert go_on.wait(10)
-        return as_stored(store, values, settled)
+        return [each.model_dump_json() for each in values]
 
     places = [write(number) for number in range(4)]
     hub = Hub(store, Topic(keys.POOLS, show), closed=False)

@@ -17,6 +17,7 @@ from controller.ipam.request import Request
 from controller.problem import Problem
 from controller.reading import put, read, scan
 from controller.restoring import _backup
+from controller.scope import EVERYTHING
 from controller.unique import unique
 from store import keys
 from store.client import Delete
@@ -238,7 +239,8 @@ def test_a_service_ends_whose_address_an_endpoint_holds_that_was_made_after_it(
     endpoint_uid = unique()
     since = now() if age == "older" else datetime.now(UTC) + timedelta(minutes=1)
     anycast = Anycast(controller.store, controller.committer, lambda: since)
-    service = anycast.create(NewService(name="dns", pool="p", selector={"app": "dns"}), Caller())[0].value
+    caller = Caller("", "", EVERYTHING)
+    service = anycast.create(NewService(name="dns", pool="p", selector={"app": "dns"}), caller)[0].value
     one = held("real", str(service.address), uid=endpoint_uid)
     made = write(controller, n1=[one])
     there = read(controller.store, keys.SERVICES, "dns")
