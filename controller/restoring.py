@@ -113,8 +113,6 @@ class Restoring:
         """The nonce under which nodes are asked what they hold; empty while there is nothing to ask."""
         self._since = 0.0
         """Since when they are."""
-        self._lacking = ""
-        """The nonce under which it was seen that pools are missing: people say when all is there again."""
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -201,15 +199,25 @@ class Restoring:
             self._complete(now)
 
     def _lacks_pools(self, now: Progress) -> bool:
-        """Whether nodes would take down what they hold, for want of a pool: etcd was empty, or is too old."""
-        if self._lacking != now.nonce and (first := next(now.homeless(self._store), None)):
-            self._lacking = now.nonce
+        """Whether nodes would take down what they hold, for want of a pool: etcd was empty, or is too old.
+
+        That it was so is in the store: whoever takes up the duty later waits for people as well.
+        """
+        here = self._store.cluster_id().encode()
+        there = self._store.get_many([keys.LACKS_POOLS, keys.CLUSTER.key()])
+        seen, cluster = there.get(keys.LACKS_POOLS), there.get(keys.CLUSTER.key())
+        if seen is not None and seen.value == here:
+            return True
+        if (first := next(now.homeless(self._store), None)) is None:
+            return False
+        same = () if cluster is None else (Unchanged(cluster.key, cluster.mod_revision),)
+        if self._write(same, [Put(keys.LACKS_POOLS, here)]):
             detail = (
                 f"no pool has what nodes hold, such as {first}; restore a later backup, or create what is "
                 "missing, pools, nodes and peers, and then: polder restore finish"
             )
             self._events.record(Severity.ALARM, "store-lacks-pools", "store", "etcd", detail)
-        return self._lacking == now.nonce
+        return True
 
     def _complete(self, now: Progress) -> None:
         cluster = read(self._store, keys.CLUSTER)
@@ -225,6 +233,7 @@ class Restoring:
                 return  # another controller has completed it
         report = _report(now, nodes, made, self._clock())
         last = (
+            Delete(keys.LACKS_POOLS),
             DeletePrefix(keys.LOST.prefix()),  # long over, or it begins anew: a node has all of its time
             put(keys.RESTORE, report),
             put(keys.CLUSTER, fresh_cluster(self._store, now.heard)),

@@ -42,6 +42,7 @@
     restore                             Restore, how the last restored backup was completed
     restore-begun                       under which nonce nodes were asked what they hold
     restore-finish                      the nonce under which nobody else is to be waited for
+    restore-lacks-pools                 in which cluster pools were missing of what nodes hold
     node/<node>/holding                 Holding, what the node's agent reads from its switch
     leader/<duty>                       who has an elected duty, under its lease
     recalled/<ticket>                   that a lost transaction must not be applied any more, under a lease
@@ -254,6 +255,9 @@ RESTORE_BEGUN = f"{ROOT}restore-begun"
 
 FINISH = f"{ROOT}restore-finish"
 """The nonce of the restored backup that an operator has told to complete now."""
+
+LACKS_POOLS = f"{ROOT}restore-lacks-pools"
+"""The cluster whose restored backup lacked pools of what nodes hold: people say when all is there again."""
 
 
 LEADERS = f"{ROOT}leader/"

@@ -298,10 +298,17 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     clock.now_s += PATIENCE_S
     duty.turn()
     assert api.get("/v1/restore")["restoring"], "who creates says when all is there"
+    duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events, monotonic=clock)
+    duty.turn()
+    says(api, "n1", web)
+    clock.now_s += PATIENCE_S
+    duty.turn()
+    assert api.get("/v1/restore")["restoring"], "also to another controller that takes up the duty"
 
     assert api.send("POST", "/v1/restore:finish").status_code == 200
     duty.turn()
     report = api.get("/v1/restore")["report"]
+    assert api.store.get(keys.LACKS_POOLS) is None
     assert (len(report["adopted"]), report["refused"]) == (1, [])
     assert api.get("/v1/endpoints/web")["addresses"] == ["10.0.0.9"]
 
