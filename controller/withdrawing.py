@@ -43,12 +43,20 @@ class Withdrawals:
         self._committer = committer
         self._clock = clock
         self._cooldowns = Cooldowns(store)
+        self._announced: dict[str, str] = {}
+        """By the key of each mark, where a speaker said that it announces the address."""
 
     def look(self) -> Outlook:
-        """Begin the cooldowns that can begin. While one cannot it is looked at again and again."""
+        """Begin the cooldowns that can begin. While one cannot it is looked at again and again.
+
+        That may be for a day: all nodes are looked at only once the speaker that was seen has withdrawn.
+        """
         listing = scan(self._store, keys.WITHDRAWING)
+        still = self._store.get_many(list(self._announced.values()))
+        self._announced = {mark: key for mark, key in self._announced.items() if key in still}
         for found in listing.items:
-            self._look_at(found)
+            if found.key not in self._announced:
+                self._look_at(found)
         again_s = REST_S if listing.items else RELOOK_S
         return Outlook(listing.revision, (keys.WITHDRAWING.prefix(),), again_s)
 
@@ -57,7 +65,9 @@ class Withdrawals:
         held = _held(self._store, pool.value, mark.value.address) if pool is not None else None
         if pool is None or held is None:
             self._committer.commit(Unit((mark.unchanged(),), (Delete(mark.key),)))
-        elif not announcers(self._store, mark.value.address):
+        elif there := announcers(self._store, mark.value.address):
+            self._announced[mark.key] = keys.ADVERTISED.key(there[0], host_prefix(mark.value.address))
+        else:
             try:
                 self._committer.commit(self._cooled(mark, held, pool.value.cooldown_s))
             except LeaseExpired:

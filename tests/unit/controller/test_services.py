@@ -200,6 +200,30 @@ def test_it_cools_down_once_nobody_announces_it(plant: Api) -> None:
     assert plant.made("/v1/services", {**WEB, "address": FIRST})
 
 
+def test_while_one_announces_it_the_other_nodes_are_left_alone(
+    plant: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may be cut off for a day, and it is looked at each half second."""
+    plant.made("/v1/services", WEB)
+    plant.store.txn([], [_announced_by("node-2")])
+    duty = _withdrawal(plant)
+    plant.send("DELETE", "/v1/services/web")
+    duty.look()
+    asked: list[str] = []
+
+    def listed(prefix: str, *args: Any, of: Any = plant.store.range, **named: Any) -> Any:
+        asked.append(prefix)
+        return of(prefix, *args, **named)
+
+    monkeypatch.setattr(plant.store, "range", listed)
+    duty.look()
+    assert asked == [keys.WITHDRAWING.prefix()]
+    plant.store.txn([], [_announced_by("node-1"), Delete(_announced_by("node-2").key)])
+    duty.look()
+    assert keys.NODES.prefix() in asked
+    assert plant.get(f"/v1/addresses/{FIRST}")["held_by"] == ["node-1"]
+
+
 def test_without_a_cooldown_it_is_free_once_nobody_announces_it(plant: Api) -> None:
     plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 0})
     plant.made("/v1/services", WEB)
