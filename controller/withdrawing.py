@@ -9,6 +9,7 @@ A deletion writes `withdrawing/<pool>/<address>` in its own transaction, which t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,8 +21,10 @@ from controller.prompted import RELOOK_S, Outlook
 from controller.reading import Found, read, scan
 from store import keys
 from store.client import Delete, Put, Store
-from store.errors import LeaseExpired
+from store.errors import Corrupt, LeaseExpired
 from store.model import Address, AddressState, IPAddress, Pool, Withdrawing, host_prefix
+
+log = logging.getLogger(__name__)
 
 REST_S = 0.5
 """Between two looks while an address is still announced."""
@@ -55,8 +58,12 @@ class Withdrawals:
         still = self._store.get_many(list(self._announced.values()))
         self._announced = {mark: key for mark, key in self._announced.items() if key in still}
         for found in listing.items:
-            if found.key not in self._announced:
+            if found.key in self._announced:
+                continue
+            try:
                 self._look_at(found)
+            except Corrupt as fault:
+                log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
         again_s = REST_S if listing.items else RELOOK_S
         return Outlook(listing.revision, (keys.WITHDRAWING.prefix(),), again_s)
 

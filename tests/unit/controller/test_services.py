@@ -224,6 +224,17 @@ def test_while_one_announces_it_the_other_nodes_are_left_alone(
     assert plant.get(f"/v1/addresses/{FIRST}")["held_by"] == ["node-1"]
 
 
+def test_one_that_cannot_be_read_keeps_no_other_from_its_cooldown(plant: Api) -> None:
+    for name, address in (("web", FIRST), ("b", "10.64.0.5")):
+        plant.made("/v1/services", {**WEB, "name": name, "address": address})
+        assert plant.send("DELETE", f"/v1/services/{name}").status_code == 204
+    held = next(each for each in plant.store.range(keys.ADDRESSES.prefix()).items if FIRST in each.key)
+    plant.store.txn([], [Put(held.key, b"{")])
+    _withdrawal(plant).look()
+    assert plant.get("/v1/addresses/10.64.0.5")["free_at"] is not None
+    assert plant.store.get(held.key) is not None, "it stays as it is for people to look at"
+
+
 def test_without_a_cooldown_it_is_free_once_nobody_announces_it(plant: Api) -> None:
     plant.send("PATCH", "/v1/pools/default", {"cooldown_s": 0})
     plant.made("/v1/services", WEB)
