@@ -203,7 +203,7 @@ class Restoring:
 
         That it was so is in the store: whoever takes up the duty later waits for people as well.
         """
-        here = self._store.cluster_id().encode()
+        here = cluster_of(self._store).encode()
         there = self._store.get_many([keys.LACKS_POOLS, keys.CLUSTER.key()])
         seen, cluster = there.get(keys.LACKS_POOLS), there.get(keys.CLUSTER.key())
         if seen is not None and seen.value == here:

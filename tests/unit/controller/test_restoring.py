@@ -298,6 +298,9 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     clock.now_s += PATIENCE_S
     duty.turn()
     assert api.get("/v1/restore")["restoring"], "who creates says when all is there"
+    api.store.set_cluster_id(
+        "2.1"
+    )  # to another controller etcd's revision went back, or to the first one only
     duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events, monotonic=clock)
     duty.turn()
     says(api, "n1", web)
