@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -403,42 +403,54 @@ def test_places_are_given_back_when_a_watch_ends(plant: Api) -> None:
     assert plant.parts.hubs.places._value == 2000  # type: ignore[attr-defined]
 
 
+class Busy:
+    """What keeps every thread that reads lists busy until it may go on."""
+
+    def __init__(self) -> None:
+        self.go_on, self.begun = threading.Event(), threading.Event()
+        self._all = threading.Barrier(THREADS, action=self.begun.set)
+
+    def __call__(self, store: Store) -> bool:
+        self._all.wait(10)
+        return self.go_on.wait(10)
+
+
 def test_a_list_that_takes_long_has_its_time_and_one_whose_turn_does_not_come_is_not_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watching_hubs, "PATIENCE_S", 0.05)
-    read, go_on, made = Hubs(MemoryStore()), threading.Event(), []
+    read, busy, made = Hubs(MemoryStore()), Busy(), []
 
-    def slow(store: Store) -> bool:
-        return go_on.wait(10)
+    def wait(reading: Future[object], patience_s: float | None = None) -> object:
+        """The time is up when all threads are busy, whatever the clock says."""
+        assert busy.begun.wait(10)
+        if patience_s is not None:
+            raise TimeoutError
+        return reading.result(10)
 
+    monkeypatch.setattr(watching_hubs, "wait", wait)
     with ThreadPoolExecutor(THREADS) as callers:
-        under_way = [callers.submit(read.read, slow) for _ in range(THREADS)]
-        wait_until(
-            lambda: read._threads._work_queue.empty() and len(read._threads._threads) == THREADS,
-            10,
-            "all to be busy",
-        )
+        under_way = [callers.submit(read.read, busy) for _ in range(THREADS)]
+        assert busy.begun.wait(10)
         with pytest.raises(Unavailable, match="others wait"):
             read.read(lambda store: made.append(store))
-        go_on.set()
+        busy.go_on.set()
         assert all(each.result() for each in under_way)
     read.close()
     assert made == []
 
 
 def test_a_list_that_waits_for_its_turn_when_the_controller_stops_is_refused() -> None:
-    read, go_on = Hubs(MemoryStore()), threading.Event()
+    read, busy = Hubs(MemoryStore()), Busy()
     with ThreadPoolExecutor(THREADS + 1) as callers:
         for _ in range(THREADS):
-            callers.submit(read.read, lambda store: go_on.wait(10))
-        wait_until(lambda: len(read._threads._threads) == THREADS, 10, "all to be busy")
+            callers.submit(read.read, busy)
+        assert busy.begun.wait(10)
         last = callers.submit(read.read, lambda store: None)
         wait_until(lambda: read._threads._work_queue.qsize() == 1, 10, "one to wait")
         read.close()
         with pytest.raises(Unavailable, match="stopping"):
             last.result(10)
-        go_on.set()
+        busy.go_on.set()
 
 
 def test_what_a_client_does_not_take_is_not_made_ready_for_him(plant: Api) -> None:
