@@ -112,7 +112,7 @@ def show(context: click.Context, directory: Path, output: str | None) -> None:
     Printer(chosen_output(context, output)).print_list({"items": rows}, CERTIFICATE)
 
 
-CERTIFICATE: Form = Form(
+CERTIFICATE = Form(
     "certificate",
     "certificates",
     "name",
