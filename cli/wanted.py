@@ -142,11 +142,8 @@ def _read(document: Document, faults: list[Fault]) -> Wanted | None:
         return None
     name = document.fields.get(noun.key)
     if not isinstance(name, str) or not name:
-        what = (
-            "is no text; write it in quotes"
-            if name
-            else f"there is no `{noun.key}`, which every {noun.singular} has"
-        )
+        missing = f"there is no `{noun.key}`, which every {noun.singular} has"
+        what = missing if name in (None, "") else "is no text; write it in quotes"
         faults.append((document.place(noun.key), what))
         return None
     if "/" in name:

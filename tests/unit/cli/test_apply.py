@@ -230,7 +230,7 @@ def test_everything_that_is_wrong_is_said_at_once(polder: Polder, tmp_path: Path
     path = tmp_path / "a.yaml"
     path.write_text(
         "kind: pool\nname: a\ncoldown_s: 1\n---\nkind: pod\n---\nname: x\n---\nkind: node\n---\n"
-        "kind: node\nname: 7\n---\nkind: pool\nname: a\n---\nkind: endpoint\nid: a/b\n"
+        "kind: node\nname: 0\n---\nkind: pool\nname: a\n---\nkind: endpoint\nid: a/b\n"
     )
     with serving(Reply(200, POOL)) as canned:
         ran = polder("apply", "-f", str(path), "--server", canned.url)
