@@ -149,23 +149,6 @@ BODIES = [
         "/advertise",
         "expected 'block'",
     ),
-    *(
-        (path, {**body, flag: no_flag}, f"/{flag}", "expected true or false")
-        for path, body, flag in (
-            ("/v1/pools", POOL, "disabled"),
-            ("/v1/pools", POOL, "borrow"),
-            ("/v1/nodes", NODE, "edge"),
-            ("/v1/peers", PEER, "gtsm"),
-            ("/v1/peers", PEER, "passive"),
-        )
-        for no_flag in ("true", "yes", 1, 0, 1.0)
-    ),
-    (
-        "/v1/policies",
-        {"name": "p", "ingress": [{"action": "deny", "log": "on"}]},
-        "/ingress/0/log",
-        "expected true or false",
-    ),
 ]
 
 

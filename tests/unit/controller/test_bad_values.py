@@ -68,7 +68,7 @@ def test_a_number_that_is_none_of_ours(stocked: Api, number: bytes) -> None:
     assert stocked.stored() == before
 
 
-@pytest.mark.parametrize("given", ["yes", "true", "off", 1, 0, []])
+@pytest.mark.parametrize("given", ["yes", "true", "off", 1, 0, 1.0, []])
 @pytest.mark.parametrize(
     ("path", "body", "pointer"),
     [
