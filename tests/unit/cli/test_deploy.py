@@ -101,9 +101,3 @@ def test_a_certificate_is_renewed_in_time() -> None:
     context = renew.make_context("renew", arguments[2:])
     assert "OnCalendar=weekly" in (PLACE / "polder-renew.timer").read_text()
     assert context.params["within_days"] > 14, "missed once, it is not too late"
-
-
-def test_what_a_host_starts_that_has_joined_is_what_the_page_says() -> None:
-    page = (PLACE.parent / "README.md").read_text()
-    (said,) = re.findall(r"^systemctl enable --now polder-agent .*$", page, re.MULTILINE)
-    assert f'"  {said}",' in (Path(__file__).parents[3] / "cli" / "join.py").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pki.join_token import JoinToken
 from tests.unit.cli.canned import Reply, problem, serving
 from tests.unit.cli.conftest import Polder
 
+PAGE = Path(__file__).parents[3] / "deploy" / "README.md"
 TOKEN = JoinToken.make("node-1", "A" * 43)
 MADE = {"node": "node-1", "expires": "2026-01-01T00:00:00Z", "token": TOKEN.text}
 
@@ -119,6 +121,8 @@ def test_joining_again_keeps_the_options_that_somebody_has_added(polder: Polder,
         assert ran.code == 0, ran.err
         said.append(config.read_text())
     assert said[0] == said[1], "twice is once"
+    (start,) = re.findall(r"^systemctl enable --now polder-agent .*$", PAGE.read_text(), re.MULTILINE)
+    assert f"  {start}\n" in ran.out, "as the page has it"
     assert said[0].endswith("# of the rack\nrun-dir = /run/mine\n")
     assert "etcd = https://192.0.2.1:2379\n" in said[0]
     assert "192.0.2.9" not in said[0]
