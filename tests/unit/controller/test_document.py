@@ -12,7 +12,8 @@ from pydantic import BaseModel, FailFast
 
 from controller.api.examples import EXAMPLES
 from controller.api.noun import Patch, checked_body
-from controller.app import NOUNS, Doors, create_app
+from controller.app import NOUNS, create_app
+from controller.auth import Doors
 from controller.openapi import document
 from controller.problem import Problem
 from controller.validation import merge
