@@ -130,7 +130,10 @@ def _join(said: JoinToken, server: Server, place: Place, ca: Path | None) -> Non
         files.read(ca, "give --ca a file of certificates") if ca else _authority(server, said.fingerprint),
     )
     body = {"node": said.node, "secret": said.secret, "request": request(key)}
-    joined = _ask(ServerLink(server, ca=str(place.ca), server_source=OPTION), "POST", JOIN_PATH, body)
+    link = ServerLink(
+        server, ca=str(place.ca), server_source=OPTION, trust_advice="name the file of the authority in --ca"
+    )
+    joined = _ask(link, "POST", JOIN_PATH, body)
     files.write(place.pair.cert, _text(joined, "certificate").encode())
     files.write(place.etcd_ca, _text(joined, "etcd_ca").encode())
     files.write(place.controller, f"{server.url}\n".encode())
@@ -226,7 +229,9 @@ def renew(directory: Path, url: str | None, within_days: int | None) -> None:
             return
         at = url or files.read(place.controller, "name one with --controller").decode().strip()
         body = {"certificate": place.pair.cert.read_text(), "request": request(old.key)}
-        link = ServerLink(parse_server(at, OPTION), ca=str(place.ca), server_source=OPTION)
+        link = ServerLink(
+            parse_server(at, OPTION), ca=str(place.ca), server_source=OPTION, trust_advice=AGAIN
+        )
         files.write(
             place.pair.cert, _text(_ask(link, "POST", f"{JOIN_PATH}:renew", body), "certificate").encode()
         )

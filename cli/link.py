@@ -83,6 +83,8 @@ class ServerLink:
     """A file of certificates to trust in place of the system's."""
     token_source: str = "POLDER_TOKEN"  # noqa: S105 - where it comes from, not what it is
     server_source: str = "--server or POLDER_SERVER"
+    trust_advice: str = "name the file of the authority in --ca, POLDER_CA or the context"
+    """What to do where `ca` cannot be read, or is not the server's authority."""
     timeout_s: float = TIMEOUT_S
 
     def __post_init__(self) -> None:
@@ -110,11 +112,8 @@ class ServerLink:
         try:
             trust = ssl.create_default_context(cafile=self.ca or None)
         except OSError as fault:
-            raise Failure(
-                f"--ca {self.ca}: {fault.strerror or 'not a file of certificates in PEM'}",
-                code=Exit.USAGE,
-                advice="name the file of the authority in --ca, POLDER_CA or the context",
-            ) from None
+            why = "not a file of certificates in PEM" if isinstance(fault, ssl.SSLError) else fault.strerror
+            raise Failure(f"{self.ca}: {why}", code=Exit.USAGE, advice=self.trust_advice) from None
         return HTTPSConnection(self.server.host, self.server.port, timeout=wait_s, context=trust)
 
     def patience_s(self, *, others: bool) -> float:
@@ -128,7 +127,7 @@ class ServerLink:
         advice = f"start one with `polder up`, or name another with {self.server_source}"
         if kind == "SSLCertVerificationError":
             why, what = getattr(fault, "verify_message", str(fault)), getattr(fault, "verify_code", 0)
-            advice = CERTIFICATE.get(what, "name the certificate authority with --ca FILE or POLDER_CA")
+            advice = CERTIFICATE.get(what, self.trust_advice)
             return Failure(
                 f"{url} shows a certificate that is not trusted: {why}",
                 code=Exit.UNAVAILABLE,

@@ -436,7 +436,7 @@ def test_a_server_of_tls_that_hangs_up_on_plain_http(polder: Polder) -> None:
     [
         ("127.0.0.1", -1, "ca.pem", "certificate has expired", "have it renewed: polder pki issue"),
         ("192.0.2.1", 60, "ca.pem", "not valid for '127.0.0.1'", "use a name that it has in --server"),
-        ("127.0.0.1", 60, "own.pem", "", "name the certificate authority with --ca FILE or POLDER_CA"),
+        ("127.0.0.1", 60, "own.pem", "", "name the file of the authority in --ca, POLDER_CA"),
     ],
 )
 def test_a_certificate_that_is_not_trusted(

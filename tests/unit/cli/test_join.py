@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.join import AGAIN
 from pki import files
 from pki.certificate import Authority, cert_pem, fingerprint, key_pem, new_key
 from pki.join_token import JoinToken
@@ -137,3 +138,21 @@ def test_an_options_file_that_is_not_the_nodes_is_left_alone(
     ran = polder("agent", "join", TOKEN.text, "--controller=http://127.0.0.1:1", f"--dir={tmp_path}")
     assert (ran.code != 0, str(config) in ran.err, "remove" in ran.err) == (True, True, True)
     assert config.read_bytes() == found.encode("latin-1")
+
+
+def test_what_to_do_about_an_authority_is_what_the_command_can_do(polder: Polder, tmp_path: Path) -> None:
+    own = new_key()
+    files.write(tmp_path / "node.key", key_pem(own))
+    files.write(tmp_path / "node.pem", cert_pem(Authority.create().issue(own.public_key(), "node-node-1")))
+    no_ca = tmp_path / "no.pem"
+    no_ca.write_text("nothing\n")
+    at = ("--controller=https://127.0.0.1:1", f"--dir={tmp_path}")
+    for ran, cure in (
+        (polder("agent", "join", TOKEN.text, *at, f"--ca={no_ca}"), "name the file of the authority in --ca"),
+        (polder("agent", "renew", *at), AGAIN),
+    ):
+        kept = tmp_path / "controller-ca.pem"
+        assert (ran.code, ran.err.splitlines()) == (
+            2,
+            [f"polder: {kept}: not a file of certificates in PEM", f"  next: {cure}"],
+        )
