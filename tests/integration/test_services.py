@@ -146,7 +146,7 @@ def test_a_service_is_where_a_healthy_endpoint_is(served: Served) -> None:
         good=lambda told: told["free_at"] is not None,
     )
     assert (told["state"], told["service"], told["held_by"]) == ("cooldown", "anycast", [])
-    assert set(served.paths().values()) == {0}
+    wait_until(served.paths, SLACK_S, "no path at all", good=lambda found: set(found.values()) == {0})
 
 
 def _agent_has_heard(served: Served) -> None:
