@@ -85,9 +85,7 @@ def _add_drain(group: click.Group, noun: Noun) -> None:
         show_default=True,
         help="How long routes carry GRACEFUL_SHUTDOWN before they are withdrawn: 90s, 5m.",
     )
-    @click.option(
-        "--for", "for_s", metavar="TIME", type=Duration(), help="End it by itself, such as after 30m."
-    )
+    @click.option("--for", "for_s", metavar="TIME", type=Duration(), help="End it by itself after this: 30m.")
     @click.option("--detach", is_flag=True, help="Do not wait until it is done.")
     @takes_session
     def drain(

@@ -216,9 +216,7 @@ def _frees(facts: Facts, state: Held) -> str:
     if held is None:
         return f"{more[0].upper()}{more[1:]}." if more else ""
     if state is Held.COOLDOWN and not facts.withdrawn:
-        waits = ", and ".join(f"that {_lets_go(facts, name)}" for name in facts.held_by)
-        first = f"{waits[0].upper()}{waits[1:]}" if waits else "Its withdrawal, within a second"
-        first += f"{_then_cooldown(facts.pool)}."
+        first = _once_let_go(facts, "Its withdrawal, within a second")
     elif state is Held.COOLDOWN:
         first = f"The cooldown: it is over at {_when(_free_at(facts, held))} at the latest."
     else:
@@ -245,9 +243,9 @@ def _frees_assigned(facts: Facts, held: Address) -> str:
         return f"Deleting it: polder service delete {held.service}{cooldown}."
     if facts.endpoint is None:
         return "The reclaim of addresses without a holder, within minutes."
-    waits = ", and ".join(f"that {_lets_go(facts, name)}" for name in facts.held_by)
     if facts.endpoint.state is EndpointState.RELEASING:
-        return f"{waits[0].upper()}{waits[1:]}{cooldown}." if waits else f"Its end, within seconds{cooldown}."
+        return _once_let_go(facts, "Its end, within seconds")
+    waits = _waits(facts)
     delete = f"Deleting it: polder endpoint delete {held.endpoint}"
     until = _until(facts, held.node or "")
     if waits:
@@ -255,6 +253,17 @@ def _frees_assigned(facts: Facts, held: Address) -> str:
     elif until is not None:
         delete += f", or that node {held.node} stays away until {_when(until)}"
     return f"{delete}{cooldown}."
+
+
+def _once_let_go(facts: Facts, nobody: str) -> str:
+    """What frees it that nobody has any more; `nobody` is what does when no node is waited for."""
+    waits = _waits(facts)
+    first = f"{waits[0].upper()}{waits[1:]}" if waits else nobody
+    return f"{first}{_then_cooldown(facts.pool)}."
+
+
+def _waits(facts: Facts) -> str:
+    return ", and ".join(f"that {_lets_go(facts, name)}" for name in facts.held_by)
 
 
 def _then_cooldown(pool: Pool) -> str:

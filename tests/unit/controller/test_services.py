@@ -251,6 +251,18 @@ def test_without_a_cooldown_it_is_free_once_nobody_announces_it(plant: Api) -> N
     assert plant.store.range(keys.WITHDRAWING.prefix()).items == ()
 
 
+def test_a_node_that_is_deleted_announces_nothing(plant: Api) -> None:
+    plant.made("/v1/services", WEB)
+    plant.store.txn([], [_announced_by("node-2")])
+    plant.send("DELETE", "/v1/services/web")
+    duty = _withdrawal(plant)
+    duty.look()
+    assert plant.get(f"/v1/addresses/{FIRST}")["free_at"] is None
+    assert plant.send("DELETE", "/v1/nodes/node-2").status_code == 204
+    duty.look()
+    assert plant.get(f"/v1/addresses/{FIRST}")["free_at"] is not None
+
+
 def test_one_that_somebody_has_again_is_waited_for_no_more(plant: Api) -> None:
     """After a restored backup an endpoint may hold it."""
     plant.made("/v1/endpoints", {"id": "a", "node": "node-1", "address": FIRST})

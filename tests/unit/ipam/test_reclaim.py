@@ -20,6 +20,7 @@ from store.client import Delete, Put
 from store.memory import MemoryStore
 from store.model import (
     AddressState,
+    Advertised,
     Displaced,
     Endpoint,
     EndpointState,
@@ -90,7 +91,9 @@ def test_a_node_that_is_gone_past_its_grace_holds_nothing_any_more(
         held(controller, f"e{number}")
     kept = held(controller, "kept", "n2")
     said = Ready(prefix=host_prefix(kept.addresses[0]), node="n1", boot_id="b")
+    announced = Advertised(prefix=said.prefix, node="n1", peers=("tor",))
     store.txn([], [put(keys.READY, said, "n1", said.prefix)])
+    store.txn([], [put(keys.ADVERTISED, announced, "n1", said.prefix)])
     fall(store, "n1")
     assert duty.turn() == []
     clock.now += DAY - timedelta(seconds=1)
@@ -103,6 +106,7 @@ def test_a_node_that_is_gone_past_its_grace_holds_nothing_any_more(
     assert (states.count(AddressState.COOLDOWN), states.count(AddressState.ASSIGNED)) == (100, 1)
     assert scan(store, keys.ATTACHMENTS, "n1").items == ()
     assert scan(store, keys.READY, "n1").items == ()
+    assert scan(store, keys.ADVERTISED, "n1").items == ()
     assert len(scan(store, keys.ATTACHMENTS, "n2").items) == 1
     assert duty.turn() == []
 
