@@ -33,9 +33,10 @@ _IFADDR = struct.Struct("=BBBBI")
 _U32 = struct.Struct("=I")
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_LINKINFO, _IFLA_LINK_NETNSID = 1, 3, 4, 5, 18, 37
-_IFLA_MASTER, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 10, 28, 29
+_IFLA_MASTER, _IFLA_OPERSTATE, _IFLA_NET_NS_FD, _IFLA_EXT_MASK, _IFLA_TARGET_NETNSID = 10, 16, 28, 29, 46
 _IFLA_INFO_KIND, _IFLA_INFO_DATA = 1, 2
 _VETH_INFO_PEER = 1
+_IF_OPER_UP = b"\x06"
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 
@@ -57,6 +58,8 @@ class Interface:
     """Which namespace the other end is in, in the numbers of this one; None when it is the same one."""
     master: int = 0
     """The index of the bridge or bond that it is part of, 0 when it is part of none."""
+    carries: bool = False
+    """Whether the kernel sends what it is given: some time after both ends are up (RFC 2863)."""
 
     @property
     def is_up(self) -> bool:
@@ -80,13 +83,15 @@ def parse_interface(body: bytes) -> Interface:
         peer_index=_number(found.get(_IFLA_LINK)),
         peer_nsid=None if nsid is None else _number(nsid),
         master=_number(found.get(_IFLA_MASTER)),
+        carries=found.get(_IFLA_OPERSTATE) == _IF_OPER_UP,
     )
 
 
-def find_interface(netlink: Netlink, which: str | int) -> Interface | None:
-    """The interface with this name or index; None when there is none."""
+def find_interface(netlink: Netlink, which: str | int, *, nsid: int | None = None) -> Interface | None:
+    """The interface with this name or index, here or in the namespace that has this number here; None when
+    there is none."""
     try:
-        return parse_interface(netlink.get(_get_link(which)))
+        return parse_interface(netlink.get(_get_link(which, nsid)))
     except KernelError as fault:
         if fault.errno == errno.ENODEV:
             return None
@@ -212,10 +217,11 @@ def _change(kind: int, index: int, address: IPInterface, flags: int = 0, *, scop
     return packed(kind, NLM_F_ACK | flags, fixed, attribute(_IFA_ADDRESS, said), own)
 
 
-def _get_link(which: str | int) -> bytes:
+def _get_link(which: str | int, nsid: int | None) -> bytes:
     index, name = (which, b"") if isinstance(which, int) else (0, which.encode() + b"\0")
     asked = attribute(_IFLA_EXT_MASK, _U32.pack(RTEXT_FILTER_SKIP_STATS))
     asked += attribute(_IFLA_IFNAME, name) if name else b""
+    asked += attribute(_IFLA_TARGET_NETNSID, _U32.pack(nsid)) if nsid is not None else b""
     return packed(RTM_GETLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), asked)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import struct
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ from store.model import IPAddress, IPNetwork
 log = logging.getLogger(__name__)
 
 PREFIX = "pl"
+
+CARRIER_S, CARRIER_POLL_S = 1.0, 0.001
 
 _RTGENMSG_BYTES = 4
 _NETNSA_NSID = 1
@@ -104,11 +107,14 @@ class Links:
             log.info("link %s ifname=%s netns=%s peer=%s", done, host.name, spec.netns, spec.ifname)
 
     def raise_link(self, host_ifname: str) -> None:
-        """Set up the host's end of a link that is complete. Idempotent.
+        """Set up the host's end of a link that is complete, and wait until the far end sends. Idempotent.
 
         Ordering: this comes last, so that one that is down tells of an incomplete link; and after it is a
         port. Open vSwitch, when it takes a link, writes flags that it has read before: one that is set up in
         between is down again.
+
+        The kernel lets the far end send some time after this end is up, and until then drops what the
+        endpoint sends. `CARRIER_S` is the most that is waited for it.
 
         Raises:
             KernelError: there is no such link, or the kernel refuses.
@@ -118,6 +124,19 @@ class Links:
             raise KernelError(errno.ENODEV, f"link {host_ifname} vanished as it was plugged in")
         if requests := set_up(found):
             self._netlink.request(*requests)
+        self._await_carrier(found)
+
+    def _await_carrier(self, host: Interface) -> None:
+        """Linux 6.8 and later make up for what is pending as they read the far end; older ones are asked
+        again."""
+        until = time.monotonic() + CARRIER_S
+        while far := find_interface(self._netlink, host.peer_index, nsid=host.peer_nsid):
+            if far.carries or not far.is_up:
+                return
+            if time.monotonic() > until:
+                log.warning("link ifname=%s: the far end does not send after %g s", host.name, CARRIER_S)
+                return
+            time.sleep(CARRIER_POLL_S)
 
     def take_link(self, ifname: str) -> int:
         """See `agents.kernel.given.take`."""
