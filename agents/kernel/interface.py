@@ -89,11 +89,12 @@ def parse_interface(body: bytes) -> Interface:
 
 def find_interface(netlink: Netlink, which: str | int, *, nsid: int | None = None) -> Interface | None:
     """The interface with this name or index, here or in the namespace that has this number here; None when
-    there is none."""
+    there is none, or no such namespace."""
+    gone = {errno.ENODEV} if nsid is None else {errno.ENODEV, errno.EINVAL}
     try:
         return parse_interface(netlink.get(_get_link(which, nsid)))
     except KernelError as fault:
-        if fault.errno == errno.ENODEV:
+        if fault.errno in gone:
             return None
         raise
 

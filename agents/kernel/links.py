@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import struct
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.nsidmsg import nsidmsg
 
 from agents.kernel import gateway, given, loopback, own
+from agents.kernel.carrier import await_carrier
 from agents.kernel.container import Inside, configure
 from agents.kernel.interface import VETH, Interface, all_interfaces, find_interface, new_pair, set_mtu, set_up
 from agents.kernel.message import attributes, encode, encode_get
@@ -30,8 +30,6 @@ from store.model import IPAddress, IPNetwork
 log = logging.getLogger(__name__)
 
 PREFIX = "pl"
-
-CARRIER_S, CARRIER_POLL_S = 1.0, 0.001
 
 _RTGENMSG_BYTES = 4
 _NETNSA_NSID = 1
@@ -113,9 +111,6 @@ class Links:
         port. Open vSwitch, when it takes a link, writes flags that it has read before: one that is set up in
         between is down again.
 
-        The kernel lets the far end send some time after this end is up, and until then drops what the
-        endpoint sends. `CARRIER_S` is the most that is waited for it.
-
         Raises:
             KernelError: there is no such link, or the kernel refuses.
         """
@@ -124,19 +119,8 @@ class Links:
             raise KernelError(errno.ENODEV, f"link {host_ifname} vanished as it was plugged in")
         if requests := set_up(found):
             self._netlink.request(*requests)
-        self._await_carrier(found)
-
-    def _await_carrier(self, host: Interface) -> None:
-        """Linux 6.8 and later make up for what is pending as they read the far end; older ones are asked
-        again."""
-        until = time.monotonic() + CARRIER_S
-        while far := find_interface(self._netlink, host.peer_index, nsid=host.peer_nsid):
-            if far.carries or not far.is_up:
-                return
-            if time.monotonic() > until:
-                log.warning("link ifname=%s: the far end does not send after %g s", host.name, CARRIER_S)
-                return
-            time.sleep(CARRIER_POLL_S)
+        if not await_carrier(lambda: find_interface(self._netlink, found.peer_index, nsid=found.peer_nsid)):
+            log.warning("link ifname=%s: its far end does not send yet", host_ifname)
 
     def take_link(self, ifname: str) -> int:
         """See `agents.kernel.given.take`."""

@@ -272,6 +272,12 @@ def test_a_vanished_namespace_takes_the_link_along(
     assert links.owned_links() == {}
 
 
+@pytest.mark.usefixtures("host")
+def test_a_namespace_that_is_gone_holds_no_interface() -> None:
+    with Netlink() as netlink:
+        assert find_interface(netlink, 1, nsid=4711) is None
+
+
 def test_what_is_no_endpoints_namespace(host: Place, links: Links, spec: LinkSpec, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
