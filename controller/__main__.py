@@ -21,9 +21,9 @@ from controller.listening import is_loopback, where
 from controller.log import start as start_log
 from controller.metrics import Metrics
 from controller.monitoring import program as bmp
+from controller.parts import Parts
 from controller.rate import STRANGERS_PER_S
 from controller.serve import ListenError, Server, listen
-from controller.services import Services
 from controller.tls import TlsError
 from pki.certificate import PkiError
 from pki.directory import CONTROLLER
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with listen(host, port) as bound:
             server = Server(bound, cert=options.tls_cert, key=options.tls_key)
             log.info("event=listening address=%s:%d tls=%s", *bound.getsockname()[:2], bool(options.tls_cert))
-            parts = Services.build(store, issuer=credentials.issuer(options, store))
+            parts = Parts.build(store, issuer=credentials.issuer(options, store))
             if options.etcd_cert is not None:
                 etcd_version.watch(config(options))
             follow_certificates(Ends(credentials.certificates(options)), parts.metrics)
@@ -132,7 +132,7 @@ def follow_certificates(ends: Ends, metrics: Metrics) -> None:
         ends.start()
 
 
-def _serve(server: Server, store: Store, doors: Doors, parts: Services, routers: bmp.Door | None) -> None:
+def _serve(server: Server, store: Store, doors: Doors, parts: Parts, routers: bmp.Door | None) -> None:
     monitoring = bmp.Monitoring(store, parts, routers) if routers else None
     duties = Duties(store, parts)
     duties.start()

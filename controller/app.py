@@ -47,8 +47,8 @@ from controller.audit import LONGEST_PATH, Auditor
 from controller.auth import Doors, Gate
 from controller.exchange import Exchange, begin
 from controller.openapi import document
+from controller.parts import Parts
 from controller.problem import Problem
-from controller.services import Services
 from store.client import Store
 from store.errors import Corrupt, Restored, StoreError
 
@@ -91,7 +91,7 @@ def create_app(
     store: Store,
     *,
     doors: Doors = OPEN_DOORS,
-    parts: Services | None = None,
+    parts: Parts | None = None,
     max_in_hand: int = MAX_IN_HAND,
 ) -> Application:
     """The application.
@@ -102,7 +102,7 @@ def create_app(
         parts: what the handlers work with; made when not given.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
-    shared = parts or Services.build(store)
+    shared = parts or Parts.build(store)
     gate = Gate(shared.bearers, shared.clock, doors)
     auditor = Auditor(shared.clock, doors.audit_file)
     app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)
@@ -115,7 +115,7 @@ def create_app(
 class Passage:
     """What every request goes through, on its way in and on its way out (falcon's middleware)."""
 
-    def __init__(self, parts: Services, auditor: Auditor, admission: Admission, gate: Gate) -> None:
+    def __init__(self, parts: Parts, auditor: Auditor, admission: Admission, gate: Gate) -> None:
         self._parts = parts
         self._auditor = auditor
         self._admission = admission
@@ -123,7 +123,7 @@ class Passage:
 
     def process_request(self, exchange: Exchange, response: Response) -> None:
         """Before its route is known."""
-        exchange.services = self._parts
+        exchange.parts = self._parts
         begin(exchange)
         self._auditor.begin(exchange)
         self._admission.enter(exchange)

@@ -26,13 +26,13 @@ from controller.ipam.reclaim import COMMITTERS, Reclaimer
 from controller.ipam.release import Releaser
 from controller.ipam.together import Together
 from controller.moves import Moves
+from controller.parts import Parts
 from controller.periodic import Periodic
 from controller.prompted import Prompted
 from controller.reading import read, scan
 from controller.reclaiming import Reclaiming
 from controller.reported import Reported
 from controller.restoring import Restoring
-from controller.services import Services
 from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Change, Removed, Store, Watch
@@ -66,7 +66,7 @@ AT_ONCE = 16
 class Duties:
     """The duties of one controller. `start` and `stop` once each."""
 
-    def __init__(self, store: Store, parts: Services) -> None:
+    def __init__(self, store: Store, parts: Parts) -> None:
         identity = f"{socket.gethostname()}:{os.getpid()}"
         duties: dict[str, Callable[[], Duty]] = {
             RELEASE: lambda: Finaliser(store, parts.releaser),
@@ -98,7 +98,7 @@ class Duties:
         self._election.stop()
 
 
-def _tidying(store: Store, parts: Services) -> Periodic:
+def _tidying(store: Store, parts: Parts) -> Periodic:
     """What requests left behind goes: endpoints that somebody died making together, and empty blocks."""
     together = Together(store, parts.committer, parts.clock)
     empty = EmptyBlocks(store, parts.committer)
@@ -111,7 +111,7 @@ def _tidying(store: Store, parts: Services) -> Periodic:
     return Periodic(TIDY, look, TIDY_S)
 
 
-def reclaiming(store: Store, parts: Services) -> Reclaiming:
+def reclaiming(store: Store, parts: Parts) -> Reclaiming:
     """A term of the duty of reclaim. Its committers are its own: no request waits behind what it frees."""
     guard = parts.epoch.check
     committers = [Committer(store, observe=parts.metrics.committed, guard=guard) for _ in range(COMMITTERS)]

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from falcon import Request, RequestOptions
 
 if TYPE_CHECKING:
+    from controller.parts import Parts
     from controller.principal import Principal
-    from controller.services import Services
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 """The methods of requests that change nothing."""
@@ -32,10 +32,10 @@ class Exchange(Request):
         principal: who makes it; None while nobody has asked.
         rate_headers: what its bearer is told of his rate.
         places: those that are free to wait for the store, of which it holds one; None when it holds none.
-        services: what the handlers work with.
+        parts: what the handlers work with.
     """
 
-    services: Services
+    parts: Parts
 
     def __init__(self, env: dict[str, Any], options: RequestOptions | None = None) -> None:
         super().__init__(env, options)

@@ -21,13 +21,13 @@ from controller.ipam.committer import Commits
 from controller.ipam.tally import OverQuota
 from controller.ipam.unit import Unit
 from controller.joining import Joining
+from controller.parts import Parts
 from controller.policy_impact import policies_foreseen
 from controller.principal import principal
 from controller.problem import Problem
 from controller.registry import Registry
 from controller.rehearsal import Rehearsal
 from controller.retire import Retirer
-from controller.services import Services
 from intent import cluster
 from store.client import Absent, Compare, DeletePrefix, Op, Put, Store, Unchanged
 from store.model import Usage
@@ -74,12 +74,12 @@ def _refuse_part() -> None:
 def foretold(do: Do) -> Answer:
     """What `do` would do at each router. Raises what it raises."""
     rehearsal = _rehearse(do)
-    store = current().services.store
+    store = current().parts.store
     return Answer(view(*foresee(store, rehearsal), policies_foreseen(store, rehearsal)))
 
 
 def _rehearse(do: Do) -> Rehearsal:
-    real = current().services
+    real = current().parts
     rehearsal = Rehearsal(real.store)
     joining = Joining(rehearsal, real.clock, None)
     believing = _Believing(rehearsal, real.epoch.check)
@@ -90,7 +90,7 @@ def _rehearse(do: Do) -> Rehearsal:
 
 def _bounded(do: Do, limit_percent: int) -> Answer:
     """Do it unless it withdraws more than a share of what is announced. Raises `Problem`."""
-    real = current().services
+    real = current().parts
     for _ in range(ATTEMPTS):
         left = [_essence(unit) for unit in weigh(do, limit_percent)]
         bounds = (_AsRehearsed(each, left) for each in (real.naming, real.committer))
@@ -110,7 +110,7 @@ def weigh(do: Do, limit_percent: int) -> Sequence[Unit]:
 
 
 def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
-    store = current().services.store
+    store = current().parts.store
     if withdraws_nothing(store, rehearsal):
         return
     found, _ = foresee(store, rehearsal)
@@ -129,7 +129,7 @@ def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
     raise Problem("too-much-withdrawn", detail, totals=what.model_dump())
 
 
-def _over(real: Services, store: Store, naming: Commits, committer: Commits) -> Services:
+def _over(real: Parts, store: Store, naming: Commits, committer: Commits) -> Parts:
     """The same parts, but for those that make the writes of which there is a foresight."""
     return replace(
         real,
@@ -140,14 +140,14 @@ def _over(real: Services, store: Store, naming: Commits, committer: Commits) -> 
 
 
 @contextmanager
-def _using(parts: Services) -> Iterator[None]:
+def _using(parts: Parts) -> Iterator[None]:
     """Let the request that is handled now work with other parts."""
     exchange = current()
-    real, exchange.services = exchange.services, parts
+    real, exchange.parts = exchange.parts, parts
     try:
         yield
     finally:
-        exchange.services = real
+        exchange.parts = real
 
 
 class _Otherwise(Exception):

@@ -13,10 +13,10 @@ from controller.api.parameter import named, one_of
 from controller.exchange import argument
 from controller.ipam.blocks import block_of
 from controller.ipam.explain import AddressView, Facts, explain
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Problem, not_found
 from controller.reading import read, read_many, scan
-from controller.services import services
 from controller.watching.topic import Topic
 from controller.withdrawing import announcers
 from store import keys
@@ -88,7 +88,7 @@ def get_address(address: str) -> Answer:
         parsed = parse_address(address)
     except ValueError as fault:
         raise Problem("not-found", str(fault)) from None
-    store, scope = services().store, principal().scope
+    store, scope = parts().store, principal().scope
     pools = scan(store, keys.POOLS).values
     pool = next((pool for pool in pools if parsed in pool.cidr), None)
     held = read(store, keys.ADDRESSES, pool.name, block_of(pool, parsed), parsed) if pool else None

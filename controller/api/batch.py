@@ -19,8 +19,8 @@ from controller.api.endpoints import asked
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
 from controller.ipam.request import Request
+from controller.parts import Parts, parts
 from controller.problem import Fault, Problem, inside, invalid
-from controller.services import Services, services
 from store.model import Endpoint
 
 batches = Noun()
@@ -82,16 +82,16 @@ class BatchAnswer(BaseModel):
 )
 def create_endpoints(wanted: NewEndpoints) -> Answer:
     """200 with the outcome of each; an atomic batch of which one is refused is refused whole."""
-    parts, key = services(), idempotency.key()
+    shared, key = parts(), idempotency.key()
     requests = list(_asked(wanted.items, key))
-    made = parts.allocator.assign_many(requests, atomic=wanted.atomic)
+    made = shared.allocator.assign_many(requests, atomic=wanted.atomic)
     outcomes = [
         _placed(index, each, keyed=key is not None and item.id is None)
         for index, (item, each) in enumerate(zip(wanted.items, made, strict=True))
     ]
     if wanted.atomic:
         _refuse_any(outcomes)
-    return Answer(_rendered(parts, outcomes))
+    return Answer(_rendered(shared, outcomes))
 
 
 def _asked(items: Sequence[NewEndpoint], key: str | None) -> Iterator[Request]:
@@ -143,11 +143,11 @@ def _refuse_any(outcomes: Sequence[Outcome]) -> None:
     raise Problem(first.kind, detail, errors=faults, retry_after_s=first.retry_after_s, **first.members)
 
 
-def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
+def _rendered(shared: Parts, outcomes: Sequence[Outcome]) -> str:
     served = [each for each in outcomes if not isinstance(each, Problem)]
     old = [endpoint for endpoint, new in served if not new]
     made = iter(new_texts(endpoint for endpoint, new in served if new))
-    shown = {each.id: each.model_dump_json() for each in views(parts.store, old)} if old else {}
+    shown = {each.id: each.model_dump_json() for each in views(shared.store, old)} if old else {}
     texts: list[str] = []
     pools: list[str] = []
     for each in outcomes:
@@ -160,5 +160,5 @@ def _rendered(parts: Services, outcomes: Sequence[Outcome]) -> str:
         if new:
             pools.extend(endpoint.pools)
     for pool, addresses in Counter(pools).items():
-        parts.metrics.assigned(pool, addresses)
+        shared.metrics.assigned(pool, addresses)
     return f'{{"items":[{",".join(texts)}],"refused":{len(outcomes) - len(served)}}}'

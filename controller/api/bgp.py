@@ -10,9 +10,9 @@ from controller.api import listing
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Parameter, inside, named, one_of
 from controller.exchange import argument
+from controller.parts import parts
 from controller.problem import not_found
 from controller.reading import Where, read, read_many, scan
-from controller.services import services
 from store import keys
 from store.keys import Kind
 from store.model import Advertised, Imported, Program, Session, SessionState, Value
@@ -76,16 +76,16 @@ def list_sessions() -> Answer:
 )
 def get_session(node: str, peer: str) -> Answer:
     """One session, with its last transitions."""
-    found = read(services().store, keys.SESSIONS, node, peer)
+    found = read(parts().store, keys.SESSIONS, node, peer)
     if found is None:
-        there = (f"{each.node}/{each.peer}" for each in scan(services().store, keys.SESSIONS).values)
+        there = (f"{each.node}/{each.peer}" for each in scan(parts().store, keys.SESSIONS).values)
         raise not_found("session", f"{node}/{peer}", there)
     return Answer(SessionView(**found.value.model_dump(), stale=node in _silent({node})))
 
 
 def _silent(nodes: Collection[str]) -> set[str]:
     """Those of these nodes whose speaker does not live."""
-    speaking = read_many(services().store, keys.ALIVE, [(node, Program.SPEAKER.value) for node in nodes])
+    speaking = read_many(parts().store, keys.ALIVE, [(node, Program.SPEAKER.value) for node in nodes])
     return set(nodes) - {node for node, _ in speaking}
 
 

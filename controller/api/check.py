@@ -10,8 +10,8 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.ipam.check import Finding, State, check
 from controller.ipam.leftovers import strangers
+from controller.parts import parts
 from controller.reading import decodable, read_at_once, read_many, scan, scan_all
-from controller.services import services
 from store import keys
 from store.client import KeyValue, Store
 from store.model import Block, Displaced, Endpoint, Program
@@ -42,7 +42,7 @@ class CheckView(BaseModel):
 )
 def check_addresses() -> Answer:
     """Changes nothing. What is found twice, some seconds apart, is so."""
-    store = services().store
+    store = parts().store
     nodes = [node.name for node in scan(store, keys.NODES).values]
     state = _read(store, nodes)
     view = CheckView(

@@ -13,10 +13,10 @@ from controller.api import listing
 from controller.api.noun import Noun, Operation
 from controller.draining import announced
 from controller.ipam.unit import Unit
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Problem
 from controller.reading import find, put, read, stored
-from controller.services import services
 from controller.watching.topic import Topic
 from store import keys
 from store.client import Absent, Compare, Delete, Exists, Store, Unchanged
@@ -65,7 +65,7 @@ def _watched(store: Store, shown: Sequence[Drain], settled: bool) -> list[str]:
 def list_drains() -> Answer:
     """Every node and every peer that is being drained, or is."""
     found = listing.paged(keys.DRAINS)
-    return listing.render([_view(services().store, each) for each in found.values], found)
+    return listing.render([_view(parts().store, each) for each in found.values], found)
 
 
 def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
@@ -96,29 +96,29 @@ def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
     )
     def undrain(name: str) -> Answer:
         """Also a drain that cannot be read ends. Idempotent."""
-        parts = services()
-        find(parts.store, kind, name)
+        shared = parts()
+        find(shared.store, kind, name)
         for _ in range(ATTEMPTS):
-            item = stored(parts.store, keys.DRAINS, noun.value, name)
+            item = stored(shared.store, keys.DRAINS, noun.value, name)
             if item is None:
                 return Answer(status=204)
-            if parts.committer.commit(Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))):
+            if shared.committer.commit(Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))):
                 _record(noun, name, "drain-over", "its routes are announced as usual again")
                 return Answer(status=204)
         raise _busy(name)
 
 
 def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Answer:
-    parts = services()
-    until = parts.clock() + timedelta(seconds=wanted.for_s) if wanted.for_s is not None else None
+    shared = parts()
+    until = shared.clock() + timedelta(seconds=wanted.for_s) if wanted.for_s is not None else None
     for _ in range(ATTEMPTS):
-        registered = find(parts.store, kind, name)
-        before = read(parts.store, keys.DRAINS, noun.value, name)
+        registered = find(shared.store, kind, name)
+        before = read(shared.store, keys.DRAINS, noun.value, name)
         if before is None:
             drain = Drain(
                 noun=noun,
                 name=name,
-                since=parts.clock(),
+                since=shared.clock(),
                 wait_s=wanted.wait_s,
                 until=until,
                 by=principal().name,
@@ -128,12 +128,12 @@ def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Ans
             drain = before.value.model_copy(update={"wait_s": wanted.wait_s, "until": until})
             unchanged = before.unchanged()
         op = put(keys.DRAINS, drain, noun.value, name)
-        if parts.committer.commit(Unit((unchanged, Exists(registered.key)), (op,))):
+        if shared.committer.commit(Unit((unchanged, Exists(registered.key)), (op,))):
             if before is None:
                 _record(
                     noun, name, "drain-begun", f"its routes carry GRACEFUL_SHUTDOWN for {wanted.wait_s} s"
                 )
-            return Answer(_view(parts.store, drain), status=201 if before is None else 200)
+            return Answer(_view(shared.store, drain), status=201 if before is None else 200)
     raise _busy(name)
 
 
@@ -143,7 +143,7 @@ def _busy(name: str) -> Problem:
 
 def _record(noun: Drained, name: str, reason: str, detail: str) -> None:
     node = name if noun is Drained.NODE else None
-    services().events.record(Severity.INFO, reason, noun.value, name, detail, node=node)
+    parts().events.record(Severity.INFO, reason, noun.value, name, detail, node=node)
 
 
 def _view(store: Store, drain: Drain) -> DrainView:

@@ -14,10 +14,10 @@ from controller.api.endpoints import asked, changed
 from controller.ipam.drafting import refuse_held
 from controller.ipam.known import Known
 from controller.ipam.moving import find_node, releasing
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import read
-from controller.services import services
 from store import keys
 from store.model import EndpointState
 
@@ -25,7 +25,7 @@ from store.model import EndpointState
 def try_create(known: Known, wanted: NewEndpoint) -> Answer:
     """Raises `Problem` where POST would, by what is `known` since the last write of something else."""
     request = asked(wanted)
-    store = services().store
+    store = parts().store
     for want in known.plan(request).asked:
         if want.address is not None:
             refuse_held(store, want.pools[0].value, want.address, request.scope, want.pointer)
@@ -34,7 +34,7 @@ def try_create(known: Known, wanted: NewEndpoint) -> Answer:
 
 def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
     """Raises `Problem` where PATCH would."""
-    store, scope = services().store, principal().scope
+    store, scope = parts().store, principal().scope
     found = read(store, keys.ENDPOINTS, id)
     if found is None or not scope.has(found.value):
         raise not_found("endpoint", id)

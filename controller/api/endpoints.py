@@ -17,11 +17,11 @@ from controller.api.parameter import LABEL, Number, Parameter, in_pool, named, o
 from controller.exchange import argument
 from controller.ipam.overlap import DEFAULT_S
 from controller.ipam.request import Request
+from controller.parts import Parts, parts
 from controller.precondition import match
 from controller.principal import principal, request_id
 from controller.problem import Problem, not_found, unknown_reference
 from controller.reading import Listing, read
-from controller.services import Services, services
 from controller.validation import merge
 from controller.watching.topic import Topic
 from store import keys
@@ -70,23 +70,23 @@ FILTERS = (
 )
 def create_endpoint(wanted: NewEndpoint) -> Answer:
     """201 when new; 200 when the same request was answered before."""
-    parts, key = services(), idempotency.key()
+    shared, key = parts(), idempotency.key()
     asked_for = asked(wanted)
     if key is None or wanted.id is not None:
-        made, new = parts.allocator.assign(asked_for)
+        made, new = shared.allocator.assign(asked_for)
     else:
-        made, new = _assign_keyed(parts, asked_for._replace(id=idempotency.derived(key), keyed=True))
+        made, new = _assign_keyed(shared, asked_for._replace(id=idempotency.derived(key), keyed=True))
     location = f"/v1/endpoints/{made.id}"
     if not new:
-        return Answer(view(parts.store, made), 200, location)
+        return Answer(view(shared.store, made), 200, location)
     for pool in made.pools:
-        parts.metrics.assigned(pool)
+        shared.metrics.assigned(pool)
     return Answer(new_texts([made])[0], 201, location)
 
 
-def _assign_keyed(parts: Services, wanted: Request) -> tuple[Endpoint, bool]:
+def _assign_keyed(shared: Parts, wanted: Request) -> tuple[Endpoint, bool]:
     try:
-        return parts.allocator.assign(wanted)
+        return shared.allocator.assign(wanted)
     except Problem as problem:
         raise idempotency.reused(problem) from None
 
@@ -135,7 +135,7 @@ def list_endpoints() -> Answer:
     node = argument("node")
     kind = keys.NODE_ENDPOINTS if node else keys.ENDPOINTS
     found: Listing[Endpoint] = listing.paged(kind, node, filters=FILTERS)
-    return listing.render(rows(services().store, found.values), found)
+    return listing.render(rows(parts().store, found.values), found)
 
 
 @endpoints.operation(
@@ -143,10 +143,10 @@ def list_endpoints() -> Answer:
 )
 def get_endpoint(id: str) -> Answer:  # noqa: A002
     """One endpoint."""
-    found = read(services().store, keys.ENDPOINTS, id)
+    found = read(parts().store, keys.ENDPOINTS, id)
     if found is None or not principal().scope.has(found.value):
         raise not_found("endpoint", id)
-    return Answer(view(services().store, found.value), revision=found.mod_revision)
+    return Answer(view(parts().store, found.value), revision=found.mod_revision)
 
 
 @endpoints.operation(
@@ -166,14 +166,14 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
 
     Where both nodes are up the old one goes on until the new one delivers and announces it.
     """
-    found = services().mover.change(
+    found = parts().mover.change(
         id,
         lambda endpoint: changed(endpoint, patch),
         match(),
         principal().scope,
         overlap_s=OVERLAP.given(DEFAULT_S),
     )
-    return Answer(view(services().store, found.value), revision=found.mod_revision)
+    return Answer(view(parts().store, found.value), revision=found.mod_revision)
 
 
 @endpoints.operation(
@@ -189,7 +189,7 @@ def change_endpoint(id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
 )
 def delete_endpoint(id: str) -> Answer:  # noqa: A002
     """204 when it is gone; 202 while its node takes it down. Its address cools down after that."""
-    releasing = services().releaser.release(id, match(), argument("uid"), principal().scope)
+    releasing = parts().releaser.release(id, match(), argument("uid"), principal().scope)
     if releasing is None:
         return Answer(status=204)
-    return Answer(view(services().store, releasing), 202)
+    return Answer(view(parts().store, releasing), 202)

@@ -8,8 +8,8 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter, named, one_of
+from controller.parts import parts
 from controller.reading import Where
-from controller.services import services
 from controller.watching.topic import Topic
 from store import keys
 from store.model import Event, Severity
@@ -20,7 +20,7 @@ MAX_AGE_S = 7 * 86_400
 
 
 def _young(given: str) -> Where[Event]:
-    since = services().clock() - timedelta(seconds=MAX_AGE.value(given))
+    since = parts().clock() - timedelta(seconds=MAX_AGE.value(given))
     return Where(lambda event: event.at >= since)
 
 

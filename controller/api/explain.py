@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
+from controller.parts import parts
 from controller.policy_stats import PolicyStats, policy_stats
 from controller.principal import principal
 from controller.problem import Problem, not_found
 from controller.reading import find, read
-from controller.services import services
 from store import keys
 from store.model import DiffAsked, DiffSaid
 from store.model.drops import DropsAsked, DropsSaid
@@ -28,8 +28,8 @@ explain = Noun()
 )
 def node_diff(name: str) -> Answer:
     """Ports, rules, neighbours, routes and flows, read by the node's agent now."""
-    find(services().store, keys.NODES, name, principal().scope)
-    return Answer(services().asking.ask(name, DiffAsked()))
+    find(parts().store, keys.NODES, name, principal().scope)
+    return Answer(parts().asking.ask(name, DiffAsked()))
 
 
 @explain.operation(
@@ -44,9 +44,9 @@ def node_diff(name: str) -> Answer:
 def endpoint_stats(id: str) -> Answer:  # noqa: A002
     """Packets and bytes each way, and what was dropped for what it is, as its node counts them now."""
     node = _node_of(id)
-    if services().store.get(keys.ATTACHMENTS.key(node, id)) is None:
+    if parts().store.get(keys.ATTACHMENTS.key(node, id)) is None:
         raise Problem("not-found", f"endpoint {id} is not attached on node {node}: nothing of it is counted")
-    return Answer(services().asking.ask(node, StatsAsked(endpoint=id)))
+    return Answer(parts().asking.ask(node, StatsAsked(endpoint=id)))
 
 
 @explain.operation(
@@ -60,9 +60,9 @@ def endpoint_stats(id: str) -> Answer:  # noqa: A002
 )
 def get_policy_stats(name: str) -> Answer:
     """Packets and bytes of each rule, as all nodes with an endpoint of the policy count them now."""
-    parts = services()
-    policy = find(parts.store, keys.POLICIES, name, principal().scope).value
-    return Answer(policy_stats(parts.store, parts.asking, policy))
+    shared = parts()
+    policy = find(shared.store, keys.POLICIES, name, principal().scope).value
+    return Answer(policy_stats(shared.store, shared.asking, policy))
 
 
 @explain.operation(
@@ -76,8 +76,8 @@ def get_policy_stats(name: str) -> Answer:
 )
 def node_drops(name: str) -> Answer:
     """By flow and interval, each with its reason, and some of the packets; the latest first."""
-    find(services().store, keys.NODES, name, principal().scope)
-    return Answer(services().asking.ask(name, DropsAsked()))
+    find(parts().store, keys.NODES, name, principal().scope)
+    return Answer(parts().asking.ask(name, DropsAsked()))
 
 
 @explain.operation(
@@ -91,12 +91,12 @@ def node_drops(name: str) -> Answer:
 )
 def endpoint_drops(id: str) -> Answer:  # noqa: A002
     """By the flows that name it and interval, and some of the packets with the rule; the latest first."""
-    return Answer(services().asking.ask(_node_of(id), DropsAsked(endpoint=id)))
+    return Answer(parts().asking.ask(_node_of(id), DropsAsked(endpoint=id)))
 
 
 def _node_of(name: str) -> str:
     """The node of an endpoint that who asks may see."""
-    found = read(services().store, keys.ENDPOINTS, name)
+    found = read(parts().store, keys.ENDPOINTS, name)
     if found is None or not principal().scope.has(found.value):
         raise not_found("endpoint", name)
     return found.value.node

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
-from controller.services import services
+from controller.parts import parts
 from store import keys
 from store.errors import StoreError
 
@@ -50,10 +50,10 @@ def readyz() -> Answer:
 
     A store that is full answers: it is read, and each write is refused with the reason.
     """
-    parts = services()
+    shared = parts()
     needs: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("etcd", lambda: parts.store.get(keys.POOLS.prefix())),
-        ("process", parts.pulse.check),
+        ("etcd", lambda: shared.store.get(keys.POOLS.prefix())),
+        ("process", shared.pulse.check),
     )
     missing = [NotReady(what=what, why=why) for what, need in needs if (why := _why_not(need))]
     return Answer(Readiness(ready=not missing, not_ready=missing), 503 if missing else 200)
@@ -71,6 +71,6 @@ def _why_not(need: Callable[[], object]) -> str:
 @health.plain("/metrics")
 def metrics() -> Answer:
     """The text format of Prometheus. With the store away only what this controller counts."""
-    parts = services()
-    text = (parts.metrics.render() + parts.session_metrics.render()).decode()
+    shared = parts()
+    text = (shared.metrics.render() + shared.session_metrics.render()).decode()
     return Answer(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -132,7 +132,7 @@ def foretell(writes: Writes) -> Answer:
     steps = [_step(number, write) for number, write in enumerate(writes.items)]
 
     def do() -> Answer:
-        known = Known(current().services.store)
+        known = Known(current().parts.store)
         for number, step in enumerate(steps):
             try:
                 step(known)

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.exchange import current
+from controller.parts import parts
 from controller.principal import Principal
-from controller.services import services
 from store.model import Role
 from store.model.value import Name
 
@@ -93,7 +93,7 @@ class Renewed(BaseModel):
 )
 def invite(name: str, wanted: Invitation) -> Answer:
     """The answer holds the token, this once. One that the node had before is good no more."""
-    token, join = services().joining.invite(name, wanted.ttl_s)
+    token, join = parts().joining.invite(name, wanted.ttl_s)
     return Answer(GivenJoin(node=name, expires=join.expires, token=token.text), 201)
 
 
@@ -102,7 +102,7 @@ def invite(name: str, wanted: Invitation) -> Answer:
 )
 def authority() -> Answer:
     """Not to be trusted before its fingerprint was compared."""
-    return Answer(Authority(ca=services().joining.authority()))
+    return Answer(Authority(ca=parts().joining.authority()))
 
 
 @joins.operation(
@@ -110,7 +110,7 @@ def authority() -> Answer:
 )
 def join(wanted: JoinRequest) -> Answer:
     """May be repeated with the same key as long as the token lives."""
-    joined = services().joining.join(wanted.node, wanted.secret, wanted.request)
+    joined = parts().joining.join(wanted.node, wanted.secret, wanted.request)
     current().principal = Principal(f"join:{joined.node}", Role.NODE, node=joined.node)
     return Answer(JoinedNode(**asdict(joined)))
 
@@ -127,6 +127,6 @@ def join(wanted: JoinRequest) -> Answer:
 )
 def renew(wanted: RenewRequest) -> Answer:
     """Before it ends. The key stays."""
-    user, certificate = services().joining.renew(wanted.certificate, wanted.request)
+    user, certificate = parts().joining.renew(wanted.certificate, wanted.request)
     current().principal = Principal(f"renew:{user}", Role.NODE)
     return Answer(Renewed(certificate=certificate))

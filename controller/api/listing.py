@@ -15,9 +15,9 @@ from controller.api import cursor
 from controller.api.cursor import Cursor
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
+from controller.parts import parts
 from controller.principal import principal
 from controller.reading import Listing, Where, page, scan_at
-from controller.services import services
 from store.errors import Compacted, Invalid
 from store.keys import Kind
 from store.model import Value
@@ -61,7 +61,7 @@ def begin() -> Cursor:
 def as_of(start: Cursor, kind: Kind[V]) -> Listing[V]:
     """Every value of a kind, of the revision that a page begins at. Raises `Problem` when it is gone."""
     with _of_a_revision(start):
-        return scan_at(services().store, kind, kind.prefix(), start.revision)
+        return scan_at(parts().store, kind, kind.prefix(), start.revision)
 
 
 def page_at(
@@ -70,7 +70,7 @@ def page_at(
     """Likewise, of the values below any of these prefixes."""
     with _of_a_revision(start):
         return page(
-            services().store,
+            parts().store,
             kind,
             prefixes,
             limit=LIMIT.given(DEFAULT_LIMIT),

@@ -7,10 +7,10 @@ from pydantic import AwareDatetime, BaseModel
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.ipam.arrival import Stage, stages
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Problem, not_found
 from controller.reading import read
-from controller.services import services
 from store import keys
 from store.model.value import Identifier, Name
 
@@ -36,7 +36,7 @@ class MoveView(BaseModel):
 )
 def get_move(id: str) -> Answer:  # noqa: A002
     """404 when the endpoint is not being moved: it is on one node only."""
-    store = services().store
+    store = parts().store
     record, found = read(store, keys.ENDPOINTS, id), read(store, keys.MOVES, id)
     if record is None or not principal().scope.has(record.value):
         raise not_found("endpoint", id)

@@ -11,10 +11,10 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
+from controller.parts import parts
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.reading import Found, find, read_many
-from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Beside, Topic
 from store import keys
@@ -69,7 +69,7 @@ class NodeView(Node):
 )
 def create_node(node: Node) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    stored, new = services().registry.create_node(node)
+    stored, new = parts().registry.create_node(node)
     return _made(stored, new)
 
 
@@ -97,13 +97,13 @@ def _node_of(change: Change) -> str | None:
 def list_nodes() -> Answer:
     """Every node, by name."""
     found = listing.paged(keys.NODES, filters=FILTERS)
-    return listing.render(_views(found.values, _alive(services().store, found.values)), found)
+    return listing.render(_views(found.values, _alive(parts().store, found.values)), found)
 
 
 @nodes.operation(Operation("GET", "/v1/nodes/{name}", "Read a node", {200: NodeView}, refuses=(404,)))
 def get_node(name: str) -> Answer:
     """One node."""
-    return _shown_alone(find(services().store, keys.NODES, name, principal().scope))
+    return _shown_alone(find(parts().store, keys.NODES, name, principal().scope))
 
 
 @nodes.operation(
@@ -121,7 +121,7 @@ def get_node(name: str) -> Answer:
 def put_node(name: str, node: Node) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, node.name)
-    registry = services().registry
+    registry = parts().registry
     stored, new = registry.replace(
         keys.NODES,
         name,
@@ -129,7 +129,7 @@ def put_node(name: str, node: Node) -> Answer:
         lambda stored: replaced(stored, node, MUTABLE),
         demanded_match(),
     )
-    services().joining.allow(name, edge=stored.value.edge)
+    parts().joining.allow(name, edge=stored.value.edge)
     return _made(stored, new)
 
 
@@ -147,11 +147,11 @@ def put_node(name: str, node: Node) -> Answer:
 )
 def change_node(name: str, patch: dict[str, Any]) -> Answer:
     """All but its name. Endpoints that exist keep the MTU that they were made with, or that of the uplink."""
-    changed = services().registry.change(
+    changed = parts().registry.change(
         keys.NODES, name, lambda node: merge(Node, node, patch, MUTABLE), match()
     )
     # Also when it was so already: a controller may have died between the two.
-    services().joining.allow(name, edge=changed.value.edge)
+    parts().joining.allow(name, edge=changed.value.edge)
     return _shown_alone(changed)
 
 
@@ -170,10 +170,10 @@ def delete_node(name: str) -> Answer:
     """Only while it has no endpoint and no peer, nobody else holds an address of its blocks, and it holds
     nothing that moved away; what a node that is lost holds is not waited for."""
     try:
-        services().retirer.delete_node(name, match())
+        parts().retirer.delete_node(name, match())
     finally:
         # Also when it is gone already: a controller may have died between the two.
-        services().joining.expel_if_gone(name)
+        parts().joining.expel_if_gone(name)
     return Answer(status=204)
 
 
@@ -183,7 +183,7 @@ def _made(found: Found[Node], new: bool) -> Answer:
 
 
 def _shown_alone(found: Found[Node]) -> Answer:
-    shown = _views([found.value], _alive(services().store, [found.value]))
+    shown = _views([found.value], _alive(parts().store, [found.value]))
     return Answer(shown[0], revision=found.mod_revision)
 
 

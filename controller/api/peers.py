@@ -8,9 +8,9 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
+from controller.parts import parts
 from controller.precondition import demanded_match, match
 from controller.reading import find
-from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic
 from store import keys
@@ -29,7 +29,7 @@ MUTABLE = tuple(name for name in Peer.model_fields if name not in {"name", "node
 )
 def create_peer(peer: Peer) -> Answer:
     """201 when new; 200 when an equal one is there. Its node has to exist."""
-    return made("peers", *services().registry.create_peer(peer))
+    return made("peers", *parts().registry.create_peer(peer))
 
 
 @peers.operation(
@@ -50,7 +50,7 @@ def list_peers() -> Answer:
 @peers.operation(Operation("GET", "/v1/peers/{name}", "Read a peer", {200: Peer, 304: None}, refuses=(404,)))
 def get_peer(name: str) -> Answer:
     """One peer."""
-    found = find(services().store, keys.PEERS, name)
+    found = find(parts().store, keys.PEERS, name)
     return Answer(found.value, revision=found.mod_revision)
 
 
@@ -69,7 +69,7 @@ def get_peer(name: str) -> Answer:
 def put_peer(name: str, peer: Peer) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, peer.name)
-    registry = services().registry
+    registry = parts().registry
     return made(
         "peers",
         *registry.replace(
@@ -96,7 +96,7 @@ def put_peer(name: str, peer: Peer) -> Answer:
 )
 def change_peer(name: str, patch: dict[str, Any]) -> Answer:
     """All but its name and its node."""
-    changed = services().registry.change(
+    changed = parts().registry.change(
         keys.PEERS, name, lambda peer: merge(Peer, peer, patch, MUTABLE), match()
     )
     return Answer(changed.value, revision=changed.mod_revision)
@@ -115,5 +115,5 @@ def change_peer(name: str, patch: dict[str, Any]) -> Answer:
 )
 def delete_peer(name: str) -> Answer:
     """Its speakers withdraw and close the session."""
-    services().retirer.delete_peer(name, match())
+    parts().retirer.delete_peer(name, match())
     return Answer(status=204)

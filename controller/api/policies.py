@@ -8,12 +8,12 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
+from controller.parts import parts
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.problem import Problem, unknown_reference
 from controller.reading import find
 from controller.roles import NETWORK
-from controller.services import services
 from controller.validation import merge, replaced, validate
 from controller.watching.topic import Topic
 from store import keys
@@ -38,7 +38,7 @@ MUTABLE = ("selector", "order", "mode", "ingress", "egress")
 )
 def create_policy(policy: Policy) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    return made("policies", *services().registry.create_policy(_asked(policy), principal().scope))
+    return made("policies", *parts().registry.create_policy(_asked(policy), principal().scope))
 
 
 @policies.operation(
@@ -61,7 +61,7 @@ def list_policies() -> Answer:
 )
 def get_policy(name: str) -> Answer:
     """One policy."""
-    found = find(services().store, keys.POLICIES, name, principal().scope)
+    found = find(parts().store, keys.POLICIES, name, principal().scope)
     return Answer(found.value, revision=found.mod_revision)
 
 
@@ -80,7 +80,7 @@ def get_policy(name: str) -> Answer:
 def put_policy(name: str, policy: Policy) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, policy.name)
-    asked, scope, registry = _asked(policy), principal().scope, services().registry
+    asked, scope, registry = _asked(policy), principal().scope, parts().registry
     return made(
         "policies",
         *registry.replace(
@@ -113,7 +113,7 @@ def change_policy(name: str, patch: dict[str, Any]) -> Answer:
         _may_write(policy)
         return merge(Policy, policy, patch, MUTABLE)
 
-    changed = services().registry.change(keys.POLICIES, name, edit, match(), principal().scope)
+    changed = parts().registry.change(keys.POLICIES, name, edit, match(), principal().scope)
     return Answer(changed.value, revision=changed.mod_revision)
 
 
@@ -130,7 +130,7 @@ def change_policy(name: str, patch: dict[str, Any]) -> Answer:
 )
 def delete_policy(name: str) -> Answer:
     """What it allowed or denied is decided by the others, or by the tenant's default, from then on."""
-    services().retirer.delete_policy(name, _may_write, match(), principal().scope)
+    parts().retirer.delete_policy(name, _may_write, match(), principal().scope)
     return Answer(status=204)
 
 

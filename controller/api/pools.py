@@ -8,11 +8,11 @@ from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
+from controller.parts import parts
 from controller.pool_fit import as_made
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.reading import find
-from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic
 from store import keys
@@ -42,7 +42,7 @@ MUTABLE = (
 )
 def create_pool(pool: Pool) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    return made("pools", *services().registry.create_pool(pool))
+    return made("pools", *parts().registry.create_pool(pool))
 
 
 @pools.operation(
@@ -63,7 +63,7 @@ def list_pools() -> Answer:
 @pools.operation(Operation("GET", "/v1/pools/{name}", "Read a pool", {200: Pool, 304: None}, refuses=(404,)))
 def get_pool(name: str) -> Answer:
     """One pool."""
-    found = find(services().store, keys.POOLS, name, principal().scope)
+    found = find(parts().store, keys.POOLS, name, principal().scope)
     return Answer(found.value, revision=found.mod_revision)
 
 
@@ -82,14 +82,14 @@ def get_pool(name: str) -> Answer:
 def put_pool(name: str, pool: Pool) -> Answer:
     """What it becomes is all in the body, but the block size; the precondition says of which state."""
     has_name(name, pool.name)
-    registry = services().registry
+    registry = parts().registry
     return made(
         "pools",
         *registry.replace(
             keys.POOLS,
             name,
             lambda: registry.create_pool(pool),
-            lambda stored: replaced(stored, as_made(services().store, pool, stored), MUTABLE),
+            lambda stored: replaced(stored, as_made(parts().store, pool, stored), MUTABLE),
             demanded_match(),
         ),
     )
@@ -109,7 +109,7 @@ def put_pool(name: str, pool: Pool) -> Answer:
 )
 def change_pool(name: str, patch: dict[str, Any]) -> Answer:
     """All but its name and block size. Its range can only grow; what is assigned stays assigned."""
-    changed = services().registry.change(
+    changed = parts().registry.change(
         keys.POOLS, name, lambda pool: merge(Pool, pool, patch, MUTABLE), match()
     )
     return Answer(changed.value, revision=changed.mod_revision)
@@ -128,5 +128,5 @@ def change_pool(name: str, patch: dict[str, Any]) -> Answer:
 )
 def delete_pool(name: str) -> Answer:
     """Only while no address of it is assigned or cools down."""
-    services().retirer.delete_pool(name, match())
+    parts().retirer.delete_pool(name, match())
     return Answer(status=204)

@@ -14,9 +14,9 @@ from controller.api.endpoint_view import rows
 from controller.api.noun import Noun, Operation
 from controller.ipam.allocator import MAX_MANY
 from controller.ipam.release import Outcome, Wish
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Fault, Problem
-from controller.services import services
 from store.model import Endpoint
 from store.model.value import Identifier, Uid
 
@@ -56,11 +56,11 @@ class UnwantedEndpoints(BaseModel):
 )
 def release_endpoints(unwanted: UnwantedEndpoints) -> Answer:
     """200 with what a DELETE of each would have answered: 204, 202 with the endpoint, or a problem."""
-    parts = services()
+    shared = parts()
     wishes = [Wish(item.id, item.uid) for item in unwanted.items]
-    outcomes = parts.releaser.release_many(wishes, principal().scope)
+    outcomes = shared.releaser.release_many(wishes, principal().scope)
     remaining = [each for each in outcomes if isinstance(each, Endpoint)]
-    shown = {each["id"]: each for each in rows(parts.store, remaining)} if remaining else {}
+    shown = {each["id"]: each for each in rows(shared.store, remaining)} if remaining else {}
     items = [_item(index, each, shown) for index, each in enumerate(outcomes)]
     refused = sum(isinstance(each, Problem) for each in outcomes)
     return Answer(to_json({"items": items, "refused": refused}).decode())

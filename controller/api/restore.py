@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from controller.answer import Answer
 from controller.api.noun import Noun, Operation
+from controller.parts import parts
 from controller.reading import read
 from controller.restoring import TOLD, finish, progress
-from controller.services import services
 from store import keys
 from store.errors import Restored
 from store.model import Restore
@@ -62,24 +62,24 @@ def finish_restore() -> Answer:
     """
     view = _view()
     if view.restoring:
-        finish(services().store)
+        finish(parts().store)
     return Answer(view)
 
 
 def _view() -> RestoreView:
-    parts = services()
-    done = read(parts.store, keys.RESTORE)
+    shared = parts()
+    done = read(shared.store, keys.RESTORE)
     report = done.value if done else None
     try:
-        parts.epoch.check()
+        shared.epoch.check()
     except Restored:
-        now = progress(parts.store)
+        now = progress(shared.store)
         return RestoreView(
             restoring=True,
             cluster=now.cluster,
             heard=list(now.heard),
             waiting_for=list(now.silent),
-            no_pool=list(islice(now.homeless(parts.store), TOLD)),
+            no_pool=list(islice(now.homeless(shared.store), TOLD)),
             report=report,
         )
-    return RestoreView(restoring=False, cluster=parts.store.cluster_id(), report=report)
+    return RestoreView(restoring=False, cluster=shared.store.cluster_id(), report=report)

@@ -12,9 +12,9 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
+from controller.parts import parts
 from controller.problem import Problem, invalid_parameter
 from controller.reading import find, scan
-from controller.services import services
 from controller.validation import SHAPES
 from intent.router_check import mismatches
 from intent.routers import Spoken, router, spoken, unreached
@@ -102,7 +102,7 @@ def router_config() -> Answer:
     chosen = _chosen()
     sessions = _sessions(chosen)
     try:
-        made = router(sessions, chosen, scan(services().store, keys.POOLS).values)
+        made = router(sessions, chosen, scan(parts().store, keys.POOLS).values)
     except ValueError as fault:
         raise invalid_parameter("peer" if ASN.given(None) is None else "asn", str(fault)) from None
     view = RouterConfigView(
@@ -130,9 +130,9 @@ def router_check() -> Answer:
     """As the speakers report them, and the routers that a controller hears."""
     chosen = _chosen()
     sessions = _sessions(chosen)
-    alive = scan(services().store, keys.ALIVE).values
+    alive = scan(parts().store, keys.ALIVE).values
     speaking = {each.node for each in alive if each.program is Program.SPEAKER}
-    verified = {(each.node, each.peer): each for each in scan(services().store, keys.VERIFIED).values}
+    verified = {(each.node, each.peer): each for each in scan(parts().store, keys.VERIFIED).values}
     found = mismatches(sessions, speaking, verified)
     view = RouterCheckView(
         peers=[peer.name for peer in chosen],
@@ -147,7 +147,7 @@ def _chosen() -> list[Peer]:
     names, asn = current().arguments.get("peer", []), ASN.given(None)
     if bool(names) == (asn is not None):
         raise invalid_parameter("peer", "give a peer, several, or an asn in place of them")
-    store = services().store
+    store = parts().store
     if asn is None:
         return [find(store, keys.PEERS, name).value for name in sorted(set(names))]
     of_asn = [peer for peer in scan(store, keys.PEERS).values if peer.asn == asn]
@@ -157,6 +157,6 @@ def _chosen() -> list[Peer]:
 
 
 def _sessions(chosen: list[Peer]) -> list[Spoken]:
-    store = services().store
+    store = parts().store
     seen = {(each.node, each.peer): each for each in scan(store, keys.SESSIONS).values}
     return spoken(chosen, scan(store, keys.NODES).values, scan(store, keys.PEERS).values, seen)

@@ -12,12 +12,12 @@ from controller.api.not_by_tenants import refuse_change
 from controller.api.noun import Noun, Operation, Patch, has_name, made
 from controller.api.parameter import named
 from controller.api.service_view import ServiceView, view
+from controller.parts import parts
 from controller.precondition import demanded_match, match
 from controller.principal import principal, request_id
 from controller.problem import unknown_reference
 from controller.reading import find, read
 from controller.registry import Made
-from controller.services import services as parts
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic
 from store import keys

@@ -10,10 +10,10 @@ from controller.api import listing
 from controller.api.noun import Noun, Operation, Patch, has_name
 from controller.api.parameter import LABEL
 from controller.ipam.tally import usage_of
+from controller.parts import parts
 from controller.precondition import demanded_match, match
 from controller.principal import principal
 from controller.reading import Found, find, read_many, scan
-from controller.services import services
 from controller.validation import merge, replaced
 from controller.watching.topic import Topic
 from store import keys
@@ -47,7 +47,7 @@ class TenantView(Tenant):
 )
 def create_tenant(tenant: Tenant) -> Answer:
     """201 when new; 200 when an equal one is there."""
-    return _made(*services().registry.create_tenant(tenant))
+    return _made(*parts().registry.create_tenant(tenant))
 
 
 def _watched(store: Store, shown: Sequence[Tenant], settled: bool) -> list[str]:
@@ -68,7 +68,7 @@ def _watched(store: Store, shown: Sequence[Tenant], settled: bool) -> list[str]:
 def list_tenants() -> Answer:
     """Every tenant, by name."""
     found = listing.paged(keys.TENANTS, filters=FILTERS)
-    used = {usage.tenant: usage for usage in scan(services().store, keys.USAGE).values}
+    used = {usage.tenant: usage for usage in scan(parts().store, keys.USAGE).values}
     views = [_shown(tenant, used.get(tenant.name)) for tenant in found.values]
     return listing.render(views, found)
 
@@ -76,7 +76,7 @@ def list_tenants() -> Answer:
 @tenants.operation(Operation("GET", "/v1/tenants/{name}", "Read a tenant", {200: TenantView}, refuses=(404,)))
 def get_tenant(name: str) -> Answer:
     """One tenant."""
-    return _answer(find(services().store, keys.TENANTS, name, principal().scope))
+    return _answer(find(parts().store, keys.TENANTS, name, principal().scope))
 
 
 @tenants.operation(
@@ -94,7 +94,7 @@ def get_tenant(name: str) -> Answer:
 def put_tenant(name: str, tenant: Tenant) -> Answer:
     """What it becomes is all in the body; the precondition says of which state."""
     has_name(name, tenant.name)
-    registry = services().registry
+    registry = parts().registry
     return _made(
         *registry.replace(
             keys.TENANTS,
@@ -124,7 +124,7 @@ def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
     Pools and endpoints that are there stay on the segment that they were made on.
     """
     return _answer(
-        services().registry.change(
+        parts().registry.change(
             keys.TENANTS, name, lambda tenant: merge(Tenant, tenant, patch, MUTABLE), match()
         )
     )
@@ -143,7 +143,7 @@ def change_tenant(name: str, patch: dict[str, Any]) -> Answer:
 )
 def delete_tenant(name: str) -> Answer:
     """Only while it holds no address and has no pool, no policy and no token."""
-    services().retirer.delete_tenant(name, match())
+    parts().retirer.delete_tenant(name, match())
     return Answer(status=204)
 
 
@@ -154,7 +154,7 @@ def _made(found: Found[Tenant], new: bool) -> Answer:
 
 def _answer(found: Found[Tenant]) -> Answer:
     # The entity tag is the tenant's own: what it holds changes with every assignment.
-    used = usage_of(services().store, found.value.name).usage
+    used = usage_of(parts().store, found.value.name).usage
     return Answer(_shown(found.value, used), revision=found.mod_revision)
 
 

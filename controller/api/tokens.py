@@ -10,9 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
+from controller.parts import parts
 from controller.precondition import match
 from controller.reading import find
-from controller.services import services
 from controller.validation import validate
 from controller.watching.topic import Topic
 from store import keys
@@ -80,7 +80,7 @@ class GivenToken(TokenView):
 )
 def create_token(wanted: NewToken) -> Answer:
     """The answer holds the secret, this once."""
-    token, text = services().tokens.create(
+    token, text = parts().tokens.create(
         lambda secret, now: validate(Token, {**dict(wanted), "secrets": (secret,), "created": now}),
         wanted.name,
         wanted.ttl_s,
@@ -114,7 +114,7 @@ def list_tokens() -> Answer:
 )
 def get_token(name: str) -> Answer:
     """One token."""
-    found = find(services().store, keys.TOKENS, name)
+    found = find(parts().store, keys.TOKENS, name)
     return Answer(_view(found.value), revision=found.mod_revision)
 
 
@@ -131,7 +131,7 @@ def get_token(name: str) -> Answer:
 )
 def rotate_token(name: str, wanted: Rotation) -> Answer:
     """The answer holds the new secret, this once."""
-    token, text = services().tokens.rotate(name, wanted.overlap_s, wanted.ttl_s, match())
+    token, text = parts().tokens.rotate(name, wanted.overlap_s, wanted.ttl_s, match())
     return Answer(_given(token, text), headers=NOT_KEPT)
 
 
@@ -140,7 +140,7 @@ def rotate_token(name: str, wanted: Rotation) -> Answer:
 )
 def revoke_token(name: str) -> Answer:
     """All of its secrets end now."""
-    services().tokens.revoke(name, match())
+    parts().tokens.revoke(name, match())
     return Answer(status=204)
 
 

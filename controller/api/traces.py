@@ -6,8 +6,8 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument
+from controller.parts import parts
 from controller.problem import invalid_parameter
-from controller.services import services
 from controller.tracing.ends import ends
 from controller.tracing.way import TraceView, Way
 from store.model.trace import Protocol
@@ -50,6 +50,6 @@ def trace() -> Answer:
     protocol, port = Protocol(argument("protocol") or Protocol.ICMP), PORT.given(None)
     if (port is None) != (protocol is Protocol.ICMP):
         raise invalid_parameter("port", "goes with protocol tcp or udp, which need it")
-    store = services().store
+    store = parts().store
     one, other = ends(store, str(source), str(destination))
-    return Answer(Way(store, services().asking, one, other, protocol, port or 0).follow())
+    return Answer(Way(store, parts().asking, one, other, protocol, port or 0).follow())

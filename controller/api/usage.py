@@ -7,8 +7,8 @@ from controller.api.noun import Noun, Operation
 from controller.ipam.plan import Plan, plan
 from controller.ipam.survey import survey
 from controller.ipam.usage import PoolUsage, usage
+from controller.parts import parts
 from controller.reading import find, scan
-from controller.services import services
 from store import keys
 from store.model import Address, Block, Pool
 
@@ -27,7 +27,7 @@ pool_usage = Noun()
 def get_usage(name: str) -> Answer:
     """Nothing is changed."""
     pool, claims, held = _read(name)
-    return Answer(usage(pool, claims, held, services().clock()))
+    return Answer(usage(pool, claims, held, parts().clock()))
 
 
 @pool_usage.operation(
@@ -41,12 +41,12 @@ def get_usage(name: str) -> Answer:
 )
 def get_plan(name: str) -> Answer:
     """Nothing is changed: what is listed is for people to do, or not."""
-    return Answer(plan(name, survey(services().store, name)))
+    return Answer(plan(name, survey(parts().store, name)))
 
 
 def _read(name: str) -> tuple[Pool, list[Block], list[Address]]:
     """As of one moment each: claims are read after addresses, so that no address is in no block."""
-    store = services().store
+    store = parts().store
     pool = find(store, keys.POOLS, name).value
     held = scan(store, keys.ADDRESSES, name).values
     return pool, scan(store, keys.BLOCKS, name).values, held

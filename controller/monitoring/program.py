@@ -15,8 +15,8 @@ from controller.monitoring.case import GRACE_S
 from controller.monitoring.known import Knowledge
 from controller.monitoring.station import Station
 from controller.monitoring.verifier import Verifier
+from controller.parts import Parts
 from controller.serve import listen
-from controller.services import Services
 from store.client import Store
 from store.options import OptionError
 
@@ -62,7 +62,7 @@ class Door:
 class Monitoring:
     """Station and verifier over one store. `start` and `stop` once each."""
 
-    def __init__(self, store: Store, parts: Services, door: Door) -> None:
+    def __init__(self, store: Store, parts: Parts, door: Door) -> None:
         self._knowledge = Knowledge(store)
         self._networks = door.networks
         self._station = Station(door.bound, self._admits, parts.metrics)

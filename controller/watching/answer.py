@@ -17,10 +17,10 @@ from itertools import chain, islice
 from controller.answer import Answer
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current, header
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Problem, invalid_parameter
 from controller.reading import scan
-from controller.services import services
 from controller.watching import asked
 from controller.watching.change import PLACE, Place, Told, parse_place
 from controller.watching.hub import Hub, revision_now
@@ -109,7 +109,7 @@ def answer(topic: Topic, filters: Sequence[Parameter]) -> Answer:
     if unfit := [name for name in ONLY_LISTS if name in current().arguments]:
         raise invalid_parameter(unfit[0], "is for lists, not for a watch")
     current().give_back()  # who watches has a place among those instead
-    hubs = services().hubs
+    hubs = parts().hubs
     watch = _Watch(topic, hubs, hubs.of(topic), _wanted(filters), _place())
     if not hubs.places.acquire(blocking=False):
         raise Problem("busy", "too many watch already", retry_after_s=5)
@@ -221,6 +221,6 @@ def _place() -> Place | None:
     place = parse_place(text)
     if place is None:
         raise invalid_parameter("Last-Event-ID" if last else "since", f"expected {SINCE.expected}")
-    if place.revision > services().hubs.read(revision_now):
+    if place.revision > parts().hubs.read(revision_now):
         raise Problem("expired", "the store is older than that revision, as after a restore; list again")
     return place

@@ -14,7 +14,7 @@ from werkzeug.test import Client
 
 from controller.api.examples import EXAMPLES, Example
 from controller.app import NOUNS, create_app
-from controller.services import Services
+from controller.parts import Parts
 from controller.watching import answer as watching
 from controller.watching.change import PLACE
 from lab.etcd import EtcdServer
@@ -62,7 +62,7 @@ class Api:
 
     def __init__(self, etcd: EtcdServer) -> None:
         self.stores = (MemoryStore(), emptied(etcd))
-        self._parts = [Services.build(store) for store in self.stores]
+        self._parts = [Parts.build(store) for store in self.stores]
         self.over_memory, self.over_etcd = (
             create_app(store, parts=parts) for store, parts in zip(self.stores, self._parts, strict=True)
         )
@@ -129,7 +129,7 @@ def send(client: Client, method: str, path: str, example: Example) -> Any:
 def test_each_operation_has_an_example_that_does_what_it_says() -> None:
     assert set(EXAMPLES) == {(each.method, each.path) for each in OPERATIONS}, "controller/api/examples.py"
     store = MemoryStore()
-    parts = Services.build(store)
+    parts = Parts.build(store)
     client = client_of(create_app(store, parts=parts))
     for (method, path), example in EXAMPLES.items():
         answer = send(client, method, path, example)

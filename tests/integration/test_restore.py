@@ -17,9 +17,9 @@ from agents.publisher import Publisher
 from agents.report import StoreDriver
 from controller.app import create_app
 from controller.epoch import NOT_COMPLETED
+from controller.parts import Parts
 from controller.reading import put, read, scan
 from controller.restoring import Restoring
-from controller.services import Services
 from intent.snapshot import watched
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
@@ -89,7 +89,7 @@ class Site:
         self.backup = directory / "backup"
         self.store = EtcdStore(EtcdConfig(self.etcd.endpoints))
         stack.callback(self.store.close)
-        self.parts = Services.build(self.store)
+        self.parts = Parts.build(self.store)
         stack.callback(self.parts.close)
         self.client = client_of(create_app(self.store, parts=self.parts))
         self.made("/v1/pools", {"name": "p", "cidr": "10.64.0.0/24", "block_prefixlen": 28, "cooldown_s": 0})

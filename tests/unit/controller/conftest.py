@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client, TestResponse
 
 from controller.app import create_app
-from controller.services import Services
+from controller.parts import Parts
 from store import keys
 from store.memory import MemoryStore
 from tests.support.client import client_of
@@ -35,7 +35,7 @@ class Api:
 
     client: Client
     store: MemoryStore
-    parts: Services
+    parts: Parts
     clock: Clock
 
     def send(self, method: str, path: str, body: Any = None) -> TestResponse:
@@ -70,7 +70,7 @@ def api() -> Iterator[Api]:
     """An empty controller."""
     clock = Clock()
     store = MemoryStore(clock)
-    parts = Services.build(store, lambda: NOW)
+    parts = Parts.build(store, lambda: NOW)
     app = create_app(store, parts=parts)
     yield Api(client_of(app), store, parts, clock)
     parts.close()

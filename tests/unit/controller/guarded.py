@@ -14,8 +14,8 @@ from controller import secret
 from controller.app import create_app
 from controller.audit import AuditFile
 from controller.auth import Doors
+from controller.parts import Parts
 from controller.reading import put
-from controller.services import Services
 from store import keys
 from store.memory import MemoryStore
 from store.model import Role, Secret, Tenant, Token
@@ -31,7 +31,7 @@ class Guarded:
 
     client: Client
     store: MemoryStore
-    parts: Services
+    parts: Parts
     now: list[datetime]
     texts: dict[str, str] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ def guarded(
     """A controller whose --token-file holds `ROOT`."""
     store = MemoryStore()
     now = [NOW]
-    parts = Services.build(store, lambda: now[0])
+    parts = Parts.build(store, lambda: now[0])
     doors = Doors(
         token_lines=(ROOT.encode(),),
         writes_per_s=writes_per_s,

@@ -17,8 +17,8 @@ from controller import validation
 from controller.api import nodes, peers, pools, tenants
 from controller.app import NOUNS, ROUTES, create_app
 from controller.auth import Doors, TokenFileError, read_tokens
+from controller.parts import Parts
 from controller.problem import TITLES
-from controller.services import Services
 from store import keys
 from store.client import Put, Range
 from store.memory import MemoryStore
@@ -80,7 +80,7 @@ def test_a_value_that_cannot_be_read_is_named_and_left_alone(plant: Api) -> None
 
 @pytest.fixture
 def guarded() -> Iterator[Client]:
-    parts = Services.build(MemoryStore())
+    parts = Parts.build(MemoryStore())
     doors = Doors(token_lines=(b"another-token-of-somebody", TOKEN.encode()))
     yield client_of(create_app(parts.store, parts=parts, doors=doors))
     parts.close()
@@ -195,7 +195,7 @@ class Hanging(MemoryStore):
 
 def test_more_requests_than_can_wait_are_refused_at_once_but_health_is_told() -> None:
     store = Hanging()
-    parts = Services.build(store)
+    parts = Parts.build(store)
     client = client_of(create_app(store, parts=parts, max_in_hand=1))
     store.hangs.set()
     with ThreadPoolExecutor(1) as another:

@@ -15,7 +15,7 @@ from controller import unique
 from controller.app import NOUNS, create_app
 from controller.audit import LONGEST_LINE, AuditFile, AuditFileError, request_id
 from controller.auth import Doors
-from controller.services import Services
+from controller.parts import Parts
 from controller.withdrawing import Withdrawals
 from store import keys
 from store.client import Put
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 def written(path: Path) -> Iterator[Guarded]:
     """As `closed`, with an audit file."""
     store = MemoryStore()
-    parts = Services.build(store, lambda: NOW)
+    parts = Parts.build(store, lambda: NOW)
     file = AuditFile(path)
     app = create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),), audit_file=file))
     yield Guarded(client_of(app), store, parts, [NOW])

@@ -9,8 +9,8 @@ import pytest
 
 from controller.app import create_app
 from controller.direct import Segments
+from controller.parts import Parts
 from controller.reading import put, scan
-from controller.services import Services
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
@@ -49,7 +49,7 @@ class Segment(Api):
 @pytest.fixture
 def segment() -> Iterator[Segment]:
     store = MemoryStore()
-    parts = Services.build(store, lambda: NOW)
+    parts = Parts.build(store, lambda: NOW)
     made = Segment(client_of(create_app(store, parts=parts)), store, parts, Clock(), [Segments(store)])
     made.made("/v1/pools", {"name": "default", "cidr": "10.64.0.0/24", "block_prefixlen": 26})
     for number, name in enumerate(NODES, start=1):

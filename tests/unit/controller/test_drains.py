@@ -11,9 +11,9 @@ import pytest
 
 from controller.app import create_app
 from controller.draining import Draining
+from controller.parts import Parts
 from controller.pulse import STILL_S
 from controller.reading import put
-from controller.services import Services
 from store import keys
 from store.client import Delete, Put
 from store.memory import MemoryStore
@@ -54,7 +54,7 @@ class Site(Api):
 @pytest.fixture
 def site() -> Iterator[Site]:
     clock, store, now = Clock(), MemoryStore(), [NOW]
-    parts = Services.build(store, lambda: now[0])
+    parts = Parts.build(store, lambda: now[0])
     made = Site(client_of(create_app(store, parts=parts)), store, parts, clock, now)
     made.made("/v1/nodes", {"name": "node-1", "asn": 64511})
     made.made("/v1/peers", {"name": "tor-a", "address": "192.0.2.1", "asn": 64501})

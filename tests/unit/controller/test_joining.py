@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 from controller import rights
 from controller.app import create_app
 from controller.joining import Issuer
+from controller.parts import Parts
 from controller.pulse import CALM_S, STILL_S
-from controller.services import Services
 from pki.certificate import (
     Authority,
     cert_pem,
@@ -56,7 +56,7 @@ def domain() -> Iterator[Domain]:
     users, clock = MemoryUsers(), Clock()
     store = MemoryStore(clock)
     ca = cert_pem(AUTHORITY.cert).decode()
-    parts = Services.build(store, lambda: NOW, issuer=Issuer(users, AUTHORITY, URLS, ca))
+    parts = Parts.build(store, lambda: NOW, issuer=Issuer(users, AUTHORITY, URLS, ca))
     made = Domain(client_of(create_app(store, parts=parts)), store, parts, clock, users)
     for number in (1, 2):
         made.made("/v1/nodes", {"name": f"node-{number}", "asn": 64511})
@@ -269,7 +269,7 @@ def test_an_edge_may_read_what_all_nodes_announce_as_long_as_it_is_one(domain: D
 
 def test_a_controller_that_cannot_sign_takes_rights_all_the_same(domain: Domain) -> None:
     domain.join(domain.token(), request(new_key()))
-    unsigned = Services.build(domain.store, lambda: NOW, issuer=Issuer(domain.users))
+    unsigned = Parts.build(domain.store, lambda: NOW, issuer=Issuer(domain.users))
     try:
         client = client_of(create_app(domain.store, parts=unsigned))
         assert client.get("/v1/join").status_code == 409

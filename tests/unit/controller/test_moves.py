@@ -11,8 +11,8 @@ import pytest
 from controller.app import create_app
 from controller.ipam.arrival import Stage
 from controller.moves import DIRECT_SETTLE_S, SETTLE_S, Moves
+from controller.parts import Parts
 from controller.reading import put, read
-from controller.services import Services
 from store import keys
 from store.client import Delete
 from store.memory import MemoryStore
@@ -106,7 +106,7 @@ class Site(Api):
 @pytest.fixture
 def site() -> Iterator[Site]:
     clock, store, now, off_s = Clock(), MemoryStore(), [0.0], [0.0]
-    parts = Services.build(store, lambda: NOW + timedelta(seconds=now[0] + off_s[0]))
+    parts = Parts.build(store, lambda: NOW + timedelta(seconds=now[0] + off_s[0]))
     made = Site(client_of(create_app(store, parts=parts)), store, parts, clock, now, off_s)
     made.made("/v1/pools", {"name": "default", "cidr": "10.64.0.0/24", "block_prefixlen": 26})
     for number, name in enumerate(NODES, start=1):

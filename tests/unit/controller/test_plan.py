@@ -11,8 +11,8 @@ import pytest
 
 from cli.main import main
 from controller.app import create_app
+from controller.parts import Parts
 from controller.reading import put, read
-from controller.services import Services
 from store import keys
 from store.client import KeyValue, Range
 from store.model import Endpoint, Lost, Qos
@@ -37,7 +37,7 @@ def do(api: Api, command: str) -> None:
 
 def anew(api: Api) -> Api:
     """Another controller over the same store."""
-    parts = Services.build(api.store, lambda: NOW)
+    parts = Parts.build(api.store, lambda: NOW)
     return Api(client_of(create_app(api.store, parts=parts)), api.store, parts, api.clock)
 
 

@@ -11,7 +11,7 @@ import pytest
 from controller import secret
 from controller.app import create_app
 from controller.auth import Doors, Gate
-from controller.services import Services
+from controller.parts import Parts
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete
@@ -194,7 +194,7 @@ def test_with_the_store_away_known_tokens_go_on_until_they_expire(closed: Guarde
 def test_before_the_tokens_were_read_nobody_is_called_unknown() -> None:
     store = MemoryStore()
     store.set_available(False)
-    parts = Services.build(store, lambda: NOW)
+    parts = Parts.build(store, lambda: NOW)
     client = client_of(create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),))))
     for text, status in ((secret.make("ops"), 503), ("no-token-of-polder", 401), (ROOT, 200)):
         answer = client.get("/v1/openapi.json", headers={"Authorization": f"Bearer {text}"})
@@ -349,7 +349,7 @@ def test_a_poll_whose_token_ends_leaves_nothing_behind(closed: Guarded) -> None:
 
 
 def test_told_insecure_it_answers_to_any_name() -> None:
-    parts = Services.build(MemoryStore())
+    parts = Parts.build(MemoryStore())
     client = client_of(create_app(parts.store, parts=parts, doors=Doors(any_host=True)))
     assert client.get("/v1/pools", headers={"Host": "lab.example"}).status_code == 200
     parts.close()

@@ -40,7 +40,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Services:
+class Parts:
     """The parts of one controller. Each is safe to call from many threads."""
 
     store: Store
@@ -70,7 +70,7 @@ class Services:
     @classmethod
     def build(
         cls, store: Store, clock: Callable[[], datetime] = utc_now, *, issuer: Issuer | None = None
-    ) -> Services:
+    ) -> Parts:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics, runner = Metrics(), Runner()
         epoch, pulse = Epoch(store), Pulse()
@@ -131,6 +131,6 @@ def _both(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], N
     return check
 
 
-def services() -> Services:
+def parts() -> Parts:
     """The parts of the application that handles this request."""
-    return current().services
+    return current().parts
