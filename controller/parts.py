@@ -77,7 +77,8 @@ class Parts:
         guard = _both(pulse.check, epoch.check)
 
         def committing(guard: Callable[[], None]) -> Committer:
-            return Committer(Recalling(store), runner=runner, observe=metrics.committed, guard=guard)
+            txn = Recalling(store).txn
+            return Committer(store, txn=txn, runner=runner, observe=metrics.committed, guard=guard)
 
         committers = [committing(guard) for _ in range(COMMITTERS)]
         committer, naming = committers[0], committing(pulse.check)

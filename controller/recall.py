@@ -21,13 +21,10 @@ KEPT_S = 3600
 
 
 class Recalling:
-    """The Store protocol over another store. A transaction takes one compare less. For one thread."""
+    """The transactions of one thread. One may have a compare less than the store takes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.get, self.get_many, self.range, self.count = store.get, store.get_many, store.range, store.count
-        self.grant, self.keep_alive, self.revoke = store.grant, store.keep_alive, store.revoke
-        self.watch, self.cluster_id, self.close = store.watch, store.cluster_id, store.close
         self._ticket = Absent(keys.recalled(token_hex(16)))
         self._lost = False
 

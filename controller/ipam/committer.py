@@ -37,7 +37,7 @@ from controller.ipam.tally import Account, Charge, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, losers, merged
 from controller.promise import Promise
 from controller.waiting import Runner, pause, wait
-from store.client import Store
+from store.client import Compare, Op, Store, TxnResult
 from store.errors import Invalid, LeaseExpired, Restored, StoreError, Unavailable
 from store.model import Usage
 
@@ -55,6 +55,7 @@ PATIENCE_S = 5.0
 CLOSE_S = 1.5
 
 Observe = Callable[[int], None]
+Txn = Callable[[Sequence[Compare], Sequence[Op]], TxnResult]
 
 
 @dataclass(slots=True)
@@ -86,6 +87,7 @@ class Committer:
         self,
         store: Store,
         *,
+        txn: Txn | None = None,
         runner: Runner | None = None,
         observe: Observe = lambda size: None,
         guard: Callable[[], None] = lambda: None,
@@ -94,12 +96,14 @@ class Committer:
     ) -> None:
         """`observe` is told the number of units of each transaction that was applied.
 
+        `txn` is what each transaction goes to, `Store.txn` unless it says otherwise; it may add a compare.
         `runner` says where the work is done: in a thread each time, unless it says otherwise. `guard` raises
         where the store cannot be believed: asked before each transaction and after it.
         """
         self._monotonic = monotonic
         self._guard = guard
         self._store = store
+        self._txn = txn or store.txn
         self._runner = runner or Runner()
         self._pauses_s = tuple(pauses_s)
         self._observe = observe
@@ -262,7 +266,7 @@ class Committer:
             pause(pause_s)
             try:
                 self._guard()
-                answer = self._store.txn(compares, ops)
+                answer = self._txn(compares, ops)
                 self._guard()
                 if answer.succeeded:
                     self._tally.applied(account, answer.revision)

@@ -128,7 +128,7 @@ class Controller:
 
     @classmethod
     def over(cls, store: Store) -> Controller:
-        committer = Committer(Recalling(store), pauses_s=(0, 0, 0))
+        committer = Committer(store, txn=Recalling(store).txn, pauses_s=(0, 0, 0))
         return cls(
             store,
             committer,
