@@ -14,6 +14,8 @@ Schema = Mapping[str, Any]
 NOT_OF_PATCHES = frozenset({"default", "required", "minProperties", "maxProperties"})
 """What a whole value has, and has to have, a part of it need not."""
 
+NULL: Schema = {"type": "null"}
+
 
 def merge_schema(model: Schema, fields: Iterable[str], schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """What a patch of an object may be.
@@ -27,7 +29,7 @@ def merge_schema(model: Schema, fields: Iterable[str], schemas: Mapping[str, Sch
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _field(model: Schema, name: str, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+def _field(model: Schema, name: str, schemas: Mapping[str, Schema]) -> Schema:
     given = _patched(model["properties"][name], schemas)
     return given if name in model.get("required", ()) else _or_null(given)
 
@@ -42,7 +44,8 @@ def _patched(schema: Schema, schemas: Mapping[str, Schema]) -> dict[str, Any]:
         found["properties"] = {name: _field(whole, name, schemas) for name in whole["properties"]}
     if "patternProperties" in whole:
         found["patternProperties"] = {
-            pattern: _or_null(value) for pattern, value in whole["patternProperties"].items()
+            pattern: _or_null(_patched(value, schemas))
+            for pattern, value in whole["patternProperties"].items()
         }
     return found
 
@@ -55,8 +58,8 @@ def _resolved(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:
     return {**schemas[name], **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
-def _or_null(schema: Schema) -> dict[str, Any]:
-    choices = schema.get("anyOf", [schema])
-    if {"type": "null"} in choices:
-        return dict(schema)
-    return {"anyOf": [*choices, {"type": "null"}]}
+def _or_null(schema: Schema) -> Schema:
+    if NULL in schema.get("anyOf", ()):
+        return schema
+    # Not as one more of its own choices: what stands beside those holds for all of them.
+    return {"anyOf": [schema, NULL]}

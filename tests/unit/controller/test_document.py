@@ -14,6 +14,7 @@ from controller.api.examples import EXAMPLES
 from controller.api.noun import Patch, checked_body
 from controller.app import NOUNS, create_app
 from controller.auth import Doors
+from controller.merge_schema import merge_schema
 from controller.openapi import document
 from controller.problem import Problem
 from controller.validation import merge
@@ -209,6 +210,17 @@ def test_a_patch_has_no_defaults() -> None:
         schema = DOCUMENT["components"]["schemas"][f"{operation.body.model.__name__}Patch"]
         assert set(schema["properties"]) == set(operation.body.mutable)
         assert not [each for each in schema["properties"].values() if '"default":' in json.dumps(each)]
+
+
+def test_what_a_value_must_be_beside_its_choices_a_patch_of_it_must_be_too() -> None:
+    either = {"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "type": "string"}
+    schema = checker(merge_schema({"properties": {"address": either}}, ["address"], {}))
+    assert [schema.is_valid({"address": each}) for each in ("::1", None, "x", 7)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_block_size_has_no_default_of_its_own(plant: Api) -> None:
