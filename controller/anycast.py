@@ -178,7 +178,7 @@ class Anycast:
 
 def _nobodys(held: Address, cidr: IPNetwork, now: datetime) -> tuple[Op, Op]:
     """What keeps an address from everybody until `controller.withdrawing` has it cool down."""
-    after = held.model_copy(update={"state": AddressState.COOLDOWN, "since": now})
+    after = held.model_copy(update={"state": AddressState.COOLDOWN, "since": now, "free_at": None})
     mark = Withdrawing(pool=held.pool, address=held.address)
     return (
         put(keys.ADDRESSES, after, held.pool, cidr, held.address),

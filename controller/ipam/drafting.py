@@ -285,7 +285,7 @@ def _in_use(held: Address, scope: Scope, pointer: str) -> Problem:
         why = f"{held.address} is not free"
     elif held.state is AddressState.ASSIGNED:
         why = f"{held.address} is assigned to {held.holder}"
-    elif held.free_at is None:
+    elif held.withdrawing:
         why = f"{held.address} is being withdrawn after {held.holder}"
     else:
         why = f"{held.address} cools down after {held.holder} until {held.free_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -117,7 +117,7 @@ class Address(Value):
     left: tuple[Name, ...] = ()
     """Nodes that the endpoint moved away from while they held it: some may hold it still."""
     free_at: Annotated[AwareDatetime | None, Field(exclude_if=lambda value: value is None)] = None
-    """Of one that cools down: when that is over, at the latest. It was fixed when the cooldown began."""
+    """When its cooldown is over, at the latest: fixed when that begins, and None until then."""
 
     @model_validator(mode="after")
     def _one_holder(self) -> Address:
@@ -126,6 +126,11 @@ class Address(Value):
         ):
             raise ValueError("endpoint and node name who holds the address, or service does")
         return self
+
+    @property
+    def withdrawing(self) -> bool:
+        """Whether it is nobody's any more, and routers may have it still: its cooldown has not begun."""
+        return self.state is AddressState.COOLDOWN and self.free_at is None
 
     @property
     def holder(self) -> str:
