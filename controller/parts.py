@@ -1,4 +1,4 @@
-"""What the handlers of one application share: the store and the parts that write to it."""
+"""The parts of one controller, wired over one store: what its handlers and duties share."""
 
 from __future__ import annotations
 
@@ -74,13 +74,16 @@ class Parts:
         """Wire the parts over one store. What has a thread is started; `close` ends it."""
         metrics, runner = Metrics(), Runner()
         epoch, pulse = Epoch(store), Pulse()
-        guard = _both(pulse.check, epoch.check)
+
+        def check() -> None:
+            pulse.check()
+            epoch.check()
 
         def committing(guard: Callable[[], None]) -> Committer:
             txn = Recalling(store).txn
             return Committer(store, txn=txn, runner=runner, observe=metrics.committed, guard=guard)
 
-        committers = [committing(guard) for _ in range(COMMITTERS)]
+        committers = [committing(check) for _ in range(COMMITTERS)]
         committer, naming = committers[0], committing(pulse.check)
         gathering = Gathering(store, runner)
         bearers = Bearers(store)
@@ -122,14 +125,6 @@ class Parts:
             each.close()
         self.bearers.stop()
         self.pulse.stop()
-
-
-def _both(first: Callable[[], None], then: Callable[[], None]) -> Callable[[], None]:
-    def check() -> None:
-        first()
-        then()
-
-    return check
 
 
 def parts() -> Parts:
