@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from controller.duties import AT_ONCE, Finaliser
 from controller.election import TTL_S, Election
+from controller.finalising import AT_ONCE, Finaliser
 from controller.ipam.request import Request
 from controller.prompted import Outlook, Prompted
 from controller.reading import put, read

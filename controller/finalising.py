@@ -1,0 +1,108 @@
+"""The duty of release: endpoints that their nodes have taken down end.
+
+An endpoint that is being released ends when its node's agent removes the attachment key. The elected
+replica lists the releasing ones, then watches attachments go; whoever marks an endpoint looks himself whether
+one is left. It lists again every five minutes, so that a lost event delays and never leaks. No record is
+watched: an assignment would be told to somebody who has nothing to do with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from controller.ipam.release import Releaser
+from controller.reading import read, scan
+from store import keys
+from store.client import Change, Removed, Store, Watch
+from store.errors import Corrupt, StoreError
+from store.lasting import lasting
+from store.model import EndpointState
+
+log = logging.getLogger(__name__)
+
+RELEASING = b'"state":"releasing"'
+RELIST_S = 300.0
+"""All endpoints are read for it: of 100,000 etcd sends 33 MB."""
+RETRY_S = 0.5
+AT_ONCE = 16
+"""Endpoints that are ended at a time: their transactions are shared."""
+
+
+class Finaliser:
+    """Ends releasing endpoints. One `run`, ended by `stop`."""
+
+    def __init__(self, store: Store, releaser: Releaser, *, relist_s: float = RELIST_S) -> None:
+        self._store = store
+        self._releaser = releaser
+        self._relist_s = relist_s
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._watch: Watch | None = None
+
+    def run(self) -> None:
+        """End what can be ended, now and as it becomes possible. Blocking, until `stop`."""
+        while not self._stopping.is_set():
+            try:
+                self._follow()
+            except StoreError as fault:
+                log.debug("event=watch-lost duty=release why=%r", str(fault))
+                self._stopping.wait(RETRY_S)
+
+    def stop(self) -> None:
+        """End `run`. Idempotent."""
+        self._stopping.set()
+        self._close_watch()
+
+    def _follow(self) -> None:
+        """List, then watch until the watch breaks or it is time to list again."""
+        listing = scan(self._store, keys.ENDPOINTS, mark=RELEASING)
+        releasing = [each.id for each in listing.values if each.state is EndpointState.RELEASING]
+        with ThreadPoolExecutor(AT_ONCE, "finaliser") as pool:
+            self._end_all(pool, releasing)
+            self._watch_from(listing.revision + 1, pool)
+
+    def _watch_from(self, revision: int, pool: ThreadPoolExecutor) -> None:
+        with lasting(self._open_watch(revision), self._relist_s) as watch:
+            for changes in watch:
+                self._end_all(pool, [name for change in changes if (name := _meant(change))])
+
+    def _end_all(self, pool: ThreadPoolExecutor, endpoints: Sequence[str]) -> None:
+        """End those that can be ended. Blocking. Raises what the store does."""
+        for start in range(0, len(endpoints), AT_ONCE):
+            for done in [pool.submit(self._end, each) for each in endpoints[start : start + AT_ONCE]]:
+                done.result()
+
+    def _end(self, endpoint_id: str) -> None:
+        try:
+            found = read(self._store, keys.ENDPOINTS, endpoint_id)
+        except Corrupt as fault:
+            log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+            return
+        if self._stopping.is_set() or found is None or found.value.state is not EndpointState.RELEASING:
+            return
+        if self._releaser.finalise(found):
+            log.info("event=released endpoint=%s node=%s", endpoint_id, found.value.node)
+
+    def _open_watch(self, revision: int) -> Watch:
+        with self._lock:
+            # The attachments of all nodes have only the prefix of everything nodes own in common.
+            watch = self._watch = self._store.watch(
+                (), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),)
+            )
+        if self._stopping.is_set():
+            watch.close()
+        return watch
+
+    def _close_watch(self) -> None:
+        with self._lock:
+            if self._watch is not None:
+                self._watch.close()
+
+
+def _meant(change: Change) -> str | None:
+    """The endpoint that may end because of a change: an attachment of it went."""
+    attachment = keys.ATTACHMENTS.parts(change.key) if isinstance(change, Removed) else None
+    return attachment[1] if attachment else None
