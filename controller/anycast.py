@@ -18,7 +18,7 @@ from controller.ipam.tally import Charge, OverQuota
 from controller.ipam.unit import Unit
 from controller.precondition import Match
 from controller.problem import Fault, Problem, invalid, name_taken, unknown_reference
-from controller.reading import Found, find, put, read, scan
+from controller.reading import Found, find, put, read, referred, scan
 from controller.registry import Made, different
 from controller.scope import Scope
 from store import keys
@@ -109,10 +109,7 @@ class Anycast:
     def _tenant(self, wanted: NewService) -> Found[Tenant] | None:
         if wanted.tenant is None:
             return None
-        found = read(self._store, keys.TENANTS, wanted.tenant)
-        if found is None:
-            names = [tenant.name for tenant in scan(self._store, keys.TENANTS).values]
-            raise unknown_reference("/tenant", "tenant", wanted.tenant, names)
+        found = referred(self._store, keys.TENANTS, wanted.tenant)
         if found.value.segment is not None:
             detail = (
                 f"tenant {wanted.tenant} is on segment {found.value.segment}, and no endpoint there takes"

@@ -5,8 +5,8 @@ Each check gives the compares that keep it true until the pool is written.
 
 from __future__ import annotations
 
-from controller.problem import Fault, Problem, invalid, unknown_reference
-from controller.reading import read, scan
+from controller.problem import Fault, Problem, invalid
+from controller.reading import read, referred, scan
 from controller.validation import validate
 from store import keys
 from store.client import Compare, PrefixUnwritten, Store
@@ -81,10 +81,7 @@ def _refuse_unless_grown(stored: Pool, wanted: Pool) -> None:
 def _has_tenant(store: Store, pool: Pool) -> tuple[Compare, ...]:
     if pool.tenant is None:
         return ()
-    tenant = read(store, keys.TENANTS, pool.tenant)
-    if tenant is None:
-        names = [tenant.name for tenant in scan(store, keys.TENANTS).values]
-        raise unknown_reference("/tenant", "tenant", pool.tenant, names)
+    tenant = referred(store, keys.TENANTS, pool.tenant)
     if tenant.value.segment is not None and pool.segment is None:
         detail = f"tenant {pool.tenant} is on segment {tenant.value.segment}, and pool {pool.name} on none"
         raise invalid("/tenant", f"{detail}, which stays so; make another pool for it")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 from controller import trail
-from controller.problem import not_found
+from controller.problem import not_found, unknown_reference
 from controller.scope import EVERYTHING, Scope
 from store.client import KeyValue, Put, Store, Unchanged
 from store.codec import decode, encode
@@ -95,6 +95,20 @@ def find(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) 
     if found is None or not scope.has(found.value):
         names = (value.name for value in scan(store, kind).values if scope.has(value))
         raise not_found(kind.model.__name__.lower(), name, names)
+    return found
+
+
+def referred(store: Store, kind: Kind[Named], name: str, scope: Scope = EVERYTHING) -> Found[Named]:
+    """What the field of a body names that is called like its kind.
+
+    Raises:
+        Problem: nothing has this name; says which names in `scope` are near.
+    """
+    found = read(store, kind, name)
+    if found is None:
+        noun = kind.model.__name__.lower()
+        names = (value.name for value in scan(store, kind).values if scope.has(value))
+        raise unknown_reference(f"/{noun}", noun, name, names)
     return found
 
 

@@ -16,8 +16,8 @@ from controller.ipam.unit import Unit, merged
 from controller.policy_fit import policy_fits
 from controller.pool_fit import as_made, fits_among_pools, pool_change
 from controller.precondition import WHATEVER, Match
-from controller.problem import Fault, Problem, name_taken, quoted, unknown_reference
-from controller.reading import Found, find, put, read, scan
+from controller.problem import Fault, Problem, name_taken, quoted
+from controller.reading import Found, find, put, read, referred, scan
 from controller.scope import EVERYTHING, Scope
 from controller.turn import Turn
 from controller.usable import refuse_unusable
@@ -188,10 +188,7 @@ class Registry:
         unwritten = PrefixUnwritten(keys.PEERS.prefix(), peers.revision)
         if peer.node is None:
             return (unwritten,)
-        if read(self._store, keys.NODES, peer.node) is None:
-            names = [node.name for node in scan(self._store, keys.NODES).values]
-            raise unknown_reference("/node", "node", peer.node, names)
-        return unwritten, Exists(keys.NODES.key(peer.node))
+        return unwritten, Exists(referred(self._store, keys.NODES, peer.node).key)
 
 
 def _limits(value: Value) -> Charge | None:

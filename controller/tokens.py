@@ -16,8 +16,8 @@ from controller.ipam.committer import Committer
 from controller.ipam.unit import Unit
 from controller.precondition import Match
 from controller.principal import ANYBODY
-from controller.problem import Fault, Problem, invalid, unknown_reference
-from controller.reading import Found, find, put, read, scan
+from controller.problem import Fault, Problem, invalid
+from controller.reading import Found, find, put, read, referred
 from store import keys
 from store.client import Absent, Compare, Delete, Exists, Store
 from store.model import Secret, Token
@@ -116,15 +116,9 @@ class Tokens:
     def _limits(self, token: Token) -> Sequence[Compare]:
         """What must exist while the token is made: its tenant or node. Raises `Problem`."""
         if token.tenant is not None:
-            if read(self._store, keys.TENANTS, token.tenant) is None:
-                names = [each.name for each in scan(self._store, keys.TENANTS).values]
-                raise unknown_reference("/tenant", "tenant", token.tenant, names)
-            return (Exists(keys.TENANTS.key(token.tenant)),)
+            return (Exists(referred(self._store, keys.TENANTS, token.tenant).key),)
         if token.node is not None:
-            if read(self._store, keys.NODES, token.node) is None:
-                names = [each.name for each in scan(self._store, keys.NODES).values]
-                raise unknown_reference("/node", "node", token.node, names)
-            return (Exists(keys.NODES.key(token.node)),)
+            return (Exists(referred(self._store, keys.NODES, token.node).key),)
         return ()
 
 

@@ -13,11 +13,11 @@ from controller.api.endpoint_view import NewEndpoint
 from controller.api.endpoints import asked, changed
 from controller.ipam.drafting import refuse_held
 from controller.ipam.known import Known
-from controller.ipam.moving import find_node, releasing
+from controller.ipam.moving import releasing
 from controller.parts import parts
 from controller.principal import principal
 from controller.problem import not_found
-from controller.reading import read
+from controller.reading import read, referred
 from store import keys
 from store.model import EndpointState
 
@@ -42,5 +42,5 @@ def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Answer:  # noqa
     if after != found.value and found.value.state is EndpointState.RELEASING:
         raise releasing(id)
     if after.node != found.value.node:
-        find_node(store, after.node, scope)
+        referred(store, keys.NODES, after.node, scope)
     return Answer()

@@ -13,8 +13,7 @@ from functools import cached_property
 from controller.ipam.choosing import Place, Want, wants
 from controller.ipam.membership import membership
 from controller.ipam.request import Request
-from controller.problem import unknown_reference
-from controller.reading import Found, Listing, read, scan
+from controller.reading import Found, Listing, referred, scan
 from store import keys
 from store.client import Compare, Store
 from store.model import Membership, Node, Pool, Tenant
@@ -110,12 +109,9 @@ class Known:
 
     def node(self, request: Request) -> Found[Node]:
         """The node of a request. Raises `Problem` when there is none."""
-        found = self._nodes.get(request.node) or read(self._store, keys.NODES, request.node)
-        if found is None:
-            nodes = scan(self._store, keys.NODES).values
-            names = [node.name for node in nodes if request.scope.has(node)]
-            raise unknown_reference("/node", "node", request.node, names)
-        self._nodes[request.node] = found
+        name = request.node
+        found = self._nodes.get(name) or referred(self._store, keys.NODES, name, request.scope)
+        self._nodes[name] = found
         return found
 
     def tenant(self, request: Request) -> Found[Tenant] | None:
@@ -123,10 +119,6 @@ class Known:
         name = request.tenant
         if name is None:
             return None
-        found = self._tenants.get(name) or read(self._store, keys.TENANTS, name)
-        if found is None:
-            tenants = scan(self._store, keys.TENANTS).values
-            names = [tenant.name for tenant in tenants if request.scope.has(tenant)]
-            raise unknown_reference("/tenant", "tenant", name, names)
+        found = self._tenants.get(name) or referred(self._store, keys.TENANTS, name, request.scope)
         self._tenants[name] = found
         return found

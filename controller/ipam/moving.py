@@ -16,13 +16,13 @@ from controller.ipam.committer import Committer
 from controller.ipam.hold import holds, let_go
 from controller.ipam.unit import Unit, merged
 from controller.precondition import WHATEVER, Match
-from controller.problem import Problem, not_found, unknown_reference
-from controller.reading import Found, read, scan
+from controller.problem import Problem, not_found
+from controller.reading import Found, read, referred
 from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Store
 from store.errors import Corrupt
-from store.model import Endpoint, EndpointState, Node
+from store.model import Endpoint, EndpointState
 
 ATTEMPTS = 24
 
@@ -78,7 +78,7 @@ class Mover:
     ) -> tuple[Endpoint, Unit]:
         if wanted.node == found.value.node:
             return wanted, merged([units.relabel(found, wanted), overlap.changing(self._store, wanted)])
-        target = find_node(self._store, wanted.node, scope)
+        target = referred(self._store, keys.NODES, wanted.node, scope)
         moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
         (hold,) = holds(self._store, [found])
         if isinstance(hold, Corrupt):
@@ -96,15 +96,6 @@ class Mover:
             overlap.overlapping(self._store, step),
         ]
         return moved, merged(both)
-
-
-def find_node(store: Store, name: str, scope: Scope) -> Found[Node]:
-    """The node of that name, to be an endpoint's. Raises `Problem` that names those in `scope`."""
-    found = read(store, keys.NODES, name)
-    if found is None:
-        names = [node.name for node in scan(store, keys.NODES).values if scope.has(node)]
-        raise unknown_reference("/node", "node", name, names)
-    return found
 
 
 def releasing(endpoint_id: str) -> Problem:
