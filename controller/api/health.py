@@ -14,9 +14,6 @@ from store.errors import StoreError
 
 health = Noun()
 
-OPEN = frozenset({"/healthz", "/readyz"})
-"""What answers without a token: it tells nothing and a load balancer has none."""
-
 
 class Alive(BaseModel):
     """The process answers."""
