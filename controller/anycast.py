@@ -13,8 +13,8 @@ from datetime import datetime
 
 from controller.ipam import blocks
 from controller.ipam.committer import Commits
-from controller.ipam.drafting import refuse_held
 from controller.ipam.tally import Charge, OverQuota
+from controller.ipam.unavailable import refuse_held
 from controller.ipam.unit import Unit
 from controller.precondition import Match
 from controller.problem import Fault, Problem, invalid, name_taken, unknown_reference

@@ -11,9 +11,9 @@ from typing import Any
 from controller.answer import Answer
 from controller.api.endpoint_view import NewEndpoint
 from controller.api.endpoints import asked, changed
-from controller.ipam.drafting import refuse_held
 from controller.ipam.known import Known
 from controller.ipam.moving import releasing
+from controller.ipam.unavailable import refuse_held
 from controller.parts import parts
 from controller.principal import principal
 from controller.problem import not_found

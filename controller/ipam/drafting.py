@@ -8,20 +8,20 @@ from datetime import datetime
 from typing import NamedTuple
 
 from controller.ipam import blocks, units
-from controller.ipam.choosing import Want, listed
+from controller.ipam.choosing import Want
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
 from controller.ipam.known import Alike, Known, Plan
 from controller.ipam.request import Request
 from controller.ipam.room import Drafted, Room
 from controller.ipam.space import Space, Spot
+from controller.ipam.unavailable import pool_full, refuse_held
 from controller.ipam.unit import Unit
-from controller.problem import Fault, Problem
-from controller.reading import Found, read, scan
+from controller.reading import Found, read
 from controller.scope import Scope
 from store import keys
 from store.client import Compare, Store
-from store.model import Address, AddressState, Endpoint, EndpointState, IPAddress, Node, Pool
+from store.model import Endpoint, EndpointState, Node, Pool
 
 Clock = Callable[[], datetime]
 
@@ -88,7 +88,7 @@ class Drafts(NamedTuple):
             yield [column.part(index, index + 1) for column in self.columns]
 
 
-class _For(NamedTuple):
+class _Asker(NamedTuple):
     """Whom addresses are for: what may be told them, and how many they may have."""
 
     scope: Scope
@@ -138,7 +138,7 @@ class Drafter:
         plan = known.plan(first)
         count = min(len(wanted), ROOM // plan.size)
         room = Room(self._committer, plan.tenant.value, drafted) if plan.tenant else None
-        columns = self._pick(plan, _For(first.scope, room), count, len(wanted) - count + more)
+        columns = self._pick(plan, _Asker(first.scope, room), count, len(wanted) - count + more)
         alike = plan.alike(tuple([column.pool for column in columns]))
         rows = list(zip(*[column.spots for column in columns], strict=True))
         endpoints = _endpoints(wanted, plan.node.value, alike, rows)
@@ -172,7 +172,7 @@ class Drafter:
                     column.space.mistrust(contended=others)
         return all(explained)
 
-    def _pick(self, plan: Plan, asker: _For, count: int, more: int) -> list[Column]:
+    def _pick(self, plan: Plan, asker: _Asker, count: int, more: int) -> list[Column]:
         """Spots for each address of up to `count` endpoints, one at least."""
         for want in plan.asked:
             if want.address is not None:
@@ -202,7 +202,7 @@ class Drafter:
             column.part(size, None).put_back()
         return [picked[index].part(0, size) for index in range(len(picked))]
 
-    def _free(self, want: Want, node: Found[Node], asker: _For, count: int, more: int) -> Column:
+    def _free(self, want: Want, node: Found[Node], asker: _Asker, count: int, more: int) -> Column:
         """Free addresses of the best pool that has one. Raises `OverQuota` where the tenant may have none."""
         # First what is known to be full is passed by, then every pool is looked into before it is called so.
         for thorough in (False, True) if len(want.pools) > 1 else (True,):
@@ -213,9 +213,9 @@ class Drafter:
                 spots = space.take(pool, node, some, thorough=thorough, more=room - some)
                 if spots:
                     return Column(pool, spots, space)
-        raise self._full(want, node.value.name, asker.scope)
+        raise pool_full(self._store, want, node.value.name, asker.scope)
 
-    def _requested(self, want: Want, node: Found[Node], asker: _For) -> Column:
+    def _requested(self, want: Want, node: Found[Node], asker: _Asker) -> Column:
         """The address that was asked for; its block is claimed for the node if it is unclaimed."""
         pool, address = want.pools[0], want.address
         assert address is not None  # noqa: S101
@@ -235,62 +235,6 @@ class Drafter:
             # setdefault, so that two threads that come first get the same one
             space = self._spaces.setdefault((pool, node), Space(self._store, self._claims, pool, node))
         return space
-
-    def _full(self, want: Want, node: str, scope: Scope) -> Problem:
-        if not scope.whole:  # how much others have is not for the caller
-            names = ", ".join(pool.value.name for pool in want.pools)
-            detail = f"no free address for node {node} in pool {names}; use another node or pool"
-            return Problem("pool-full", detail, pool=want.pools[0].value.name, node=node)
-        said = [self._figures(pool.value, node) for pool in want.pools]
-        reasons = [reason for reason, _ in said] + list(want.passed_over)
-        detail = f"{listed(reasons)}. Delete endpoints there, grow a pool, or use another"
-        return Problem("pool-full", detail, pool=want.pools[0].value.name, node=node, figures=said[0][1])
-
-    def _figures(self, pool: Pool, node: str) -> tuple[str, dict[str, int]]:
-        """How full a pool is for a node: in words and in figures."""
-        mine = [
-            block for block in scan(self._store, keys.NODE_BLOCKS, node).values if block.pool == pool.name
-        ]
-        held = [
-            address.state
-            for block in mine
-            for address in scan(self._store, keys.ADDRESSES, pool.name, block.cidr).values
-        ]
-        cooling = held.count(AddressState.COOLDOWN)
-        total = blocks.block_count(pool)
-        figures = {
-            "blocks": total,
-            "blocks_of_node": len(mine),
-            "assigned": len(held) - cooling,
-            "cooling_down": cooling,
-        }
-        others = "nor have those of others" if pool.borrow else "and it does not borrow"
-        words = (
-            f"pool {pool.name} ({pool.cidr}) has no unclaimed block left of {total}, and the {len(mine)} of "
-            f"node {node} have no free address ({len(held) - cooling} assigned, {cooling} cooling down), "
-            f"{others}"
-        )
-        return words, figures
-
-
-def refuse_held(store: Store, pool: Pool, address: IPAddress, scope: Scope, pointer: str) -> None:
-    """Raises `Problem` where an address that was asked for, where the pointer says, is not free."""
-    held = read(store, keys.ADDRESSES, pool.name, blocks.block_of(pool, address), address)
-    if held is not None:
-        raise _in_use(held.value, scope, pointer)
-
-
-def _in_use(held: Address, scope: Scope, pointer: str) -> Problem:
-    if not scope.has(held):
-        why = f"{held.address} is not free"
-    elif held.state is AddressState.ASSIGNED:
-        why = f"{held.address} is assigned to {held.holder}"
-    elif held.withdrawing:
-        why = f"{held.address} is being withdrawn after {held.holder}"
-    else:
-        why = f"{held.address} cools down after {held.holder} until {held.free_at:%Y-%m-%d %H:%M:%S} UTC"
-    detail = f"{why}; ask for another, or leave address out"
-    return Problem("address-in-use", detail, errors=[Fault(detail, pointer)])
 
 
 def _endpoints(
