@@ -18,12 +18,12 @@ from store.client import Absent, Store
 from store.errors import Corrupt
 from store.model import Address, Block, Endpoint, IPAddress, IPNetwork, Pool
 
-Spot = tuple[Found[Pool], IPNetwork, IPAddress]
+_Spot = tuple[Found[Pool], IPNetwork, IPAddress]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class HeldAddress:
     """One address that an endpoint holds."""
 
     pool: Found[Pool]
@@ -38,7 +38,7 @@ class Hold:
     endpoint: Found[Endpoint]
     here: Absent | None
     """The key whose absence shows that its node holds nothing of it; None when it does."""
-    held: tuple[Holding, ...]
+    held: tuple[HeldAddress, ...]
 
     @property
     def former_nodes(self) -> frozenset[str]:
@@ -60,7 +60,7 @@ def holds(store: Store, endpoints: Sequence[Found[Endpoint]]) -> list[Hold | Cor
     places = [key for each in legible for spot in each for key in _keys(spot)]
     second = Sheet(store, [*nodes, *places]) if nodes or places else first
 
-    def hold(found: Found[Endpoint], spots: Iterable[Spot]) -> Hold:
+    def hold(found: Found[Endpoint], spots: Iterable[_Spot]) -> Hold:
         return Hold(found, _gone(first, second, found.value), tuple(_held(second, found.value, spots)))
 
     return [
@@ -100,22 +100,22 @@ def _legible(find: Callable[[], T]) -> T | Corrupt:
         return fault
 
 
-def _spots(sheet: Sheet, endpoint: Endpoint) -> tuple[Spot, ...]:
+def _spots(sheet: Sheet, endpoint: Endpoint) -> tuple[_Spot, ...]:
     placed = [(address, sheet.find(keys.POOLS, name)) for address, name in endpoint.placed]
     return tuple(
         (pool, blocks.block_of(pool.value, address), address) for address, pool in placed if pool is not None
     )
 
 
-def _keys(spot: Spot) -> tuple[str, str]:
+def _keys(spot: _Spot) -> tuple[str, str]:
     pool, cidr, address = spot
     return keys.BLOCKS.key(pool.value.name, cidr), keys.ADDRESSES.key(pool.value.name, cidr, address)
 
 
-def _held(sheet: Sheet, endpoint: Endpoint, spots: Iterable[Spot]) -> Iterator[Holding]:
+def _held(sheet: Sheet, endpoint: Endpoint, spots: Iterable[_Spot]) -> Iterator[HeldAddress]:
     for pool, cidr, address in spots:
         name = pool.value.name
         block = sheet.find(keys.BLOCKS, name, cidr)
         found = sheet.find(keys.ADDRESSES, name, cidr, address)
         if block is not None and found is not None and found.value.endpoint == endpoint.id:
-            yield Holding(pool, block, found)
+            yield HeldAddress(pool, block, found)
