@@ -69,10 +69,10 @@ class Metrics:
             ("file",),
             registry=self._registry,
         )
-        self._watch_routers()
+        self._add_bmp()
 
-    def _watch_routers(self) -> None:
-        """What routers tell by BMP."""
+    def _add_bmp(self) -> None:
+        """The metrics of what routers tell by BMP."""
         self._differences = Gauge(
             "polder_bgp_differences",
             "Prefixes of which the router and the node differ for longer than a moment, by session and kind.",

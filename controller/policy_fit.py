@@ -27,7 +27,7 @@ def policy_fits(store: Store, policy: Policy, scope: Scope) -> tuple[Compare, ..
     for pointer, tenant in named.items():
         if tenant not in there:
             raise unknown_reference(pointer, "tenant", tenant, sorted(there))
-    return tuple(Exists(keys.TENANTS.key(tenant)) for tenant in [policy.tenant] if tenant is not None)
+    return (Exists(keys.TENANTS.key(policy.tenant)),) if policy.tenant is not None else ()
 
 
 def _peers(policy: Policy) -> dict[str, str]:

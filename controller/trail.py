@@ -82,12 +82,12 @@ _current: ContextVar[Trail | None] = ContextVar("trail", default=None)
 
 
 def begin() -> None:
-    """Gather from here on, in this thread."""
+    """Gather from here on what this request does."""
     _current.set(Trail())
 
 
 def current() -> Trail | None:
-    """What is gathered of the request of this thread; None when nothing is."""
+    """What is gathered of the request that is handled now; None when nothing is."""
     return _current.get()
 
 
