@@ -24,7 +24,6 @@ from controller.api.check import checks
 from controller.api.drains import drains
 from controller.api.endpoints import endpoints
 from controller.api.events import events
-from controller.api.explain import explain
 from controller.api.health import health
 from controller.api.impacts import impacts
 from controller.api.joins import joins
@@ -34,6 +33,7 @@ from controller.api.noun import Noun, Route
 from controller.api.peers import peers
 from controller.api.policies import policies
 from controller.api.pools import pools
+from controller.api.questions import questions
 from controller.api.releases import releases
 from controller.api.restore import restore
 from controller.api.routers import routers
@@ -58,7 +58,7 @@ NOUNS = (
     pools,
     pool_usage,
     nodes,
-    explain,
+    questions,
     traces,
     joins,
     peers,

@@ -14,10 +14,10 @@ from store.model import DiffAsked, DiffSaid
 from store.model.drops import DropsAsked, DropsSaid
 from store.model.question import StatsAsked, StatsSaid
 
-explain = Noun()
+questions = Noun()
 
 
-@explain.operation(
+@questions.operation(
     Operation(
         "GET",
         "/v1/nodes/{name}/diff",
@@ -32,7 +32,7 @@ def node_diff(name: str) -> Answer:
     return Answer(parts().asking.ask(name, DiffAsked()))
 
 
-@explain.operation(
+@questions.operation(
     Operation(
         "GET",
         "/v1/endpoints/{id}/stats",
@@ -49,7 +49,7 @@ def endpoint_stats(id: str) -> Answer:  # noqa: A002
     return Answer(parts().asking.ask(node, StatsAsked(endpoint=id)))
 
 
-@explain.operation(
+@questions.operation(
     Operation(
         "GET",
         "/v1/policies/{name}/stats",
@@ -65,7 +65,7 @@ def get_policy_stats(name: str) -> Answer:
     return Answer(policy_stats(shared.store, shared.asking, policy))
 
 
-@explain.operation(
+@questions.operation(
     Operation(
         "GET",
         "/v1/nodes/{name}/drops",
@@ -80,7 +80,7 @@ def node_drops(name: str) -> Answer:
     return Answer(parts().asking.ask(name, DropsAsked()))
 
 
-@explain.operation(
+@questions.operation(
     Operation(
         "GET",
         "/v1/endpoints/{id}/drops",
