@@ -141,8 +141,7 @@ class Allocator:
         try:
             pending = self._together.begin([(job.id, job.uid) for job in jobs])
         except StoreError as fault:
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
             return
         self._run(jobs, pending)
         for job in jobs:
@@ -235,8 +234,7 @@ class Allocator:
         except Stale:
             self._known.forget()
         except StoreError as fault:
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
         return None
 
     def _submit(self, jobs: Sequence[_Job], drafts: Drafts) -> Promise[int] | None:
@@ -246,8 +244,7 @@ class Allocator:
             return self._lane(drafts).submit(drafts.unit)
         except Unavailable as fault:
             drafts.put_back()
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
             return None
 
     def _lane(self, drafts: Drafts) -> Committer:
@@ -266,8 +263,7 @@ class Allocator:
         except StoreError as fault:
             # While a backup is restored callers ask again and again: that must not use a block up.
             drafts.put_back() if isinstance(fault, Restored) else drafts.settle()
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
         else:
             if applied:
                 drafts.settle()
@@ -283,8 +279,7 @@ class Allocator:
             for job in jobs:
                 job.refused = refusal
         except StoreError as fault:
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
 
     def _look_up(self, job: _Job, final: bool, pending: Found[Pending] | None) -> bool:
         """A job got nothing in this round: it was served before, or is refused, or goes on.
@@ -318,8 +313,7 @@ class Allocator:
         try:
             explained = self._drafter.mistrust(lost)
         except StoreError as fault:
-            for job in jobs:
-                job.answer = failed(job.id, fault)
+            _fail(jobs, fault)
         if not explained:
             self._known.forget()
         for column in (column for columns in lost for column in columns):
@@ -371,6 +365,11 @@ def _alike(jobs: Sequence[_Job], *, alone: bool) -> Collection[Sequence[_Job]]:
 
 def _refused(jobs: Sequence[_Job]) -> bool:
     return any(isinstance(job.answer, Problem) for job in jobs)
+
+
+def _fail(jobs: Sequence[_Job], fault: StoreError) -> None:
+    for job in jobs:
+        job.answer = failed(job.id, fault)
 
 
 def _answer_rest(jobs: Sequence[_Job], problem: Problem) -> None:
