@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 from collections.abc import Callable
 
 from controller import direct, draining, moves, withdrawing
@@ -47,7 +45,6 @@ class Duties:
     """The duties of one controller. `start` and `stop` once each."""
 
     def __init__(self, store: Store, parts: Parts) -> None:
-        identity = f"{socket.gethostname()}:{os.getpid()}"
         duties: dict[str, Callable[[], Duty]] = {
             RELEASE: lambda: Finaliser(store, parts.releaser),
             RECLAIM: lambda: reclaiming(store, parts),
@@ -64,10 +61,10 @@ class Duties:
                 withdrawing.REST_S,
             ),
             SESSIONS: lambda: Reported(store, parts.clock, parts.events),
-            POLICIES: lambda: Compiling(store, POLICIES, identity, parts.epoch.check),
+            POLICIES: lambda: Compiling(store, POLICIES, parts.identity, parts.epoch.check),
             RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
         }
-        self._election = Election(store, identity, duties, parts.metrics.leads)
+        self._election = Election(store, parts.identity, duties, parts.metrics.leads)
 
     def start(self) -> None:
         """Begin to campaign for each duty."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +45,8 @@ def utc_now() -> datetime:
 class Parts:
     """The parts of one controller. Each is safe to call from many threads."""
 
+    identity: str
+    """Who this controller is, for whoever looks at what it says or does."""
     store: Store
     clock: Callable[[], datetime]
     metrics: Metrics
@@ -89,6 +93,7 @@ class Parts:
         bearers = Bearers(store)
         bearers.start()
         return cls(
+            identity=f"{socket.gethostname()}:{os.getpid()}",
             store=gathering,
             clock=clock,
             metrics=metrics,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -66,14 +65,13 @@ class Monitoring:
         self._knowledge = Knowledge(store)
         self._networks = door.networks
         self._station = Station(door.bound, self._admits, parts.metrics)
-        identity = f"{socket.gethostname()}:{os.getpid()}"
         self._verifier = Verifier(
             store,
             self._knowledge.now,
             self._station,
             parts.events,
             parts.metrics,
-            identity,
+            parts.identity,
             parts.clock,
             grace_s=door.grace_s,
         )
