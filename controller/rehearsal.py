@@ -35,7 +35,7 @@ class Rehearsal:
         self._written: dict[str, bytes | None] = {}
         self.units: list[Unit] = []
         """What would be committed, in its order."""
-        self.watch, self.keep_alive, self.revoke = store.watch, store.keep_alive, store.revoke
+        self.watch, self.keep_alive = store.watch, store.keep_alive
         self.cluster_id, self.close = store.cluster_id, store.close
 
     def commit(self, unit: Unit) -> int:
@@ -57,6 +57,9 @@ class Rehearsal:
     def grant(self, ttl_s: int) -> int:
         """See `Store.grant`. Nothing is granted."""
         return UNGRANTED
+
+    def revoke(self, lease_id: int) -> None:
+        """See `Store.revoke`. Nothing ends."""
 
     def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
         """See `Store.txn`."""

@@ -40,6 +40,13 @@ def test_it_reads_as_the_store_would(
     assert gone == {item.key for item in before.items if real.get(item.key) is None}
 
 
+def test_a_lease_that_is_revoked_stays() -> None:
+    stored = MemoryStore()
+    stored.txn((), (Put("a", b"", lease := stored.grant(9)),))
+    Rehearsal(stored).revoke(lease)
+    assert stored.get("a") is not None
+
+
 def named(op: Op) -> list[str]:
     return [] if isinstance(op, DeletePrefix) else [op.key]
 
