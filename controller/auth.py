@@ -220,6 +220,7 @@ class Gate:
 
 
 def refuse_role(who: Principal, method: str, path: str) -> None:
+    """Refuse whose role may not use a method of a route, by its path as it is declared. Raises `Problem`."""
     roles = allowed(method, path)
     if roles is None or who.role not in roles:
         may = f"it takes role {named(roles)}" if roles else "no role may"
