@@ -26,7 +26,7 @@ def try_create(known: Known, wanted: NewEndpoint) -> Answer:
     """Raises `Problem` where POST would, by what is `known` since the last write of something else."""
     request = asked(wanted)
     store = parts().store
-    for want in known.plan(request).asked:
+    for want in known.terms(request).asked:
         if want.address is not None:
             refuse_held(store, want.pools[0].value, want.address, request.scope, want.pointer)
     return Answer()

@@ -11,7 +11,7 @@ from controller.ipam import blocks, units
 from controller.ipam.choosing import Want
 from controller.ipam.claims import Claims, Stale
 from controller.ipam.committer import Committer
-from controller.ipam.known import Alike, Known, Plan
+from controller.ipam.known import Alike, Known, Terms
 from controller.ipam.request import Request
 from controller.ipam.room import Drafted, Room
 from controller.ipam.space import Space, Spot
@@ -135,14 +135,14 @@ class Drafter:
             StoreError: the store does not answer.
         """
         first = wanted[0].request
-        plan = known.plan(first)
-        count = min(len(wanted), ROOM // plan.size)
-        room = Room(self._committer, plan.tenant.value, drafted) if plan.tenant else None
-        columns = self._pick(plan, _Asker(first.scope, room), count, len(wanted) - count + more)
-        alike = plan.alike(tuple([column.pool for column in columns]))
+        terms = known.terms(first)
+        count = min(len(wanted), ROOM // terms.size)
+        room = Room(self._committer, terms.tenant.value, drafted) if terms.tenant else None
+        columns = self._pick(terms, _Asker(first.scope, room), count, len(wanted) - count + more)
+        alike = terms.alike(tuple([column.pool for column in columns]))
         rows = list(zip(*[column.spots for column in columns], strict=True))
-        endpoints = _endpoints(wanted, plan.node.value, alike, rows)
-        asked = units.Asked((*alike.compares, *guards), plan.tenant, first.by, first.request, self._clock())
+        endpoints = _endpoints(wanted, terms.node.value, alike, rows)
+        asked = units.Asked((*alike.compares, *guards), terms.tenant, first.by, first.request, self._clock())
         claims = [[spot.block for spot in row] for row in rows]
         unit = units.assign(list(zip(endpoints, claims, strict=True)), asked)
         return Drafts(endpoints, columns, unit)
@@ -172,20 +172,20 @@ class Drafter:
                     column.space.mistrust(contended=others)
         return all(explained)
 
-    def _pick(self, plan: Plan, asker: _Asker, count: int, more: int) -> list[Column]:
+    def _pick(self, terms: Terms, asker: _Asker, count: int, more: int) -> list[Column]:
         """Spots for each address of up to `count` endpoints, one at least."""
-        for want in plan.asked:
+        for want in terms.asked:
             if want.address is not None:
                 refuse_held(self._store, want.pools[0].value, want.address, asker.scope, want.pointer)
         picked: dict[int, Column] = {}
         complete = False
         try:
-            for index in plan.order:
-                want = plan.asked[index]
+            for index in terms.order:
+                want = terms.asked[index]
                 picked[index] = (
-                    self._requested(want, plan.node, asker)
+                    self._requested(want, terms.node, asker)
                     if want.address
-                    else self._free(want, plan.node, asker, count, more)
+                    else self._free(want, terms.node, asker, count, more)
                 )
             complete = True
         finally:

@@ -21,7 +21,7 @@ from store.model import Membership, Node, Pool, Tenant
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """What endpoints of one plan have in common that get addresses of the same pools."""
+    """What endpoints on the same terms have in common that get addresses of the same pools."""
 
     pools: tuple[str, ...]
     membership: Membership | None
@@ -30,7 +30,7 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Terms:
     """What a request comes to."""
 
     node: Found[Node]
@@ -54,7 +54,7 @@ class Plan:
         return sorted(range(len(self.asked)), key=lambda index: self.asked[index].address is not None)
 
     def alike(self, pools: Sequence[Found[Pool]]) -> Alike:
-        """What endpoints have in common with addresses of these pools, which are of the plan."""
+        """What endpoints have in common with addresses of these pools, which are of these terms."""
         names = tuple([pool.value.name for pool in pools])
         found = self._alike.get(names)
         if found is None:
@@ -76,29 +76,29 @@ class Known:
         self._pools: Listing[Pool] | None = None
         self._nodes: dict[str, Found[Node]] = {}
         self._tenants: dict[str, Found[Tenant]] = {}
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._terms: dict[tuple[object, ...], Terms] = {}
 
     def forget(self) -> None:
         """Read everything again when it is next asked for."""
         self._pools = None
         self._nodes = {}
         self._tenants = {}
-        self._plans = {}
+        self._terms = {}
 
-    def plan(self, request: Request) -> Plan:
+    def terms(self, request: Request) -> Terms:
         """What a request comes to; kept for others of its kind. Raises `Problem` when it cannot be met."""
-        plans = self._plans  # first: what is forgotten while this reads is not remembered
-        plan = None if request.addresses else plans.get(request.kind)
-        if plan is None:
+        kept = self._terms  # first: what is forgotten while this reads is not remembered
+        terms = None if request.addresses else kept.get(request.kind)
+        if terms is None:
             node, tenant = self.node(request), self.tenant(request)
-            plan = Plan(
+            terms = Terms(
                 node,
                 tenant,
                 wants(request, Place(node.value, tenant.value.segment if tenant else None), self.pools()),
             )
             if not request.addresses:
-                plans[request.kind] = plan
-        return plan
+                kept[request.kind] = terms
+        return terms
 
     def pools(self) -> Listing[Pool]:
         """Every pool."""
