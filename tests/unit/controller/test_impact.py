@@ -10,6 +10,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from controller import foresight
+from controller.api.examples import EXAMPLES
+from controller.app import NOUNS
 from controller.impact import KINDS, PASSED_BY
 from controller.reading import put
 from controller.rehearsal import Rehearsal
@@ -87,6 +89,22 @@ def test_a_pool_that_is_not_announced_any_more(site: Api) -> None:
         "endpoints": 1,
         "unreachable": 1,
     }
+
+
+def test_no_write_that_can_be_foretold_is_done_for_that(api: Api) -> None:
+    """A handler may write by such parts only as `foresight` replaces; the others are the real ones."""
+    foretold = {(each.method, each.path) for noun in NOUNS for each in noun.operations if each.foreseen}
+    for place, example in EXAMPLES.items():
+        given: dict[str, Any] = {"headers": dict(example.headers), "query_string": dict(example.query)}
+        if example.body is not None:
+            given["json"] = example.body
+        path, before = place[1].format(**example.path), api.stored()
+        if place in foretold:
+            query = {**example.query, "dry_run": "true"}
+            answer = api.client.open(path, method=place[0], **{**given, "query_string": query})
+            assert answer.status_code == 200, answer.text
+            assert api.stored() == before, place
+        api.client.open(path, method=place[0], **given)
 
 
 def test_prefixes_come_with_their_attributes(site: Api) -> None:
