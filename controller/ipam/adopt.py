@@ -35,6 +35,9 @@ from store.model import (
     Usage,
 )
 
+AllHeld = Mapping[tuple[str, str], HeldEndpoint]
+"""What nodes hold, by node and endpoint."""
+
 
 @dataclass(slots=True)
 class Backup:
@@ -48,8 +51,6 @@ class Backup:
     nodes: Collection[str]
     attached: Collection[tuple[str, str]]
     """Node and endpoint of each attachment."""
-    homes: dict[tuple[str, IPNetwork], str] = field(default_factory=dict)
-    """Who gets a block that the backup does not know."""
 
 
 @dataclass(slots=True)
@@ -71,9 +72,9 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
         holdings: what each node that was heard of holds.
         now: becomes the `since` of the addresses that are adopted.
     """
-    made = Adoption()
     held = {(node, one.endpoint): one for node, each in holdings.items() for one in each.endpoints}
-    backup.homes = _homes(backup, held)
+    adopting = _Adopting(backup, held, now)
+    made = adopting.made
     firsts = _firsts(backup, held)
     for (node, name), one in sorted(held.items()):
         record = backup.endpoints.get(name)
@@ -82,10 +83,10 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
         if record is not None and record.node == node and _same(record, one):
             made.confirmed += 1
         else:
-            _take(backup, held, node, one, now, made)
+            adopting.take(node, one)
     for (node, name), one in sorted(held.items()):
         if (first := firsts[name]) != node:
-            _stand_back(backup, node, one, (first, held[first, name]), now, made)
+            adopting.stand_back(node, one, first)
     for node in sorted(holdings.keys() - set(backup.nodes)):
         made.refused.append(f"node {node}: the backup lacks it; polder node create {node} --asn ASN")
     made.groups += [
@@ -95,6 +96,153 @@ def adopt(backup: Backup, holdings: Mapping[str, Holding], now: datetime) -> Ado
     ]
     made.idle = sum((record.node, record.id) not in held for record in backup.endpoints.values())
     return made
+
+
+class _Adopting:
+    """An adoption under way: each step changes the backup for the steps that follow."""
+
+    def __init__(self, backup: Backup, held: AllHeld, now: datetime) -> None:
+        self._backup = backup
+        self._held = held
+        self._now = now
+        self._homes = _homes(backup, held)
+        """Who gets a block that the backup does not know."""
+        self.made = Adoption()
+
+    def take(self, node: str, one: HeldEndpoint) -> None:
+        """The node has it: what the backup says that stands in the way ends."""
+        backup, made = self._backup, self.made
+        placed = [(address, pool) for address in one.addresses if (pool := _pool(backup, address))]
+        what = _named(node, one)
+        before = backup.endpoints.get(one.endpoint)
+        if len(placed) < len(one.addresses):
+            made.refused.append(f"{what}: no pool has its address; create the pool, and the endpoint again")
+            self._keep(node, one)
+            return
+        rivals = [
+            each
+            for address, _ in placed
+            if (each := backup.addresses.get(address))
+            and each.state is AddressState.ASSIGNED
+            and each.endpoint != one.endpoint
+        ]
+        twice = [each for each in rivals if _is_kept(each, one) or _holds(self._held, each)]
+        if twice:
+            by = twice[0].holder + (f" on node {twice[0].node}" if twice[0].node else "")
+            made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
+            self._keep(node, one)
+            return
+        moved = before if before is not None and before.uid == one.uid else None
+        left = _left(backup, moved, node) if moved else ()
+        ops: dict[str, Put | Delete] = {}
+        for rival in {one.endpoint, *(each.endpoint for each in rivals if each.endpoint)}:
+            for op in self._end(rival):
+                ops[op.key] = op  # the last one of a key counts
+        for service in (each.service for each in rivals if each.service):
+            ops[keys.SERVICES.key(service)] = Delete(keys.SERVICES.key(service))
+        made.ended += [
+            f"{each}: {what} really holds its address" for each in sorted({r.holder for r in rivals})
+        ]
+        record = _record(node, one, placed, moved)
+        for op in self._begin(record, placed, left):
+            ops[op.key] = op  # the last one of a key counts
+        made.groups.append(list(ops.values()))
+        unknown = one.tenant is not None and one.tenant not in backup.tenants
+        made.adopted.append(
+            f"{what}; polder tenant create {one.tenant}, the backup lacks it" if unknown else what
+        )
+
+    def stand_back(self, node: str, one: HeldEndpoint, first: str) -> None:
+        """Another node has the endpoint: this one takes it down when it believes the store again."""
+        if one.uid == self._held[first, one.endpoint].uid:
+            self.made.confirmed += 1  # it is on its way
+        else:
+            self.made.refused.append(
+                f"{_named(node, one)}: node {first} holds a later one of that id; this one is taken down, "
+                f"and its address stays taken until endpoint {one.endpoint} is deleted"
+            )
+        self._keep(node, one)
+
+    def _keep(self, node: str, one: HeldEndpoint) -> None:
+        """What a node holds and has not got is not assigned to others: it is waited for until it has let go.
+
+        An address that nobody has is held for an endpoint without a record, which ends as an orphan does.
+        """
+        ops: list[Put | Delete] = []
+        for address in one.addresses:
+            if (pool := _pool(self._backup, address)) is None:
+                continue
+            there = self._backup.addresses.get(address)
+            if there is None or there.state is not AddressState.ASSIGNED:
+                kept = Address(
+                    address=address,
+                    pool=pool.name,
+                    endpoint=one.endpoint,
+                    node=node,
+                    since=self._now,
+                    by="restore",
+                )
+                ops += self._assign(kept, pool)
+            elif there.endpoint == one.endpoint and node not in {there.node, *there.left}:
+                ops += self._assign(there.model_copy(update={"left": (*there.left, node)}), pool)
+        if ops:
+            self.made.groups.append(ops)
+
+    def _end(self, name: str) -> Iterator[Put | Delete]:
+        """An endpoint that the backup knows ends, and its addresses are free at once."""
+        backup = self._backup
+        record = backup.endpoints.pop(name, None)
+        if record is None:
+            return
+        yield Delete(keys.ENDPOINTS.key(name))
+        yield Delete(keys.NODE_ENDPOINTS.key(record.node, name))
+        for address, pool_name in record.placed:
+            there = backup.addresses.get(address)
+            pool = next((each for each in backup.pools if each.name == pool_name), None)
+            if pool is None or there is None or there.endpoint != name:
+                continue
+            del backup.addresses[address]
+            cidr = blocks.block_of(pool, address)
+            yield Delete(keys.ADDRESSES.key(pool_name, cidr, address))
+            claim = backup.claims.get((pool_name, cidr))
+            if claim is not None and claim.node != record.node:
+                yield Delete(keys.DISPLACED.key(claim.node, address))
+
+    def _begin(
+        self, record: Endpoint, placed: Sequence[tuple[IPAddress, Pool]], left: tuple[str, ...]
+    ) -> Iterator[Put | Delete]:
+        """The keys of an endpoint that a node holds."""
+        node = record.node
+        self._backup.endpoints[record.id] = record
+        yield put(keys.ENDPOINTS, record, record.id)
+        yield put(keys.NODE_ENDPOINTS, record, node, record.id)
+        for address, pool in placed:
+            taken = Address(
+                address=address,
+                pool=pool.name,
+                endpoint=record.id,
+                node=node,
+                since=self._now,
+                tenant=record.tenant,
+                by="restore",
+                left=left,
+            )
+            yield from self._assign(taken, pool)
+            owner = self._backup.claims[pool.name, blocks.block_of(pool, address)].node
+            if owner != node:
+                exception = Displaced(address=address, endpoint=record.id, node=node)
+                yield put(keys.DISPLACED, exception, owner, address)
+
+    def _assign(self, taken: Address, pool: Pool) -> Iterator[Put]:
+        """The key of an address, and of its block where nobody has that."""
+        backup, cidr = self._backup, blocks.block_of(pool, taken.address)
+        if (pool.name, cidr) not in backup.claims:
+            home = self._homes[pool.name, cidr]
+            claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=home)
+            yield put(keys.BLOCKS, claim, pool.name, cidr)
+            yield put(keys.NODE_BLOCKS, claim, home, cidr)
+        backup.addresses[taken.address] = taken
+        yield put(keys.ADDRESSES, taken, pool.name, cidr, taken.address)
 
 
 def homeless(pools: Sequence[Pool], holdings: Mapping[str, Holding]) -> Iterator[str]:
@@ -120,7 +268,7 @@ def usage_ops(backup: Backup, before: Sequence[Usage]) -> list[Put | Delete]:
     ]
 
 
-def _homes(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict[tuple[str, IPNetwork], str]:
+def _homes(backup: Backup, held: AllHeld) -> dict[tuple[str, IPNetwork], str]:
     """For each block the node that holds most of it: it had it, or fewest routes change so."""
     counts: dict[tuple[str, IPNetwork], Counter[str]] = {}
     for (node, _), one in sorted(held.items()):
@@ -130,7 +278,7 @@ def _homes(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict
     return {block: nodes.most_common(1)[0][0] for block, nodes in counts.items()}
 
 
-def _firsts(backup: Backup, held: Mapping[tuple[str, str], HeldEndpoint]) -> dict[str, str]:
+def _firsts(backup: Backup, held: AllHeld) -> dict[str, str]:
     """The node that has each endpoint: of several that hold one of this id, the one that holds the latest.
 
     Where several hold that one it is on its way: the node of the backup has it.
@@ -152,93 +300,6 @@ def _same(record: Endpoint, one: HeldEndpoint) -> bool:
     return record.uid == one.uid and set(record.addresses) == set(one.addresses)
 
 
-def _take(
-    backup: Backup,
-    held: Mapping[tuple[str, str], HeldEndpoint],
-    node: str,
-    one: HeldEndpoint,
-    now: datetime,
-    made: Adoption,
-) -> None:
-    placed = [(address, pool) for address in one.addresses if (pool := _pool(backup, address))]
-    what = _named(node, one)
-    before = backup.endpoints.get(one.endpoint)
-    if len(placed) < len(one.addresses):
-        made.refused.append(f"{what}: no pool has its address; create the pool, and the endpoint again")
-        _keep(backup, node, one, now, made)
-        return
-    rivals = [
-        each
-        for address, _ in placed
-        if (each := backup.addresses.get(address))
-        and each.state is AddressState.ASSIGNED
-        and each.endpoint != one.endpoint
-    ]
-    twice = [each for each in rivals if _is_kept(each, one) or _holds(held, each)]
-    if twice:
-        by = twice[0].holder + (f" on node {twice[0].node}" if twice[0].node else "")
-        made.refused.append(f"{what}: {by} holds {twice[0].address} too; delete one of the two")
-        _keep(backup, node, one, now, made)
-        return
-    moved = before if before is not None and before.uid == one.uid else None
-    left = _left(backup, moved, node) if moved else ()
-    ops: dict[str, Put | Delete] = {}
-    for rival in {one.endpoint, *(each.endpoint for each in rivals if each.endpoint)}:
-        for op in _end(backup, rival):
-            ops[op.key] = op  # the last one of a key counts
-    for service in (each.service for each in rivals if each.service):
-        ops[keys.SERVICES.key(service)] = Delete(keys.SERVICES.key(service))
-    made.ended += [f"{each}: {what} really holds its address" for each in sorted({r.holder for r in rivals})]
-    record = _record(node, one, placed, moved)
-    for op in _begin(backup, record, placed, left, now):
-        ops[op.key] = op  # the last one of a key counts
-    made.groups.append(list(ops.values()))
-    unknown = one.tenant is not None and one.tenant not in backup.tenants
-    made.adopted.append(
-        f"{what}; polder tenant create {one.tenant}, the backup lacks it" if unknown else what
-    )
-
-
-def _stand_back(
-    backup: Backup,
-    node: str,
-    one: HeldEndpoint,
-    first: tuple[str, HeldEndpoint],
-    now: datetime,
-    made: Adoption,
-) -> None:
-    """Another node has the endpoint: this one takes it down when it believes the store again."""
-    if one.uid == first[1].uid:
-        made.confirmed += 1  # it is on its way
-    else:
-        made.refused.append(
-            f"{_named(node, one)}: node {first[0]} holds a later one of that id; this one is taken down, and "
-            f"its address stays taken until endpoint {one.endpoint} is deleted"
-        )
-    _keep(backup, node, one, now, made)
-
-
-def _keep(backup: Backup, node: str, one: HeldEndpoint, now: datetime, made: Adoption) -> None:
-    """What a node holds and has not got is not assigned to others: it is waited for until it has let go.
-
-    An address that nobody has is held for an endpoint without a record, which ends as an orphan does.
-    """
-    ops: list[Put | Delete] = []
-    for address in one.addresses:
-        if (pool := _pool(backup, address)) is None:
-            continue
-        there = backup.addresses.get(address)
-        if there is None or there.state is not AddressState.ASSIGNED:
-            kept = Address(
-                address=address, pool=pool.name, endpoint=one.endpoint, node=node, since=now, by="restore"
-            )
-            ops += _assign(backup, kept, pool)
-        elif there.endpoint == one.endpoint and node not in {there.node, *there.left}:
-            ops += _assign(backup, there.model_copy(update={"left": (*there.left, node)}), pool)
-    if ops:
-        made.groups.append(ops)
-
-
 def _named(node: str, one: HeldEndpoint) -> str:
     return f"endpoint {one.endpoint} ({', '.join(map(str, one.addresses))}) on node {node}"
 
@@ -254,29 +315,9 @@ def _is_kept(address: Address, one: HeldEndpoint) -> bool:
     return address.service is not None and not is_later(one.uid, address.since)
 
 
-def _holds(held: Mapping[tuple[str, str], HeldEndpoint], address: Address) -> bool:
+def _holds(held: AllHeld, address: Address) -> bool:
     one = held.get((address.node or "", address.endpoint or ""))
     return one is not None and address.address in one.addresses
-
-
-def _end(backup: Backup, name: str) -> Iterator[Put | Delete]:
-    """An endpoint that the backup knows ends, and its addresses are free at once."""
-    record = backup.endpoints.pop(name, None)
-    if record is None:
-        return
-    yield Delete(keys.ENDPOINTS.key(name))
-    yield Delete(keys.NODE_ENDPOINTS.key(record.node, name))
-    for address, pool_name in record.placed:
-        there = backup.addresses.get(address)
-        pool = next((each for each in backup.pools if each.name == pool_name), None)
-        if pool is None or there is None or there.endpoint != name:
-            continue
-        del backup.addresses[address]
-        cidr = blocks.block_of(pool, address)
-        yield Delete(keys.ADDRESSES.key(pool_name, cidr, address))
-        claim = backup.claims.get((pool_name, cidr))
-        if claim is not None and claim.node != record.node:
-            yield Delete(keys.DISPLACED.key(claim.node, address))
 
 
 def _record(
@@ -298,48 +339,6 @@ def _record(
         kind=one.kind,
         membership=membership([pool for _, pool in placed]),
     )
-
-
-def _begin(
-    backup: Backup,
-    record: Endpoint,
-    placed: Sequence[tuple[IPAddress, Pool]],
-    left: tuple[str, ...],
-    now: datetime,
-) -> Iterator[Put | Delete]:
-    """The keys of an endpoint that a node holds."""
-    node = record.node
-    backup.endpoints[record.id] = record
-    yield put(keys.ENDPOINTS, record, record.id)
-    yield put(keys.NODE_ENDPOINTS, record, node, record.id)
-    for address, pool in placed:
-        taken = Address(
-            address=address,
-            pool=pool.name,
-            endpoint=record.id,
-            node=node,
-            since=now,
-            tenant=record.tenant,
-            by="restore",
-            left=left,
-        )
-        yield from _assign(backup, taken, pool)
-        owner = backup.claims[pool.name, blocks.block_of(pool, address)].node
-        if owner != node:
-            exception = Displaced(address=address, endpoint=record.id, node=node)
-            yield put(keys.DISPLACED, exception, owner, address)
-
-
-def _assign(backup: Backup, taken: Address, pool: Pool) -> Iterator[Put]:
-    """The key of an address, and of its block where nobody has that."""
-    cidr = blocks.block_of(pool, taken.address)
-    if (pool.name, cidr) not in backup.claims:
-        home = backup.homes[pool.name, cidr]
-        claim = backup.claims[pool.name, cidr] = Block(cidr=cidr, pool=pool.name, node=home)
-        yield put(keys.BLOCKS, claim, pool.name, cidr)
-        yield put(keys.NODE_BLOCKS, claim, home, cidr)
-    backup.addresses[taken.address] = taken
-    yield put(keys.ADDRESSES, taken, pool.name, cidr, taken.address)
 
 
 def _attach(node: str, one: HeldEndpoint, boot_id: str) -> Put:
