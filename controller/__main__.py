@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host, port = where(options.listen)
         _refuse_open_door(host, options)
         doors = _doors(host, options)
-        door = bmp.opened(options)
+        routers = bmp.opened(options)
         for secret in credentials.exposed(options):
             log.warning(
                 "event=insecure file=%s others on this host can read or change it; chmod go-rwx", secret
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.etcd_cert is not None:
                 etcd_version.watch(config(options))
             follow_certificates(Ends(credentials.certificates(options)), parts.metrics)
-            _serve(server, store, doors, parts, door)
+            _serve(server, store, doors, parts, routers)
     except ListenError as fault:
         return _say(fault, FAILED)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
