@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from controller import credentials, waiting
-from controller.app import create_app
+from controller.app import Application, create_app
 from controller.audit import AuditFile, AuditFileError
 from controller.auth import Doors, TokenFileError, read_tokens
 from controller.duties import Duties
@@ -102,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host, port = where(options.listen)
         _refuse_open_door(host, options)
         doors = _doors(host, options)
+        audit_file = AuditFile(options.audit_file) if options.audit_file else None
         routers = bmp.opened(options)
         for secret in credentials.exposed(options):
             log.warning(
@@ -115,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.etcd_cert is not None:
                 etcd_version.watch(config(options))
             follow_certificates(Ends(credentials.certificates(options)), parts.metrics)
-            _serve(server, store, doors, parts, routers)
+            app = create_app(store, doors=doors, parts=parts, audit_file=audit_file)
+            _serve(server, store, app, parts, routers)
     except ListenError as fault:
         return _say(fault, FAILED)
     except (OptionError, PkiError, TokenFileError, AuditFileError, TlsError) as fault:
@@ -132,7 +134,7 @@ def follow_certificates(ends: Ends, metrics: Metrics) -> None:
         ends.start()
 
 
-def _serve(server: Server, store: Store, doors: Doors, parts: Parts, routers: bmp.Door | None) -> None:
+def _serve(server: Server, store: Store, app: Application, parts: Parts, routers: bmp.Door | None) -> None:
     monitoring = bmp.Monitoring(store, parts, routers) if routers else None
     duties = Duties(store, parts)
     duties.start()
@@ -150,7 +152,6 @@ def _serve(server: Server, store: Store, doors: Doors, parts: Parts, routers: bm
             monitoring.stop()
         parts.close()
 
-    app = create_app(store, parts=parts, doors=doors)
     server.run(app, parts.runner, whose=app.whose, stopping=parts.hubs.close, ended=end)
     store.close()
 
@@ -172,7 +173,7 @@ def _refuse_open_door(host: str, options: argparse.Namespace) -> None:
 
 
 def _doors(host: str, options: argparse.Namespace) -> Doors:
-    """Who is let in. Raises `OptionError`, `TokenFileError`, `AuditFileError`."""
+    """Who is let in. Raises `OptionError`, `TokenFileError`."""
     if options.rate_limit < 0:
         raise OptionError(
             f"--rate-limit: expected writes per second, or 0 for no limit, not {options.rate_limit}"
@@ -184,7 +185,6 @@ def _doors(host: str, options: argparse.Namespace) -> Doors:
         any_host=options.insecure,
         writes_per_s=options.rate_limit,
         strangers_per_s=STRANGERS_PER_S,
-        audit_file=AuditFile(options.audit_file) if options.audit_file else None,
     )
     if not is_loopback(host):
         _warn_of_open_door(host, options.tls_cert is not None, doors.closed)

@@ -43,7 +43,7 @@ from controller.api.tokens import tokens
 from controller.api.traces import traces
 from controller.api.usage import pool_usage
 from controller.api.verification import verification
-from controller.audit import LONGEST_PATH, Auditor
+from controller.audit import LONGEST_PATH, AuditFile, Auditor
 from controller.auth import Doors, Gate
 from controller.exchange import Exchange, begin
 from controller.openapi import document
@@ -92,6 +92,7 @@ def create_app(
     *,
     doors: Doors = OPEN_DOORS,
     parts: Parts | None = None,
+    audit_file: AuditFile | None = None,
     max_in_hand: int = MAX_IN_HAND,
 ) -> Application:
     """The application.
@@ -100,11 +101,12 @@ def create_app(
         store: the truth. It need not answer yet.
         doors: who is let in.
         parts: what the handlers work with; made when not given.
+        audit_file: where each write is told of, beside the log.
         max_in_hand: requests that may wait for the store at a time; more are refused at once.
     """
     shared = parts or Parts.build(store)
     gate = Gate(shared.bearers, shared.clock, doors)
-    auditor = Auditor(shared.clock, doors.audit_file)
+    auditor = Auditor(shared.clock, audit_file)
     app = Application(Passage(shared, auditor, Admission(max_in_hand), gate), gate)
     path_of = attrgetter("path")
     for path, routes in groupby(sorted(ROUTES, key=path_of), key=path_of):

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from controller import secret
-from controller.audit import AuditFile
 from controller.bearers import Bearers
 from controller.exchange import READS, Exchange
 from controller.principal import ANYBODY, Principal
@@ -67,7 +66,7 @@ def read_tokens(path: Path) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Who is let into an application, how often, and where it is told of."""
+    """Who is let into an application, and how often."""
 
     token_lines: Sequence[bytes] = ()
     """Tokens of role admin, beside those that are stored."""
@@ -79,8 +78,6 @@ class Doors:
     """How many writes each token may make in a second; 0 is no limit."""
     strangers_per_s: int = 0
     """How many writes without a good token may come from one address in a second; 0 is no limit."""
-    audit_file: AuditFile | None = None
-    """Where each write is told of, beside the log."""
 
     @property
     def closed(self) -> bool:

@@ -79,8 +79,7 @@ def guarded(
         token_lines=(ROOT.encode(),),
         writes_per_s=writes_per_s,
         strangers_per_s=strangers_per_s,
-        audit_file=audit_file,
     )
-    app = create_app(store, parts=parts, doors=doors)
+    app = create_app(store, parts=parts, doors=doors, audit_file=audit_file)
     yield Guarded(client_of(app), store, parts, now)
     parts.close()

@@ -45,7 +45,7 @@ def written(path: Path) -> Iterator[Guarded]:
     store = MemoryStore()
     parts = Parts.build(store, lambda: NOW)
     file = AuditFile(path)
-    app = create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),), audit_file=file))
+    app = create_app(store, parts=parts, doors=Doors(token_lines=(ROOT.encode(),)), audit_file=file)
     yield Guarded(client_of(app), store, parts, [NOW])
     parts.close()
     file.close()
