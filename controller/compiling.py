@@ -18,12 +18,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 from queue import SimpleQueue
-from zlib import crc32
 
 from controller.reading import put, read, read_at_once
 from controller.recall import Recalling
+from controller.write_order import in_turn, shares, transactions
 from intent.compiler import Compiler
 from store import keys
 from store.client import Compare, Delete, PrefixEmpty, Put, Store, Unchanged
@@ -39,12 +38,8 @@ log = logging.getLogger(__name__)
 RULED = (keys.POLICIES.prefix(), keys.TENANTS.prefix())
 ALL = (*RULED, keys.ENDPOINTS.prefix(), keys.MOVES.prefix())
 
-MAX_OPS = 120
-"""Of one transaction: etcd takes 128."""
 AT_ONCE = 4
 """Transactions that are under way at a time when there is much to write."""
-MAX_BYTES = 1 << 20
-"""Likewise: etcd takes 1.5 MiB."""
 RETRY_S = 0.5
 REST_S = 1.0
 """A round of writes is followed by a rest as long as it took, at most so many seconds: others write too."""
@@ -180,16 +175,16 @@ class Compiling:
         self._guard()
         began = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE, "policies") as pool:
-            for ops in _in_turn(changes):
-                shares = zip(self._writers, _shares(ops), strict=False)
-                for done in [pool.submit(self._write_in_order, *each) for each in shares]:
+            for ops in in_turn(changes):
+                some = zip(self._writers, shares(ops, AT_ONCE), strict=False)
+                for done in [pool.submit(self._write_in_order, *each) for each in some]:
                     done.result()
         took_s = time.monotonic() - began
         log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
         self._stopping.wait(min(took_s, REST_S))
 
     def _write_in_order(self, writer: Recalling, ops: Sequence[Put | Delete]) -> None:
-        for part in _parts(ops):
+        for part in transactions(ops):
             if self._stopping.is_set():
                 return
             if not writer.txn(self._fence, part).succeeded:
@@ -262,56 +257,3 @@ def _encoded(changes: Mapping[str, Value] | Mapping[str, Value | None]) -> dict[
         else:
             found[key] = made[id(value)] = encode(value)
     return found
-
-
-def _in_turn(changes: Mapping[str, bytes | None]) -> Iterable[list[Put | Delete]]:
-    """The writes, each list to be done before the next is begun: all in one where one transaction takes them.
-
-    Sets, what speaks of them, that it was told; then what goes, the other way round.
-    """
-    sets = [key for key in changes if keys.SETS.parts(key)]
-    told = [key for key in changes if keys.TOLD.parts(key)]
-    of_their_own = {*sets, *told}
-    rest = [key for key in changes if key not in of_their_own]
-    # A set that grows has more shards: those are written before the old ones lose what went there.
-    by_shard = sorted(sets, key=lambda key: -int((keys.SETS.parts(key) or "0")[-1]))
-    turns: list[list[Put | Delete]] = [
-        [*_puts(by_shard, changes)],
-        [*_puts((*rest, *told), changes), *_deletes((*told, *rest), changes)],
-        [*_deletes(sets, changes)],
-    ]
-    return [[*chain(*turns)]] if len(changes) <= MAX_OPS else filter(None, turns)
-
-
-def _shares(ops: Sequence[Put | Delete]) -> list[list[Put | Delete]]:
-    """The writes in parts that may be done at a time: what is of one node, or of one set, stays together."""
-    if len(ops) <= MAX_OPS:
-        return [[*ops]]
-    shares: list[list[Put | Delete]] = [[] for _ in range(AT_ONCE)]
-    for op in ops:
-        (name, *_) = keys.SETS.parts(op.key) or (keys.compiled_for(op.key) or "",)
-        shares[crc32(name.encode()) % AT_ONCE].append(op)
-    return shares
-
-
-def _puts(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Put]:
-    return (Put(key, value) for key in wanted if (value := changes[key]) is not None)
-
-
-def _deletes(wanted: Iterable[str], changes: Mapping[str, bytes | None]) -> Iterator[Delete]:
-    return (Delete(key) for key in wanted if changes[key] is None)
-
-
-def _parts(ops: Iterable[Put | Delete]) -> Iterator[list[Put | Delete]]:
-    """What fits into one transaction each."""
-    part: list[Put | Delete] = []
-    size = 0
-    for op in ops:
-        more = len(op.value) if isinstance(op, Put) else 0
-        if part and (len(part) == MAX_OPS or size + more > MAX_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(op)
-        size += more
-    if part:
-        yield part
