@@ -156,6 +156,8 @@ def merge(model: type[M], current: M, patch: Mapping[str, Any], mutable: Sequenc
     """
     document = current.model_dump(mode="json")
     merged = _merged(model, document, patch)
+    kept = [name for name in document if name not in mutable and _stays(model, document, merged, name)]
+    merged |= {name: document[name] for name in kept}
     _refuse_fixed(document, merged, mutable)
     return validate(model, merged)
 
@@ -179,6 +181,24 @@ def _refuse_fixed(current: Mapping[str, Any], wanted: Mapping[str, Any], mutable
     ]
     if faults:
         raise Problem("invalid", _summary(faults), errors=faults)
+
+
+def _stays(model: type[BaseModel], document: Mapping[str, Any], merged: Mapping[str, Any], name: str) -> bool:
+    """Whether a field that cannot be changed is as it was, however it is written. A list of such has one part
+    of each address family: its order says nothing."""
+    if name in merged and merged[name] == document[name]:
+        return True
+    others = {other: value for other, value in document.items() if other != name}
+    given = {name: merged[name]} if name in merged else {}
+    try:
+        written = model.model_validate({**others, **given}).model_dump(mode="json").get(name)
+    except ValidationError:
+        return False
+    return bool(_unordered(written) == _unordered(document[name]))
+
+
+def _unordered(value: Any) -> Any:
+    return sorted(value) if isinstance(value, list) else value
 
 
 def _merged(model: type[BaseModel] | None, target: Any, patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -241,6 +241,27 @@ def test_a_patch_that_changes_nothing_writes_nothing(plant: Api) -> None:
     assert plant.stored() == before
 
 
+def test_what_cannot_change_may_be_written_otherwise(plant: Api) -> None:
+    plant.made("/v1/pools", {"name": "six", "cidr": "2001:db8::/64"})
+    both = {"addresses": ["10.64.0.2", "2001:db8::9"], "pools": ["default", "six"]}
+    made = plant.made("/v1/endpoints", {"node": "node-1", "id": "a", "mac": "02:00:00:00:00:0a", **both})
+    assert {name: made[name] for name in both} == both
+    before = plant.stored()
+    for patch in (
+        {"mac": "02:00:00:00:00:0A", "tenant": None, "kind": None},
+        {"addresses": ["2001:DB8:0::9", "10.64.0.2"]},
+        {name: value[::-1] for name, value in both.items()},
+    ):
+        answer = plant.send("PATCH", "/v1/endpoints/a", patch)
+        assert (answer.status_code, answer.json["mac"]) == (200, made["mac"]), answer.text
+        assert {name: answer.json[name] for name in both} == both
+    assert plant.stored() == before
+    for patch in ({"addresses": ["10.64.0.2"]}, {"addresses": None}, {"mac": "02:00:00:00:00:0b"}):
+        answer = plant.send("PATCH", "/v1/endpoints/a", patch)
+        assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, f"/{next(iter(patch))}")
+        assert "cannot be changed" in answer.json["detail"]
+
+
 def test_labels_are_merged(plant: Api) -> None:
     plant.made("/v1/endpoints", {"node": "node-1", "id": "a", "labels": {"x": "1", "y": "2"}})
     answer = plant.client.patch(
