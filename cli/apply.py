@@ -7,7 +7,6 @@ commands can be repeated at any time: what is so already is left alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from cli.document import Document, echo_read_nothing, read_documents
 from cli.endpoint import ACCEPTED, ENDPOINT, await_gone
 from cli.example import examples
 from cli.failure import Exit, Failure
-from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, show, weigh
+from cli.foresight import ANYTHING, MOST_FORETOLD, bound_options, foretold, show
 from cli.output import print_json, print_yaml
 from cli.peer import PEER
 from cli.problem import failure
@@ -27,6 +26,9 @@ from cli.session import Session, takes_session
 from cli.step import Step, difference
 from cli.trial import foretell, rehearse, too_many
 from cli.wanted import Fault, Wanted, refuse, wanted
+
+FORBIDDEN = 403
+"""Who may not write this is told so when the writes are tried; who only reads may try all the same."""
 
 NEVER = '"0"'
 """An entity tag that nothing has: with it in If-Match a valid request ends with 412 and writes nothing."""
@@ -59,8 +61,7 @@ files_option = click.option(
 @click.option(
     "--exit-code",
     is_flag=True,
-    help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change. A null counts as a change "
-    "where there is a value: only the server knows whether that is the default.",
+    help=f"With --dry-run: end with {Exit.DIFFERENT} when something would change.",
 )
 @bound_options
 @takes_session
@@ -81,8 +82,7 @@ def apply(
         rehearse(session, steps, ANYTHING if yes else max_withdraw)
         _apply(session, steps)
         return
-    _show_dry_run(session, steps)
-    if exit_code and any(step.word != "unchanged" for step in steps):
+    if _show_dry_run(session, steps) and exit_code:
         raise SystemExit(Exit.DIFFERENT)
 
 
@@ -106,19 +106,22 @@ def delete(session: Session, files: tuple[str, ...], max_withdraw: int, yes: boo
     _report(session, _each(found, lambda each: (each.title, _deleted(session, each)), "deleted"))
 
 
-def _show_dry_run(session: Session, steps: Sequence[Step]) -> None:
-    impact = foretell(session, steps)
+def _show_dry_run(session: Session, steps: Sequence[Step]) -> bool:
+    """Print what would change; returns whether something would."""
+    steps, impact = foretell(session, steps)
+    differs = any(step.word != "unchanged" for step in steps)
     done = [(step.wanted.title, f"{step.word} (dry run)") for step in steps]
     if session.output in {"json", "yaml"}:
         items = [{"object": title, "result": word} for title, word in done]
         session.print_item({"items": items, "impact": impact})
-        return
+        return differs
     if session.output != "name":
         for step in steps:
             click.echo("".join(difference(step)), nl=False)
     _report(session, done)
     if impact is not None and session.output != "name":
         show(session, impact)
+    return differs
 
 
 def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int) -> None:
@@ -135,7 +138,7 @@ def _weigh_deletes(session: Session, found: Sequence[Wanted], max_withdraw: int)
         raise too_many()
     if writes:
         try:
-            weigh(session, writes, max_withdraw)
+            foretold(session, writes, max_withdraw)
         except Failure as fault:
             if fault.code is not Exit.CONFLICT:
                 raise
@@ -153,21 +156,14 @@ def _step(session: Session, each: Wanted) -> Step:
 
 
 def _faults(session: Session, step: Step) -> Iterator[Fault]:
-    noun, document = step.wanted.noun, step.wanted.document
-    fixed = [field for field in step.changes if step.there is not None and field in noun.fixed]
-    for field in fixed:
-        there = json.dumps(step.there[field]) if step.there else "null"
-        yield (
-            document.place(field),
-            f"{field} of {step.wanted.title} is {there} and cannot change; leave it out",
-        )
-    if fixed or not noun.replaceable:
+    noun = step.wanted.noun
+    if not noun.replaceable:
         return
     body = present({**noun.specified(step.there or {}), **step.wanted.fields})
     answer = call(session.link, "PUT", noun.path(step.wanted.name), body, headers={"If-Match": NEVER})
     if answer.status in {400, 422}:
         yield from _refusals(step.wanted, answer)
-    elif answer.status != 412:
+    elif answer.status not in {412, FORBIDDEN}:
         raise failure(answer.status, answer.body, retry_after=answer.retry_after)
 
 

@@ -60,7 +60,6 @@ ENDPOINT = Noun(
     ),
     document=("id", "node", "tenant", "families", "pools", "addresses", "mac", "labels", "qos"),
     kinds=("vm", "host"),
-    fixed=("tenant", "pools", "addresses", "kind", "mac"),
     replaceable=False,
     checked=True,
     labelled=True,

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.failure import Failure
 from cli.rest import Json, place
 from cli.session import Session
 
@@ -18,7 +17,6 @@ ANYTHING = 100
 """Percent: the bound of what is not bounded."""
 MOST_FORETOLD = 1000
 """So many writes can be asked about at once."""
-FORBIDDEN = 403
 DRY_RUN = {"dry_run": "true"}
 """The query of a write that is not to be made."""
 
@@ -50,37 +48,14 @@ def bound(max_withdraw: int, yes: bool) -> dict[str, object]:
     return {} if yes else {"max_withdraw": max_withdraw}
 
 
-def foretold(session: Session, writes: Sequence[Json]) -> Json:
-    """What writes would do, one after the other: each has `method`, `path` and, where it has one, `body`."""
-    return session.item("POST", place("impact"), {"items": list(writes)}, repeatable=True)
+def foretold(session: Session, writes: Sequence[Json], max_withdraw: int | None = None) -> Json:
+    """What writes would make of what is there, and do at the routers, one after the other.
 
-
-def foretold_if_shown(session: Session, writes: Sequence[Json]) -> Json | None:
-    """Likewise; None for a tenant, who is not shown what happens at routers."""
-    try:
-        return foretold(session, writes)
-    except Failure as fault:
-        if _is_not_shown(fault, writes):
-            return None
-        raise
-
-
-def weigh(session: Session, writes: Sequence[Json], max_withdraw: int) -> None:
-    """Refuse writes of which one would be refused, or that withdraw too much together; not for a tenant.
-
-    Raises `Failure`.
+    Each has `method`, `path` and, where it has one, `body`. With a bound it is not told what they would do at
+    the routers. Raises `Failure` where one would be refused, or they withdraw more together than the bound.
     """
     query = {"max_withdraw": max_withdraw}
-    try:
-        session.request("POST", place("impact"), {"items": list(writes)}, query=query, repeatable=True)
-    except Failure as fault:
-        if not _is_not_shown(fault, writes):
-            raise
-
-
-def _is_not_shown(fault: Failure, writes: Sequence[Json]) -> bool:
-    of_tenants = (place("services"), place("policies"), place("endpoints"))
-    return fault.status == FORBIDDEN and all(each["path"].startswith(of_tenants) for each in writes)
+    return session.item("POST", place("impact"), {"items": list(writes)}, query=query, repeatable=True)
 
 
 def show(session: Session, impact: Json) -> None:

@@ -27,7 +27,6 @@ class Noun(Form):
     Args:
         used_by: the commands that show what keeps one from being deleted, in which `NAME` stands for it.
         example: the name of one, in the examples of the help.
-        fixed: the fields of a document that stay as they were created.
         replaceable: whether the API has PUT for it.
         foreseen: whether the API tells what a change of it would do.
         checked: whether it says at least what would be refused, as it does of what is foreseen.
@@ -37,7 +36,6 @@ class Noun(Form):
 
     used_by: str = ""
     example: str = ""
-    fixed: tuple[str, ...] = ()
     replaceable: bool = True
     foreseen: bool = False
     checked: bool = False

@@ -13,7 +13,7 @@ from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.selection import OF_NODE
-from cli.setting import Labelling, Setting, Several, Switch, fixed
+from cli.setting import Labelling, Setting, Several, Switch
 
 SETTINGS = (
     Setting("address", "ADDRESS", "The router's address.", required=True),
@@ -92,7 +92,6 @@ PEER = Noun(
         field("imports", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=fixed(SETTINGS),
     used_by="polder bgp summary",
     example="tor-a",
     foreseen=True,

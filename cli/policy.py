@@ -15,7 +15,7 @@ from cli.policy_import import add_import
 from cli.policy_rule import rule_text, typed_rule
 from cli.policy_stats import add_stats
 from cli.selection import OF_TENANT
-from cli.setting import Labelling, Setting, Several, fixed
+from cli.setting import Labelling, Setting, Several
 
 INGRESS_RULE = partial(typed_rule, direction="ingress")
 EGRESS_RULE = partial(typed_rule, direction="egress")
@@ -71,7 +71,6 @@ POLICY = Noun(
         Column("EGRESS", _egress),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=fixed(SETTINGS),
     used_by="polder policy get",
     example="web-in",
     foreseen=True,

@@ -14,7 +14,7 @@ from cli.output import field
 from cli.segment import SegmentType
 from cli.selection import OF_TENANT
 from cli.session import Session, takes_session
-from cli.setting import Labelling, Setting, Several, Switch, fixed
+from cli.setting import Labelling, Setting, Several, Switch
 from cli.text import printable
 
 SETTINGS = (
@@ -90,7 +90,6 @@ POOL = Noun(
         field("gateway", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=fixed(SETTINGS),
     used_by="polder address list --pool NAME -o wide",
     example="default",
     foreseen=True,

@@ -12,7 +12,7 @@ from cli.group import Group
 from cli.noun import Noun, add_delete, add_get, add_list
 from cli.output import Column, field
 from cli.selection import OF_POOL, OF_TENANT
-from cli.setting import Labelling, Setting, Several, fixed
+from cli.setting import Labelling, Setting, Several
 
 NUMBERS = ("interval_s", "timeout_s", "healthy_after", "unhealthy_after")
 
@@ -86,7 +86,6 @@ SERVICE = Noun(
         field("communities", wide=True),
     ),
     document=("name", *(each.field for each in SETTINGS)),
-    fixed=fixed(SETTINGS),
     used_by="polder service get",
     example="web",
     foreseen=True,

@@ -1,4 +1,4 @@
-"""One object that a document names: what is there, what is to change, and how that is written and shown."""
+"""One object that a document names: what is there, what is written of it, and what that changes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from cli.wanted import Wanted
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One object: what is there, None when nothing is, and which fields of it change to what."""
+    """One object: what is there, None when nothing is, and which fields are written otherwise."""
 
     wanted: Wanted
     there: Json | None
     changes: Json
+    foretold: Json | None = None
+    """What the server says that the write makes of it; None where it was not asked."""
 
     @property
     def word(self) -> str:
-        """What is done."""
+        """What is done, or would be."""
+        if self.foretold is not None:
+            return str(self.foretold["result"])
         if self.there is None:
             return "created"
         return "changed" if self.changes else "unchanged"
@@ -52,15 +56,15 @@ def _patched(there: object, value: object) -> object:
 
 
 def difference(step: Step) -> Iterator[str]:
-    """The difference of what is there and what is wanted, as `diff -u` prints it."""
-    noun = step.wanted.noun
-    there = noun.documented(step.there) if step.there is not None else None
-    then = {"kind": noun.singular, **(there or {}), **step.changes}
-    if there is not None and not step.changes:
+    """The difference of what is there and what would be, as `diff -u` prints it."""
+    if step.word == "unchanged":
         return
+    noun, told = step.wanted.noun, step.foretold or {"before": step.there, "after": None}
+    there = noun.documented(told["before"]) if told["before"] else {}
+    then = noun.documented(told["after"]) if told["after"] else None
     lines = unified_diff(
         to_yaml(there).splitlines() if there else [],
-        to_yaml(then).splitlines(),
+        to_yaml(then or {"kind": noun.singular, **there, **step.changes}).splitlines(),
         f"{step.wanted.title} (server)",
         f"{step.wanted.title} ({step.wanted.document.place()})",
         lineterm="",

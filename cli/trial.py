@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
 from cli.failure import Exit, Failure
-from cli.foresight import ANYTHING, MOST_FORETOLD, foretold_if_shown, weigh
+from cli.foresight import ANYTHING, MOST_FORETOLD, foretold
 from cli.rest import Json
 from cli.session import Session
 from cli.step import Step
@@ -46,19 +47,23 @@ def too_many() -> Failure:
     )
 
 
-def foretell(session: Session, steps: Sequence[Step]) -> Json | None:
-    """What all of them would do at the routers; None where that is not known. Raises `Failure`."""
+def foretell(session: Session, steps: Sequence[Step]) -> tuple[list[Step], Json | None]:
+    """The same steps with what becomes of each, and what all of them would do at the routers.
+
+    That is None where it is not known, or nothing would change. Raises `Failure`.
+    """
+    told: dict[str, Json] = {}
     impact = None
     parts = _parts(steps)
     if not parts and _routed(steps):
         _say("what they do at routers is not told")
     for number, part in enumerate(parts):
-        if number or not _routed(part):
-            _try(session, part, ANYTHING)
-            continue
-        with _placing(part):
-            impact = foretold_if_shown(session, _writes(part))
-    return impact
+        shown = not number and _routed(part)
+        answer = _try(session, part, None if shown else ANYTHING)
+        impact = impact or answer["impact"]
+        told |= zip((step.wanted.title for step in part), answer["writes"], strict=False)
+    after = [replace(step, foretold=told.get(step.wanted.title)) for step in steps]
+    return after, impact if any(step.word != "unchanged" for step in after) else None
 
 
 def _parts(steps: Sequence[Step]) -> list[list[Step]]:
@@ -82,13 +87,9 @@ def _routed(steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.write and step.wanted.noun.foreseen]
 
 
-def _try(session: Session, part: Sequence[Step], max_withdraw: int) -> None:
+def _try(session: Session, part: Sequence[Step], max_withdraw: int | None) -> Json:
     with _placing(part):
-        weigh(session, _writes(part), max_withdraw)
-
-
-def _writes(part: Sequence[Step]) -> list[Json]:
-    return [write for step in part if (write := step.write)]
+        return foretold(session, [write for step in part if (write := step.write)], max_withdraw)
 
 
 @contextmanager

@@ -14,13 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from ipaddress import ip_network
 from typing import Any
 
 from cli.document import ADVICE, Document, plain
 from cli.failure import Exit, Failure
 from cli.noun import Noun
-from cli.output import pruned
 from cli.rest import present
 
 KINDS: Mapping[str, str] = {
@@ -33,8 +31,6 @@ KINDS: Mapping[str, str] = {
     **dict.fromkeys(("endpoint", "vm", "host"), "cli.endpoint:ENDPOINT"),
 }
 """What a document can be of, each after those it may name."""
-
-_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 Fault = tuple[str, str]
 """Where something is wrong in a file, and what."""
@@ -61,20 +57,13 @@ class Wanted:
         return present(self.fields)
 
     def differing(self, there: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that are otherwise in what is there, with what they are to be."""
+        """The fields that are written otherwise than what is there: the server knows what means the same."""
+        written = self.noun.documented(dict(there))
         return {
             field: value
             for field, value in self.fields.items()
-            if field in there and not self._same(field, value, there[field])
+            if field in written and value != written[field]
         }
-
-    def _same(self, field: str, value: object, there: object) -> bool:
-        if value is None:
-            return there in (None, {}, [])
-        return self._form(field, value) == self._form(field, there)
-
-    def _form(self, field: str, value: object) -> object:
-        return pruned(value) if field in self.noun.ordered else canonical(value)
 
 
 def wanted(documents: Iterable[Document]) -> list[Wanted]:
@@ -118,22 +107,6 @@ def placed(fault: Failure, asked: Sequence[Wanted]) -> Failure:
 def _place(each: Wanted, pointer: str) -> str:
     path = [part for part in pointer.split("/") if part]
     return ", ".join(filter(None, (each.document.place(*path), each.title, ".".join(path))))
-
-
-def canonical(value: object) -> object:
-    """One form for what means the same: addresses however they are written, lists in any order."""
-    if isinstance(value, str):
-        if _MAC.fullmatch(value):
-            return value.lower()
-        try:
-            return str(ip_network(value)) if "." in value or ":" in value else value
-        except ValueError:
-            return value
-    if isinstance(value, list):
-        return sorted(map(canonical, value), key=repr)
-    if isinstance(value, dict):
-        return {key: canonical(each) for key, each in value.items()}
-    return value
 
 
 def _read(document: Document, faults: list[Fault]) -> Wanted | None:

@@ -16,7 +16,7 @@ from controller.anycast import Anycast
 from controller.api.parameter import Number, Parameter
 from controller.exchange import argument, current
 from controller.impact import foresee, withdraws_nothing
-from controller.impact_view import totals, view
+from controller.impact_view import ImpactView, totals, view
 from controller.ipam.committer import Commits
 from controller.ipam.tally import OverQuota
 from controller.ipam.unit import Unit
@@ -59,7 +59,7 @@ def answered(do: Do) -> Answer:
     """What a write is answered with: what it would do, or what it did; refused where that is too much."""
     if argument(DRY_RUN.name) == "true":
         _refuse_part()
-        return foretold(do)
+        return Answer(foreseen(rehearse(do)))
     limit = MAX_WITHDRAW.given(None)
     return do() if limit is None else _bounded(do, limit)
 
@@ -71,14 +71,14 @@ def _refuse_part() -> None:
         raise Problem("forbidden", detail)
 
 
-def foretold(do: Do) -> Answer:
-    """What `do` would do at each router. Raises what it raises."""
-    rehearsal = _rehearse(do)
+def foreseen(rehearsal: Rehearsal) -> ImpactView:
+    """What the rehearsed writes would do at each router, and who reaches whom then."""
     store = current().parts.store
-    return Answer(view(*foresee(store, rehearsal), policies_foreseen(store, rehearsal)))
+    return view(*foresee(store, rehearsal), policies_foreseen(store, rehearsal))
 
 
-def _rehearse(do: Do) -> Rehearsal:
+def rehearse(do: Callable[[], object]) -> Rehearsal:
+    """Do it with parts that write nowhere. Raises what it raises."""
     real = current().parts
     rehearsal = Rehearsal(real.store)
     joining = Joining(rehearsal, real.clock, None)
@@ -92,7 +92,9 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
     """Do it unless it withdraws more than a share of what is announced. Raises `Problem`."""
     real = current().parts
     for _ in range(ATTEMPTS):
-        left = [_essence(unit) for unit in weigh(do, limit_percent)]
+        rehearsal = rehearse(do)
+        refuse_too_much(rehearsal, limit_percent)
+        left = [_essence(unit) for unit in rehearsal.units]
         bounds = (_AsRehearsed(each, left) for each in (real.naming, real.committer))
         try:
             with _using(_over(real, real.store, *bounds)):
@@ -102,14 +104,8 @@ def _bounded(do: Do, limit_percent: int) -> Answer:
     raise Problem("busy", "it keeps changing while it is weighed what a change would do", retry_after_s=1)
 
 
-def weigh(do: Do, limit_percent: int) -> Sequence[Unit]:
-    """What may be committed. Raises `Problem`, too where the write would be refused anyway."""
-    rehearsal = _rehearse(do)
-    _refuse_too_much(rehearsal, limit_percent)
-    return rehearsal.units
-
-
-def _refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
+def refuse_too_much(rehearsal: Rehearsal, limit_percent: int) -> None:
+    """Refuse rehearsed writes that withdraw more than a share of what is announced. Raises `Problem`."""
     store = current().parts.store
     if withdraws_nothing(store, rehearsal):
         return

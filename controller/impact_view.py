@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from bgp.advertisement import Advertisement
 from controller.policy_impact import PolicyImpactView
 from intent.impact import Affected, Fate, Impact, PeerImpact
+from store.model import Value
 from store.model.value import Address_, Network
 
 SELF = "self"
+HIDDEN = {"asked"}
+"""The fields of what is stored that no answer has."""
 
 Community = Annotated[str, Field(examples=["64500:100"])]
 
@@ -91,6 +95,26 @@ class TotalsView(BaseModel):
     """Endpoints that some router is then told of no prefix around."""
 
 
+class Result(StrEnum):
+    """What a write makes of the thing that it is about."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    """It is stored like that already."""
+    DELETED = "deleted"
+
+
+class WriteView(BaseModel):
+    """What a write would make of the thing that it is about."""
+
+    result: Result
+    before: dict[str, Any] | None = None
+    """As it is stored, where that changes."""
+    after: dict[str, Any] | None = None
+    """As it would be stored, where that changes; null of a new endpoint, for which no address is picked."""
+
+
 class ImpactView(BaseModel):
     """What a change would do."""
 
@@ -105,6 +129,25 @@ class ImpactView(BaseModel):
     """The store's revision that this is of."""
 
 
+class ForetoldView(BaseModel):
+    """What writes would do."""
+
+    writes: list[WriteView]
+    """In the order in which they were given."""
+    impact: ImpactView | None = None
+    """Null with `max_withdraw`, and for roles that the routers are not shown to: tenant, node."""
+
+
+def written(before: Value | None, after: Value | None) -> WriteView:
+    """What a write makes of what is stored; what it makes of nothing need not be known."""
+    if before is None:
+        return WriteView(result=Result.CREATED, after=_stored(after))
+    if before == after:
+        return WriteView(result=Result.UNCHANGED)
+    result = Result.DELETED if after is None else Result.CHANGED
+    return WriteView(result=result, before=_stored(before), after=_stored(after))
+
+
 def view(found: Impact, revision: int, policies: PolicyImpactView | None = None) -> ImpactView:
     """An impact as it is answered."""
     return ImpactView(
@@ -114,6 +157,11 @@ def view(found: Impact, revision: int, policies: PolicyImpactView | None = None)
         totals=totals(found),
         revision=revision,
     )
+
+
+def _stored(value: Value | None) -> dict[str, Any] | None:
+    """As GET shows it, without what programs say of it."""
+    return None if value is None else value.model_dump(mode="json", exclude=HIDDEN)
 
 
 def totals(found: Impact) -> TotalsView:

@@ -48,7 +48,7 @@ ALLOWED: Mapping[str, Mapping[str, Roles]] = {
     "/v1/peers/{name}:drain": {"POST": NETWORK},
     "/v1/peers/{name}:undrain": {"POST": NETWORK},
     "/v1/drains": {"GET": READERS},
-    "/v1/impact": {"POST": NETWORK | PLATFORM},
+    "/v1/impact": {"POST": EVERY_ROLE},
     "/v1/bgp/sessions": {"GET": READERS},
     "/v1/bgp/sessions/{node}/{peer}": {"GET": READERS},
     "/v1/bgp/imported": {"GET": READERS},

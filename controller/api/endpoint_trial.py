@@ -8,32 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.answer import Answer
 from controller.api.endpoint_view import NewEndpoint
 from controller.api.endpoints import asked, changed
 from controller.ipam.known import Known
-from controller.ipam.moving import releasing
+from controller.ipam.moving import moved, releasing
 from controller.ipam.unavailable import refuse_held
 from controller.parts import parts
 from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import read, referred
 from store import keys
-from store.model import EndpointState
+from store.model import Endpoint, EndpointState
 
 
-def try_create(known: Known, wanted: NewEndpoint) -> Answer:
+def try_create(known: Known, wanted: NewEndpoint) -> None:
     """Raises `Problem` where POST would, by what is `known` since the last write of something else."""
     request = asked(wanted)
     store = parts().store
     for want in known.terms(request).asked:
         if want.address is not None:
             refuse_held(store, want.pools[0].value, want.address, request.scope, want.pointer)
-    return Answer()
 
 
-def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Answer:  # noqa: A002
-    """Raises `Problem` where PATCH would."""
+def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Endpoint:  # noqa: A002
+    """What PATCH would make of an endpoint. Raises `Problem` where that would."""
     store, scope = parts().store, principal().scope
     found = read(store, keys.ENDPOINTS, id)
     if found is None or not scope.has(found.value):
@@ -42,5 +40,5 @@ def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Answer:  # noqa
     if after != found.value and found.value.state is EndpointState.RELEASING:
         raise releasing(id)
     if after.node != found.value.node:
-        referred(store, keys.NODES, after.node, scope)
-    return Answer()
+        return moved(after, referred(store, keys.NODES, after.node, scope))
+    return after

@@ -1,4 +1,7 @@
-"""POST /v1/impact: what several writes would do at every router, one after the other. Nothing is written."""
+"""POST /v1/impact: what several writes would do, one after the other. Nothing is written.
+
+That is: what each makes of the thing that it is about, and what happens at every router.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +19,23 @@ from controller.answer import Answer
 from controller.api.endpoint_trial import try_change, try_create
 from controller.api.endpoints import endpoints
 from controller.api.nodes import nodes
-from controller.api.noun import Handler, Noun, Operation, checked_body
+from controller.api.noun import Noun, Operation, checked_body
 from controller.api.peers import peers
 from controller.api.policies import policies
 from controller.api.pools import pools
 from controller.api.services import services
 from controller.api.tenants import tenants
 from controller.auth import refuse_role
-from controller.exchange import current
-from controller.foresight import MAX_WITHDRAW, foretold, weigh
-from controller.impact_view import ImpactView
+from controller.foresight import MAX_WITHDRAW, foreseen, refuse_too_much, rehearse
+from controller.impact_view import ForetoldView, WriteView, written
 from controller.ipam.known import Known
+from controller.parts import parts
 from controller.principal import principal
 from controller.problem import Problem, inside, invalid
+from controller.reading import read
+from store import keys
+from store.keys import Kind
+from store.model import Endpoint, Role, Value
 
 impacts = Noun()
 
@@ -69,15 +76,26 @@ class Writes(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """An operation whose effect can be foretold, and its handler."""
+    """An operation whose effect can be foretold, its handler, and where the things are that it is about."""
 
     declared: Operation
-    handler: Handler
+    handler: Callable[..., Any]
+    kind: Kind[Any]
+    key: str = "name"
+    """The field of a body that names one."""
 
-    def run(self, given: Sequence[Any], known: Known) -> Answer:
+    def run(self, given: Sequence[Any], known: Known) -> WriteView:
         """Make the write: what is known of pools, nodes and tenants need not be so after it."""
+        before = self.stored(given)
         known.forget()
-        return self.handler(*given)
+        self.handler(*given)
+        return written(before, self.stored(given))
+
+    def stored(self, given: Sequence[Any]) -> Value | None:
+        """What is stored now under the name that is given: the path's, or the body's."""
+        name = given[0] if isinstance(given[0], str) else getattr(given[0], self.key)
+        found = read(parts().store, self.kind, name) if name else None
+        return found.value if found is not None and principal().scope.has(found.value) else None
 
     def parts(self, path: str) -> Mapping[str, str] | None:
         """The parts of a path that is of this operation; None when it is of another."""
@@ -90,23 +108,32 @@ class Foreseen:
 class Tried(Foreseen):
     """An operation that is only checked: it changes nothing that is known."""
 
-    def run(self, given: Sequence[Any], known: Known) -> Answer:
+    def run(self, given: Sequence[Any], known: Known) -> WriteView:
         """Check the write by what is known."""
-        return self.handler(known, *given)
+        before = self.stored(given)
+        return written(before, self.handler(known, *given) or before)
 
 
+KINDS: Sequence[tuple[Noun, Kind[Any]]] = (
+    (pools, keys.POOLS),
+    (peers, keys.PEERS),
+    (nodes, keys.NODES),
+    (services, keys.SERVICES),
+    (policies, keys.POLICIES),
+    (tenants, keys.TENANTS),
+)
 FORESEEN = tuple(
-    Foreseen(declared, handler)
-    for noun in (pools, peers, nodes, services, policies, tenants)
+    Foreseen(declared, handler, kind)
+    for noun, kind in KINDS
     for declared, handler in noun.handlers
     if declared.foreseen and declared.method in METHODS
 )
-TRIALS: Mapping[tuple[str, str], Handler] = {
+TRIALS: Mapping[tuple[str, str], Callable[..., Endpoint | None]] = {
     ("POST", "/v1/endpoints"): try_create,
     ("PATCH", "/v1/endpoints/{id}"): try_change,
 }
 TRIED = tuple(
-    Tried(declared, trial)
+    Tried(declared, trial, keys.ENDPOINTS, "id")
     for declared in endpoints.operations
     if (trial := TRIALS.get((declared.method, declared.path)))
 )
@@ -117,8 +144,8 @@ TAKEN = (*FORESEEN, *TRIED)
     Operation(
         "POST",
         "/v1/impact",
-        "Tell what writes would do at every router",
-        {200: ImpactView, 204: None},
+        "Tell what writes would change, and do at every router",
+        {200: ForetoldView},
         body=Writes,
         query=(MAX_WITHDRAW,),
         refuses=(404, 409),
@@ -127,38 +154,49 @@ TAKEN = (*FORESEEN, *TRIED)
 def foretell(writes: Writes) -> Answer:
     """Each write finds what those before it would leave. One that would be refused is the answer.
 
-    With `max_withdraw` it is only said whether they would be done: 204.
+    With `max_withdraw` it is not told what would happen at the routers, only refused where that is too much.
     """
     steps = [_step(number, write) for number, write in enumerate(writes.items)]
+    told: list[WriteView] = []
 
-    def do() -> Answer:
-        known = Known(current().parts.store)
+    def do() -> None:
+        known = Known(parts().store)
         for number, step in enumerate(steps):
             try:
-                step(known)
+                told.append(step(known))
             except Problem as problem:
                 raise _of_item(number, problem) from None
-        return Answer()
 
-    limit = MAX_WITHDRAW.given(None)
-    if limit is None:
-        return foretold(do)
-    weigh(do, limit)
-    return Answer(status=204)
+    rehearsal, limit = rehearse(do), MAX_WITHDRAW.given(None)
+    if limit is not None:
+        refuse_too_much(rehearsal, limit)
+    shown = limit is None and principal().scope.whole
+    return Answer(ForetoldView(writes=told, impact=foreseen(rehearsal) if shown else None))
 
 
-def _step(number: int, write: Write) -> Callable[[Known], Answer]:
+def _step(number: int, write: Write) -> Callable[[Known], WriteView]:
     for each in TAKEN:
         declared = each.declared
-        if declared.method == write.method and (parts := each.parts(write.path)) is not None:
+        if declared.method == write.method and (named := each.parts(write.path)) is not None:
             try:
-                refuse_role(principal(), declared.method, declared.path)
+                _refuse_role(declared)
                 given = () if declared.body is None else (checked_body(declared.body, write.body or {}),)
             except Problem as problem:
                 raise _of_item(number, problem) from None
-            return partial(each.run, (*parts.values(), *given))
+            return partial(each.run, (*named.values(), *given))
     taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in TAKEN)
     raise invalid(f"/items/{number}/path", f"expected one of {taken}")
+
+
+def _refuse_role(declared: Operation) -> None:
+    """Refuse a write that the caller may not make. Raises `Problem`.
+
+    Who reads all may ask what documents would change, though not make it so. What keeps a thing from being
+    deleted may be tokens, which are not shown.
+    """
+    who = principal()
+    if who.role is not Role.READ_ONLY or declared.method == Method.DELETE:
+        refuse_role(who, declared.method, declared.path)
 
 
 def _of_item(number: int, problem: Problem) -> Problem:

@@ -17,12 +17,14 @@ from controller.roles import NETWORK
 from controller.validation import merge, replaced, validate
 from controller.watching.topic import Topic
 from store import keys
-from store.model import Policy
+from store.model import Policy, Role
 
 policies = Noun()
 
 FILTERS = (named("tenant", "only policies of this tenant", "shop"),)
 MUTABLE = ("selector", "order", "mode", "ingress", "egress")
+MAY_ASK_FOR_ALL = NETWORK | {Role.READ_ONLY}
+"""The latter writes nothing, but may ask what documents would change."""
 
 
 @policies.operation(
@@ -148,6 +150,6 @@ def _asked(policy: Policy) -> Policy:
 def _may_write(policy: Policy) -> None:
     """Refuse a policy for endpoints of all tenants to who may not write such. Raises `Problem`."""
     caller = principal()
-    if policy.tenant is None and caller.tenant is None and caller.role not in NETWORK:
+    if policy.tenant is None and caller.tenant is None and caller.role not in MAY_ASK_FOR_ALL:
         detail = "a policy without tenant is for the endpoints of all; name a tenant, or ask role network"
         raise Problem("forbidden", detail)

@@ -22,7 +22,7 @@ from controller.scope import EVERYTHING, Scope
 from store import keys
 from store.client import Store
 from store.errors import Corrupt
-from store.model import Endpoint, EndpointState
+from store.model import Endpoint, EndpointState, Node
 
 ATTEMPTS = 24
 
@@ -79,23 +79,28 @@ class Mover:
         if wanted.node == found.value.node:
             return wanted, merged([units.relabel(found, wanted), overlap.changing(self._store, wanted)])
         target = referred(self._store, keys.NODES, wanted.node, scope)
-        moved = wanted.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
+        there = moved(wanted, target)
         (hold,) = holds(self._store, [found])
         if isinstance(hold, Corrupt):
             raise hold
         source = found.value.node
-        gone = {node: let_go(self._store, node, moved.id) for node in hold.former_nodes - {source}}
+        gone = {node: let_go(self._store, node, there.id) for node in hold.former_nodes - {source}}
         gone[source] = hold.here
-        left = sorted(node for node, proof in gone.items() if proof is None and node != moved.node)
+        left = sorted(node for node, proof in gone.items() if proof is None and node != there.node)
         proofs = [proof] if (proof := gone[source]) is not None else []
         placed = [(each.block, each.address) for each in hold.held]
         holders = {node for node, proof in gone.items() if proof is None}
-        step = overlap.Step(found, moved, holders, self._clock(), overlap_s)
+        step = overlap.Step(found, there, holders, self._clock(), overlap_s)
         both = [
-            units.move(found, moved, target, placed, tuple(left), proofs),
+            units.move(found, there, target, placed, tuple(left), proofs),
             overlap.overlapping(self._store, step),
         ]
-        return moved, merged(both)
+        return there, merged(both)
+
+
+def moved(endpoint: Endpoint, target: Found[Node]) -> Endpoint:
+    """An endpoint as it is on the node that it moves to."""
+    return endpoint.model_copy(update={"mtu_bytes": target.value.mtu_bytes})
 
 
 def releasing(endpoint_id: str) -> Problem:

@@ -63,6 +63,16 @@ def withdrawing(percent: float, **parts: Any) -> Reply:
     return Reply(200, {"peers": [], "endpoints": [], "totals": totals, "revision": 7, **parts})
 
 
+def told(*writes: Any, impact: Reply | None = None) -> Reply:
+    """What POST /v1/impact answers: what becomes of each write, and of the routers."""
+    return Reply(200, {"writes": writes, "impact": impact.body if impact else None})
+
+
+def write(result: str, before: Any = None, after: Any = None) -> Any:
+    """What becomes of one write."""
+    return {"result": result, "before": before, "after": after}
+
+
 def _handler(canned: Canned) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
@@ -92,7 +102,13 @@ def _handler(canned: Canned) -> type[BaseHTTPRequestHandler]:
 @contextmanager
 def serving(*replies: Reply, socket: Path | None = None) -> Iterator[Canned]:
     """Serve canned answers on a free port of 127.0.0.1, or on a unix socket."""
-    canned = Canned(*replies)
+    with answering(Canned(*replies), socket) as canned:
+        yield canned
+
+
+@contextmanager
+def answering(canned: Canned, socket: Path | None = None) -> Iterator[Canned]:
+    """Serve what answers."""
     server: socketserver.TCPServer | socketserver.UnixStreamServer
     if socket is None:
         server = socketserver.TCPServer(("127.0.0.1", 0), _handler(canned))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 import yaml
 
 from cli.impact import lines
@@ -38,25 +35,6 @@ def test_a_document_says_what_is_not_so_by_itself(polder: Polder) -> None:
     with serving(Reply(200, POLICY)) as canned:
         ran = polder("policy", "get", "web", "-o", "yaml", "--server", canned.url)
     assert yaml.safe_load(ran.out)["ingress"] == [{"action": "allow"}, {"action": "deny", "log": True}]
-
-
-@pytest.mark.parametrize(
-    ("rules", "word"),
-    [
-        ([{"action": "allow"}, {"action": "deny", "log": True}], "unchanged"),
-        ([{"action": "deny", "log": True}, {"action": "allow"}], "changed (dry run)"),
-    ],
-)
-def test_the_order_of_rules_counts(
-    polder: Polder, tmp_path: Path, rules: list[dict[str, object]], word: str
-) -> None:
-    path = tmp_path / "policy.yaml"
-    path.write_text(yaml.safe_dump({"kind": "policy", "name": "web", "ingress": rules}))
-    stale = Reply(412, {"type": "/problems/stale", "title": "", "status": 412, "detail": ""})
-    impact = {"peers": [], "endpoints": [], "totals": TOTALS, "policies": None}
-    with serving(Reply(200, POLICY), stale, Reply(200, impact)) as canned:
-        ran = polder("apply", "-f", str(path), "--dry-run", "--server", canned.url)
-    assert f"policy/web {word}" in ran.out, ran.err
 
 
 def test_what_rules_have_matched_is_shown_by_rule_and_who_was_not_counted(polder: Polder) -> None:

@@ -200,7 +200,7 @@ def test_a_new_service_appears_where_it_has_endpoints(site: Api) -> None:
         "POST",
         "/v1/impact",
         writes(("POST", "/v1/services", one), ("PATCH", "/v1/peers/tor-a", {"node_selector": {"rack": "x"}})),
-    ).json["peers"][1:2]
+    ).json["impact"]["peers"][1:2]
     assert (later["peer"], len(later["appear"])) == ("tor-b", 1)
 
 
@@ -354,7 +354,7 @@ def interrupted(
 ) -> list[str]:
     """Let somebody else do something whenever a change has been weighed, before it is done: once."""
     weighed = []
-    refuse = foresight._refuse_too_much
+    refuse = foresight.refuse_too_much
 
     def weigh(*arguments: Any) -> None:
         refuse(*arguments)
@@ -362,7 +362,7 @@ def interrupted(
         if len(weighed) == 1:
             assert meanwhile().status_code < 300
 
-    monkeypatch.setattr(foresight, "_refuse_too_much", weigh)
+    monkeypatch.setattr(foresight, "refuse_too_much", weigh)
     return weighed
 
 
@@ -387,13 +387,13 @@ def test_what_others_do_meanwhile_is_no_hindrance(site: Api, monkeypatch: pytest
 
 
 def test_a_thing_that_keeps_changing_is_left_alone(site: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    refuse, count = foresight._refuse_too_much, iter(range(100))
+    refuse, count = foresight.refuse_too_much, iter(range(100))
 
     def weigh(*arguments: Any) -> None:
         refuse(*arguments)
         site.send("PATCH", "/v1/peers/tor-a", {"med": next(count)})
 
-    monkeypatch.setattr(foresight, "_refuse_too_much", weigh)
+    monkeypatch.setattr(foresight, "refuse_too_much", weigh)
     answer = site.send("PATCH", "/v1/peers/tor-a?max_withdraw=10", {"hold_time_s": 9})
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert site.get("/v1/peers/tor-a")["hold_time_s"] == 90
@@ -424,7 +424,13 @@ def test_several_writes_are_foretold_together(site: Api) -> None:
         ),
     )
     assert answer.status_code == 200, answer.text
-    assert {(at["node"], at["peer"], at["session"]) for at in answer.json["peers"]} == {
+    assert [each["result"] for each in answer.json["writes"]] == [
+        *["created"] * 4,
+        "changed",
+        "deleted",
+        "created",
+    ]
+    assert {(at["node"], at["peer"], at["session"]) for at in answer.json["impact"]["peers"]} == {
         ("node-2", "tor-b", "closes"),
         ("node-3", "tor-a", "opens"),
         ("node-3", "three", "opens"),
@@ -461,10 +467,11 @@ def test_a_write_that_would_be_refused_is_named(
 
 
 def test_writes_may_only_be_weighed(site: Api) -> None:
-    """Whether they would be done: without working out what would happen."""
+    """What would happen at the routers is not worked out then."""
     drop = writes(("DELETE", "/v1/peers/tor-b", None))
     fine = site.send("POST", "/v1/impact?max_withdraw=100", drop)
-    assert (fine.status_code, fine.text) == (204, "")
+    assert (fine.status_code, fine.json["impact"]) == (200, None)
+    assert [each["result"] for each in fine.json["writes"]] == ["deleted"]
     much = site.send("POST", "/v1/impact?max_withdraw=0", drop)
     assert (much.status_code, much.json["type"]) == (409, "/problems/too-much-withdrawn")
     wrong = site.send("POST", "/v1/impact?max_withdraw=100", writes(("DELETE", "/v1/peers/no", None)))
@@ -535,7 +542,7 @@ def test_an_endpoint_may_name_what_the_writes_before_it_make(site: Api) -> None:
         ("PATCH", "/v1/endpoints/web", {"node": "node-3", "labels": {"a": "b"}}),
     )
     assert site.send("POST", "/v1/impact", asked).status_code == 200
-    assert site.send("POST", "/v1/impact?max_withdraw=0", asked).status_code == 204
+    assert site.send("POST", "/v1/impact?max_withdraw=0", asked).status_code == 200
     assert site.stored() == before
 
 

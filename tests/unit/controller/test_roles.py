@@ -77,7 +77,7 @@ def test_only_an_admin_sees_tokens() -> None:
 
 
 def test_read_only_reads_all_else_and_writes_nothing() -> None:
-    reads = {(method, path) for method, path in IN_TABLE if method in READS}
+    reads = {(method, path) for method, path in IN_TABLE if method in READS} | {("POST", "/v1/impact")}
     allowed = {(method, path) for method, path in may(Role.READ_ONLY) if method in READS or path not in OPEN}
     assert allowed == {(m, path) for m, path in reads if not path.startswith("/v1/tokens")}
 
@@ -109,8 +109,8 @@ def test_read_only_reads_all_else_and_writes_nothing() -> None:
                 "/v1/policies",
             ),
         ),
-        (Role.TENANT, ("/v1/endpoints", "/v1/services", "/v1/policies")),
-        (Role.NODE, ("/v1/endpoints",)),
+        (Role.TENANT, ("/v1/endpoints", "/v1/services", "/v1/policies", "/v1/impact")),
+        (Role.NODE, ("/v1/endpoints", "/v1/impact")),
     ],
 )
 def test_a_role_writes_its_own_nouns_only(role: Role, writes: tuple[str, ...]) -> None:
