@@ -200,6 +200,9 @@ def test_a_tenant_is_shown_what_changes_and_is_refused_before_the_first_write(si
     same = {**service, "check": None, "communities": None, "tenant": "shop"}
     ran = site.dry([same], "shop")
     assert (ran.code, ran.out) == (0, "service/own unchanged (dry run)\n")
+    deleted = site.polder("delete", "-f", str(site.file), "--server", site.canned.url)
+    assert (deleted.code, deleted.out) == (0, "service/own deleted\n")
+    assert site.canned.asked[-2].target == "/v1/impact?max_withdraw=10"
     policy = {"kind": "policy", "name": "own", "ingress": [{"action": "deny"}]}
     before = site.application.stored()
     ran = site.run([policy, {**service, "communities": ["64500:1"]}], by="shop")

@@ -267,6 +267,10 @@ def test_a_tenant_is_not_shown_the_routers() -> None:
         refused = closed.send("shop", "DELETE", "/v1/services/www?max_withdraw=10")
         assert (refused.status_code, refused.json["type"]) == (409, "/problems/too-much-withdrawn")
         assert "totals" not in refused.json
+        drop = writes(("DELETE", "/v1/services/www", None))
+        refused = closed.send("shop", "POST", "/v1/impact?max_withdraw=10", drop)
+        assert (refused.status_code, refused.json["type"]) == (409, "/problems/too-much-withdrawn")
+        assert "totals" not in refused.json
         assert closed.send("shop", "DELETE", "/v1/services/www?max_withdraw=100").status_code == 204
 
 
