@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from lab import netns, tools
 from lab.capture import Capture
 from lab.errors import CommandFailed
-from lab.ping import MAX_REQUESTS, Ping, PingReport, parse
+from lab.ping import ANSWER_S, MAX_REQUESTS, Ping, PingReport, parse
 from lab.recording import Recording
 from lab.route import Neighbour, Route, RouteMonitor, parse_neighbours, parse_routes
 from lab.state import Ledger
@@ -120,13 +121,19 @@ class Host:
     def ping(
         self, target: object, count: int = 1, interval_s: float = 0.02, *, source: object = None
     ) -> PingReport:
-        """Send `count` echo requests, wait at most 1 s for the last answer, say what came. Blocking."""
+        """Send `count` echo requests, wait for the last answer at least `ANSWER_S`, say what came. Blocking.
+
+        Once it has had an answer, ping waits for the last one no longer than `interval_s`, unless it is given
+        a deadline, a whole number of seconds: until then it sends on, and what it sends beyond `count` does
+        not count.
+        """
         argv = _ping(target, interval_s, source)
+        until = ("-w", str(math.ceil(count * interval_s + ANSWER_S))) if count > 1 else ()
         timeout_s = count * max(interval_s, 1.0) + 10
-        done = self.run(*argv, "-c", str(count), "-W", "1", check=False, timeout_s=timeout_s)
+        done = self.run(*argv, "-c", str(count), *until, check=False, timeout_s=timeout_s)
         if done.returncode > 1:  # 1 is "not all answered"
             raise CommandFailed(self.name, argv, done.stderr)
-        return parse(done.stdout.splitlines(), interval_s)
+        return parse(done.stdout.splitlines(), interval_s, count)
 
     def ping_background(
         self, target: object, interval_s: float = 0.02, *, source: object = None, first_s: float = 5.0
@@ -136,9 +143,8 @@ class Host:
         Raises:
             NotInTime: no answer within `first_s`; with 0 nobody waits for it.
         """
-        ping = Ping(
-            self.record(*_ping(target, interval_s, source), "-c", str(MAX_REQUESTS), "-W", "1"), interval_s
-        )
+        argv = (*_ping(target, interval_s, source), "-O", "-c", str(MAX_REQUESTS))
+        ping = Ping(self.record(*argv), interval_s)
         if first_s:
             try:
                 ping.wait_answers(1, first_s)
@@ -198,4 +204,4 @@ class Host:
 
 def _ping(target: object, interval_s: float, source: object) -> list[str]:
     chosen = [] if source is None else ["-I", str(source)]
-    return ["ping", "-n", "-i", f"{interval_s:g}", *chosen, str(target)]
+    return ["ping", "-n", "-i", f"{interval_s:g}", "-W", f"{ANSWER_S:g}", *chosen, str(target)]

@@ -1,7 +1,7 @@
 """What ping saw: how many echo requests were answered, and the longest time without an answer.
 
 Counted from the sequence numbers of the answers, not from ping's own summary: an answer that comes
-twice counts once, and a request still on its way when ping is stopped counts as not sent.
+twice counts once. An answer that is late is not lost: it is waited for, which ping by itself does not do.
 """
 
 from __future__ import annotations
@@ -9,14 +9,20 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from lab.errors import LabError
 from lab.recording import Recording
 
 MAX_REQUESTS = 65_535
 """A sequence number has 16 bits: a longer run would count again from 0 (22 minutes at 20 ms)."""
 
+ANSWER_S = 1.0
+"""An answer that has not come by then is lost."""
+
 _ANSWER = re.compile(r"icmp_seq=(\d+) (?:ttl|hlim)=")
+_TOLD = re.compile(r"icmp_seq=(\d+)")
 _SENT = re.compile(r"(\d+) packets transmitted")
 
 
@@ -43,6 +49,7 @@ class Ping:
     def __init__(self, recording: Recording, interval_s: float) -> None:
         self._recording = recording
         self._interval_s = interval_s
+        self._report: PingReport | None = None
 
     @property
     def received(self) -> int:
@@ -55,27 +62,43 @@ class Ping:
         self._recording.wait(lambda: self.received >= enough, deadline_s, f"{more} more answers to ping")
 
     def stop(self) -> PingReport:
-        """End it and say what it saw. Idempotent. Blocking."""
-        self._recording.stop(signal.SIGINT)
-        return parse(self._recording.lines(), self._interval_s, interrupted=True)
+        """End it and say what it saw. Idempotent. Blocking.
+
+        What it has told of until now counts. As it tells of each request that is not answered when the next
+        one is sent, that is all of them but for the last, which may be on its way as well.
+        """
+        if self._report is None:
+            due = _told(self._recording.lines())
+            with suppress(LabError):
+                self._recording.wait(
+                    lambda: max(_answered(self._recording.lines()), default=0) >= due,
+                    ANSWER_S,
+                    "late answers",
+                )
+            self._recording.stop(signal.SIGINT)
+            self._report = parse(self._recording.lines(), self._interval_s, due)
+        return self._report
 
 
-def parse(lines: Iterable[str], interval_s: float, *, interrupted: bool = False) -> PingReport:
+def parse(lines: Iterable[str], interval_s: float, most: int) -> PingReport:
     """Read the output of iputils' ping.
 
     Args:
         lines: its standard output.
         interval_s: seconds between requests.
-        interrupted: it was stopped, so that the last request may still have been on its way.
+        most: how many requests count. It sends more while it waits for the answers to these.
     """
     lines = list(lines)
     answered = _answered(lines)
     summary = next((found for line in reversed(lines) if (found := _SENT.search(line))), None)
-    sent = int(summary[1]) if summary else max(answered, default=0)
-    if interrupted and sent not in answered:
-        sent = max(0, sent - 1)
+    sent = min(most, int(summary[1]) if summary else _told(lines))
     lost = tuple(number for number in range(1, sent + 1) if number not in answered)
     return PingReport(sent, sent - len(lost), round(_longest_run(lost) * interval_s, 6), lost)
+
+
+def _told(lines: Iterable[str]) -> int:
+    """The last request that is told of, as answered or not."""
+    return max((int(found[1]) for line in lines if (found := _TOLD.search(line))), default=0)
 
 
 def _answered(lines: Iterable[str]) -> set[int]:
