@@ -8,15 +8,17 @@ both families gets both addresses in that transaction or none.
 One request and a thousand go the same way. In rounds, the requests that have no answer yet are drafted: their
 addresses are picked and their units are made, at first one for as many that are alike as a transaction takes.
 Units are queued as they come and share transactions. What was lost, or refused on hints, goes into the next
-round, which reads everything anew and makes a unit for each. A request is looked up
-by its id only after it failed: the transaction itself tells whether the id is taken. How many are made all
-or none is in `controller.ipam.together`.
+round, which reads everything anew and makes a unit for each: for a few at a time where pools or nodes change
+all the time, so that less changes until they are written. A request is looked up by its id only after it
+failed: the transaction itself tells whether the id is taken. How many are made all or none is in
+`controller.ipam.together`.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -28,7 +30,7 @@ from controller.ipam.outcome import busy, failed, is_answer, taken
 from controller.ipam.request import Request
 from controller.ipam.room import Drafted
 from controller.ipam.tally import OverQuota
-from controller.ipam.together import Together
+from controller.ipam.together import PATIENCE, Together
 from controller.problem import Fault, Problem
 from controller.promise import Promise
 from controller.reading import Found
@@ -84,9 +86,16 @@ class _Round:
 class Allocator:
     """Assigns addresses. Safe to call from many threads, and from many controllers at once."""
 
-    def __init__(self, store: Store, committers: Sequence[Committer], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        committers: Sequence[Committer],
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """The first of the `committers` takes what few ask for; those of a batch go to the others in turn."""
         self._store = store
+        self._monotonic = monotonic
         self._committer = committers[0]
         self._lanes = cycle(committers[1:] or committers)
         self._known = Known(store)
@@ -127,14 +136,23 @@ class Allocator:
 
     def _run(self, jobs: Sequence[_Job], pending: Found[Pending] | None = None) -> None:
         """Find an answer for each job; with `pending` only while every one is served."""
-        known, left = self._known, jobs
+        known, left, size = self._known, jobs, len(jobs)
+        until = self._monotonic() + PATIENCE.total_seconds()  # they would be undone by then
         for _ in range(ATTEMPTS):
-            self._try(left, known, pending)
+            at_once = size
+            for some in [left[start : start + at_once] for start in range(0, len(left), at_once)]:
+                if len(some) < len(left):
+                    known = Known(self._store)
+                self._try(some, known, pending)
+                some = [job for job in some if job.answer is None]
+                hinted = known is self._known and any(job.refused is not None for job in some)
+                if some and not self._are_raced(some, known, pending):
+                    known = Known(self._store)
+                    size = at_once if hinted else max(1, min(FEW, at_once // 2))
+                if (pending is not None and _refused(jobs)) or self._monotonic() > until:
+                    return
             left = [job for job in left if job.answer is None]
-            if left and not self._are_raced(left, known, pending):
-                known = Known(self._store)
-            left = [job for job in left if job.answer is None]
-            if not left or (pending is not None and _refused(jobs)):
+            if not left:
                 return
 
     def _run_together(self, jobs: Sequence[_Job]) -> None:
@@ -313,17 +331,17 @@ class Allocator:
         try:
             explained = self._drafter.mistrust(lost)
         except StoreError as fault:
+            for column in (column for columns in lost for column in columns):
+                column.settle()
             _fail(jobs, fault)
         if not explained:
             self._known.forget()
-        for column in (column for columns in lost for column in columns):
-            column.settle()
         for job in jobs:
             job.lost = None
         return explained
 
     def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
-        found = self._together.find(job.id, but=pending.value.id if pending else None)
+        found = self._together.find(job.id, pending)
         if found is None:
             return None
         if not job.request.scope.has(found.value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -20,8 +20,8 @@ from controller.ipam.unit import Unit
 from controller.reading import Found, read
 from controller.scope import Scope
 from store import keys
-from store.client import Compare, Store
-from store.model import Endpoint, EndpointState, Node, Pool
+from store.client import Compare, KeyValue, Store
+from store.model import Block, Endpoint, EndpointState, Node, Pool
 
 Clock = Callable[[], datetime]
 
@@ -150,26 +150,31 @@ class Drafter:
     def mistrust(self, lost: Sequence[Sequence[Column]]) -> bool:
         """These spots, of one endpoint each, were lost: read their blocks again before others are picked.
 
+        They are settled, or put back where neither they nor their blocks are why they were lost.
+
         Returns:
             Whether other controllers that took addresses there explain it, for each of them.
         """
         tried = [
-            (keys.ADDRESSES.key(block.pool, block.cidr, spot.address), column.space)
+            (keys.ADDRESSES.key(block.value.pool, block.value.cidr, spot.address), block, column.space)
             for columns in lost
             for column in columns
             if column.space is not None
             for spot in column.spots
-            for block in (spot.block.value,)
+            for block in (spot.block,)
         ]
-        held = self._store.get_many([key for key, _ in tried])
-        contended = {space for key, space in tried if key in held}
+        held = self._store.get_many([*(key for key, _, _ in tried), *{block.key for _, block, _ in tried}])
+        contended = {space for key, _, space in tried if key in held}
+        moved = {space for _, block, space in tried if not _is_so(block, held)}
         explained = [not contended.isdisjoint(column.space for column in columns) for columns in lost]
-        for columns, others in zip(lost, explained, strict=True):
-            for column in columns:
-                if others and column.space not in contended:
-                    column.put_back()
-                elif column.space is not None:
-                    column.space.mistrust(contended=others)
+        for column in (column for columns in lost for column in columns):
+            if column.space is None:
+                continue
+            if column.space in contended or column.space in moved:
+                column.space.mistrust(contended=column.space in contended)
+                column.settle()
+            else:
+                column.put_back()
         return all(explained)
 
     def _pick(self, terms: Terms, asker: _Asker, count: int, more: int) -> list[Column]:
@@ -235,6 +240,11 @@ class Drafter:
             # setdefault, so that two threads that come first get the same one
             space = self._spaces.setdefault((pool, node), Space(self._store, self._claims, pool, node))
         return space
+
+
+def _is_so(block: Found[Block], held: Mapping[str, KeyValue]) -> bool:
+    now = held.get(block.key)
+    return now is not None and now.mod_revision == block.mod_revision
 
 
 def _endpoints(

@@ -40,7 +40,8 @@ def taken(endpoint: Endpoint) -> Problem:
 
 def busy(request: Request) -> Problem:
     """A request lost every race."""
-    return Problem("busy", f"too many others want addresses of {request.node}", retry_after_s=1)
+    detail = f"pools, nodes, or what is free for node {request.node}, change all the time; repeat in a moment"
+    return Problem("busy", detail, retry_after_s=1)
 
 
 def failed(endpoint_id: str, fault: StoreError) -> Problem:

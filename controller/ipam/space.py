@@ -88,6 +88,8 @@ class Space:
         self._lost = self._contended = False
         self._revision = 0
         """Of the pool for which all this holds."""
+        self._layout: tuple[object, ...] = ()
+        """What of the pool all this depends on."""
 
     def take(
         self, pool: Found[Pool], node: Found[Node], count: int = 1, *, thorough: bool = True, more: int = 0
@@ -138,10 +140,11 @@ class Space:
             self._lost_at = self._monotonic()
 
     def _start_over_if_lost(self, pool: Found[Pool]) -> None:
+        layout = (pool.value.cidr, pool.value.block_prefixlen, pool.value.reserved)
         with self._lock:
             # What was free in the pool as it was may be reserved now.
-            lost, self._lost = self._lost or pool.mod_revision != self._revision, False
-            self._revision = pool.mod_revision
+            lost, self._lost = self._lost or layout != self._layout, False
+            self._revision, self._layout = pool.mod_revision, layout
             contended, self._contended = self._contended, False
             if lost or contended:
                 self._unused.clear()

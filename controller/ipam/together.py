@@ -22,6 +22,7 @@ from controller.ipam.unit import Unit
 from controller.problem import Problem
 from controller.reading import Found, put, read, scan
 from controller.unique import unique
+from controller.waiting import pause
 from store import keys
 from store.client import Absent, Delete, Store
 from store.errors import Unavailable
@@ -33,6 +34,8 @@ PATIENCE = timedelta(seconds=10)
 """For how long they may be in the making: a thousand take less than one second."""
 
 ATTEMPTS = 24
+STEP_S = 0.02
+"""The pauses while another one gives way grow by it: to some seconds in all."""
 
 
 class Together:
@@ -106,31 +109,37 @@ class Together:
                 )
         return concerned
 
-    def find(self, endpoint_id: str, *, but: str | None = None) -> Found[Endpoint] | None:
-        """An endpoint that is nobody's in the making, save those with the id `but`; None when there is none.
+    def find(self, endpoint_id: str, mine: Found[Pending] | None = None) -> Found[Endpoint] | None:
+        """An endpoint that is nobody's in the making, save those of `mine`; None when there is none.
+
+        Of two that want the same the one that was announced first waits until the other has given way.
 
         Raises:
             Problem: it is in the making: whether it stays is not known yet.
         """
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             pending = scan(self._store, keys.PENDING)
             found = read(self._store, keys.ENDPOINTS, endpoint_id)
             if found is None:
                 return None
             if found.mod_revision > pending.revision:
                 continue  # it came after the look at who makes it
-            mine = (endpoint_id, found.value.uid)
+            wanted = (endpoint_id, found.value.uid)
             makers = [
                 each
                 for each in pending.items
-                if mine in each.value.endpoints and _is_open(each.value) and each.value.id != but
+                if wanted in each.value.endpoints and _is_open(each.value)
+                if mine is None or each.value.id != mine.value.id
             ]
             if not makers:
                 return found
-            if any(self._clock() < each.value.deadline for each in makers):
+            if all(self._clock() >= each.value.deadline for each in makers):
+                for each in makers:
+                    self.undo(each)
+            elif all(_gives_way(each, mine) for each in makers):
+                pause(attempt * STEP_S)
+            else:
                 break
-            for each in makers:
-                self.undo(each)
         detail = f"endpoint {endpoint_id} is being made together with others; repeat in a moment"
         raise Problem("busy", detail, retry_after_s=1)
 
@@ -150,6 +159,14 @@ class Together:
         except Problem as problem:
             if problem.kind not in {"not-found", "conflict"}:
                 raise Unavailable(problem.detail) from problem
+
+
+def _gives_way(other: Found[Pending], mine: Found[Pending] | None) -> bool:
+    """Whether another one is undone when it meets mine, or is being undone."""
+    if mine is None or other.value.state is PendingState.UNDOING:
+        return mine is not None
+    # As long as it is in the making it is as it was announced.
+    return (other.mod_revision, other.value.id) > (mine.mod_revision, mine.value.id)
 
 
 def _is_open(pending: Pending) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from itertools import count
 
 import pytest
 
@@ -14,10 +15,10 @@ from controller.ipam.committer import Committer
 from controller.ipam.request import Request
 from controller.ipam.together import PATIENCE, Together
 from controller.problem import Problem
-from controller.reading import scan
+from controller.reading import put, read, scan
 from controller.registry import Registry
 from store import keys
-from store.client import Put
+from store.client import Compare, Op, Put, TxnResult
 from store.memory import MemoryStore
 from store.model import Endpoint, Node, Pool, Tenant
 from tests.support.ipam import LOST_AFTER, LOST_BEFORE, REFUSED, FlakyStore, check
@@ -29,9 +30,10 @@ class Plant:
 
     memory: MemoryStore = field(default_factory=MemoryStore)
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    store_type: type[FlakyStore] = FlakyStore
 
     def __post_init__(self) -> None:
-        self.store = FlakyStore(self.memory)
+        self.store = self.store_type(self.memory)
         self.committer = Committer(self.store, pauses_s=(0, 0, 0))
         self.allocator = Allocator(self.store, [self.committer], lambda: self.now)
         self.registry = registry = Registry(self.store, self.committer)
@@ -242,3 +244,65 @@ def test_who_takes_too_long_is_undone(plant: Plant) -> None:
     assert set(kinds(answers)) <= {"busy", "undone"}
     assert plant.ids() == {"first"}
     assert plant.now - datetime(2026, 1, 1, tzinfo=UTC) == PATIENCE < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_two_that_want_the_same_the_one_that_was_announced_first_waits_for_the_other_to_give_way(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    together = Together(plant.memory, plant.committer, lambda: plant.now)
+    before = together.begin([("e", "0" * 32)])
+    made, _ = plant.allocator.assign(Request("n1", "e"))
+    theirs = together.begin([("e", made.uid)])
+    mine = before if first else together.begin([("e", "0" * 32)])
+    monkeypatch.setattr("controller.ipam.together.pause", lambda seconds: together.undo(theirs))
+    if first:
+        assert together.find("e", mine) is None
+    else:
+        with pytest.raises(Problem, match="being made together"):
+            together.find("e", mine)
+    assert ("e" in plant.ids()) is not first
+    plant.tidy()
+
+
+class RestlessStore(FlakyStore):
+    """Each transaction that makes endpoints is followed by a change of the pool, by somebody else."""
+
+    tried = 0
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        result = super().txn(compares, ops)
+        if any(op.key.startswith(keys.ENDPOINTS.prefix()) for op in ops if isinstance(op, Put)):
+            self.tried += 1
+            self.change()
+        return result
+
+    def change(self) -> None:
+        pool = read(self.inner, keys.POOLS, "p")
+        assert pool is not None
+        changed = pool.value.model_copy(update={"cooldown_s": self.tried})
+        assert self.inner.txn([pool.unchanged()], [put(keys.POOLS, changed, "p")]).succeeded
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_all_are_served_while_a_pool_is_changed_all_the_time(atomic: bool) -> None:
+    plant = Plant(store_type=RestlessStore)
+    plant.allocator.assign(Request("n1", "first"))
+    assert kinds(plant.allocator.assign_many(many(90), atomic=atomic)) == ["new"] * 90
+    check(plant.memory)
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_who_cannot_be_served_for_long_is_told_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, atomic: bool
+) -> None:
+    plant = Plant(store_type=RestlessStore)
+    store = plant.store
+    assert isinstance(store, RestlessStore)
+    looks_at_the_clock = count()
+    monkeypatch.setattr(plant.allocator, "_monotonic", lambda: float(next(looks_at_the_clock)))
+    store.meets.extend([store.change] * 2000)
+    answers = plant.allocator.assign_many(many(90), atomic=atomic)
+    assert set(kinds(answers)) <= {"busy", "undone"}
+    assert plant.ids() == set()
+    assert next(looks_at_the_clock) == PATIENCE.total_seconds() + 2

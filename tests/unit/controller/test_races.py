@@ -393,6 +393,23 @@ def test_what_is_about_to_be_committed_is_not_picked_again(pair: Pair) -> None:
     ]
 
 
+def test_a_change_of_the_pool_that_frees_and_reserves_nothing_has_no_block_read_again() -> None:
+    store = CountingStore(MemoryStore())
+    controller = Controller.over(store)
+    controller.registry.create_pool(Pool(name="p", cidr="10.0.0.0/26"))
+    controller.registry.create_node(Node(name="n1", asn=64512))
+    controller.allocator.assign(Request("n1", "a"))
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"cooldown_s": 7}))
+    store.ranges = 0
+    made, _ = controller.allocator.assign(Request("n1"))
+    assert (store.failed, store.ranges) == (1, 1), "of the pools"
+    reserved = (ip_network(f"{made.addresses[0] + 1}/32"),)
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"reserved": reserved}))
+    last, _ = controller.allocator.assign(Request("n1", "c"))
+    assert last.addresses == (made.addresses[0] + 2,)
+    controller.committer.close()
+
+
 def test_two_controllers_that_fill_one_block_by_turns_hardly_meet() -> None:
     memory = MemoryStore()
     stores = [CountingStore(memory), CountingStore(memory)]
