@@ -27,6 +27,8 @@ RELEASING = b'"state":"releasing"'
 RELIST_S = 300.0
 """All endpoints are read for it: of 100,000 etcd sends 33 MB."""
 RETRY_S = 0.5
+ATTEMPTS, AGAIN_S = 5, 0.1
+"""Of one that could end and lost a race. Others wait meanwhile; after that it is found by the next list."""
 AT_ONCE = 16
 """Endpoints that are ended at a time: their transactions are shared."""
 
@@ -76,15 +78,20 @@ class Finaliser:
                 done.result()
 
     def _end(self, endpoint_id: str) -> None:
-        try:
-            found = read(self._store, keys.ENDPOINTS, endpoint_id)
-        except Corrupt as fault:
-            log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
-            return
-        if self._stopping.is_set() or found is None or found.value.state is not EndpointState.RELEASING:
-            return
-        if self._releaser.finalise(found):
-            log.info("event=released endpoint=%s node=%s", endpoint_id, found.value.node)
+        for _ in range(ATTEMPTS):
+            try:
+                found = read(self._store, keys.ENDPOINTS, endpoint_id)
+            except Corrupt as fault:
+                log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
+                return
+            if self._stopping.is_set() or found is None or found.value.state is not EndpointState.RELEASING:
+                return
+            if self._releaser.finalise(found):
+                log.info("event=released endpoint=%s node=%s", endpoint_id, found.value.node)
+                return
+            if not self._releaser.can_end(found):
+                return  # that its node lets go of it will be told
+            self._stopping.wait(AGAIN_S)
 
     def _open_watch(self, revision: int) -> Watch:
         with self._lock:

@@ -150,6 +150,11 @@ class Releaser:
         """
         return self._end([found], cooldown=True) == {found.value.id: None}
 
+    def can_end(self, found: Found[Endpoint]) -> bool:
+        """Whether no node holds anything of it: then something came in between where it was not ended."""
+        (hold,) = holds(self._store, [found])
+        return not isinstance(hold, Corrupt) and self._proof(hold) is not None
+
     def _end_or_mark(self, records: Sequence[Found[Endpoint]], cooldown: bool) -> dict[str, Outcome]:
         """What becomes of each, by id; those that are left out have changed."""
         settled: dict[str, Outcome] = {**self._end(records, cooldown=cooldown)}

@@ -19,7 +19,7 @@ from store import keys
 from store.client import Delete, Put, Range
 from store.memory import MemoryStore, MemoryWatch
 from store.model import Attachment, Endpoint, Node, Pool
-from tests.support.ipam import Controller, check
+from tests.support.ipam import Controller, FlakyStore, check
 from tests.unit.controller.conftest import Clock
 
 SOON_S = 10
@@ -301,6 +301,46 @@ def test_what_cannot_be_read_keeps_no_other_from_its_end(
     assert ranges.count(keys.ENDPOINTS.prefix()) == 1, "all are listed once in a while"
     store.txn([], [Put(key, item.value)])
     assert controller.releaser.release(first) is None
+    check(store)
+
+
+@pytest.mark.parametrize("what", ["the record", "leases"])
+def test_what_comes_in_between_delays_an_end_and_does_not_put_it_off(
+    store: MemoryStore, controller: Controller, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """The lists, of which it would be made good, are minutes apart."""
+    flaky = FlakyStore(store)
+    between = Controller.over(flaky)
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"cooldown_s": 60}))
+    attached(store, controller, "a")
+    controller.releaser.release("a")
+    store.txn([], [Delete(keys.ATTACHMENTS.key("n1", "a"))])
+
+    def relabel() -> None:
+        found = read(store, keys.ENDPOINTS, "a")
+        assert found is not None
+        changed = found.value.model_copy(update={"labels": {"app": "web"}})
+        ops = [put(keys.ENDPOINTS, changed, "a"), put(keys.NODE_ENDPOINTS, changed, "n1", "a")]
+        assert store.txn([found.unchanged()], ops).succeeded
+
+    granted: list[int] = []
+
+    def grant(ttl_s: int) -> int:
+        granted.append(store.grant(ttl_s))
+        return granted[-1]
+
+    monkeypatch.setattr(flaky, "grant", grant)
+    late = [lambda: store.revoke(granted[-1])] * 3
+    flaky.meets.extend([relabel] if what == "the record" else late)
+    finaliser = Finaliser(flaky, between.releaser)
+    thread = threading.Thread(target=finaliser.run)
+    thread.start()
+    try:
+        wait_until(lambda: is_gone(store, "a"), SOON_S, "the end of a")
+    finally:
+        finaliser.stop()
+        thread.join(SOON_S)
+        between.committer.close()
     check(store)
 
 
