@@ -30,6 +30,10 @@ ETCD_S = 30.0
 CONTROLLER_S = 30.0
 AGENT_S = 15.0
 """How long each may take until it is ready."""
+HELD = (
+    "this etcd is new, or a backup: nothing is assigned until it has what nodes hold from before. What no "
+    "pool has the address of is taken down by `polder restore finish`: to keep it, create its pool first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +117,24 @@ class AllInOne:
         """Print the commands to type next, that fit what there is."""
         pools = [item.get("name") for item in self._session.listing(place("pools"))["items"]]
         what = f"pools: {shown(pools)}" if pools else "no pool yet"
+        held = self._session.item("GET", place("restore")).get("restoring") is True
+        if held:
+            _print("waits", HELD)
         click.echo(f"polder: ready, {what}. Ctrl-C stops. Next, in another terminal:")
-        for step in self._next_steps(node, bool(pools)):
+        for step in self._next_steps(node, bool(pools), held):
             click.echo(f"    {step}")
 
-    def _next_steps(self, node: str | None, has_pool: bool) -> list[str]:
+    def _next_steps(self, node: str | None, has_pool: bool, held: bool) -> list[str]:
         nodes = self._session.page(place("nodes"), limit=1)["items"]
         where = node or (nodes[0].get("name") if nodes else "node-1")
         at = self._listen.server.url
         socket = "" if self._options.run_dir == DEFAULT_RUN_DIR else f" --socket {self._socket}"
         steps = {
             f"export POLDER_SERVER={at}": at != DEFAULT_URL,
+            "polder restore status": held,
             "polder pool create default --cidr 10.64.0.0/16": not has_pool,
             "polder node create node-1 --asn 64511": not nodes,
+            "polder restore finish": held,
             f"polder endpoint create web-1 --node {where}": True,
             "ip netns add web-1": node is not None,
             f"polder attach web-1 --netns web-1{socket}": node is not None,

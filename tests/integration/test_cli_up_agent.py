@@ -99,6 +99,20 @@ def test_a_container_answers_through_every_stop_and_start(switch: OpenVSwitch, w
         links = subprocess.run(["ip", "-n", web, "link"], check=True, capture_output=True, text=True).stdout
         assert "eth0" not in links
 
+    (switch.directory / "data").rename(switch.directory / "data.before")
+    with start(switch) as anew:
+        assert "nothing is assigned until it has what nodes hold" in anew.output
+        anew.wait_for("    polder attach")
+        steps = [line.strip() for line in anew.output.partition("in another terminal:")[2].splitlines()]
+        wanted = [step for step in steps if step.startswith(("polder restore", "polder pool"))]
+        for step in wanted:
+            typed(switch, anew, *step.split()[1:])
+        wait_until(
+            lambda: typed(switch, anew, "endpoint", "list", "-o", "name"), 30, "what is held", good=str
+        )
+        created = next(step for step in steps if step.startswith("polder endpoint create"))
+        assert typed(switch, anew, *created.split()[1:])
+
 
 def test_without_open_vswitch_the_rest_runs(tmp_path: Path) -> None:
     with Up(tmp_path / "data", env={"OVS_RUNDIR": str(tmp_path)}) as up:
