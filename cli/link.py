@@ -130,13 +130,11 @@ class ServerLink:
             advice = CERTIFICATE.get(what, self.trust_advice)
             return Failure(
                 f"{url} shows a certificate that is not trusted: {why}",
-                code=Exit.UNAVAILABLE,
                 advice=advice.format(source=self.server_source),
             )
         if getattr(fault, "reason", None) in NO_TLS:
             return Failure(
                 f"what answers at {url} does not speak TLS",
-                code=Exit.UNAVAILABLE,
                 advice=f"name it with http:// in {self.server_source}, or give it a certificate",
             )
         hung_up = kind == "RemoteDisconnected" or fault.errno == errno.ECONNRESET
@@ -203,7 +201,9 @@ def unanswered(faults: Sequence[tuple[Way, OSError]]) -> Failure:
     last = failures[-1]
     if len(failures) == 1:
         return last
-    return Failure("; ".join(each.message for each in failures), code=last.code, advice=last.advice)
+    may_answer = any(each.code is Exit.UNAVAILABLE for each in failures)
+    code = Exit.UNAVAILABLE if may_answer else last.code
+    return Failure("; ".join(each.message for each in failures), code=code, advice=last.advice)
 
 
 def _why(fault: OSError) -> str:

@@ -90,7 +90,7 @@ def call(
         headers: more header fields.
 
     Raises:
-        Failure: nobody answered (exit 5), or what answered is not Polder (exit 1).
+        Failure: nobody answered (exit 5), or what answered is not Polder, or not to be trusted (exit 1).
     """
     data = None if body is None else json.dumps(body).encode()
     fields = {"Accept": "application/json", **(headers or {})}
