@@ -45,7 +45,8 @@ ROUTES = Form("route", "routes", "prefix", (field("prefix"), field("node"), fiel
 def summary(session: Session, node: str | None, peer: str | None, state: str | None) -> None:
     """Show every session: its state and since when, why, and how many prefixes it carries.
 
-    A session whose speaker no longer reports is marked stale: what is shown is what it said last.
+    A session whose speaker no longer reports is marked stale: what is shown is what it said last. One that
+    there should be and no speaker has told of is IDLE.
     """
     listing = session.listing(place("bgp", "sessions"), node=node, peer=peer, state=state)
     session.print_list(listing, SESSIONS)

@@ -88,7 +88,8 @@ def _facts(item: Json, now: datetime) -> Iterator[tuple[str, object]]:
     stale = " (stale: its speaker does not report)" if item.get("stale") else ""
     yield "session", f"{item.get('node')} with {item.get('peer')}"
     yield "router", f"{item.get('address')}, AS {item.get('asn')}{local}"
-    yield "state", f"{item.get('state')} for {lasted(item.get('since'), now)}{stale}"
+    since = f" for {lasted(item['since'], now)}" if item.get("since") else ""
+    yield "state", f"{item.get('state')}{since}{stale}"
     yield "reason", item.get("reason")
     yield "negotiated", _negotiated(item)
     up = item.get("state") == "ESTABLISHED"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from pydantic import AwareDatetime
+
 from controller.answer import Answer
 from controller.api import listing
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Parameter, inside, named, one_of
 from controller.exchange import argument
 from controller.parts import parts
+from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import Where, read, read_many, scan
+from intent.peers import peers_of
 from store import keys
 from store.keys import Kind
 from store.model import Advertised, Imported, Program, Session, SessionState, Value
@@ -37,9 +41,18 @@ OF_ROUTE = (
 )
 
 
-class SessionView(Session):
-    """A session, and whether its speaker still lives to report it. In a list without its transitions."""
+NO_SPEAKER = "no speaker runs on the node; start it there: polder speaker"
+NOT_TOLD = "the node's speaker has not told of it; see its log"
 
+
+class SessionView(Session):
+    """A session, and whether its speaker still lives to report it. In a list without its transitions.
+
+    One that there should be and no speaker has ever told of is idle.
+    """
+
+    since: AwareDatetime | None  # type: ignore[assignment]
+    """Null where no speaker has told of it."""
     stale: bool
     """Its speaker does not live: the state is the last that was seen."""
 
@@ -54,7 +67,7 @@ class SessionView(Session):
     )
 )
 def list_sessions() -> Answer:
-    """Every session, by node and peer, without its transitions."""
+    """Every session, by node and peer, without its transitions; at the end those that no speaker told of."""
     found = listing.paged(keys.SESSIONS, argument("node"), filters=OF_SESSION)
     silent = _silent({session.node for session in found.values})
     # A page may hold thousands: what was checked when it was read is not checked again.
@@ -62,6 +75,10 @@ def list_sessions() -> Answer:
         {**session.model_dump(exclude={"transitions"}), "stale": session.node in silent}
         for session in found.values
     ]
+    if not found.last_key and argument("state") in {None, SessionState.IDLE}:
+        shown = {(session.node, session.peer) for session in found.values}
+        untold = _untold(argument("node"), argument("peer"), shown)
+        rows += [each.model_dump(exclude={"transitions"}) for each in untold]
     return listing.render(rows, found)
 
 
@@ -78,9 +95,45 @@ def get_session(node: str, peer: str) -> Answer:
     """One session, with its last transitions."""
     found = read(parts().store, keys.SESSIONS, node, peer)
     if found is None:
+        if untold := _untold(node, peer):
+            return Answer(untold[0])
         there = (f"{each.node}/{each.peer}" for each in scan(parts().store, keys.SESSIONS).values)
         raise not_found("session", f"{node}/{peer}", there)
     return Answer(SessionView(**found.value.model_dump(), stale=node in _silent({node})))
+
+
+def _untold(node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()) -> list[SessionView]:
+    """The sessions that there should be and that no speaker has told of: of this node and peer, if given.
+
+    Those that are `told` are not looked for.
+    """
+    if not principal().scope.whole:
+        return []
+    store = parts().store
+    peers = scan(store, keys.PEERS).values
+    wanted = [
+        (each.name, name, one)
+        for each in scan(store, keys.NODES).values
+        if node in {None, each.name}
+        for name, one in peers_of(each.name, each, peers).items()
+        if peer in {None, name} and (each.name, name) not in told
+    ]
+    there = read_many(store, keys.SESSIONS, [(name, of) for name, of, _ in wanted])
+    missing = [each for each in wanted if each[:2] not in there]
+    silent = _silent({name for name, _, _ in missing})
+    return [
+        SessionView(
+            node=name,
+            peer=of,
+            address=one.address,
+            asn=one.asn,
+            state=SessionState.IDLE,
+            since=None,
+            reason=NO_SPEAKER if name in silent else NOT_TOLD,
+            stale=name in silent,
+        )
+        for name, of, one in missing
+    ]
 
 
 def _silent(nodes: Collection[str]) -> set[str]:

@@ -107,6 +107,30 @@ def test_a_session_that_is_not_there_names_those_that_are(spoken: Api) -> None:
     assert "node-1/tor-a" in answer.json["detail"]
 
 
+@pytest.mark.parametrize("limit", [1, 100])
+def test_a_session_that_no_speaker_has_told_of_is_listed_as_idle(spoken: Api, limit: int) -> None:
+    for name in ("node-1", "node-2", "node-3"):
+        spoken.made("/v1/nodes", {"name": name, "asn": 64512, "labels": {"rack": name[-1]}})
+    spoken.made("/v1/peers", {"name": "tor-a", "address": "192.0.2.1", "asn": 64501})
+    selector = {"rack": "1"}
+    tor_c = {"name": "tor-c", "address": "192.0.2.3", "asn": 64503, "node_selector": selector}
+    spoken.made("/v1/peers", tor_c)
+    rows: list[dict[str, Any]] = []
+    path = more = f"/v1/bgp/sessions?limit={limit}"
+    while more:
+        page = spoken.get(more)
+        rows += page["items"]
+        more = f"{path}&cursor={page['next']}" if "next" in page else ""
+    said = {f"{row['node']}/{row['peer']}": (row["state"], row["stale"], row["since"]) for row in rows[3:]}
+    assert len(rows) == 5
+    assert said == {"node-1/tor-c": ("IDLE", False, None), "node-3/tor-a": ("IDLE", True, None)}
+    assert "start it there: polder speaker" in rows[-1]["reason"]
+    assert spoken.get("/v1/bgp/sessions/node-3/tor-a")["reason"] == rows[-1]["reason"]
+    assert spoken.send("GET", "/v1/bgp/sessions/node-3/tor-c").status_code == 404
+    for query, count in (("state=ESTABLISHED", 2), ("peer=tor-c", 1), ("node=node-3", 1), ("state=IDLE", 3)):
+        assert len(spoken.get(f"/v1/bgp/sessions?{query}")["items"]) == count, query
+
+
 def test_a_state_that_there_is_not_is_refused(spoken: Api) -> None:
     answer = spoken.send("GET", "/v1/bgp/sessions?state=up")
     assert (answer.status_code, answer.json["errors"][0]["parameter"]) == (422, "state")
