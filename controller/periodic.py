@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
+from controller.put_off import PutOff
 from store.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,13 @@ class Periodic:
 
     def run(self) -> None:
         """Look again and again. Blocking, until `stop`."""
+        put_off = PutOff(log, f"put-off duty={self._name}")
         while not self._stopping.is_set():
             try:
                 self._look()
+                put_off.over()
             except StoreError as fault:
-                log.warning("event=put-off duty=%s why=%r", self._name, str(fault))
+                put_off.because(fault)
             self._stopping.wait(self._period_s)
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.put_off import PutOff
 from store.client import Store, Watch
 from store.errors import StoreError
 from store.lasting import lasting
@@ -50,12 +51,14 @@ class Prompted:
 
     def run(self) -> None:
         """Look, now and as things change. Blocking, until `stop`."""
+        put_off = PutOff(log, f"put-off duty={self._name}")
         while not self._stopping.is_set():
             found = None
             try:
                 found = self._look()
+                put_off.over()
             except StoreError as fault:
-                log.warning("event=put-off duty=%s why=%r", self._name, str(fault))
+                put_off.because(fault)
             if not self._stopping.wait(self._rest_s) and found is not None:
                 self._await_change(found)
 

@@ -18,6 +18,7 @@ from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone, RollCall
 from controller.ipam.reclaim import Reclaimer
 from controller.metrics import Metrics
+from controller.put_off import PutOff
 from store.client import Store
 from store.errors import StoreError
 from store.model import Severity
@@ -74,6 +75,7 @@ class Reclaiming:
 
     def _look(self) -> None:
         settled_at = time.monotonic() + self._settle_s
+        put_off = PutOff(log, "reclaim-put-off")
         while not self._stopping.is_set():
             try:
                 self._guard()
@@ -81,8 +83,9 @@ class Reclaiming:
                 if time.monotonic() >= settled_at:
                     self.reclaim(gone)
                     self._sweep()
+                put_off.over()
             except StoreError as fault:
-                log.warning("event=reclaim-put-off why=%r", str(fault))
+                put_off.because(fault)
                 settled_at = time.monotonic() + self._settle_s
             self._stopping.wait(self._period_s)
 

@@ -17,6 +17,7 @@ from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put, Range
+from store.errors import Restored
 from store.memory import MemoryStore, MemoryWatch
 from store.model import Attachment, Endpoint, Node, Pool
 from tests.support.ipam import Controller, FlakyStore, check
@@ -169,6 +170,26 @@ class Looker:
         if self.looks == 1:
             self.store.txn((), (Put("seen/meanwhile", b""),))
         return Outlook(revision, ("seen/", "also/"), self.again_s)
+
+
+def test_why_a_duty_is_put_off_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    said = ["waits"] * 50 + ["", "waits", "waits", "away"]
+    left = list(said)
+
+    def look() -> Outlook:
+        if why := left.pop(0) if left else "":
+            raise Restored(why)
+        return Outlook(1, (), 0.0)
+
+    duty = Prompted("work", MemoryStore(), look, 0.0001)
+    thread = threading.Thread(target=duty.run)
+    thread.start()
+    wait_until(lambda: not left, SOON_S, "all looks")
+    duty.stop()
+    thread.join(SOON_S)
+    assert [record.getMessage() for record in caplog.records if "put-off" in record.getMessage()] == [
+        f"event=put-off duty=work why={why!r}" for why in ("waits", "waits", "away")
+    ]
 
 
 def test_who_is_prompted_looks_when_something_changes_and_not_before() -> None:
