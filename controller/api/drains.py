@@ -95,14 +95,14 @@ def _add(plural: str, noun: Drained, kind: Kind[Any]) -> None:
         )
     )
     def undrain(name: str) -> Answer:
-        """Also a drain that cannot be read ends. Idempotent."""
+        """Also a drain that cannot be read ends, and one of a backup that is not believed yet. Idempotent."""
         shared = parts()
         find(shared.store, kind, name)
         for _ in range(ATTEMPTS):
             item = stored(shared.store, keys.DRAINS, noun.value, name)
             if item is None:
                 return Answer(status=204)
-            if shared.committer.commit(Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))):
+            if shared.naming.commit(Unit((Unchanged(item.key, item.mod_revision),), (Delete(item.key),))):
                 _record(noun, name, "drain-over", "its routes are announced as usual again")
                 return Answer(status=204)
         raise _busy(name)
@@ -128,6 +128,7 @@ def _written(noun: Drained, kind: Kind[Any], name: str, wanted: Draining) -> Ans
             drain = before.value.model_copy(update={"wait_s": wanted.wait_s, "until": until})
             unchanged = before.unchanged()
         op = put(keys.DRAINS, drain, noun.value, name)
+        # Not while a restored backup is completed: speakers see it after that, when its time may be over.
         if shared.committer.commit(Unit((unchanged, Exists(registered.key)), (op,))):
             if before is None:
                 _record(

@@ -11,6 +11,7 @@ import pytest
 
 from controller.app import create_app
 from controller.draining import Draining
+from controller.epoch import asked_anew, fresh_cluster
 from controller.parts import Parts
 from controller.pulse import STILL_S
 from controller.reading import put
@@ -156,3 +157,14 @@ def test_a_controller_that_stood_still_does_not_drain_what_it_was_asked_to_befor
     pulse._clock = lambda: now_s + STILL_S + 1
     answer = site.send("POST", f"/v1/nodes/node-1:{action}", {})
     assert (answer.status_code, site.drains()) == (503, before)
+
+
+def test_while_a_backup_is_completed_a_drain_that_it_has_can_end_and_none_begins(site: Site) -> None:
+    """Speakers heed the store when it is completed: what is drained for long by then they withdraw."""
+    site.made("/v1/nodes/node-1:drain", {})
+    site.store.txn((), (put(keys.CLUSTER, asked_anew(fresh_cluster(site.store))),))
+    site.parts.epoch._looked = float("-inf")
+    begun = site.send("POST", "/v1/peers/tor-a:drain", {})
+    assert (begun.status_code, begun.json["type"]) == (503, "/problems/restoring")
+    assert site.send("POST", "/v1/nodes/node-1:undrain").status_code == 204
+    assert site.drains() == {}
