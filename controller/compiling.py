@@ -120,6 +120,9 @@ class Compiling:
             if prefixes is RULED and not (compiler.idle and self._is_silent()):
                 self._close()
                 return True
+            if prefixes is ALL and compiler.idle:  # then first nodes expect nothing any more
+                self._close()
+                return False
             changes = compiler.changes()
             self._write(self._differences(compiler.wanted) if listed else _encoded(changes))
             if listed and prefixes is ALL:

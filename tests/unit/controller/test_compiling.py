@@ -120,6 +120,21 @@ def test_a_node_is_told_last_that_it_was_told_of_an_endpoint_and_expects_it(stor
         assert store.get(telling) is None
 
 
+def test_with_the_last_policy_nodes_expect_nothing_any_more_and_with_the_next_they_do(
+    store: MemoryStore,
+) -> None:
+    def left() -> bool:
+        return bool(told(store)) or store.get(keys.TELLING.key()) is not None
+
+    with doing(Compiling(store, DUTY)):
+        for _ in range(2):
+            store.txn([], [policy("web", **WEB)])
+            wait_until(lambda: names(store) == {"node-1/rules/web", "sets"}, 5, "the policy at its node")
+            wait_until(lambda: store.get(keys.TELLING.key()) is not None, 5, "nodes to expect it")
+            store.txn([], [Delete(keys.POLICIES.key("web"))])
+            wait_until(lambda: not left(), 5, "nothing to be left")
+
+
 def test_nothing_is_watched_before_there_is_a_policy_and_then_all_is(store: MemoryStore) -> None:
     with doing(Compiling(store, DUTY)):
         store.txn([], [policy("web", **WEB)])
