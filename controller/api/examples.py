@@ -174,7 +174,7 @@ EXAMPLES: Mapping[tuple[str, str], Example] = {
     ("GET", "/v1/restore"): Example(),
     ("POST", "/v1/restore:finish"): Example(),
     ("GET", "/v1/bgp/sessions"): Example(query={"node": "node-1", "peer": "tor-a", "state": "ESTABLISHED"}),
-    ("GET", "/v1/bgp/sessions/{node}/{peer}"): Example(404, {"node": "node-1", "peer": "tor-a"}),
+    ("GET", "/v1/bgp/sessions/{node}/{peer}"): Example(path={"node": "node-1", "peer": "tor-a"}),
     ("GET", "/v1/bgp/imported"): Example(query={"node": "node-1"}),
     ("GET", "/v1/bgp/routes"): Example(query={"node": "node-1"}),
     ("GET", "/v1/bgp/router-config"): Example(query={"vendor": "frr", "peer": "tor-a"}),
