@@ -143,7 +143,7 @@ class Host:
         Raises:
             NotInTime: no answer within `first_s`; with 0 nobody waits for it.
         """
-        argv = (*_ping(target, interval_s, source), "-O", "-c", str(MAX_REQUESTS))
+        argv = (*_ping(target, interval_s, source), "-D", "-O", "-c", str(MAX_REQUESTS))
         ping = Ping(self.record(*argv), interval_s)
         if first_s:
             try:

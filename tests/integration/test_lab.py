@@ -169,8 +169,19 @@ def test_a_command_that_fails_says_where_and_why(fabric: Lab) -> None:
 
 
 def test_a_report_shows_routes_bgp_and_logs_of_every_host(fabric: Lab) -> None:
+    mute = fabric.container("mute")
+    mute.run("sysctl", "-qw", "net.ipv4.icmp_echo_ignore_all=1")
+    with mute.capture("lo", "icmp") as capture:
+        unanswered = mute.ping_background("127.0.0.1", first_s=0)
+        capture.wait(5, 5)
+        assert unanswered.stop().lost
     shown = dict(sections(fabric))
     assert {f"{name}: routes" for name in fabric.hosts} <= set(shown)
+    assert {"IcmpOutEchos", "IcmpInEchos", "lo:"} <= set(shown["mute: what the kernel counted"].split())
+    assert len(shown["what each core counted"].splitlines()) == os.cpu_count()
+    pings = [text for title, text in shown.items() if title.startswith("mute: ping-")]
+    assert ["] no answer yet for icmp_seq=3\n" in text for text in pings] == [True]
+    fabric.fabric.remove_container("mute")
     assert METAL_NET in shown["tor-b: routes"]
     assert METAL_NET in shown["tor-a: show bgp ipv4 unicast json"]
     assert {"tor-a: bgpd.log", "node-1: ovs-vswitchd.log"} <= set(shown)
