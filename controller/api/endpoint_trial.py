@@ -12,6 +12,7 @@ from controller.api.endpoint_view import NewEndpoint
 from controller.api.endpoints import asked, changed
 from controller.ipam.known import Known
 from controller.ipam.moving import moved, releasing
+from controller.ipam.outcome import served
 from controller.ipam.unavailable import refuse_held
 from controller.parts import parts
 from controller.principal import principal
@@ -21,13 +22,19 @@ from store import keys
 from store.model import Endpoint, EndpointState
 
 
-def try_create(known: Known, wanted: NewEndpoint) -> None:
-    """Raises `Problem` where POST would, by what is `known` since the last write of something else."""
+def try_create(known: Known, wanted: NewEndpoint) -> Endpoint | None:
+    """The endpoint that POST would answer with, if it is there.
+
+    Raises `Problem` where POST would, by what is `known` since the last write of something else.
+    """
     request = asked(wanted)
     store = parts().store
+    if request.id is not None and (found := read(store, keys.ENDPOINTS, request.id)) is not None:
+        return served(found.value, request)
     for want in known.terms(request).asked:
         if want.address is not None:
             refuse_held(store, want.pools[0].value, want.address, request.scope, want.pointer)
+    return None
 
 
 def try_change(_known: Known, id: str, patch: dict[str, Any]) -> Endpoint:  # noqa: A002

@@ -26,7 +26,7 @@ from controller.ipam.claims import Stale
 from controller.ipam.committer import Committer
 from controller.ipam.drafting import Clock, Column, Drafter, Drafts, Wanted
 from controller.ipam.known import Known
-from controller.ipam.outcome import busy, failed, is_answer, taken
+from controller.ipam.outcome import busy, failed, served
 from controller.ipam.request import Request
 from controller.ipam.room import Drafted
 from controller.ipam.tally import OverQuota
@@ -38,7 +38,7 @@ from controller.unique import unique
 from controller.waiting import give_way, wait
 from store.client import Compare, Store
 from store.errors import Restored, StoreError, Unavailable
-from store.model import Endpoint, EndpointState, Pending
+from store.model import Endpoint, Pending
 
 ATTEMPTS = 24
 FEW = 20
@@ -342,17 +342,7 @@ class Allocator:
 
     def _existing(self, job: _Job, pending: Found[Pending] | None) -> Endpoint | None:
         found = self._together.find(job.id, pending)
-        if found is None:
-            return None
-        if not job.request.scope.has(found.value):
-            detail = f"id {job.id} is taken; use another id"
-            raise Problem("conflict", detail, errors=[Fault(detail, "/id")])
-        if found.value.state is EndpointState.RELEASING:
-            detail = f"endpoint {job.id} is being deleted; repeat when it is gone, or use another id"
-            raise Problem("releasing", detail, errors=[Fault(detail, "/id")], retry_after_s=1)
-        if not is_answer(found.value, job.request):
-            raise taken(found.value)
-        return found.value
+        return None if found is None else served(found.value, job.request)
 
     def _over_quota(self, over: OverQuota) -> Problem | None:
         """Why a charge is refused; None when the use has gone down since."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.ipam.request import Request
 from controller.problem import Fault, Problem
 from store.errors import Corrupt, Restored, StoreError, Unavailable
-from store.model import Endpoint
+from store.model import Endpoint, EndpointState
 
 
 def is_answer(endpoint: Endpoint, request: Request) -> bool:
@@ -29,6 +29,19 @@ def is_answer(endpoint: Endpoint, request: Request) -> bool:
     return same and all(
         pool in request.pools or address in request.addresses for address, pool in endpoint.placed
     )
+
+
+def served(endpoint: Endpoint, request: Request) -> Endpoint:
+    """The endpoint that has the id of a request, as its answer. Raises `Problem` where it is none."""
+    if not request.scope.has(endpoint):
+        detail = f"id {endpoint.id} is taken; use another id"
+        raise Problem("conflict", detail, errors=[Fault(detail, "/id")])
+    if endpoint.state is EndpointState.RELEASING:
+        detail = f"endpoint {endpoint.id} is being deleted; repeat when it is gone, or use another id"
+        raise Problem("releasing", detail, errors=[Fault(detail, "/id")], retry_after_s=1)
+    if not is_answer(endpoint, request):
+        raise taken(endpoint)
+    return endpoint
 
 
 def taken(endpoint: Endpoint) -> Problem:

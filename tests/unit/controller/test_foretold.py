@@ -129,6 +129,22 @@ def test_of_a_new_endpoint_no_address_is_told(site: Api) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "other", [{"node": "node-2"}, {"labels": {"app": "web"}}, {"mac": "02:00:00:00:00:0b"}]
+)
+def test_an_id_that_another_endpoint_has_is_refused_as_by_the_write(site: Api, other: Any) -> None:
+    refused = site.send("POST", "/v1/endpoints", WEB | other).json
+    answer = site.send("POST", "/v1/impact", asked(("POST", "/v1/endpoints", WEB | other)))
+    assert answer.status_code == 409
+    assert answer.json["detail"] == f"item 0: {refused['detail']}"
+
+
+def test_an_endpoint_that_asks_for_the_address_it_has_is_there_already(site: Api) -> None:
+    given = WEB | {"addresses": site.get("/v1/endpoints/web")["addresses"]}
+    assert site.send("POST", "/v1/endpoints", given).status_code == 200
+    assert [each["result"] for each in foretold(site, ("POST", "/v1/endpoints", given))] == ["unchanged"]
+
+
 def test_an_endpoint_is_told_without_what_no_answer_has(site: Api) -> None:
     [told] = foretold(site, ("PATCH", "/v1/endpoints/web", {"labels": {"a": "b"}}))
     assert told["after"].keys() <= site.get("/v1/endpoints/web").keys()
@@ -189,7 +205,9 @@ def test_a_tenant_is_not_told_of_an_endpoint_of_another(closed: Guarded) -> None
     closed.made("/v1/endpoints", {"id": "web", "node": "node-1"}, who="shop")
     there = ("POST", "/v1/endpoints", {"id": "web", "node": "node-1"})
     assert results(closed, "shop", there) == ["unchanged"]
-    assert results(closed, "other", there) == ["created"], "as of one that is not there"
+    taken = closed.send("other", "POST", "/v1/endpoints", there[2]).json
+    assert results(closed, "other", there)["detail"] == f"item 0: {taken['detail']}"
+    assert "node-1" not in taken["detail"]
     assert results(closed, "other", ("PATCH", "/v1/endpoints/web", {}))["type"] == "/problems/not-found"
 
 
