@@ -43,6 +43,8 @@ OF_ROUTE = (
 
 NO_SPEAKER = "no speaker runs on the node; start it there: polder speaker"
 NOT_TOLD = "the node's speaker has not told of it; see its log"
+UNTOLD = "~"
+"""What the places of untold sessions in a list begin with: they come behind every key."""
 
 
 class SessionView(Session):
@@ -75,11 +77,16 @@ def list_sessions() -> Answer:
         {**session.model_dump(exclude={"transitions"}), "stale": session.node in silent}
         for session in found.values
     ]
-    if not found.last_key and argument("state") in {None, SessionState.IDLE}:
-        shown = {(session.node, session.peer) for session in found.values}
-        untold = _untold(argument("node"), argument("peer"), shown)
-        rows += [each.model_dump(exclude={"transitions"}) for each in untold]
-    return listing.render(rows, found)
+    if found.last_key or argument("state") not in {None, SessionState.IDLE}:
+        return listing.render(rows, found)
+    shown = {(session.node, session.peer) for session in found.values}
+    places = {_place(each): each for each in _untold(argument("node"), argument("peer"), shown)}
+    after = listing.begin().after
+    left = sorted(place for place in places if place > after)
+    here = left[: listing.LIMIT.given(listing.DEFAULT_LIMIT) - len(rows)]
+    rows += [places[place].model_dump(exclude={"transitions"}) for place in here]
+    last_key = (here or [UNTOLD])[-1] if len(here) < len(left) else ""
+    return listing.render(rows, replace(found, last_key=last_key))
 
 
 @bgp.operation(
@@ -100,6 +107,10 @@ def get_session(node: str, peer: str) -> Answer:
         there = (f"{each.node}/{each.peer}" for each in scan(parts().store, keys.SESSIONS).values)
         raise not_found("session", f"{node}/{peer}", there)
     return Answer(SessionView(**found.value.model_dump(), stale=node in _silent({node})))
+
+
+def _place(untold: SessionView) -> str:
+    return UNTOLD + keys.SESSIONS.key(untold.node, untold.peer)
 
 
 def _untold(node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()) -> list[SessionView]:

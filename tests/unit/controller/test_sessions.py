@@ -107,7 +107,7 @@ def test_a_session_that_is_not_there_names_those_that_are(spoken: Api) -> None:
     assert "node-1/tor-a" in answer.json["detail"]
 
 
-@pytest.mark.parametrize("limit", [1, 100])
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
 def test_a_session_that_no_speaker_has_told_of_is_listed_as_idle(spoken: Api, limit: int) -> None:
     for name in ("node-1", "node-2", "node-3"):
         spoken.made("/v1/nodes", {"name": name, "asn": 64512, "labels": {"rack": name[-1]}})
@@ -119,6 +119,7 @@ def test_a_session_that_no_speaker_has_told_of_is_listed_as_idle(spoken: Api, li
     path = more = f"/v1/bgp/sessions?limit={limit}"
     while more:
         page = spoken.get(more)
+        assert len(page["items"]) <= limit
         rows += page["items"]
         more = f"{path}&cursor={page['next']}" if "next" in page else ""
     said = {f"{row['node']}/{row['peer']}": (row["state"], row["stale"], row["since"]) for row in rows[3:]}
