@@ -120,7 +120,8 @@ class Compiling:
             if prefixes is RULED and not (compiler.idle and self._is_silent()):
                 self._close()
                 return True
-            if prefixes is ALL and compiler.idle:  # then first nodes expect nothing any more
+            # First nodes expect nothing any more; not while one is there that nobody can read.
+            if prefixes is ALL and compiler.idle and self._is_silent():
                 self._close()
                 return False
             changes = compiler.changes()

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,6 +15,7 @@ from controller.reading import put, read
 from lab.wait import wait_until
 from store import keys
 from store.client import Delete, Put
+from store.feed import Feed
 from store.memory import MemoryStore
 from store.model import Endpoint, Move, Policy, Tenant
 from tests.support.ipam import FAULTS, FlakyStore
@@ -205,3 +207,19 @@ def test_a_deleted_node_is_told_nothing(plant: Api) -> None:
     plant.store.txn([], [Put(keys.RULES.key("node-1", "web"), b"{}")])
     assert plant.send("DELETE", "/v1/nodes/node-1").status_code == 204
     assert not told(plant.store)
+
+
+def test_a_policy_that_nobody_can_read_has_the_duty_go_on_and_not_begin_anew(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.txn([], [policy("web", **WEB), Put(keys.POLICIES.key("odd"), b"{")])
+    with doing(Compiling(store, DUTY)):
+        wait_until(lambda: store.get(keys.TELLING.key()) is not None, 5, "nodes to expect it")
+        feeds = Mock(wraps=Feed)
+        monkeypatch.setattr("controller.compiling.Feed", feeds)
+        store.txn([], [Delete(keys.POLICIES.key("web"))])
+        wait_until(lambda: not names(store), 5, "nothing to be left")
+        assert store.get(keys.TELLING.key()) is not None, "whom it selects is not known"
+        assert not feeds.called
+        store.txn([], [Delete(keys.POLICIES.key("odd")), endpoint("more", "10.0.0.3")])
+        wait_until(lambda: store.get(keys.TELLING.key()) is None, 5, "nodes to expect nothing")
