@@ -140,9 +140,9 @@ class Space:
             self._lost_at = self._monotonic()
 
     def _start_over_if_lost(self, pool: Found[Pool]) -> None:
-        layout = (pool.value.cidr, pool.value.block_prefixlen, pool.value.reserved)
+        layout = (pool.value.cidr, pool.value.block_prefixlen, pool.value.reserved, pool.value.borrow)
         with self._lock:
-            # What was free in the pool as it was may be reserved now.
+            # What was free in the pool as it was may be reserved now, or be of a block of another node.
             lost, self._lost = self._lost or layout != self._layout, False
             self._revision, self._layout = pool.mod_revision, layout
             contended, self._contended = self._contended, False

@@ -410,6 +410,24 @@ def test_a_change_of_the_pool_that_frees_and_reserves_nothing_has_no_block_read_
     controller.committer.close()
 
 
+def test_a_pool_that_does_not_borrow_any_more_gives_no_address_of_others() -> None:
+    memory = MemoryStore()
+    controller = Controller.over(memory)
+    controller.registry.create_pool(Pool(name="p", cidr="10.0.0.0/28", block_prefixlen=29, borrow=True))
+    for name in ("n1", "n2"):
+        controller.registry.create_node(Node(name=name, asn=64512))
+    controller.allocator.assign(Request("n2"))
+    while not scan(memory, keys.DISPLACED).items:
+        controller.allocator.assign(Request("n1"))
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"borrow": False}))
+    with pytest.raises(Problem, match="does not borrow"):
+        controller.allocator.assign(Request("n1"))
+    controller.registry.change(keys.POOLS, "p", lambda pool: pool.model_copy(update={"borrow": True}))
+    assert controller.allocator.assign(Request("n1"))[1]
+    controller.committer.close()
+    check(memory)
+
+
 def test_two_controllers_that_fill_one_block_by_turns_hardly_meet() -> None:
     memory = MemoryStore()
     stores = [CountingStore(memory), CountingStore(memory)]
