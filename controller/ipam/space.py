@@ -112,9 +112,10 @@ class Space:
             complete = False
             try:
                 while (left := count - len(spots)) and (
-                    found := self._next(pool, node, thorough, left, left + more)
+                    found := self._kept(self._next(pool, node, thorough, left, left + more))
+                    or self._take_unused(pool.value, left)  # put back while nothing else was found
                 ):
-                    spots += self._kept(found)
+                    spots += found
                 complete = True
             finally:
                 if not complete:
@@ -250,7 +251,7 @@ class Space:
 
     def _free_in(self, pool: Pool, block: IPNetwork) -> list[IPAddress]:
         with self._lock:  # first: what is settled after this is in what the store tells
-            pending = [int(spot.address) for spot in self._pending]
+            pending = [int(spot.address) for spot in (*self._pending, *self._unused)]
         first, last = int(block.network_address), int(block.broadcast_address)
         taken = {number for number in pending if first <= number <= last}
         held: Sequence[KeyValue] = ()

@@ -393,6 +393,35 @@ def test_what_is_about_to_be_committed_is_not_picked_again(pair: Pair) -> None:
     ]
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_what_is_put_back_while_others_look_for_more_is_given_once(pair: Pair, full: bool) -> None:
+    pair.first.registry.create_pool(Pool(name="q", cidr="10.1.0.0/29", block_prefixlen=29, cooldown_s=0))
+    pool, node = read(pair.memory, keys.POOLS, "q"), read(pair.memory, keys.NODES, "n1")
+    assert pool is not None
+    assert node is not None
+    spaces: list[Space] = []
+    picked: list[Spot] = []
+
+    class MeetingStore(FlakyStore):
+        """While the node's blocks are counted somebody puts back what he has."""
+
+        def count(self, prefixes: Sequence[str]) -> list[int]:
+            if picked:
+                spaces[0].put_back([picked.pop(0) for _ in range(2)])
+                spaces[0].settle([] if full else picked)
+                picked.clear()
+            return super().count(prefixes)
+
+    times = iter(range(0, 10_000, 100))
+    claims = Claims(pair.store, pair.first.committer)
+    spaces.append(Space(MeetingStore(pair.memory), claims, "q", "n1", lambda: next(times)))
+    picked += spaces[0].take(pool, node, 6)
+    assert len(picked) == 6
+    first, others = spaces[0].take(pool, node, 1), spaces[0].take(pool, node, 5)
+    assert (len(first), len(others)) == (1, 1 if full else 5)
+    assert len({spot.address for spot in (*first, *others)}) == len(first) + len(others)
+
+
 def test_a_change_of_the_pool_that_frees_and_reserves_nothing_has_no_block_read_again() -> None:
     store = CountingStore(MemoryStore())
     controller = Controller.over(store)
