@@ -51,16 +51,17 @@ class Claim:
     Args:
         name: the lab's.
         within: where labs are kept; `labs_root()` when not given.
+        patient: wait `LAST_BREATH_S` for another process: it may only look whether something is left.
 
     Raises:
         InUse: another process holds it.
         LabError: the name cannot be a lab's.
     """
 
-    def __init__(self, name: str, *, within: Path | None = None) -> None:
+    def __init__(self, name: str, *, within: Path | None = None, patient: bool = False) -> None:
         self.name = name
         self.directory = lab_directory(name, within)
-        self._fd = _lock(self.directory, name)
+        self._fd = _lock(self.directory, name, patient)
         self.ledger = Ledger(self.directory)
 
     def release(self) -> None:
@@ -83,7 +84,7 @@ class Claim:
         self.release()
 
 
-def _lock(lab: Path, name: str) -> int:
+def _lock(lab: Path, name: str, patient: bool) -> int:
     while True:
         lab.mkdir(parents=True, exist_ok=True)
         for each in (lab.parent, lab):
@@ -93,7 +94,7 @@ def _lock(lab: Path, name: str) -> int:
         except FileNotFoundError:
             continue  # removed with its directory by the last holder, just now
         try:
-            _take(fd, name)
+            _take(fd, name, patient)
         except InUse:
             os.close(fd)
             raise
@@ -104,7 +105,7 @@ def _lock(lab: Path, name: str) -> int:
         os.close(fd)
 
 
-def _take(fd: int, name: str) -> None:
+def _take(fd: int, name: str, patient: bool) -> None:
     """Lock the file, or raise `InUse`.
 
     A holder that was killed as it started a program leaves the lock to that child for the moment until
@@ -116,7 +117,7 @@ def _take(fd: int, name: str) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 32, 0).decode().strip() or "unknown"
-            if _lives(holder) or time.monotonic() >= until:
+            if (_lives(holder) and not patient) or time.monotonic() >= until:
                 raise InUse(name, holder) from None
             time.sleep(POLL_S)
         else:

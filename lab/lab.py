@@ -117,7 +117,7 @@ class Lab:
         tools.require()
         for swept in teardown.sweep():
             self._say(f"removed what a crashed run had left of lab {swept}")
-        claim = Claim(self.name)
+        claim = Claim(self.name, patient=True)
         if claim.ledger.read().standing:
             claim.release()
             raise LabError(f"lab {self.name} is up already; {removal(self.name)} removes it")

@@ -62,3 +62,19 @@ def test_a_living_holder_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InUse):
         Claim("one", within=tmp_path)
     os.close(fd)
+
+
+def test_who_builds_a_lab_waits_for_who_looks_what_is_left_of_it(tmp_path: Path) -> None:
+    looking = Claim("one", within=tmp_path)
+    letting_go = threading.Timer(0.1, looking.release)
+    letting_go.start()
+    Claim("one", within=tmp_path, patient=True).release()
+    letting_go.join()
+
+
+def test_but_not_for_ever_for_who_works_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "LAST_BREATH_S", 0.05)
+    working = Claim("one", within=tmp_path)
+    with pytest.raises(InUse, match=str(os.getpid())):
+        Claim("one", within=tmp_path, patient=True)
+    working.release()
