@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
+from controller.following import Following
 from controller.reading import put, read, read_at_once
 from controller.recall import Recalling
 from controller.write_order import in_turn, shares, transactions
@@ -68,8 +69,7 @@ class Compiling:
         self._identity = identity
         self._guard = guard
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._feed: Feed | None = None
+        self._feeds = Following()
         self._fence: tuple[Compare, ...] = ()
 
     def run(self) -> None:
@@ -92,9 +92,7 @@ class Compiling:
     def stop(self) -> None:
         """End `run`. Idempotent."""
         self._stopping.set()
-        with self._lock:
-            if self._feed is not None:
-                self._feed.close()
+        self._feeds.end()
 
     def _is_ours(self) -> bool:
         if self._identity is None:
@@ -109,7 +107,8 @@ class Compiling:
         """Take in what is below these prefixes; true when endpoints are needed and are not among them."""
         compiler, decoder = Compiler(), Decoder()
         in_sync = False
-        for items in _gathered(self._open(prefixes)):
+        feed = self._feeds.begin(Feed(self._store, prefixes))
+        for items in _gathered(feed):
             for item in decoder.decoded(items):
                 take(compiler, item)
             self._look_after(compiler.moved(), compiler)
@@ -118,11 +117,11 @@ class Compiling:
             if not in_sync:
                 continue
             if prefixes is RULED and not (compiler.idle and self._is_silent()):
-                self._close()
+                feed.close()
                 return True
             # First nodes expect nothing any more; not while one is there that nobody can read.
             if prefixes is ALL and compiler.idle and self._is_silent():
-                self._close()
+                feed.close()
                 return False
             changes = compiler.changes()
             self._write(self._differences(compiler.wanted) if listed else _encoded(changes))
@@ -150,18 +149,6 @@ class Compiling:
         for endpoint in moved:
             if (found := read(self._store, keys.MOVES, endpoint)) is not None:
                 compiler.put_move(endpoint, found.value.source)
-
-    def _open(self, prefixes: Sequence[str]) -> Feed:
-        with self._lock:
-            feed = self._feed = Feed(self._store, prefixes)
-        if self._stopping.is_set():
-            feed.close()
-        return feed
-
-    def _close(self) -> None:
-        with self._lock:
-            if self._feed is not None:
-                self._feed.close()
 
     def _differences(self, wanted: Mapping[str, Value]) -> Mapping[str, bytes | None]:
         """What is not stored as it should be."""

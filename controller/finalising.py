@@ -13,10 +13,11 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from controller.following import Following
 from controller.ipam.release import Releaser
 from controller.reading import read, scan
 from store import keys
-from store.client import Change, Removed, Store, Watch
+from store.client import Change, Removed, Store
 from store.errors import Corrupt, StoreError
 from store.lasting import lasting
 from store.model import EndpointState
@@ -41,8 +42,7 @@ class Finaliser:
         self._releaser = releaser
         self._relist_s = relist_s
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._watch: Watch | None = None
+        self._watches = Following()
 
     def run(self) -> None:
         """End what can be ended, now and as it becomes possible. Blocking, until `stop`."""
@@ -56,7 +56,7 @@ class Finaliser:
     def stop(self) -> None:
         """End `run`. Idempotent."""
         self._stopping.set()
-        self._close_watch()
+        self._watches.end()
 
     def _follow(self) -> None:
         """List, then watch until the watch breaks or it is time to list again."""
@@ -67,7 +67,9 @@ class Finaliser:
             self._watch_from(listing.revision + 1, pool)
 
     def _watch_from(self, revision: int, pool: ThreadPoolExecutor) -> None:
-        with lasting(self._open_watch(revision), self._relist_s) as watch:
+        # The attachments of all nodes have only the prefix of everything nodes own in common.
+        opened = self._store.watch((), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),))
+        with lasting(self._watches.begin(opened), self._relist_s) as watch:
             for changes in watch:
                 self._end_all(pool, [name for change in changes if (name := _meant(change))])
 
@@ -92,21 +94,6 @@ class Finaliser:
             if not self._releaser.can_end(found):
                 return  # that its node lets go of it will be told
             self._stopping.wait(AGAIN_S)
-
-    def _open_watch(self, revision: int) -> Watch:
-        with self._lock:
-            # The attachments of all nodes have only the prefix of everything nodes own in common.
-            watch = self._watch = self._store.watch(
-                (), start_revision=revision, removals=(keys.ATTACHMENTS.prefix(),)
-            )
-        if self._stopping.is_set():
-            watch.close()
-        return watch
-
-    def _close_watch(self) -> None:
-        with self._lock:
-            if self._watch is not None:
-                self._watch.close()
 
 
 def _meant(change: Change) -> str | None:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.following import Following
 from controller.put_off import PutOff
-from store.client import Store, Watch
+from store.client import Store
 from store.errors import StoreError
 from store.lasting import lasting
 
@@ -46,8 +47,7 @@ class Prompted:
         self._look = look
         self._rest_s = rest_s
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._watch: Watch | None = None
+        self._watches = Following()
 
     def run(self) -> None:
         """Look, now and as things change. Blocking, until `stop`."""
@@ -64,25 +64,16 @@ class Prompted:
 
     def stop(self) -> None:
         """End `run` after the look that is under way. Idempotent."""
-        with self._lock:
-            self._stopping.set()
-            if self._watch is not None:
-                self._watch.close()
+        self._stopping.set()
+        self._watches.end()
 
     def _await_change(self, found: Outlook) -> None:
         """Wait for one, or until it is time. What came since the look began is told first."""
         if found.again_s <= self._rest_s:
             return
         try:
-            with lasting(self._open(found), found.again_s - self._rest_s) as watch:
+            opened = self._store.watch(found.prefixes, start_revision=found.revision + 1)
+            with lasting(self._watches.begin(opened), found.again_s - self._rest_s) as watch:
                 next(iter(watch), None)
         except StoreError as fault:
             log.debug("event=watch-lost duty=%s why=%r", self._name, str(fault))
-
-    def _open(self, found: Outlook) -> Watch:
-        with self._lock:
-            watch = self._store.watch(found.prefixes, start_revision=found.revision + 1)
-            self._watch = watch
-            if self._stopping.is_set():
-                watch.close()
-            return watch

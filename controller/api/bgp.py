@@ -16,7 +16,7 @@ from controller.parts import parts
 from controller.principal import principal
 from controller.problem import not_found
 from controller.reading import Where, read, read_many, scan
-from intent.peers import peers_of
+from controller.untold import untold
 from store import keys
 from store.keys import Kind
 from store.model import Advertised, Imported, Program, Session, SessionState, Value
@@ -114,36 +114,23 @@ def _place(untold: SessionView) -> str:
 
 
 def _untold(node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()) -> list[SessionView]:
-    """The sessions that there should be and that no speaker has told of: of this node and peer, if given.
-
-    Those that are `told` are not looked for.
-    """
+    """Idle sessions; see `controller.untold`. Who does not see all nodes is shown none."""
     if not principal().scope.whole:
         return []
-    store = parts().store
-    peers = scan(store, keys.PEERS).values
-    wanted = [
-        (each.name, name, one)
-        for each in scan(store, keys.NODES).values
-        if node in {None, each.name}
-        for name, one in peers_of(each.name, each, peers).items()
-        if peer in {None, name} and (each.name, name) not in told
-    ]
-    there = read_many(store, keys.SESSIONS, [(name, of) for name, of, _ in wanted])
-    missing = [each for each in wanted if each[:2] not in there]
-    silent = _silent({name for name, _, _ in missing})
+    found = untold(parts().store, node, peer, told)
+    silent = _silent({each.node for each in found})
     return [
         SessionView(
-            node=name,
-            peer=of,
-            address=one.address,
-            asn=one.asn,
+            node=node,
+            peer=peer.name,
+            address=peer.address,
+            asn=peer.asn,
             state=SessionState.IDLE,
             since=None,
-            reason=NO_SPEAKER if name in silent else NOT_TOLD,
-            stale=name in silent,
+            reason=NO_SPEAKER if node in silent else NOT_TOLD,
+            stale=node in silent,
         )
-        for name, of, one in missing
+        for node, peer in found
     ]
 
 

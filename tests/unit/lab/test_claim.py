@@ -68,8 +68,11 @@ def test_who_builds_a_lab_waits_for_who_looks_what_is_left_of_it(tmp_path: Path)
     looking = Claim("one", within=tmp_path)
     letting_go = threading.Timer(0.1, looking.release)
     letting_go.start()
-    Claim("one", within=tmp_path, patient=True).release()
+    building = Claim("one", within=tmp_path, patient=True)
     letting_go.join()
+    with pytest.raises(InUse):
+        Claim("one", within=tmp_path)
+    building.release()
 
 
 def test_but_not_for_ever_for_who_works_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
