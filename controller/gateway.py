@@ -257,9 +257,9 @@ def _is_quick(environ: Mapping[str, Any], size: int) -> bool:
 def _send_pieces(body: Iterable[bytes], response: web.StreamResponse, request: web.BaseRequest) -> None:
     """Until the iterator ends, or the client goes away or takes no more."""
     try:
-        complete(_sent(response.prepare(request)))
+        complete(_sent(response.prepare, request))
         for piece in body:
-            complete(_sent(response.write(piece)))
+            complete(_sent(response.write, piece))
     except (ConnectionError, TimeoutError) as fault:
         log.debug("event=client-left why=%r", str(fault))
         if request.transport is not None:
@@ -269,6 +269,6 @@ def _send_pieces(body: Iterable[bytes], response: web.StreamResponse, request: w
             body.close()
 
 
-async def _sent(sending: Awaitable[object]) -> None:
+async def _sent(send: Callable[[Any], Awaitable[object]], what: object) -> None:
     async with asyncio.timeout(STALL_S):
-        await sending
+        await send(what)
