@@ -1,9 +1,9 @@
 """Group commit: independent units of many requests go to the store in one transaction.
 
-While one transaction is under way, requests queue; the next takes all that fit. So a lone request waits
-for nobody, and many share the cost of one write to etcd's log. Where compares fail the keys are read: the
-units that lose on their own account are told so, and the others are tried again together. What a read does
-not explain is cut in two, and each half tried again.
+While one transaction is under way, requests queue; the next takes all that fit, and those that are on their
+way to the queue. So a lone request waits for nobody, and many share the cost of one write to etcd's log.
+Where compares fail the keys are read: the units that lose on their own account are told so, and the others
+are tried again together. What a read does not explain is cut in two, and each half tried again.
 
 No thread waits for units: whoever queues one while nothing is under way begins the work, which ends when
 nothing is left. In the server that is done in the thread of the event loop (`controller.waiting`), beside the
@@ -36,8 +36,8 @@ from controller import trail
 from controller.ipam.tally import Account, Charge, OverQuota, Tally, usage_of
 from controller.ipam.unit import Batch, Unit, applied_at, losers, merged
 from controller.promise import Promise
-from controller.waiting import Runner, pause, wait
-from store.client import Compare, Op, Store, TxnResult
+from controller.waiting import Runner, give_way, pause, wait
+from store.client import MAX_TXN_OPS, Compare, Op, Store, TxnResult
 from store.errors import Invalid, LeaseExpired, Restored, StoreError, Unavailable
 from store.model import Usage
 
@@ -51,6 +51,10 @@ SUM_ATTEMPTS = 64
 
 PATIENCE_S = 5.0
 """How long a unit may wait before its transaction is sent."""
+
+TURNS = 3
+"""Turns of the event loop that a request takes from its socket to the queue; after so many that brought no
+more a transaction is sent. Each costs as much as several requests that are in it, here and in etcd."""
 
 CLOSE_S = 1.5
 
@@ -182,13 +186,23 @@ class Committer:
             return self._idle.is_set()
 
     def _next_batch(self) -> list[_Item]:
-        """The units at the head of the queue that fit into one transaction and do not meet."""
+        """The units at the head of the queue that fit into one transaction and do not meet.
+
+        While these are few, requests that are on their way to the queue go first.
+        """
         batch = Batch()
         taken: list[_Item] = []
         met: list[_Item] = []
-        while self._waiting and batch.has_room(self._waiting[0].unit):
-            item = self._waiting.popleft()
-            (taken if batch.add(item.unit) else met).append(item)
+        turns = 0
+        while True:
+            while self._waiting and batch.has_room(self._waiting[0].unit):
+                item = self._waiting.popleft()
+                (taken if batch.add(item.unit) else met).append(item)
+                turns = TURNS
+            if self._waiting or batch.ops > MAX_TXN_OPS // 2 or not turns:
+                break
+            turns -= 1
+            give_way()
         self._waiting.extendleft(reversed(met))
         return taken
 

@@ -49,7 +49,8 @@ class Batch:
         self._more: list[Compare] = []
         """Compares that are not looked through yet for those that are shared."""
         self._tenants: set[str] = set()
-        self._ops = 0
+        self.ops = 0
+        """How many the units have."""
 
     def has_room(self, unit: Unit) -> bool:
         """Whether the transaction would not be too large with this unit. A lone unit always has room."""
@@ -58,7 +59,7 @@ class Batch:
         # Each tenant's sum takes one of either, and what recalls the transaction one compare.
         sums = len(self._tenants) + (unit.charge is not None and unit.charge.tenant not in self._tenants)
         room = MAX_TXN_OPS - sums
-        if self._ops + len(unit.ops) > room:
+        if self.ops + len(unit.ops) > room:
             return False
         if (
             len(self._compares) + len(self._more) + len(unit.compares) < room
@@ -79,7 +80,7 @@ class Batch:
             self._note(*footprint)
         self.units.append(unit)
         self._more += unit.compares
-        self._ops += len(unit.ops)
+        self.ops += len(unit.ops)
         if unit.charge is not None:
             self._tenants.add(unit.charge.tenant)
         return True

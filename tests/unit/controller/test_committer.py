@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from controller.ipam.committer import PATIENCE_S, Committer
+from controller.ipam.committer import PATIENCE_S, TURNS, Committer
 from controller.ipam.tally import Charge
 from controller.ipam.unit import Batch, Unit
-from controller.waiting import Runner, Stacks, wait
+from controller.waiting import Runner, Stacks, give_way, wait
 from lab.wait import wait_until
 from store.client import (
     MAX_TXN_OPS,
@@ -291,3 +291,46 @@ def test_on_stacks_of_a_loop_it_commits_in_the_thread_of_the_loop(stacks: Stacks
     committer.close()
     assert revisions[0] == revisions[1] > 0
     assert store.threads == {begin(threading.get_ident).result(10)}
+
+
+class Sized(FlakyStore):
+    """Tells how many operations each transaction has."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        super().__init__(inner)
+        self.sizes: list[int] = []
+
+    def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+        self.sizes.append(len(ops))
+        return super().txn(compares, ops)
+
+
+@pytest.mark.parametrize(
+    ("first", "sizes"),
+    [
+        pytest.param(1, [2, 1], id="who is on the way is waited for, who comes later is not"),
+        pytest.param(MAX_TXN_OPS // 2 + 1, [MAX_TXN_OPS // 2 + 1, 1, 1], id="many wait for nobody"),
+    ],
+)
+def test_requests_that_are_on_their_way_go_along(stacks: Stacks, first: int, sizes: list[int]) -> None:
+    store = Sized(MemoryStore())
+    runner = Runner()
+    runner.bind(stacks)
+    committer = Committer(store, runner=runner)
+    done: dict[str, int] = {}
+
+    def commit(name: str, turns: int, more: int = 0) -> None:
+        for _ in range(turns):
+            give_way()
+        done[name] = committer.commit(new(name, *(Put(f"{name}{number}", b"1") for number in range(more))))
+
+    def start() -> None:
+        stacks.run(lambda: commit("first", 0, first - 1))
+        stacks.run(lambda: commit("soon", TURNS))
+        stacks.run(lambda: commit("late", TURNS * 4))
+
+    stacks.loop.call_soon_threadsafe(start)
+    wait_until(lambda: len(done) == 3, 10, "all three are committed")
+    committer.close()
+    assert all(done.values())
+    assert store.sizes == sizes
