@@ -134,7 +134,8 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         record = form.of(id_, endpoint.uid, node, '","'.join(texts), endpoint.mac).encode()
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
-        checks.append(Absent(key))
+        if endpoint.asked:  # the client chose the id; one of `controller.unique` is nobody else's
+            checks.append(Absent(key))
         for address, text, pool, block in zip(endpoint.addresses, texts, endpoint.pools, blocks, strict=True):
             if block.key not in prefixes:
                 prefixes[block.key] = _addresses_of(block.value.pool, block.key)
