@@ -180,7 +180,7 @@ class Registry:
             return 0
 
     def _has_node_and_is_alone(self, peer: Peer) -> tuple[Compare, ...]:
-        peers = scan(self._store, keys.PEERS)
+        peers = scan(self._store, keys.PEERS, mark=f'"address":"{peer.address}"'.encode())
         for other in peers.values:
             if where := _collides(self._store, peer, other):
                 detail = f"{peer.address} is peer {other.name} {where} already; two sessions would collide"

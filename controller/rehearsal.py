@@ -1,12 +1,15 @@
 """A store that a request can write to without anything happening: what it would do is then known.
 
 Reads go to the real store, with what was written here in place of what is there. So the very parts that make
-a write can be tried, with all that they check and refuse, one write after the other.
+a write can be tried, with all that they check and refuse, one write after the other. What is below a prefix
+is read once, and kept as it then is: many writes may each look at all of a kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from controller.ipam.tally import OverQuota, usage_of
 from controller.ipam.unit import Unit
@@ -16,6 +19,7 @@ from store.client import Compare, DeletePrefix, KeyValue, Op, Put, Range, Store,
 from store.model import Usage
 
 PAGE = 1000
+KEY = attrgetter("key")
 UNWRITTEN = 1
 """The revision of what is written here: nobody compares it."""
 
@@ -31,8 +35,9 @@ class Rehearsal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._gone: list[str] = []
         self._written: dict[str, bytes | None] = {}
+        self._below: dict[str, tuple[list[KeyValue], int]] = {}
+        """What is below prefixes after all that was written, by key, and the revision that it is of."""
         self.units: list[Unit] = []
         """What would be committed, in its order."""
         self.watch, self.keep_alive = store.watch, store.keep_alive
@@ -65,32 +70,30 @@ class Rehearsal:
         """See `Store.txn`."""
         for op in ops:
             if isinstance(op, DeletePrefix):
-                self._gone.append(op.prefix)
-                self._written = {key: v for key, v in self._written.items() if not key.startswith(op.prefix)}
+                for item in self.range(op.prefix).items:
+                    self._write(item.key, None)
             else:
-                self._written[op.key] = op.value if isinstance(op, Put) else None
+                self._write(op.key, op.value if isinstance(op, Put) else None)
         return TxnResult(True, UNWRITTEN)
 
     def get(self, key: str) -> KeyValue | None:
         """See `Store.get`."""
-        if key in self._written:
-            return self._item(key)
-        return None if self._is_gone(key) else self._store.get(key)
+        return self._item(key) if key in self._written else self._store.get(key)
 
     def get_many(self, keys: Sequence[str]) -> Mapping[str, KeyValue]:
         """See `Store.get_many`."""
-        there = self._store.get_many([key for key in keys if key not in self._written])
-        found = {key: item for key, item in there.items() if not self._is_gone(key)}
-        return found | {key: item for key in keys if (item := self._item(key)) is not None}
+        found = self._store.get_many([key for key in keys if key not in self._written])
+        return {**found, **{key: item for key in keys if (item := self._item(key)) is not None}}
 
     def range(
         self, prefix: str, *, limit: int = 0, after: str = "", before: str = "", revision: int = 0
     ) -> Range:
-        """See `Store.range`. Where something was written all of it is one page."""
-        if not self._touches(prefix):
-            return self._store.range(prefix, limit=limit, after=after, before=before, revision=revision)
-        items, at = self._all(prefix, after, before, revision)
-        return Range(tuple(self._merged(items, prefix, after, before)), at)
+        """See `Store.range`. All of it is one page, as of the revision at which the prefix was read first."""
+        if prefix not in self._below:
+            self._below[prefix] = self._read(prefix, revision)
+        items, at = self._below[prefix]
+        end = bisect_left(items, before, key=KEY) if before else len(items)
+        return Range(tuple(items[bisect_right(items, after, key=KEY) : end]), at)
 
     def count(self, prefixes: Sequence[str]) -> list[int]:
         """See `Store.count`."""
@@ -103,35 +106,35 @@ class Rehearsal:
 
     def removes(self, key: str) -> bool:
         """Whether what is at a key in the store is deleted, and nothing written in its place."""
-        return self._written[key] is None if key in self._written else self._is_gone(key)
+        return key in self._written and self._written[key] is None
 
-    def _all(self, prefix: str, after: str, before: str, revision: int) -> tuple[list[KeyValue], int]:
+    def _write(self, key: str, value: bytes | None) -> None:
+        self._written[key] = value
+        item = self._item(key)
+        for end in range(len(key) + 1):
+            if (below := self._below.get(key[:end])) is not None:
+                _put(below[0], key, item)
+
+    def _read(self, prefix: str, revision: int) -> tuple[list[KeyValue], int]:
         items: list[KeyValue] = []
-        more = True
+        after, more = "", True
         while more:
-            page = self._store.range(prefix, limit=PAGE, after=after, before=before, revision=revision)
+            page = self._store.range(prefix, limit=PAGE, after=after, revision=revision)
             items += page.items
             revision, more = page.revision, page.more
-            after = page.items[-1].key if more else after
-        return items, revision
-
-    def _merged(self, items: Sequence[KeyValue], prefix: str, after: str, before: str) -> Iterator[KeyValue]:
-        kept = {item.key: item for item in items if not self._is_gone(item.key)}
+            after = page.items[-1].key if more else ""
         for key in self._written:
-            if key.startswith(prefix) and after < key and (not before or key < before):
-                kept.pop(key, None)
-                if (item := self._item(key)) is not None:
-                    kept[key] = item
-        return (kept[key] for key in sorted(kept))
+            if key.startswith(prefix):
+                _put(items, key, self._item(key))
+        return items, revision
 
     def _item(self, key: str) -> KeyValue | None:
         value = self._written.get(key)
         return KeyValue(key, value, UNWRITTEN, UNWRITTEN) if value is not None else None
 
-    def _is_gone(self, key: str) -> bool:
-        return key.startswith(tuple(self._gone))
 
-    def _touches(self, prefix: str) -> bool:
-        return any(key.startswith(prefix) for key in self._written) or any(
-            gone.startswith(prefix) or prefix.startswith(gone) for gone in self._gone
-        )
+def _put(items: list[KeyValue], key: str, item: KeyValue | None) -> None:
+    """Have an item in its place at a key, in that of what is there; None is nothing."""
+    place = bisect_left(items, key, key=KEY)
+    there = place < len(items) and items[place].key == key
+    items[place : place + there] = [] if item is None else [item]

@@ -15,9 +15,16 @@ puts = st.builds(Put, keys, values, st.just(0))
 ops = st.one_of(puts, st.builds(Delete, keys), st.builds(DeletePrefix, keys))
 
 
-@given(st.lists(puts, max_size=8), st.lists(ops, max_size=8), keys, keys, st.integers(0, 3))
+@given(
+    st.lists(puts, max_size=8),
+    st.lists(ops, max_size=8),
+    st.lists(keys, max_size=8),
+    keys,
+    keys,
+    st.integers(0, 3),
+)
 def test_it_reads_as_the_store_would(
-    there: list[Put], written: list[Op], prefix: str, after: str, limit: int
+    there: list[Put], written: list[Op], read_before: list[str], prefix: str, after: str, limit: int
 ) -> None:
     stored, real = MemoryStore(), MemoryStore()
     for op in there:
@@ -25,7 +32,9 @@ def test_it_reads_as_the_store_would(
         real.txn((), (op,))
     rehearsal = Rehearsal(stored)
     before = stored.range("")
-    for each in written:
+    for number, each in enumerate(written):
+        for read in read_before[number : number + 1]:
+            assert pages(rehearsal, read, "", 0) == pages(real, read, "", 0)
         assert rehearsal.txn((), (each,)).succeeded
         real.txn((), (each,))
     everything = sorted({key for op in (*there, *written) for key in named(op)} | {prefix})

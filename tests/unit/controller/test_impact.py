@@ -571,6 +571,30 @@ def test_endpoints_that_follow_each_other_are_checked_on_the_same_reading(
     assert reads(1) == reads(20) > 0
 
 
+def test_what_many_writes_look_at_is_read_once(site: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    scan = site.parts.store.range
+
+    def counted(prefix: str, **given: Any) -> Range:
+        read.append(prefix)
+        return scan(prefix, **given)
+
+    monkeypatch.setattr(site.parts.store, "range", counted)
+
+    def reads(count: int) -> int:
+        read.clear()
+        new = [("POST", "/v1/peers", PEER | named(number)) for number in range(count)]
+        changed = [("PATCH", "/v1/peers/tor-a", {"med": number}) for number in range(count)]
+        assert site.send("POST", "/v1/impact", writes(*new, *changed)).status_code == 200
+        return read.count(keys.PEERS.prefix())
+
+    assert reads(1) == reads(20) > 0
+
+
+def named(number: int) -> dict[str, str]:
+    return {"name": f"tor-{number}", "address": f"10.0.9.{number}"}
+
+
 def test_an_endpoint_is_checked_on_what_the_write_just_before_it_makes(site: Api) -> None:
     endpoint = ("POST", "/v1/endpoints", {"id": "new", "node": "node-1"})
     off = ("PATCH", "/v1/pools/default", {"disabled": True})

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from controller import reading
 from controller.reading import put
 from store import keys
-from store.model import Advertised, Alive, Amiss, Imported, ImportedPath, Program, Session, SessionState
+from store.model import Advertised, Alive, Amiss, Imported, ImportedPath, Peer, Program, Session, SessionState
 from tests.support.ipam import check
 from tests.unit.controller.conftest import NOW, Api
 
@@ -107,6 +108,29 @@ def test_two_sessions_with_one_router_would_collide(api: Api) -> None:
     api.made("/v1/peers", {**PEER, "name": "v", "node": "n", "address": "192.0.2.2"})
     answer = api.send("PATCH", "/v1/peers/v", {"address": "192.0.2.1"})
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/conflict")
+
+
+def test_an_address_collides_however_it_is_written(api: Api) -> None:
+    api.made("/v1/peers", {**PEER, "address": "2001:db8::1"})
+    answer = api.send("POST", "/v1/peers", {**PEER, "name": "u", "address": "2001:DB8:0::1"})
+    assert (answer.status_code, answer.json["type"]) == (409, "/problems/conflict")
+
+
+def test_of_a_new_peer_only_those_with_its_address_are_looked_into(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (2, 3, 4):
+        api.made("/v1/peers", {**PEER, "name": f"t-{number}", "address": f"192.0.2.{number}"})
+    read: list[str] = []
+    decode = reading.decode
+
+    def counted(model: type[Peer], data: bytes, *, key: str = "") -> Peer:
+        read.append(key)
+        return decode(model, data, key=key)
+
+    monkeypatch.setattr(reading, "decode", counted)
+    assert api.send("POST", "/v1/peers", {**PEER, "name": "u", "address": "192.0.2.3"}).status_code == 409
+    assert read == [keys.PEERS.key("t-3")]
 
 
 OPEN = {"name": "open", "ingress": [{"action": "allow"}]}
