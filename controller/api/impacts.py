@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -62,7 +61,8 @@ class Write(BaseModel):
     path: Annotated[str, StringConstraints(pattern=r"^/v1/[a-z]+(/[^/?#]{1,192})?$")]
     """Of pools, peers, nodes, services, policies, tenants, endpoints, or one of them: `/v1/pools/default`.
 
-    A write of an endpoint is only checked: what it does at the routers is not told."""
+    A write of an endpoint is only checked, so it comes after all others, which cannot find what it leaves;
+    what it does at the routers is not told."""
     body: dict[str, Any] | None = None
 
 
@@ -84,10 +84,9 @@ class Foreseen:
     key: str = "name"
     """The field of a body that names one."""
 
-    def run(self, given: Sequence[Any], known: Known) -> WriteView:
-        """Make the write: what is known of pools, nodes and tenants need not be so after it."""
+    def run(self, given: Sequence[Any], _known: Known) -> WriteView:
+        """Make the write."""
         before = self.stored(given)
-        known.forget()
         self.handler(*given)
         return written(before, self.stored(given))
 
@@ -109,7 +108,7 @@ class Tried(Foreseen):
     """An operation that is only checked: it changes nothing that is known."""
 
     def run(self, given: Sequence[Any], known: Known) -> WriteView:
-        """Check the write by what is known."""
+        """Check the write by what is known of pools, nodes and tenants after all other writes."""
         before = self.stored(given)
         return written(before, self.handler(known, *given) or before)
 
@@ -157,13 +156,14 @@ def foretell(writes: Writes) -> Answer:
     With `max_withdraw` it is not told what would happen at the routers, only refused where that is too much.
     """
     steps = [_step(number, write) for number, write in enumerate(writes.items)]
+    _refuse_after_endpoints([operation for operation, _ in steps])
     told: list[WriteView] = []
 
     def do() -> None:
         known = Known(parts().store)
-        for number, step in enumerate(steps):
+        for number, (operation, given) in enumerate(steps):
             try:
-                told.append(step(known))
+                told.append(operation.run(given, known))
             except Problem as problem:
                 raise _of_item(number, problem) from None
 
@@ -174,7 +174,8 @@ def foretell(writes: Writes) -> Answer:
     return Answer(ForetoldView(writes=told, impact=foreseen(rehearsal) if shown else None))
 
 
-def _step(number: int, write: Write) -> Callable[[Known], WriteView]:
+def _step(number: int, write: Write) -> tuple[Foreseen, Sequence[Any]]:
+    """What is asked for, and what its handler is given. Raises `Problem`."""
     for each in TAKEN:
         declared = each.declared
         if declared.method == write.method and (named := each.parts(write.path)) is not None:
@@ -183,9 +184,18 @@ def _step(number: int, write: Write) -> Callable[[Known], WriteView]:
                 given = () if declared.body is None else (checked_body(declared.body, write.body or {}),)
             except Problem as problem:
                 raise _of_item(number, problem) from None
-            return partial(each.run, (*named.values(), *given))
+            return each, (*named.values(), *given)
     taken = ", ".join(f"{each.declared.method} {each.declared.path}" for each in TAKEN)
     raise invalid(f"/items/{number}/path", f"expected one of {taken}")
+
+
+def _refuse_after_endpoints(operations: Sequence[Foreseen]) -> None:
+    """Refuse what would not find what a write of an endpoint leaves. Raises `Problem`."""
+    tried = [isinstance(each, Tried) for each in operations]
+    if tried != sorted(tried):
+        number = tried.index(False, tried.index(True))
+        detail = "writes of endpoints are only checked, and come after all others; move this one before them"
+        raise invalid(f"/items/{number}/path", detail)
 
 
 def _refuse_role(declared: Operation) -> None:

@@ -595,10 +595,22 @@ def named(number: int) -> dict[str, str]:
     return {"name": f"tor-{number}", "address": f"10.0.9.{number}"}
 
 
-def test_an_endpoint_is_checked_on_what_the_write_just_before_it_makes(site: Api) -> None:
+def test_an_endpoint_is_checked_on_what_all_writes_before_it_make(site: Api) -> None:
     endpoint = ("POST", "/v1/endpoints", {"id": "new", "node": "node-1"})
     off = ("PATCH", "/v1/pools/default", {"disabled": True})
     on = ("PATCH", "/v1/pools/default", {"disabled": False})
-    assert site.send("POST", "/v1/impact", writes(endpoint, off, on, endpoint)).status_code == 200
-    answer = site.send("POST", "/v1/impact", writes(endpoint, off, endpoint))
+    assert site.send("POST", "/v1/impact", writes(off, on, endpoint)).status_code == 200
+    answer = site.send("POST", "/v1/impact", writes(on, off, endpoint))
     assert answer.json["detail"].startswith("item 2: no pool has an address for node node-1: default is dis")
+
+
+def test_what_would_not_find_an_endpoint_is_not_told_of(site: Api) -> None:
+    site.made("/v1/nodes", {"name": "node-3", "asn": 64513})
+    endpoint = ("POST", "/v1/endpoints", {"id": "new", "node": "node-3"})
+    move = ("PATCH", "/v1/endpoints/web", {"node": "node-3"})
+    gone = ("DELETE", "/v1/nodes/node-3", None)
+    answer = site.send("POST", "/v1/impact", writes(move, endpoint, gone))
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json["errors"]] == ["/items/2/path"]
+    answer = site.send("POST", "/v1/impact", writes(gone, endpoint))
+    assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "/items/1/body/node")
