@@ -1,15 +1,13 @@
-"""Sessions that there should be, by what nodes and peers are registered, and that no speaker has told of."""
+"""Sessions that there should be, by what is registered, and that no speaker has told of. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from controller.reading import read_many, scan
 from intent.peers import peers_of
-from store import keys
-from store.client import Store
-from store.model import Peer
+from store.model import Node, Peer
 
 
 class Untold(NamedTuple):
@@ -20,16 +18,15 @@ class Untold(NamedTuple):
 
 
 def untold(
-    store: Store, node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()
+    nodes: Iterable[Node], peers: Iterable[Peer], told: Collection[tuple[str, str]] = ()
 ) -> list[Untold]:
-    """Those of this node and peer, if given. Those that are `told`, by node and peer, are not looked for."""
-    peers = scan(store, keys.PEERS).values
-    wanted = [
-        Untold(each.name, one)
-        for each in scan(store, keys.NODES).values
-        if node in {None, each.name}
-        for name, one in peers_of(each.name, each, peers).items()
-        if peer in {None, name} and (each.name, name) not in told
+    """Those of these nodes with these peers. Those that are `told` are by node and peer."""
+    by_node: dict[str | None, list[Peer]] = defaultdict(list)
+    for peer in peers:
+        by_node[peer.node].append(peer)
+    return [
+        Untold(node.name, peer)
+        for node in nodes
+        for peer in peers_of(node.name, node, [*by_node[None], *by_node.get(node.name, ())]).values()
+        if (node.name, peer.name) not in told
     ]
-    there = read_many(store, keys.SESSIONS, [(each.node, each.peer.name) for each in wanted])
-    return [each for each in wanted if (each.node, each.peer.name) not in there]

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 
 from controller.answer import Answer
 from controller.api import listing
+from controller.api.cursor import Cursor
 from controller.api.noun import Noun, Operation
 from controller.api.parameter import Parameter, inside, named, one_of
 from controller.exchange import argument
@@ -70,6 +71,7 @@ class SessionView(Session):
 )
 def list_sessions() -> Answer:
     """Every session, by node and peer, without its transitions; at the end those that no speaker told of."""
+    start = listing.begin()
     found = listing.paged(keys.SESSIONS, argument("node"), filters=OF_SESSION)
     silent = _silent({session.node for session in found.values})
     # A page may hold thousands: what was checked when it was read is not checked again.
@@ -79,10 +81,11 @@ def list_sessions() -> Answer:
     ]
     if found.last_key or argument("state") not in {None, SessionState.IDLE}:
         return listing.render(rows, found)
-    shown = {(session.node, session.peer) for session in found.values}
-    places = {_place(each): each for each in _untold(argument("node"), argument("peer"), shown)}
-    after = listing.begin().after
-    left = sorted(place for place in places if place > after)
+    begun = Cursor(found.revision)
+    told = listing.as_of(begun, keys.SESSIONS) if start.after or argument("state") else found
+    shown = {(session.node, session.peer) for session in told.values}
+    places = {_place(each): each for each in _untold(begun, argument("node"), argument("peer"), shown)}
+    left = sorted(place for place in places if place > start.after)
     here = left[: listing.LIMIT.given(listing.DEFAULT_LIMIT) - len(rows)]
     rows += [places[place].model_dump(exclude={"transitions"}) for place in here]
     last_key = (here or [UNTOLD])[-1] if len(here) < len(left) else ""
@@ -102,7 +105,7 @@ def get_session(node: str, peer: str) -> Answer:
     """One session, with its last transitions."""
     found = read(parts().store, keys.SESSIONS, node, peer)
     if found is None:
-        if untold := _untold(node, peer):
+        if untold := _untold(Cursor(), node, peer):
             return Answer(untold[0])
         there = (f"{each.node}/{each.peer}" for each in scan(parts().store, keys.SESSIONS).values)
         raise not_found("session", f"{node}/{peer}", there)
@@ -113,11 +116,15 @@ def _place(untold: SessionView) -> str:
     return UNTOLD + keys.SESSIONS.key(untold.node, untold.peer)
 
 
-def _untold(node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()) -> list[SessionView]:
-    """Idle sessions; see `controller.untold`. Who does not see all nodes is shown none."""
+def _untold(
+    start: Cursor, node: str | None, peer: str | None, told: Collection[tuple[str, str]] = ()
+) -> list[SessionView]:
+    """Idle sessions of a revision; see `controller.untold`. Who does not see all nodes is shown none."""
     if not principal().scope.whole:
         return []
-    found = untold(parts().store, node, peer, told)
+    nodes = [each for each in listing.as_of(start, keys.NODES).values if node in {None, each.name}]
+    peers = listing.as_of(start, keys.PEERS).values
+    found = [each for each in untold(nodes, peers, told) if peer in {None, each.peer.name}]
     silent = _silent({each.node for each in found})
     return [
         SessionView(

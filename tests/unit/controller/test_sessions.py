@@ -12,7 +12,7 @@ from controller.reading import put
 from controller.session_metrics import SessionMetrics
 from lab.wait import wait_until
 from store import keys
-from store.client import Put, Range
+from store.client import Delete, Put, Range
 from store.memory import MemoryStore
 from store.model import Alive, Program, Session, SessionState, Transition
 from tests.unit.controller.conftest import NOW, Api
@@ -130,6 +130,21 @@ def test_a_session_that_no_speaker_has_told_of_is_listed_as_idle(spoken: Api, li
     assert spoken.send("GET", "/v1/bgp/sessions/node-3/tor-c").status_code == 404
     for query, count in (("state=ESTABLISHED", 2), ("peer=tor-c", 1), ("node=node-3", 1), ("state=IDLE", 3)):
         assert len(spoken.get(f"/v1/bgp/sessions?{query}")["items"]) == count, query
+
+
+def test_pages_of_untold_sessions_are_of_one_revision(spoken: Api) -> None:
+    for name in ("node-1", "node-2", "node-3"):
+        spoken.made("/v1/nodes", {"name": name, "asn": 64512})
+    for name, address in (("tor-a", "192.0.2.1"), ("tor-b", "192.0.2.2")):
+        spoken.made("/v1/peers", {"name": name, "address": address, "asn": 64501})
+    first = spoken.get("/v1/bgp/sessions?limit=4")
+    spoken.store.txn((), (session("node-3", "tor-b"), Delete(keys.SESSIONS.key("node-1", "tor-b"))))
+    spoken.made("/v1/peers", {"name": "tor-c", "address": "192.0.2.3", "asn": 64501})
+    spoken.made("/v1/nodes", {"name": "node-4", "asn": 64512})
+    second = spoken.get(f"/v1/bgp/sessions?limit=100&cursor={first['next']}")
+    listed = [f"{row['node']}/{row['peer']}" for row in (*first["items"], *second["items"])]
+    assert listed == [f"node-{node}/tor-{peer}" for node, peer in ("1a", "1b", "2a", "2b", "3a", "3b")]
+    assert {row["state"] for row in second["items"]} == {"IDLE"}
 
 
 def test_a_state_that_there_is_not_is_refused(spoken: Api) -> None:
