@@ -99,8 +99,8 @@ class Foreseen:
     def parts(self, path: str) -> Mapping[str, str] | None:
         """The parts of a path that is of this operation; None when it is of another."""
         shape = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.declared.path))
-        match = re.fullmatch(shape, path)
-        return {name: unquote(part) for name, part in match.groupdict().items()} if match else None
+        match = re.fullmatch(shape, unquote(path))
+        return match.groupdict() if match else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,14 @@ def test_a_change_is_told_as_it_would_be_read(
     assert told["after"].items() <= site.get(path).items()
 
 
+def test_a_path_means_what_it_means_to_the_write(site: Api) -> None:
+    site.made("/v1/pools", {"name": "a-b", "cidr": "10.66.0.0/16"})
+    [told] = foretold(site, ("DELETE", "/v1/pools/a%2Db", None))
+    assert told["result"] == "deleted"
+    assert site.send("DELETE", "/v1/pools/a%2Fb").status_code == 404
+    assert site.send("POST", "/v1/impact", asked(("DELETE", "/v1/pools/a%2Fb", None))).status_code == 422
+
+
 def test_what_is_made_is_told_with_its_defaults(site: Api) -> None:
     new = {"name": "new", "cidr": "10.65.0.0/16"}
     [told, again] = foretold(site, ("POST", "/v1/pools", new), ("POST", "/v1/pools", new))
