@@ -126,7 +126,7 @@ class Gateway:
         """Answer one request."""
         environ, answer = environment(request), _Answer()
         if _is_here(request):
-            body = await request.content.read()
+            body = request.content.read_nowait()
             environ["wsgi.input"] = io.BytesIO(body)
             await self._answer(environ, request, answer, len(body))
             return answer.response()
