@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 
 from controller.following import Following
@@ -41,7 +42,6 @@ ALL = (*RULED, keys.ENDPOINTS.prefix(), keys.MOVES.prefix())
 
 AT_ONCE = 4
 """Transactions that are under way at a time when there is much to write."""
-RETRY_S = 0.5
 REST_S = 1.0
 """A round of writes is followed by a rest as long as it took, at most so many seconds: others write too."""
 
@@ -68,40 +68,32 @@ class Compiling:
         self._duty = duty
         self._identity = identity
         self._guard = guard
-        self._stopping = threading.Event()
         self._feeds = Following()
         self._fence: tuple[Compare, ...] = ()
 
     def run(self) -> None:
         """Tell nodes what they need, now and as it changes. Blocking, until `stop` or the duty is lost."""
-        while not self._stopping.is_set():
-            try:
-                if not self._is_ours():
-                    return
-                self._guard()
-                for writer in self._writers:
-                    writer.settle()
-                if self._follow(RULED):
-                    self._follow(ALL)
-            except _Lost:
-                return
-            except StoreError as fault:
-                log.debug("event=put-off duty=%s why=%r", self._duty, str(fault))
-                self._stopping.wait(RETRY_S)
+        with suppress(_Lost):
+            self._feeds.run(
+                self._follow_what_is_needed,
+                lambda fault: log.debug("event=put-off duty=%s why=%r", self._duty, str(fault)),
+            )
 
     def stop(self) -> None:
         """End `run`. Idempotent."""
-        self._stopping.set()
         self._feeds.end()
 
-    def _is_ours(self) -> bool:
-        if self._identity is None:
-            return True
-        held = self._store.get(keys.leader(self._duty))
-        if held is None or held.value.decode(errors="replace") != self._identity:
-            return False
-        self._fence = (Unchanged(held.key, held.mod_revision),)
-        return True
+    def _follow_what_is_needed(self) -> None:
+        if self._identity is not None:
+            held = self._store.get(keys.leader(self._duty))
+            if held is None or held.value.decode(errors="replace") != self._identity:
+                raise _Lost
+            self._fence = (Unchanged(held.key, held.mod_revision),)
+        self._guard()
+        for writer in self._writers:
+            writer.settle()
+        if self._follow(RULED):
+            self._follow(ALL)
 
     def _follow(self, prefixes: Sequence[str]) -> bool:
         """Take in what is below these prefixes; true when endpoints are needed and are not among them."""
@@ -172,11 +164,11 @@ class Compiling:
                     done.result()
         took_s = time.monotonic() - began
         log.info("event=policies-compiled values=%d seconds=%.3f", len(changes), took_s)
-        self._stopping.wait(min(took_s, REST_S))
+        self._feeds.ended.wait(min(took_s, REST_S))
 
     def _write_in_order(self, writer: Recalling, ops: Sequence[Put | Delete]) -> None:
         for part in transactions(ops):
-            if self._stopping.is_set():
+            if self._feeds.ended.is_set():
                 return
             if not writer.txn(self._fence, part).succeeded:
                 raise _Lost

@@ -9,7 +9,6 @@ watched: an assignment would be told to somebody who has nothing to do with it.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +17,7 @@ from controller.ipam.release import Releaser
 from controller.reading import read, scan
 from store import keys
 from store.client import Change, Removed, Store
-from store.errors import Corrupt, StoreError
+from store.errors import Corrupt
 from store.lasting import lasting
 from store.model import EndpointState
 
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 RELEASING = b'"state":"releasing"'
 RELIST_S = 300.0
 """All endpoints are read for it: of 100,000 etcd sends 33 MB."""
-RETRY_S = 0.5
 ATTEMPTS, AGAIN_S = 5, 0.1
 """Of one that could end and lost a race. Others wait meanwhile; after that it is found by the next list."""
 AT_ONCE = 16
@@ -41,21 +39,16 @@ class Finaliser:
         self._store = store
         self._releaser = releaser
         self._relist_s = relist_s
-        self._stopping = threading.Event()
         self._watches = Following()
 
     def run(self) -> None:
         """End what can be ended, now and as it becomes possible. Blocking, until `stop`."""
-        while not self._stopping.is_set():
-            try:
-                self._follow()
-            except StoreError as fault:
-                log.debug("event=watch-lost duty=release why=%r", str(fault))
-                self._stopping.wait(RETRY_S)
+        self._watches.run(
+            self._follow, lambda fault: log.debug("event=watch-lost duty=release why=%r", str(fault))
+        )
 
     def stop(self) -> None:
         """End `run`. Idempotent."""
-        self._stopping.set()
         self._watches.end()
 
     def _follow(self) -> None:
@@ -86,14 +79,16 @@ class Finaliser:
             except Corrupt as fault:
                 log.error("event=corrupt-value key=%s why=%r", fault.key, str(fault))
                 return
-            if self._stopping.is_set() or found is None or found.value.state is not EndpointState.RELEASING:
+            if found is None or found.value.state is not EndpointState.RELEASING:
+                return
+            if self._watches.ended.is_set():
                 return
             if self._releaser.finalise(found):
                 log.info("event=released endpoint=%s node=%s", endpoint_id, found.value.node)
                 return
             if not self._releaser.can_end(found):
                 return  # that its node lets go of it will be told
-            self._stopping.wait(AGAIN_S)
+            self._watches.ended.wait(AGAIN_S)
 
 
 def _meant(change: Change) -> str | None:

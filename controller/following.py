@@ -1,9 +1,14 @@
-"""What a duty follows, a watch or a feed: another thread ends it, also one that is opened just then."""
+"""Following a watch or a feed, and anew when it breaks, until another thread ends it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol, TypeVar
+
+from store.errors import StoreError
+
+RETRY_S = 0.5
 
 
 class Closes(Protocol):
@@ -17,26 +22,37 @@ C = TypeVar("C", bound=Closes)
 
 
 class Following:
-    """One at a time, until `end`."""
+    """What one thread follows, one at a time, until any thread calls `end`."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.ended = threading.Event()
         self._opened: Closes | None = None
-        self._ended = False
+
+    def run(self, follow: Callable[[], None], lost: Callable[[StoreError], None]) -> None:
+        """Call `follow` again and again. Blocking, until `end`.
+
+        Args:
+            follow: begins something and takes what it tells, as long as it lasts.
+            lost: told why not, before the next try; a store that is away is no fault of `follow`.
+        """
+        while not self.ended.is_set():
+            try:
+                follow()
+            except StoreError as fault:
+                lost(fault)
+                self.ended.wait(RETRY_S)
 
     def begin(self, opened: C) -> C:
-        """Follow this from now on. It is closed at once where the end has come."""
-        with self._lock:
-            self._opened = opened
-            ended = self._ended
-        if ended:
+        """Follow this from now on, and nothing else. It is closed at once where the end has come."""
+        before, self._opened = self._opened, opened
+        if before is not None:
+            before.close()
+        if self.ended.is_set():  # asked after it is known: else nobody would close what is opened just then
             opened.close()
         return opened
 
     def end(self) -> None:
         """Close what is followed, and what will be. Idempotent."""
-        with self._lock:
-            self._ended = True
-            opened = self._opened
-        if opened is not None:
+        self.ended.set()
+        if (opened := self._opened) is not None:
             opened.close()

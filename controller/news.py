@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from controller.following import Following
 from store.client import Store
-from store.errors import StoreError
 from store.feed import Feed, Item
 
 log = logging.getLogger(__name__)
@@ -15,7 +15,6 @@ log = logging.getLogger(__name__)
 RELIST_S = 1.0
 """What was not told is found out so late: watches of etcd 3.4 can lose events, and one on a member that hangs
 tells nothing. A request that is not answered in time goes to the next member, and the watch after it."""
-RETRY_S = 0.5
 
 
 class News:
@@ -33,10 +32,10 @@ class News:
         prefixes: Sequence[str],
         hear: Callable[[Sequence[Item]], None],
     ) -> None:
-        self._feed = Feed(store, prefixes, relist_s=RELIST_S)
+        self._following = Following()
+        self._feed = self._following.begin(Feed(store, prefixes, relist_s=RELIST_S))
         self._hear = hear
         self._came = threading.Event()
-        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="news", daemon=True)
 
     def start(self) -> None:
@@ -45,22 +44,19 @@ class News:
 
     def stop(self) -> None:
         """Listen no more, and wake who waits, now and ever after. Idempotent."""
-        self._stopping.set()
-        self._feed.close()
+        self._following.end()
         self._came.set()
 
     def wait(self, timeout_s: float | None) -> None:
         """Until something came since the last wait, or the time is over. Blocking; None is for ever."""
         self._came.wait(timeout_s)
-        if not self._stopping.is_set():
+        if not self._following.ended.is_set():
             self._came.clear()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                for batch in self._feed.batches():
-                    self._hear(batch)
-                    self._came.set()
-            except StoreError as fault:
-                log.warning("event=no-news why=%r", str(fault))
-                self._stopping.wait(RETRY_S)
+        self._following.run(self._listen, lambda fault: log.warning("event=no-news why=%r", str(fault)))
+
+    def _listen(self) -> None:
+        for batch in self._feed.batches():
+            self._hear(batch)
+            self._came.set()

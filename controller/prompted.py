@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,25 +45,23 @@ class Prompted:
         self._store = store
         self._look = look
         self._rest_s = rest_s
-        self._stopping = threading.Event()
         self._watches = Following()
 
     def run(self) -> None:
         """Look, now and as things change. Blocking, until `stop`."""
         put_off = PutOff(log, f"put-off duty={self._name}")
-        while not self._stopping.is_set():
+        while not self._watches.ended.is_set():
             found = None
             try:
                 found = self._look()
                 put_off.over()
             except StoreError as fault:
                 put_off.because(fault)
-            if not self._stopping.wait(self._rest_s) and found is not None:
+            if not self._watches.ended.wait(self._rest_s) and found is not None:
                 self._await_change(found)
 
     def stop(self) -> None:
         """End `run` after the look that is under way. Idempotent."""
-        self._stopping.set()
         self._watches.end()
 
     def _await_change(self, found: Outlook) -> None:

@@ -52,6 +52,11 @@ def told(store: MemoryStore) -> dict[str, bytes]:
     }
 
 
+def listening() -> int:
+    """How many feeds are followed."""
+    return [each.name for each in threading.enumerate()].count("policies-feed")
+
+
 def names(store: MemoryStore) -> set[str]:
     """Likewise, without the ids of sets, and without that it was told."""
     found = {key if not key.startswith("sets/") else "sets" for key in told(store)}
@@ -178,6 +183,7 @@ def test_what_is_lost_or_comes_late_does_no_harm(store: MemoryStore) -> None:
                 10,
                 f"{address!r} to be told after {fault}",
             )
+        wait_until(lambda: listening() == 1, 5, "the end of what was begun before")
         flaky.arrive()
         assert any(b'["%s"]' % address in value for value in told(store).values()), "nothing late counts"
         store.txn([], [Delete(db)])

@@ -23,6 +23,13 @@ def test_what_is_followed_is_closed_at_the_end_and_not_before() -> None:
     assert watch.closed
 
 
+def test_one_is_followed_at_a_time() -> None:
+    following = Following()
+    former, watch = following.begin(Opened()), following.begin(Opened())
+    assert former.closed
+    assert not watch.closed
+
+
 def test_what_is_opened_after_the_end_is_closed_at_once() -> None:
     following = Following()
     following.end()
