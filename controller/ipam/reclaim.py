@@ -70,25 +70,24 @@ class Reclaimer:
         pools = Pools(self._store)
 
         def take(each: Gone, committer: Committer) -> tuple[Gone, list[Ending]]:
-            return each, self._reclaim(each, committer, gone, pools)
+            return each, self.reclaim(each, gone, committer, pools)
 
         with ThreadPoolExecutor(AT_ONCE, "reclaim") as threads:
             for each, ended in threads.map(take, gone.values(), cycle(self._committers)):
                 if ended:
                     yield each, ended
 
-    def reclaim(self, gone: Gone, others: Mapping[str, Gone]) -> list[Ending]:
+    def reclaim(
+        self, gone: Gone, others: Mapping[str, Gone], committer: Committer, pools: Pools
+    ) -> list[Ending]:
         """End the endpoints of a node; returns those that ended. Blocking. Idempotent.
 
         Args:
             gone: the node.
             others: all nodes that are gone, this one included.
+            committer: writes it.
+            pools: their cooldowns, read once for many nodes.
         """
-        return self._reclaim(gone, self._committers[0], others, Pools(self._store))
-
-    def _reclaim(
-        self, gone: Gone, committer: Committer, others: Mapping[str, Gone], pools: Pools
-    ) -> list[Ending]:
         below = Below.read(self._store, gone.name)
         holdings = Holdings(self._store, pools, below.blocks if below.endpoints else ())
         window: Window[Ending | None] = Window(committer, gone.proof())

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.events import Events
 from controller.ipam.gone import Gone, RollCall
+from controller.ipam.holdings import Pools
 from controller.ipam.reclaim import Reclaimer
 from controller.reading import put
 from store import keys
@@ -31,6 +32,7 @@ class Duty:
     """The parts of the duty of reclaim over one controller's store."""
 
     def __init__(self, controller: Controller, clock: Callable[[], datetime]) -> None:
+        self._controller = controller
         self.roll = RollCall(controller.store, clock, Events(controller.store, clock))
         self.reclaimer = Reclaimer(controller.store, [controller.committer], clock)
 
@@ -40,7 +42,10 @@ class Duty:
 
     def take(self, gone: dict[str, Gone]) -> list[str]:
         """Take back what these nodes held."""
-        return sorted(each.id for one in gone.values() for each in self.reclaimer.reclaim(one, gone))
+        at_hand = self._controller.committer, Pools(self._controller.store)
+        return sorted(
+            each.id for one in gone.values() for each in self.reclaimer.reclaim(one, gone, *at_hand)
+        )
 
 
 def rise(store: Store, node: str, program: Program = Program.AGENT) -> None:
