@@ -6,7 +6,6 @@ store is a restored backup that is not believed yet (`agents.belief`): it is old
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
 
@@ -16,8 +15,6 @@ from intent.snapshot import Snapshot, View
 from store.client import Store
 from store.feed import DecodedItem, Delete, Feed, InSync, LeftOut, Put, decoded_batches
 from store.model import Value
-
-log = logging.getLogger(__name__)
 
 
 class Knowledge:

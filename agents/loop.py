@@ -6,12 +6,9 @@ run again after a while (a withdrawal it waits for, a device that was busy).
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
-
-log = logging.getLogger(__name__)
 
 RESYNC_S = 30.0
 

@@ -5,7 +5,6 @@ The store may be away for as long as it likes: the thread that drives the datapl
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +13,6 @@ from agents.loop import Loop
 from agents.reconciler import Reconciler
 from agents.report import StoreDriver
 from store.model import Value
-
-log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
 

@@ -25,7 +25,6 @@ GOAL_RATIO = 0.9
 LABELS = {"app": "sender"}
 PLAIN_ADDRESS = "10.2.200.1"
 PLAIN_GATEWAY = "10.2.200.0"
-PORT = 5201
 POLICIES, RULES = 100, 10
 POLICIES_S = 60.0
 NORMAL = "table=0,priority=65535,cookie=0x1,actions=NORMAL"

@@ -18,16 +18,8 @@ from openflow.pipeline import EndpointPort, base_flows, endpoint_flows
 from openflow.segment import SegmentPort, segment_flows
 
 
-def flows(held: Iterable[Held]) -> dict[FlowKey, Flow]:
-    """The flows of this node's bridge, by what the switch identifies them by."""
-    made: dict[FlowKey, Flow] = {}
-    for part in flow_parts(held):
-        made.update(part)
-    return made
-
-
 def flow_parts(held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
-    """The same in parts that are kept: one of the pipeline's own, then one for each endpoint."""
+    """The flows of this node's bridge, in parts that are kept: the pipeline's own, then each endpoint's."""
     return [_base(), *map(flows_of, held)]
 
 

@@ -191,16 +191,11 @@ def policies(
     return Policies(snapshot.rules, snapshot.groups, tuple(tables), outline, ranges)
 
 
-def policy_flows(rules: Policies, held: Iterable[Held]) -> dict[FlowKey, Flow]:
-    """The flows of the rules, for the endpoints of this node that are judged. None of them: no flows."""
-    made: dict[FlowKey, Flow] = {}
-    for part in policy_parts(rules, held):
-        made.update(part)
-    return made
-
-
 def policy_parts(rules: Policies, held: Iterable[Held]) -> list[Mapping[FlowKey, Flow]]:
-    """The same in parts that are kept: one of each level of the rules, then one for each endpoint."""
+    """The flows of the rules, for the endpoints of this node that are judged; none of them: no flows.
+
+    In parts that are kept: one of each level of the rules, then one for each endpoint.
+    """
     mine = [one for one in held if one.judged]
     if not mine:
         return []

@@ -91,16 +91,8 @@ def rules() -> dict[Rule, Rule]:
     return {rule: rule for rule in made}
 
 
-def routes(snapshot: Snapshot, held: Iterable[Held]) -> dict[RouteKey, Route]:
-    """The routes of this node, by what they are found by."""
-    made: dict[RouteKey, Route] = {}
-    for part in route_parts(snapshot, held):
-        made.update(part)
-    return made
-
-
 def route_parts(snapshot: Snapshot, held: Iterable[Held]) -> list[Mapping[RouteKey, Route]]:
-    """The same in parts, of which those of the endpoints are kept; of equal keys the last one's counts."""
+    """The routes of this node, in parts; of equal keys the last counts. Those of the endpoints are kept."""
     held = list(held)
     other = [_block(cidr) for cidr in routed_blocks(snapshot)]
     other += _displaced(snapshot, held)

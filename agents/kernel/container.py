@@ -7,7 +7,6 @@ same code makes a new link, completes one that a crash left half made, and finds
 from __future__ import annotations
 
 import errno
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,8 +37,6 @@ from agents.kernel.route_messages import decode, dump
 from intent.names import GATEWAY_MAC, MAIN_TABLE, PROTOCOL
 from intent.neighbours import Neighbour
 from store.model import IPAddress, IPNetwork, host_prefix
-
-log = logging.getLogger(__name__)
 
 _RTN_UNICAST = 1
 _LOOPBACK = 1

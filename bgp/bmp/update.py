@@ -8,7 +8,6 @@ from bgp.bmp.wire import IPNetwork, Malformed, Reader
 from bgp.peer import Family
 
 MARKER = b"\xff" * 16
-HEADER_BYTES = 19
 UPDATE = 2
 
 EXTENDED_LENGTH = 0x10

@@ -18,8 +18,6 @@ IPNetwork = IPv4Network | IPv6Network
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 SAFE_NOTE = re.compile(r"[A-Za-z0-9 _.,:;()/-]+")
 
-GRACEFUL_SHUTDOWN = (65535, 0)
-"""The community of routes that are about to go (RFC 8326 §5)."""
 MAXIMUM_PATHS = 16
 """Equal routes that are used at a time: one for each node that announces a prefix."""
 WARN_PERCENT = 80

@@ -19,10 +19,11 @@ import pytest
 
 from agents.node.explain.samples import Heard, Samples, sampled
 from agents.node.health.probe import probe
-from intent.flows import flows
+from agents.parts import Parts
+from intent.flows import flow_parts
 from intent.held import Held
 from intent.names import GATEWAY_SOURCES
-from intent.policy import judged, policies, policy_flows
+from intent.policy import judged, policies, policy_parts
 from intent.snapshot import Snapshot
 from lab.netns import batch, within
 from openflow.cookie import Purpose
@@ -88,7 +89,7 @@ class Cluster:
         )
         ports = self.node.ports
         held = [Held(one, ports[one.id].ofport, judged=judged(snapshot, one)) for one in ENDPOINTS]
-        wanted = {**flows(held), **policy_flows(policies(snapshot), held)}
+        wanted = dict(Parts([*flow_parts(held), *policy_parts(policies(snapshot), held)]))
         gone = [flow for key, flow in self.applied.items() if key not in wanted]
         self.node.switch.apply(list(wanted.values()), gone)
         self.applied = wanted

@@ -19,13 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agents.node.wants import Stage
+from agents.parts import Parts
 from controller.events import Events
 from controller.ipam.moving import Mover
 from controller.ipam.request import Request
 from controller.moves import Moves
 from controller.problem import Problem
 from controller.reading import put, scan
-from intent.flows import flows
+from intent.flows import flow_parts
 from intent.held import Held
 from store import keys
 from store.model import (
@@ -156,7 +157,7 @@ class Cluster:
             hosts = {host_prefix(address) for one in up for address in one.endpoint.addresses}
             blocks = {block.cidr for block in scan(self.world.memory, keys.NODE_BLOCKS, node.name).values}
             assert node.plug.plugged.keys() == wants.keys()
-            assert node.drivers["flows"].held == flows(up)
+            assert node.drivers["flows"].held == Parts(flow_parts(up))
             on_link = {key.destination for key, one in node.drivers["routes"].held.items() if one.oif}
             assert on_link == hosts
             assert {host_prefix(key.address) for key in node.drivers["neighbours"].held} == hosts

@@ -9,10 +9,10 @@ from ipaddress import ip_address, ip_network
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from intent.flows import flows
+from intent.flows import flow_parts
 from intent.held import Held
 from intent.names import GATEWAY_MAC
-from intent.policy import judged, policies, policy_flows
+from intent.policy import judged, policies, policy_parts
 from intent.snapshot import Snapshot
 from openflow.flow import LOCAL, MatchValue
 from store.model import Endpoint, Group, IPAddress, NodePolicy, NodeRule, Pool, PortMatch
@@ -188,8 +188,8 @@ def switch_of(world: World) -> MemorySwitch:
         for ofport, (one, shut) in enumerate(closed, start=1)
     ]
     switch = MemorySwitch()
-    switch.put(flows(held).values())
-    switch.put(policy_flows(policies(snapshot), held).values())
+    for part in (*flow_parts(held), *policy_parts(policies(snapshot), held)):
+        switch.put(part.values())
     return switch
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from agents.node.judging import Judging
+from agents.parts import Parts
 from agents.reconciler import Reconciler
 from intent.held import Held
-from intent.policy import policies, policy_flows
+from intent.policy import policies, policy_parts
 from intent.snapshot import Snapshot
 from openflow.flow import Flow, FlowKey
 from store.model import Action, Endpoint, Group, NodePolicy, NodeRule, PortMatch
@@ -63,12 +64,12 @@ def test_rules_keep_their_flows_across_a_restart_also_when_the_switch_is_away_at
     flows = switch(driver)
     judging = Judging(flows)
     for told in (denying(100, 300), denying(100, 200, 300), denying(200, 300)):
-        wanted = policy_flows(judging.rules(told), held)
+        wanted = Parts(policy_parts(judging.rules(told), held))
         flows.put(wanted)
         flows.delete(wanted)
-    assert policy_flows(policies(told), held) != driver.held, "who knows nothing places them otherwise"
+    assert Parts(policy_parts(policies(told), held)) != driver.held, "who knows nothing places them otherwise"
     again = Judging(switch(driver))
     driver.away = True
     again.rules(told)
     driver.away = False
-    assert policy_flows(again.rules(told), held) == driver.held
+    assert Parts(policy_parts(again.rules(told), held)) == driver.held

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 
+from agents.parts import Parts
 from intent.held import Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.neighbours import neighbour_parts
-from intent.routes import Route, RouteKey, RouteKind, routes, rules
+from intent.routes import Route, RouteKey, RouteKind, route_parts, rules
+from intent.snapshot import Snapshot
 from tests.support.cluster import block, displaced, endpoint, hold, moving, peer, pool, snapshot
+
+
+def routes(told: Snapshot, held: Collection[Held]) -> Parts[RouteKey, Route]:
+    """All of a node's, by what they are found by."""
+    return Parts(route_parts(told, held))
 
 
 def test_an_endpoint_gets_a_host_route_and_a_neighbour() -> None:

@@ -6,9 +6,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from agents.parts import Parts
 from intent.advertisements import advertisements
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
-from intent.routes import Route, RouteKind, range_routes, routes
+from intent.routes import Route, RouteKind, range_routes, route_parts
 from intent.summaries import summaries
 from store.model import Advertise, Node, Pool, Value
 from tests.support.cluster import BOOT, NODE, block, displaced, endpoint, hold, peer, ready, snapshot
@@ -79,7 +80,7 @@ def test_inside_the_range_only_what_the_main_table_decides_alone_is_left_to_it()
 def test_the_range_is_a_blackhole_that_the_nodes_own_packets_go_around() -> None:
     held = hold([endpoint(), endpoint("guest", MOVED)])
     told = snapshot(pool(), *HERE, displaced("10.64.0.5"))
-    own = routes(told, held)
+    own = dict(Parts(route_parts(told, held)))
     made = {
         (str(key.destination), key.table): (route.kind.value, [str(one) for one in route.gateways])
         for key, route in (own | range_routes(told, summaries(told), own)).items()
