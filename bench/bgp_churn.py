@@ -17,7 +17,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from bench.bgp_bed import Speaking, Wanted, bed, cpu_s, hosts, own_cpu_s, resident_mb, wanted
 from bench.route_watch import RouteWatch
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, alone, median, progress
 
 SECONDS = float(os.environ.get("POLDER_BENCH_CHURN_S", "120"))
 RATE = 200
@@ -77,18 +77,14 @@ def measure() -> Row:
     growth_mb, factor = memory[1] - memory[0], median(last) / median(first)
     samples = [late * 1000 for _, late in churn.late]
     final = max(churn.late)[1] if not churn.asked else DEADLINE_S
-    return Row(
-        name="bgp.churn",
-        value=final * 1000,
-        unit="ms",
-        p50=median(samples),
-        p99=percentile(samples, 99),
-        peer=None,
-        peer_value=None,
-        ratio=None,
-        goal=f"{RATE}/s for {SECONDS:g} s: last change <= {LAST_GOAL_S * 1000:g} ms, lateness x{factor:.2f} "
+    return alone(
+        "bgp.churn",
+        samples,
+        "ms",
+        f"{RATE}/s for {SECONDS:g} s: last change <= {LAST_GOAL_S * 1000:g} ms, lateness x{factor:.2f} "
         f"(<= {GROWTH_FACTOR:g}), memory {growth_mb:+.1f} MB (<= {GROWTH_MB:g}), lost {len(churn.asked)} (0)",
         ok=final <= LAST_GOAL_S and factor <= GROWTH_FACTOR and growth_mb <= GROWTH_MB and not churn.asked,
+        value=final * 1000,
     )
 
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 
 from bench.bgp_bed import Bed, Speaking, bed, cpu_s, hosts, own_cpu_s, wanted
 from bench.route_watch import RouteWatch
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, alone, median, progress
 from lab.wait import wait_until
 
 COUNT, BESIDE = 20_000, 1_000
@@ -39,16 +39,11 @@ def measure() -> Row:
             samples.append(_clear(made, cleared, full))
             touched |= set(others) & _changed(watch)
     p50 = median(samples)
-    return Row(
-        name="bgp.reconnect",
-        value=p50,
-        unit="s",
-        p50=p50,
-        p99=percentile(samples, 99),
-        peer=None,
-        peer_value=None,
-        ratio=None,
-        goal=f"<= {GOAL_S:g} s, routes of the other session touched: {len(touched)} (0)",
+    return alone(
+        "bgp.reconnect",
+        samples,
+        "s",
+        f"<= {GOAL_S:g} s, routes of the other session touched: {len(touched)} (0)",
         ok=p50 <= GOAL_S and not touched,
     )
 

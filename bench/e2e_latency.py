@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, alone, median, percentile, progress
 from lab.host import Host
 from lab.lab import Lab
 from lab.route import RouteMonitor
@@ -35,7 +35,7 @@ def measure(lab: Lab) -> Row:
     p50, p99 = median(samples), percentile(samples, 99)
     ok = p50 <= P50_GOAL_MS and p99 <= P99_GOAL_MS
     goal = f"p50 <= {P50_GOAL_MS:g} ms, p99 <= {P99_GOAL_MS:g} ms"
-    return Row("e2e.latency", p50, "ms", p50, p99, None, None, None, goal, ok)
+    return alone("e2e.latency", samples, "ms", goal, ok=ok)
 
 
 def _sample(lab: Lab, node: str, container: Host, monitor: RouteMonitor) -> float:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from agents.loop import RESYNC_S
 from agents.parts import Parts
 from bench.real_nodes import RealNode, RealNodes
-from bench.row import Row, cpu_s, median, percentile, progress
+from bench.row import Row, alone, cpu_s, median, percentile, progress
 from bench.service import Service
 from controller.reading import put, read
 from intent.compiler import Compiler
@@ -120,17 +120,13 @@ def _row(samples: list[Sample]) -> Row:
     both = [max(each.told, each.flows) for each in samples]
     worst = max(both)
     where = f"the flows of {len(REAL)} real nodes and the feeds of {NODES}"
-    return Row(
-        name="policy.scale",
-        value=worst,
-        unit="ms",
-        p50=median(both),
-        p99=percentile(both, 99),
-        peer=None,
-        peer_value=None,
-        ratio=None,
-        goal=f"the worst <= {GOAL_MS:g} ms to {where}, also while agents resync",
+    return alone(
+        "policy.scale",
+        both,
+        "ms",
+        f"the worst <= {GOAL_MS:g} ms to {where}, also while agents resync",
         ok=worst <= GOAL_MS,
+        value=worst,
     )
 
 

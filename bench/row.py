@@ -36,6 +36,14 @@ class Row:
         return json.dumps(fields)
 
 
+def alone(
+    name: str, samples: Sequence[float], unit: str, goal: str, *, ok: bool, value: float | None = None
+) -> Row:
+    """The row of a job that no peer does: the median of the samples, or another `value` of them."""
+    p50, p99 = median(samples), percentile(samples, 99)
+    return Row(name, p50 if value is None else value, unit, p50, p99, None, None, None, goal, ok)
+
+
 def beside(
     name: str, ours_s: Sequence[float], theirs_s: Sequence[float], peer: str, goal: str, *, ok: bool
 ) -> Row:
