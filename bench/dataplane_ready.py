@@ -98,7 +98,7 @@ def _by_vsctl(lab: Lab, node: str) -> list[float]:
     ovs.vsctl("add-br", "peer0", "--", "set", "bridge", "peer0", "datapath_type=netdev")
     names = [f"peer{number}" for number in range(1, DENSE_SAMPLES + 1)]
     netns.batch([f"link add {name} type veth peer name {name}x" for name in names], inside=host.netns)
-    return [seconds(lambda name=name: ovs.vsctl("add-port", "peer0", name)) * 1000 for name in names]  # type: ignore[misc]
+    return [seconds(partial(ovs.vsctl, "add-port", "peer0", name)) * 1000 for name in names]
 
 
 def _by_ovn(lab: Lab) -> list[float]:

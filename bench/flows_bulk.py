@@ -8,6 +8,7 @@ a pass after a change of one endpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def measure() -> Row:
             held = _enough(FIRST + number * 0x10000)
             file = host.directory / f"flows-{number}"
             ours.append(_fill(switch, ovs, held, file))
-            theirs.append(seconds(lambda file=file: _add_flows(ovs, file)))  # type: ignore[misc]
+            theirs.append(seconds(partial(_add_flows, ovs, file)))
             progress(f"flows.bulk: round {number + 1}: {ours[-1]:.3f} s, {PEER} {theirs[-1]:.3f} s")
         unchanged_s, changes_ms = _resync(switch, held), _changes(switch, held)
     change_ms = median(changes_ms)

@@ -196,8 +196,8 @@ def _pairs(line: int) -> Callable[[list[tuple[str, Any]]], Fields]:
     def fields(pairs: list[tuple[str, Any]]) -> Fields:
         made = Fields(pairs)
         if len(made) < len(pairs):
-            seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            keys = [key for key, _ in pairs]
+            twice = next(key for place, key in enumerate(keys) if key in keys[:place])
             raise ValueError(f"the key {twice!r} stands twice")
         made.lines = dict.fromkeys(made, line)
         return made

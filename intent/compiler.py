@@ -180,15 +180,16 @@ class Compiler:
         """An endpoint was `before` and is `after`."""
         for member in filter(None, (before, after)):
             self._ends.update((member.id, node) for node in member.nodes)
-        was = self._population.choices_of(before) if before is not None else set()
-        becomes = self._population.choices_of(after) if after is not None else set()
-        stays = before is not None and after is not None
-        if stays and (before.nodes, before.addresses) == (after.nodes, after.addresses):  # type: ignore[union-attr]
+        was = self._population.choices_of(before) if before else set()
+        becomes = self._population.choices_of(after) if after else set()
+        if before and after and (before.nodes, before.addresses) == (after.nodes, after.addresses):
             was, becomes = was - becomes, becomes - was
-        for choice in becomes:
-            self._join(choice, after)  # type: ignore[arg-type]
-        for choice in was:
-            self._leave(choice, before)  # type: ignore[arg-type]
+        if after:
+            for choice in becomes:
+                self._join(choice, after)
+        if before:
+            for choice in was:
+                self._leave(choice, before)
 
     def _join(self, choice: Choice, member: Member) -> None:
         picked = self._picked[choice]
