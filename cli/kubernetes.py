@@ -203,7 +203,7 @@ def _without(
 ) -> list[IPv4Network | IPv6Network]:
     if not one.overlaps(gone):
         return [one]
-    if one.subnet_of(gone):  # type: ignore[arg-type]
+    if gone.prefixlen <= one.prefixlen:
         return []
     return list(one.address_exclude(gone))  # type: ignore[arg-type]
 

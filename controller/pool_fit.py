@@ -10,7 +10,7 @@ from controller.reading import read, referred, scan
 from controller.validation import validate
 from store import keys
 from store.client import Compare, PrefixUnwritten, Store
-from store.model import AddressState, Pool
+from store.model import AddressState, Pool, is_inside
 from store.model.pool import NO_SEGMENT
 
 SHOWN = 5
@@ -47,7 +47,7 @@ def fits_among_pools(store: Store, pool: Pool) -> tuple[Compare, ...]:
     """A pool overlaps no other, and its tenant exists. Raises `Problem`."""
     pools = scan(store, keys.POOLS)
     for other in pools.values:
-        if other.name != pool.name and _overlap(other, pool):
+        if other.name != pool.name and other.cidr.overlaps(pool.cidr):
             detail = f"{pool.cidr} overlaps {other.cidr} of pool {other.name}; use a range outside it"
             raise Problem("overlap", detail, errors=[Fault(detail, "/cidr")])
     return (PrefixUnwritten(keys.POOLS.prefix(), pools.revision), *_has_tenant(store, pool))
@@ -70,9 +70,7 @@ def pool_change(store: Store, stored: Pool, wanted: Pool) -> tuple[Compare, ...]
 
 def _refuse_unless_grown(stored: Pool, wanted: Pool) -> None:
     # A network that holds another is cut into blocks at the same places.
-    if wanted.cidr.version != stored.cidr.version or not (
-        wanted.cidr.prefixlen < stored.cidr.prefixlen and stored.cidr.network_address in wanted.cidr
-    ):
+    if not is_inside(stored.cidr, wanted.cidr):
         raise invalid(
             "/cidr", f"a pool can only grow: {wanted.cidr} does not hold all of {stored.cidr}; make another"
         )
@@ -106,7 +104,3 @@ def _nobody_elses(store: Store, pool: Pool) -> tuple[Compare, ...]:
         )
         raise Problem("in-use", detail, errors=[Fault(detail, "/tenant")])
     return (PrefixUnwritten(keys.ADDRESSES.prefix(pool.name), held.revision),)
-
-
-def _overlap(one: Pool, other: Pool) -> bool:
-    return one.cidr.version == other.cidr.version and one.cidr.overlaps(other.cidr)

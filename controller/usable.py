@@ -43,7 +43,7 @@ def _faults(value: Value) -> Iterator[tuple[str, str]]:
     """Pointers, and why what is there cannot work."""
     if isinstance(value, Pool):
         for network, why in {**UNROUTABLE, **ON_A_LINK}.items():
-            if network.version == value.cidr.version and network.overlaps(value.cidr):
+            if network.overlaps(value.cidr):
                 yield "/cidr", f"{value.cidr} reaches into {network}, which {why}; use a range {RANGES}"
     elif isinstance(value, Peer):
         yield from _of_address("/address", value.address)

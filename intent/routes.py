@@ -21,7 +21,7 @@ from intent.held import KEPT, Held
 from intent.names import BRIDGE, DISPLACED_TABLE, MAIN_TABLE
 from intent.snapshot import Snapshot
 from intent.summaries import routers
-from store.model import IPAddress, IPNetwork, host_prefix
+from store.model import IPAddress, IPNetwork, host_prefix, is_inside
 
 
 class RouteKind(StrEnum):
@@ -166,15 +166,10 @@ def _own_parts(snapshot: Snapshot, cidr: IPNetwork, own: Mapping[RouteKey, Route
     """The prefixes inside a range for which the main table has the word; inside a block its own is enough."""
     for key in own:
         part = key.destination
-        if RouteKey(part, DISPLACED_TABLE) in own or not _inside(part, cidr):
+        if RouteKey(part, DISPLACED_TABLE) in own or not is_inside(part, cidr):
             continue
-        if part in snapshot.blocks or not any(_inside(part, block) for block in snapshot.blocks):
+        if part in snapshot.blocks or not any(is_inside(part, block) for block in snapshot.blocks):
             yield part
-
-
-def _inside(one: IPNetwork, other: IPNetwork) -> bool:
-    # subnet_of() takes networks of one family only, which the checker cannot see
-    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
 
 
 def by_routers(snapshot: Snapshot, address: IPAddress, reason: str) -> Route | None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from controller.exchange import argument
 from controller.reading import Where
 from controller.validation import SHAPES
-from store.model.value import LabelKey, LabelValue, Name, Network, Value, parse_network
+from store.model.value import LabelKey, LabelValue, Name, Network, is_inside, parse_network
 
 T = TypeVar("T")
 
@@ -125,8 +125,7 @@ def inside(name: str, text: str) -> Parameter:
 
 def _inside(given: str) -> Where[Any]:
     outer = parse_network(given)
-    # subnet_of() takes networks of one family only, which the checker cannot see
-    return Where(lambda value: value.prefix.version == outer.version and value.prefix.subnet_of(outer))
+    return Where(lambda value: is_inside(value.prefix, outer))
 
 
 def in_pool(text: str) -> Parameter:
@@ -145,15 +144,10 @@ def _selected(selector: str) -> Where[Any]:
     key, sign, wanted = selector.partition("=")
     if key.endswith("!"):
         key = key.removesuffix("!")
-        return Where(lambda value: _labels(value).get(key) != wanted)
+        return Where(lambda value: value.labels.get(key) != wanted)
     if not sign:
-        return Where(lambda value: key in _labels(value), (f'"{key}":'.encode(),))
-    return Where(lambda value: _labels(value).get(key) == wanted, (f'"{key}":"{wanted}"'.encode(),))
-
-
-def _labels(value: Value) -> Mapping[str, str]:
-    found: Mapping[str, str] = value.labels  # type: ignore[attr-defined]
-    return found
+        return Where(lambda value: key in value.labels, (f'"{key}":'.encode(),))
+    return Where(lambda value: value.labels.get(key) == wanted, (f'"{key}":"{wanted}"'.encode(),))
 
 
 LABEL = Parameter(

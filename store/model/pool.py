@@ -18,6 +18,7 @@ from store.model.value import (
     Network,
     UnicastAddress,
     Value,
+    is_inside,
     parse_address,
     parse_network,
 )
@@ -182,15 +183,10 @@ class Pool(Value):
             raise ValueError(
                 f"block_prefixlen {self.block_prefixlen} does not fit {cidr}; use {lowest} to {longest}"
             )
-        outside = next((each for each in self.reserved if not _contains(cidr, each)), None)
+        outside = next((each for each in self.reserved if not is_inside(each, cidr)), None)
         if outside is not None:
             raise ValueError(f"reserved range {outside} is not inside {cidr}")
         return self
-
-
-def _contains(cidr: IPNetwork, part: IPNetwork) -> bool:
-    # subnet_of() takes networks of one family only, which the checker cannot see
-    return cidr.version == part.version and part.subnet_of(cidr)  # type: ignore[arg-type]
 
 
 class Block(Value):

@@ -94,6 +94,11 @@ def parse_ipv4_address(given: Any) -> IPv4Address:
     return address
 
 
+def is_inside(part: IPNetwork, whole: IPNetwork) -> bool:
+    """Whether all of a network is in another; a network is in itself. None is in one of the other family."""
+    return whole.prefixlen <= part.prefixlen and part.network_address in whole
+
+
 def parse_network(given: Any) -> IPNetwork:
     """Parse a CIDR. Host bits that are set are an error which names the network that was probably meant."""
     if isinstance(given, IPv4Network | IPv6Network):
