@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from lab.etcd import EtcdServer
+from lab.processes import end_child
 from lab.wait import wait_until
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
@@ -99,7 +100,7 @@ class Service:
         with log.open("wb") as output:
             process = subprocess.Popen(argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         self.processes.append(process)
-        stack.callback(_stop, process)
+        stack.callback(end_child, process)
         said = wait_until(
             lambda: re.findall(r"event=listening address=\S+:(\d+)", log.read_text()),
             READY_S,
@@ -114,12 +115,3 @@ class Service:
             return bool(self.send("GET", "/readyz", port=self.ports[-1])["ready"])
         except (OSError, SystemExit):
             return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

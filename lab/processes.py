@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.wait import wait_until
 
@@ -72,6 +74,18 @@ def end(processes: Iterable[Process], *, patience_s: float = 2.0) -> list[Proces
     finally:
         for fd in held:
             os.close(fd)
+
+
+def end_child(
+    child: subprocess.Popen[Any], number: signal.Signals = signal.SIGTERM, deadline_s: float = 20.0
+) -> None:
+    """Send a signal to a child of this process, and SIGKILL after the deadline. Idempotent. Blocking."""
+    child.send_signal(number)  # nothing is sent to one that has ended
+    try:
+        child.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def pause(pid: int) -> None:

@@ -115,12 +115,5 @@ class Program:
         return "\n".join(text.splitlines()[-lines:])
 
     def _end(self, number: signal.Signals, deadline_s: float) -> None:
-        if self._child is None:
-            return
-        if self._child.poll() is None:
-            self._child.send_signal(number)
-        try:
-            self._child.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        if self._child is not None:
+            processes.end_child(self._child, number, deadline_s)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
+from lab.processes import end_child
 from lab.wait import wait_until
 
 
@@ -47,10 +48,4 @@ class Recording:
 
     def stop(self, number: signal.Signals = signal.SIGTERM, *, deadline_s: float = 5.0) -> None:
         """End the command, with SIGKILL after the deadline. Idempotent. Blocking."""
-        if self._child.poll() is None:
-            self._child.send_signal(number)
-        try:
-            self._child.wait(deadline_s)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
+        end_child(self._child, number, deadline_s)

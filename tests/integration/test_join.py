@@ -11,6 +11,7 @@ import pytest
 from agents import command, options_file
 from intent.snapshot import watched
 from lab.etcd import EtcdServer, free_ports
+from lab.processes import end_child
 from lab.wait import wait_until
 from pki.certificate import fingerprint, load_cert
 from pki.directory import CONTROLLER, Directory, init, pair
@@ -21,7 +22,7 @@ from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.feed import Feed, InSync
 from store.options import open_store
-from tests.support.site import SOON_S, Site, end
+from tests.support.site import SOON_S, Site
 
 pytest_plugins = ["tests.support.pki"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
@@ -170,7 +171,7 @@ def test_its_speaker_runs_until_the_node_is_removed(site: Site) -> None:
             lambda: site.get("node", "leaf"), SOON_S, "the speaker to be alive", good=alive, poll_s=0.3
         )
     finally:
-        end(process)
+        end_child(process)
     site.did("node", "delete", "leaf")
     refused = site.polder(*argv)
     assert refused.returncode == 1

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from lab.etcd import EtcdServer, EtcdTls
+from lab.processes import end_child
 from lab.wait import wait_until
 from pki.directory import ETCD, ROOT, pair
 from tests.support.ovs import OpenVSwitch, open_vswitch
 from tests.support.polder_up import POLDER, environment
-from tests.support.site import SOON_S, Site, end
+from tests.support.site import SOON_S, Site
 
 pytestmark = pytest.mark.needs("root", "etcd", "etcdctl", "ovs-vswitchd", "ovsdb-server", "ip", "ping")
 
@@ -84,6 +85,6 @@ def test_a_container_of_a_node_that_joined(switch: OpenVSwitch, site: Site, web:
         assert [each.poll() for each in programs] == [None, None]
     finally:
         for process in reversed(programs):
-            end(process)
+            end_child(process)
     for log in ("agent.log", "speaker.log"):
         assert "permission denied" not in (switch.directory / log).read_text()

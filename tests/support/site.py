@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
+from lab.processes import end_child
 from lab.wait import wait_until
 from tests.support.polder_up import POLDER, environment
 
@@ -92,14 +93,4 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         if self._controller is not None:
-            end(self._controller)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a program, and wait for it."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            end_child(self._controller)
