@@ -49,7 +49,7 @@ def announced(store: Store, drain: Drain) -> int:
     return len(scan(store, keys.ADVERTISED, drain.name).values)
 
 
-class Draining:
+class Drains:
     """Looks after the drains at each `look`."""
 
     def __init__(self, store: Store, clock: Callable[[], datetime], events: Events) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from controller import direct, draining, moves, withdrawing
 from controller.compiling import Compiling
 from controller.direct import Segments
-from controller.draining import Draining
+from controller.draining import Drains
 from controller.election import Duty, Election
 from controller.finalising import Finaliser
 from controller.ipam.committer import Committer
@@ -50,7 +50,7 @@ class Duties:
             RECLAIM: lambda: reclaiming(store, parts),
             TIDY: lambda: _tidying(store, parts),
             DRAIN: lambda: Prompted(
-                DRAIN, store, Draining(store, parts.clock, parts.events).look, draining.PERIOD_S
+                DRAIN, store, Drains(store, parts.clock, parts.events).look, draining.PERIOD_S
             ),
             MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.events).look, moves.REST_S),
             SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),

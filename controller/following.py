@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from store.client import Watch
 from store.errors import StoreError
+from store.feed import Feed
 
 RETRY_S = 0.5
 
 
-class Closes(Protocol):
-    """What can be closed from another thread, which ends its iteration."""
-
-    def close(self) -> None:
-        """Idempotent."""
-
-
-C = TypeVar("C", bound=Closes)
+Followed = TypeVar("Followed", bound=Feed | Watch)
 
 
 class Following:
@@ -26,7 +21,7 @@ class Following:
 
     def __init__(self) -> None:
         self.ended = threading.Event()
-        self._opened: Closes | None = None
+        self._opened: Feed | Watch | None = None
 
     def run(self, follow: Callable[[], None], lost: Callable[[StoreError], None]) -> None:
         """Call `follow` again and again. Blocking, until `end`.
@@ -42,7 +37,7 @@ class Following:
                 lost(fault)
                 self.ended.wait(RETRY_S)
 
-    def begin(self, opened: C) -> C:
+    def begin(self, opened: Followed) -> Followed:
         """Follow this from now on, and nothing else. It is closed at once where the end has come."""
         before, self._opened = self._opened, opened
         if before is not None:

@@ -20,7 +20,7 @@ LOOK_BACK = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Happening:
     """Something that happened to a session."""
 
     at: datetime
@@ -51,7 +51,7 @@ class SessionEvents:
         self._seen.pop(key, None)
 
 
-def news(before: Session | None, session: Session, since: datetime) -> Iterator[News]:
+def news(before: Session | None, session: Session, since: datetime) -> Iterator[Happening]:
     """What happened to a session. Pure.
 
     Args:
@@ -69,25 +69,29 @@ def news(before: Session | None, session: Session, since: datetime) -> Iterator[
         yield from _guarded(before.guarded if before is not None else 0, session, changed)
 
 
-def _guarded(before: int, session: Session, at: datetime) -> Iterator[News]:
+def _guarded(before: int, session: Session, at: datetime) -> Iterator[Happening]:
     """Once when prefixes begin to be kept back, and once when none is any more."""
     about = f"the outbound guard of {session.node} keeps back"
     if session.guarded and not before:
         what = f"{session.guarded} prefixes from {session.peer}, such as {session.guarded_why}"
-        yield News(at, Severity.ALARM, "outbound-guard", f"{about} {what}")
+        yield Happening(at, Severity.ALARM, "outbound-guard", f"{about} {what}")
     elif before and not session.guarded:
-        yield News(at, Severity.INFO, "outbound-guard-over", f"{about} nothing from {session.peer} any more")
+        yield Happening(
+            at, Severity.INFO, "outbound-guard-over", f"{about} nothing from {session.peer} any more"
+        )
 
 
-def _news(session: Session, left: Transition | None, made: Transition) -> Iterator[News]:
+def _news(session: Session, left: Transition | None, made: Transition) -> Iterator[Happening]:
     about = f"the session of {session.node} with {session.peer} ({session.address}, AS {session.asn})"
     was_up = left is not None and left.state is SessionState.ESTABLISHED
     if made.state is SessionState.ESTABLISHED:
-        yield News(made.at, Severity.INFO, "session-up", f"{about} is up")
+        yield Happening(made.at, Severity.INFO, "session-up", f"{about} is up")
     elif was_up:
-        yield News(made.at, Severity.WARNING, "session-down", f"{about} is down: {made.reason or made.state}")
+        yield Happening(
+            made.at, Severity.WARNING, "session-down", f"{about} is down: {made.reason or made.state}"
+        )
     if made.replaced:
-        yield News(
+        yield Happening(
             made.at,
             Severity.WARNING,
             "exabgp-restarted",

@@ -23,7 +23,7 @@ NEEDED = frozenset({"address", "pool", "endpoint", "state"})
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldAddress:
     """An address key, and whose block the address is in."""
 
     key: str
@@ -52,11 +52,11 @@ class Holdings:
         self._store = store
         self._pools = pools
         self._known: set[tuple[str, IPNetwork]] = set()
-        self._held: dict[tuple[str, str], Held] = {}
+        self._held: dict[tuple[str, str], HeldAddress] = {}
         for found in claims:
             self._learn(found.value.pool, found.value.cidr, found.value.node)
 
-    def of(self, ending: Ending) -> list[Held]:
+    def of(self, ending: Ending) -> list[HeldAddress]:
         """The address keys that an endpoint holds."""
         there = map(self._at, ending.pools, ending.addresses)
         return [held for held in there if held is not None and held.address["endpoint"] == ending.id]
@@ -66,11 +66,11 @@ class Holdings:
         found = self._pools[pool]
         return found.cooldown_s if found else 0
 
-    def _at(self, pool: str, address: str) -> Held | None:
+    def _at(self, pool: str, address: str) -> HeldAddress | None:
         held = self._held.get((pool, address))
         return held or self._elsewhere(pool, address)
 
-    def _elsewhere(self, pool_name: str, address: str) -> Held | None:
+    def _elsewhere(self, pool_name: str, address: str) -> HeldAddress | None:
         """An address of a block that is not read yet, if it is not."""
         pool = self._pools[pool_name]
         if pool is None:
@@ -88,7 +88,7 @@ class Holdings:
         self._known.add((pool, cidr))
         if owner is not None:
             for key, address in self._addresses(pool, cidr):
-                self._held[pool, key.rsplit("/", 1)[1]] = Held(key, address, owner)
+                self._held[pool, key.rsplit("/", 1)[1]] = HeldAddress(key, address, owner)
 
     def _addresses(self, pool: str, cidr: IPNetwork) -> Iterator[tuple[str, dict[str, Any]]]:
         for item in scan_all(self._store, keys.ADDRESSES.prefix(pool, cidr)):

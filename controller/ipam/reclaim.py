@@ -23,7 +23,7 @@ from controller.ipam.committer import Committer
 from controller.ipam.ending import Ending
 from controller.ipam.gone import Gone
 from controller.ipam.hold import let_go
-from controller.ipam.holdings import Held, Holdings, Pools
+from controller.ipam.holdings import HeldAddress, Holdings, Pools
 from controller.ipam.leftovers import remove_leftovers
 from controller.ipam.orphans import free_orphans
 from controller.ipam.release import Cooldowns
@@ -133,7 +133,7 @@ class Reclaimer:
         absent = let_go(self._store, node, endpoint)
         return None if absent is None else (absent,)
 
-    def _cooling(self, held: list[Held], holdings: Holdings) -> list[Cooling]:
+    def _cooling(self, held: list[HeldAddress], holdings: Holdings) -> list[Cooling]:
         now = self._clock()
         return [
             units.cooling(

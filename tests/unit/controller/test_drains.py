@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 
 from controller.app import create_app
-from controller.draining import Draining
+from controller.draining import Drains
 from controller.epoch import asked_anew, fresh_cluster
 from controller.parts import Parts
 from controller.pulse import STILL_S
@@ -38,7 +38,7 @@ class Site(Api):
     def look(self, after_s: float = 0) -> None:
         """Let time pass; then the duty looks once."""
         self.now[0] += timedelta(seconds=after_s)
-        Draining(self.store, lambda: self.now[0], self.parts.events).look()
+        Drains(self.store, lambda: self.now[0], self.parts.events).look()
 
     def drains(self) -> dict[str, tuple[str, int]]:
         """Stage and announced routes of each."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from controller.following import Following
+from store.client import Change
 
 
 class Opened:
-    """A watch."""
+    """A watch that tells nothing."""
 
     def __init__(self) -> None:
         self.closed = False
+
+    def __iter__(self) -> Iterator[tuple[Change, ...]]:
+        return iter(())
 
     def close(self) -> None:
         self.closed = True
