@@ -8,7 +8,6 @@ between, the same holds.
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from datetime import datetime, timedelta
 from controller import rights, trail
 from controller.problem import Problem, invalid
 from controller.reading import Found, find, put, read
+from controller.secret import digest, same
 from pki.certificate import (
     Authority,
     Certificate,
@@ -30,7 +30,7 @@ from pki.certificate import (
     load_cert,
     requested_key,
 )
-from pki.join_token import JoinToken, digest
+from pki.join_token import JoinToken
 from store import keys
 from store.client import Compare, Exists, Put, Store
 from store.codec import decode
@@ -202,7 +202,7 @@ class Joining:
         if (request := trail.current()) is not None:
             request.saw(item)
         join = decode(Join, item.value, key=item.key)
-        if not hmac.compare_digest(digest(secret), join.sha256) or join.expires <= self._clock():
+        if not same(digest(secret), join.sha256) or join.expires <= self._clock():
             raise _refused()
         return Found(join, item.key, item.mod_revision), item.lease_id
 

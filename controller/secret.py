@@ -31,7 +31,7 @@ def name_of(text: str) -> str | None:
 
 
 def digest(text: str) -> str:
-    """What is stored of a token."""
+    """What is stored of a token: 256 random bits need no slow hash."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

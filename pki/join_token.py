@@ -8,7 +8,6 @@ and the secret is shown to nobody else.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -45,8 +44,3 @@ class JoinToken:
     def text(self) -> str:
         """As it is printed."""
         return f"{VERSION}:{self.node}:{self.secret}:{self.fingerprint}"
-
-
-def digest(secret: str) -> str:
-    """What is stored of a secret: 256 random bits need no slow hash."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
