@@ -11,13 +11,12 @@ import http.client
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, median, percentile, progress, seconds
 from bench.service import Service
 from controller.reading import put, scan_all
 from store import keys
@@ -36,10 +35,10 @@ def measure() -> Row:
     """Measure."""
     with Service(fill) as service, closing(service.store()) as store:
         progress(f"bgp.sessions: {SESSIONS} sessions with {KEPT} transitions each are in the store")
-        calls = [_timed(lambda: _list(service)) for _ in range(ROUNDS)]
-        reads = [_timed(lambda: scan_all(store, keys.SESSIONS.prefix())) for _ in range(ROUNDS)]
-        summaries = [_timed(lambda: _summary(service)) for _ in range(3)]
-        scrapes = [_timed(lambda: _scrape(service)) for _ in range(3)]
+        calls = [seconds(lambda: _list(service)) for _ in range(ROUNDS)]
+        reads = [seconds(lambda: scan_all(store, keys.SESSIONS.prefix())) for _ in range(ROUNDS)]
+        summaries = [seconds(lambda: _summary(service)) for _ in range(3)]
+        scrapes = [seconds(lambda: _scrape(service)) for _ in range(3)]
     value, peer = median(calls), median(reads)
     told = f"polder bgp summary {median(summaries):.2f} s, a scrape {median(scrapes):.2f} s"
     progress(f"bgp.sessions: {told}")
@@ -126,9 +125,3 @@ def _get(service: Service, path: str) -> bytes:
     if answer.status != http.client.OK:
         raise SystemExit(f"bench: GET {path}: {data.decode(errors='replace')}")
     return data
-
-
-def _timed(do: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    do()
-    return time.perf_counter() - began

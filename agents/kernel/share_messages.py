@@ -10,9 +10,9 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST
+from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL
 
-from agents.kernel.message import HEADER, attributes
+from agents.kernel.message import attribute, attributes, packed
 from agents.kernel.requests import Request
 from intent.shares import HANDLE, OTHERS, Class, ClassKey, Discipline, Filter
 from store.model import IPAddress
@@ -25,7 +25,6 @@ CHANGES = frozenset({NEW_DISCIPLINE, DELETE_DISCIPLINE, NEW_CLASS, DELETE_CLASS,
 
 TCMSG = struct.Struct("=BxxxiIII")
 """struct tcmsg: family, ifindex, handle, parent, info."""
-_ATTRIBUTE = struct.Struct("=HH")
 _KIND, _OPTIONS = 1, 2
 
 # linux/pkt_sched.h
@@ -77,7 +76,7 @@ class Traffic(NamedTuple):
 def dump(kind: int, index: int = 0) -> bytes:
     """Ask for all disciplines of the host, or for the classes or filters of ours of an interface."""
     parent = HANDLE << 16 if kind == GET_FILTER else 0
-    return _message(kind, NLM_F_REQUEST | NLM_F_DUMP, TCMSG.pack(0, index, 0, parent, 0))
+    return packed(kind, NLM_F_DUMP, TCMSG.pack(0, index, 0, parent, 0))
 
 
 def decode(body: bytes) -> Traffic:
@@ -109,7 +108,7 @@ def is_ours(discipline: Traffic) -> bool:
 
 def put_discipline(wanted: Discipline, index: int) -> Request:
     """Make it, where there is none but the kernel's default: EEXIST says that there is another one."""
-    options = _attribute(_HTB_INIT, _GLOB.pack(3, 10, OTHERS, 0, 0))
+    options = attribute(_HTB_INIT, _GLOB.pack(3, 10, OTHERS, 0, 0))
     flags = NLM_F_CREATE | NLM_F_EXCL
     message = _change(NEW_DISCIPLINE, index, HANDLE << 16, ROOT_PARENT, 0, flags, _HTB, options)
     return Request(f"htb ifname={wanted.ifname}", message)
@@ -131,9 +130,9 @@ def put_class(wanted: Class, index: int) -> Request:
         0,
         wanted.priority,
     )
-    attrs = _attribute(_HTB_PARMS, options)
+    attrs = attribute(_HTB_PARMS, options)
     for kind, each in ((_HTB_RATE64, rate), (_HTB_CEIL64, ceil)):
-        attrs += _attribute(kind, _U64.pack(each)) if each > 0xFFFFFFFF else b""
+        attrs += attribute(kind, _U64.pack(each)) if each > 0xFFFFFFFF else b""
     parent = HANDLE << 16 | wanted.parent
     handle = HANDLE << 16 | wanted.minor
     message = _change(NEW_CLASS, index, handle, parent, 0, NLM_F_CREATE, _HTB, attrs)
@@ -170,7 +169,7 @@ def put_filter(wanted: Filter, index: int) -> Request:
         for at, word in enumerate(words)
     )
     selector = _SEL_HEAD.pack(_TERMINAL, 0, len(words), 0, 0, 0, 0, 0) + keys
-    attrs = _attribute(_CLASSID, _U32.pack(HANDLE << 16 | wanted.minor)) + _attribute(_SEL, selector)
+    attrs = attribute(_CLASSID, _U32.pack(HANDLE << 16 | wanted.minor)) + attribute(_SEL, selector)
     info = _filter_info(address.version)
     message = _change(NEW_FILTER, index, 0, HANDLE << 16, info, NLM_F_CREATE | NLM_F_EXCL, _U32_KIND, attrs)
     return Request(f"filter source={address} ifname={wanted.ifname}", message)
@@ -188,10 +187,10 @@ def filter_of(found: Traffic, ifname: str) -> Filter | None:
     if selector is None or target is None:
         return None
     keys = range(_SEL_HEAD.size, len(selector), _SEL_KEY.size)
-    packed = b"".join(selector[at + 4 : at + 8] for at in keys)
-    if len(packed) not in {4, 16}:
+    raw = b"".join(selector[at + 4 : at + 8] for at in keys)
+    if len(raw) not in {4, 16}:
         return None
-    source: IPAddress = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+    source: IPAddress = IPv4Address(raw) if len(raw) == 4 else IPv6Address(raw)
     return Filter(ifname, source, _U32.unpack(target)[0] & 0xFFFF)
 
 
@@ -217,17 +216,6 @@ def _change(
     name: bytes,
     options: bytes = b"",
 ) -> bytes:
-    body = TCMSG.pack(0, index, handle, parent, info) + _attribute(_KIND, name)
-    return _message(kind, NLM_F_REQUEST | NLM_F_ACK | flags, body + _options(options))
-
-
-def _options(options: bytes) -> bytes:
-    return _attribute(_OPTIONS, options) if options else b""
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return HEADER.pack(HEADER.size + len(body), kind, flags, 0, 0) + body
+    fixed = TCMSG.pack(0, index, handle, parent, info)
+    attrs = attribute(_KIND, name) + (attribute(_OPTIONS, options) if options else b"")
+    return packed(kind, NLM_F_ACK | flags, fixed, attrs)
