@@ -16,7 +16,7 @@ from controller import credentials, waiting
 from controller.app import Application, create_app
 from controller.audit import AuditFile, AuditFileError
 from controller.auth import Doors, TokenFileError, read_tokens
-from controller.duties import Duties
+from controller.duties import election
 from controller.listening import is_loopback, where
 from controller.log import start as start_log
 from controller.metrics import Metrics
@@ -136,7 +136,7 @@ def follow_certificates(ends: Ends, metrics: Metrics) -> None:
 
 def _serve(server: Server, store: Store, app: Application, parts: Parts, routers: bmp.Door | None) -> None:
     monitoring = bmp.Monitoring(store, parts, routers) if routers else None
-    duties = Duties(store, parts)
+    duties = election(store, parts)
     duties.start()
     parts.pulse.start()
     if monitoring:

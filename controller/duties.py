@@ -41,38 +41,28 @@ TIDY_S = 20.0
 """Between two looks at what is left behind: at all of it."""
 
 
-class Duties:
-    """The duties of one controller. `start` and `stop` once each."""
-
-    def __init__(self, store: Store, parts: Parts) -> None:
-        duties: dict[str, Callable[[], Duty]] = {
-            RELEASE: lambda: Finaliser(store, parts.releaser),
-            RECLAIM: lambda: reclaiming(store, parts),
-            TIDY: lambda: _tidying(store, parts),
-            DRAIN: lambda: Prompted(
-                DRAIN, store, Drains(store, parts.clock, parts.events).look, draining.PERIOD_S
-            ),
-            MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.events).look, moves.REST_S),
-            SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
-            WITHDRAW: lambda: Prompted(
-                WITHDRAW,
-                store,
-                Withdrawals(store, parts.committer, parts.clock).look,
-                withdrawing.REST_S,
-            ),
-            SESSIONS: lambda: Reported(store, parts.clock, parts.events),
-            POLICIES: lambda: Compiling(store, POLICIES, parts.identity, parts.epoch.check),
-            RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
-        }
-        self._election = Election(store, parts.identity, duties, parts.metrics.leads)
-
-    def start(self) -> None:
-        """Begin to campaign for each duty."""
-        self._election.start()
-
-    def stop(self) -> None:
-        """Hand the duties over to other controllers. Blocking, some seconds at most."""
-        self._election.stop()
+def election(store: Store, parts: Parts) -> Election:
+    """One controller's campaign for each of the duties."""
+    duties: dict[str, Callable[[], Duty]] = {
+        RELEASE: lambda: Finaliser(store, parts.releaser),
+        RECLAIM: lambda: reclaiming(store, parts),
+        TIDY: lambda: _tidying(store, parts),
+        DRAIN: lambda: Prompted(
+            DRAIN, store, Drains(store, parts.clock, parts.events).look, draining.PERIOD_S
+        ),
+        MOVE: lambda: Prompted(MOVE, store, Moves(store, parts.events).look, moves.REST_S),
+        SEGMENT: lambda: Prompted(SEGMENT, store, Segments(store).look, direct.REST_S),
+        WITHDRAW: lambda: Prompted(
+            WITHDRAW,
+            store,
+            Withdrawals(store, parts.committer, parts.clock).look,
+            withdrawing.REST_S,
+        ),
+        SESSIONS: lambda: Reported(store, parts.clock, parts.events),
+        POLICIES: lambda: Compiling(store, POLICIES, parts.identity, parts.epoch.check),
+        RESTORE: lambda: Restoring(store, parts.epoch, parts.clock, parts.events),
+    }
+    return Election(store, parts.identity, duties, parts.metrics.leads)
 
 
 def _tidying(store: Store, parts: Parts) -> Periodic:
