@@ -85,9 +85,7 @@ def named(name: str, text: str, example: str) -> Parameter:
         schema,
         SHAPES[schema["pattern"]],
         example,
-        where=lambda given: Where(
-            lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),)
-        ),
+        where=_field(name),
     )
 
 
@@ -99,10 +97,12 @@ def one_of(name: str, text: str, values: type[StrEnum]) -> Parameter:
         text,
         {"type": "string", "enum": words},
         example=words[0],
-        where=lambda given: Where(
-            lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),)
-        ),
+        where=_field(name),
     )
+
+
+def _field(name: str) -> Callable[[str], Where[Any]]:
+    return lambda given: Where(lambda value: getattr(value, name) == given, (f'"{name}":"{given}"'.encode(),))
 
 
 class Inside(Parameter):
