@@ -7,11 +7,10 @@ The time is from the start of the process until it says that routes and flows ar
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from bench.crowd import crowd
+from bench.ipam_scale import resident_mb
 from bench.row import Row, alone, median, progress
-from lab.errors import LabError
 from lab.lab import Lab
 from lab.topology import dual_tor
 from lab.wait import wait_until
@@ -39,7 +38,7 @@ def measure() -> Row:
             agent.wait_ready(READY_S)
             samples.append(time.monotonic() - began)
             ping.wait_answers(20)
-            memory_mb.append(_memory_mb(agent.pid))
+            memory_mb.append(resident_mb(agent.pid))
             progress(f"agent.start: round {number + 1}: {samples[-1]:.2f} s, {memory_mb[-1]:.0f} MB")
         report = ping.stop()
     value = median(samples)
@@ -47,11 +46,3 @@ def measure() -> Row:
     goal = f"p50 <= {GOAL_S:g} s, no packet lost, memory <= {MEMORY_GOAL_MB:g} MB"
     good = value <= GOAL_S and report.ok and max(memory_mb) <= MEMORY_GOAL_MB
     return alone("agent.start", samples, "s", goal, ok=good)
-
-
-def _memory_mb(pid: int) -> float:
-    """The resident memory of a process, in megabytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise LabError(f"the kernel does not tell the memory of process {pid}")

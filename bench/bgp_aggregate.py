@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from bench.bgp_bed import Bed, Speaking, Wanted, bed, cpu_s, own_cpu_s, timed
-from bench.row import Row, alone, median, progress
+from bench.bgp_bed import Bed, Speaking, Wanted, bed, own_cpu_s, timed
+from bench.row import Row, alone, cpu_s, median, progress
 from intent.cluster import ClusterView
 from intent.edge import Edge
 from intent.guard import guard

@@ -36,7 +36,6 @@ from lab.wait import wait_until
 
 UP_S = 20.0
 POLL_S = 0.02
-TICKS = os.sysconf("SC_CLK_TCK")
 
 RIVAL_ADDRESS, RIVAL_ROUTER = "10.9.2.1", "10.9.2.0"
 
@@ -175,12 +174,6 @@ def resident_mb(pid: int) -> float:
 def peak_mb(pid: int) -> float:
     """The most resident memory that a process has had, in MB."""
     return _status(pid, "VmHWM")
-
-
-def cpu_s(pid: int) -> float:
-    """User and system time of a process so far, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def own_cpu_s() -> float:

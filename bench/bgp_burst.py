@@ -10,9 +10,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from ipaddress import IPv4Network
 
-from bench.bgp_bed import Bed, Speaking, bed, cpu_s, hosts, own_cpu_s, peak_mb, timed, wanted
+from bench.bgp_bed import Bed, Speaking, bed, hosts, own_cpu_s, peak_mb, timed, wanted
 from bench.rivals import Bird
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, cpu_s, median, percentile, progress
 from lab.wait import wait_until
 
 FEW, MANY = 20_000, 100_000

@@ -15,9 +15,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
-from bench.bgp_bed import Speaking, Wanted, bed, cpu_s, hosts, own_cpu_s, resident_mb, wanted
+from bench.bgp_bed import Speaking, Wanted, bed, hosts, own_cpu_s, resident_mb, wanted
 from bench.route_watch import RouteWatch
-from bench.row import Row, alone, median, progress
+from bench.row import Row, alone, cpu_s, median, progress
 
 SECONDS = float(os.environ.get("POLDER_BENCH_CHURN_S", "120"))
 RATE = 200

@@ -10,9 +10,9 @@ import time
 from contextlib import closing
 from ipaddress import IPv4Network
 
-from bench.bgp_bed import Bed, Speaking, bed, cpu_s, hosts, own_cpu_s, wanted
+from bench.bgp_bed import Bed, Speaking, bed, hosts, own_cpu_s, wanted
 from bench.route_watch import RouteWatch
-from bench.row import Row, alone, median, progress
+from bench.row import Row, alone, cpu_s, median, progress
 from lab.wait import wait_until
 
 COUNT, BESIDE = 20_000, 1_000

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -19,7 +18,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from bench.load import Job, load
-from bench.row import Row, median, percentile, progress
+from bench.row import Row, cpu_s, median, percentile, progress
 from bench.service import Service
 from controller.ipam.blocks import mac_of
 from controller.reading import put
@@ -206,14 +205,9 @@ def _rate(service: Service) -> float:
 
 def _rest(service: Service) -> float:
     """How many cores the controller uses while nobody asks for anything, from now on."""
-    began = _cpu_s(service.process.pid)
+    began = cpu_s(service.process.pid)
     time.sleep(REST_S)
-    return (_cpu_s(service.process.pid) - began) / REST_S
-
-
-def _cpu_s(pid: int) -> float:
-    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return (cpu_s(service.process.pid) - began) / REST_S
 
 
 def resident_mb(pid: int) -> float:
