@@ -26,7 +26,7 @@ def measure() -> Row:
     asked, answered = [], []
     with (
         Service(controllers=2) as service,
-        closing(HTTPConnection("127.0.0.1", service.ports[1], timeout=30)) as other,
+        closing(HTTPConnection("127.0.0.1", service.controllers[1].port, timeout=30)) as other,
     ):
         for number in range(SAMPLES):
             since_asked, since_answered = _sample(service, other, f"t{number}")

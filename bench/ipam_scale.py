@@ -65,7 +65,7 @@ def measure() -> Row:
         progress(f"ipam.scale: at rest it takes {rest:.2f} of a core (goal {REST_GOAL:g})")
         rates = [(_rate(full), _rate(empty)) for _ in range(ROUNDS)]
         pages_ms = list(_pages_ms(full))
-        memory_mb = resident_mb(full.process.pid)
+        memory_mb = resident_mb(full.pid)
     ours, theirs = median([one for one, _ in rates]), median([other for _, other in rates])
     page_ms = percentile(pages_ms, 99)
     progress(f"ipam.scale: a page of {PAGE} takes {median(pages_ms):.1f} ms, at most {page_ms:.1f} ms")
@@ -205,9 +205,9 @@ def _rate(service: Service) -> float:
 
 def _rest(service: Service) -> float:
     """How many cores the controller uses while nobody asks for anything, from now on."""
-    began = cpu_s(service.process.pid)
+    began = cpu_s(service.pid)
     time.sleep(REST_S)
-    return (cpu_s(service.process.pid) - began) / REST_S
+    return (cpu_s(service.pid) - began) / REST_S
 
 
 def resident_mb(pid: int) -> float:

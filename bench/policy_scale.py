@@ -96,11 +96,11 @@ class Sample(NamedTuple):
 
 def _samples(service: Service, world: World, listeners: Listeners, nodes: list[Judging]) -> list[Sample]:
     """One label after the other, for `PERIOD_S`."""
-    controller_s, agents_s, samples = cpu_s(service.process.pid), _agents_cpu_s(nodes), list[Sample]()
+    controller_s, agents_s, samples = cpu_s(service.pid), _agents_cpu_s(nodes), list[Sample]()
     until = time.perf_counter() + PERIOD_S
     while time.perf_counter() < until:
         samples.append(_sample(service, world, listeners, nodes, len(samples)))
-    cpu_ms = (cpu_s(service.process.pid) - controller_s) / len(samples) * 1000
+    cpu_ms = (cpu_s(service.pid) - controller_s) / len(samples) * 1000
     agent_ms = (_agents_cpu_s(nodes) - agents_s) / len(samples) / len(nodes) * 1000
     progress(
         f"policy.scale: for each change {cpu_ms:.1f} ms of the controller's CPU, {agent_ms:.0f} of an agent's"
@@ -138,7 +138,7 @@ def _wait_written(service: Service, store: Store, world: World) -> None:
     progress(
         f"policy.scale: {count} values for {NODES} nodes from nothing in "
         f"{time.perf_counter() - began + service.ready_s:.1f} s with the start of the controller, "
-        f"which used {cpu_s(service.process.pid):.1f} s of CPU"
+        f"which used {cpu_s(service.pid):.1f} s of CPU"
     )
 
 

@@ -36,7 +36,7 @@ def measure() -> Row:
                 raise SystemExit(f"bench: {_told(store)} endpoints were told of in {LIMIT_S:g} s")
             samples.append(_request_ms(service, len(samples)))
         took_s = time.perf_counter() - began
-        grown_mb, memory_mb = service.database_mb - before_mb, resident_mb(service.process.pid)
+        grown_mb, memory_mb = service.database_mb - before_mb, resident_mb(service.pid)
         progress(f"tenant.first: {took_s:.1f} s; etcd's database grew by {grown_mb:.0f} MB")
         peer_s = puts_s(store, ENDPOINTS, VALUE)
     ok = took_s <= GOAL_S and grown_mb <= GROWTH_GOAL_MB and memory_mb <= MEMORY_GOAL_MB

@@ -17,6 +17,7 @@ import pytest
 
 from controller.admission import MAX_IN_HAND
 from controller.reading import put, scan
+from lab.controller import Controller, exchange
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from pki.directory import Directory
@@ -25,7 +26,7 @@ from store.client import Delete
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import Attachment
-from tests.support.controllers import SOON_S, TOKEN, Controller, Start, exchange, plant
+from tests.support.controllers import SOON_S, TOKEN, Start, plant
 from tests.support.ipam import check
 
 pytest_plugins = ["tests.support.etcd", "tests.support.serving"]
@@ -110,7 +111,7 @@ def test_another_controller_ends_endpoints_when_the_elected_one_is_killed(
     plant(pair[0], cooldown_s=0)
     leader = wait_until(lambda: truth.get(keys.leader("release")), SOON_S, "an election")
     assert leader is not None
-    pids = {str(each.process.pid): each for each in pair if each.process}
+    pids = {str(each.process.pid): each for each in pair}
     elected = pids.pop(leader.value.decode().rpartition(":")[2])
     (other,) = pids.values()
     assert other.send("POST", "/v1/endpoints", {"id": "a", "node": "n0"})[0] == 201

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.controller import Controller
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
-from tests.support.controllers import SOON_S, TOKEN, Controller
+from tests.support.controllers import SOON_S, TOKEN
 
 pytestmark = pytest.mark.needs("etcd", "etcdctl")
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controller.reading import put, scan
+from lab.controller import Controller, exchange
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from pki.directory import Directory
@@ -21,7 +22,7 @@ from store.codec import encode
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
 from store.model import Attachment, Ready
-from tests.support.controllers import SOON_S, Controller, Start, exchange, plant
+from tests.support.controllers import SOON_S, Start, plant
 
 pytest_plugins = ["tests.support.etcd", "tests.support.serving"]
 pytestmark = pytest.mark.needs("etcd", "etcdctl")

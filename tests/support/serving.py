@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from lab.controller import Controller
 from lab.etcd import EtcdServer
 from lab.wait import wait_until
 from store import keys
 from store.client import DeletePrefix
 from store.etcd import EtcdStore
 from store.etcd_config import EtcdConfig
-from tests.support.controllers import SOON_S, Controller, Start
+from tests.support.controllers import SOON_S, Start
 from tests.support.ipam import check
 
 
