@@ -87,7 +87,7 @@ def test_ipfix_reaches_the_collector_with_templates_and_data(ovs: OpenVSwitch, b
     # RFC 7011 §3.1, §3.3.2: version 10, the domain; the first set has templates (2)
     version, _length, _time, _sequence, domain, first = struct.unpack_from("!HHIIIH", messages[0])
     assert (version, first) == (10, 2)
-    assert domain == dict(spec("node-1", wanted.export).numbers)["obs_domain_id"]  # type: ignore[arg-type]
+    assert domain == dict(spec("node-1", wanted.export).numbers)["obs_domain_id"]
 
 
 def test_sflow_takes_the_place_of_ipfix(ovs: OpenVSwitch, bridge: Bridge) -> None:
@@ -113,7 +113,7 @@ def test_what_somebody_else_has_configured_stays(ovs: OpenVSwitch, bridge: Bridg
     ovs.vsctl(*foreign, "--", "set", "bridge", "polder0", "ipfix=@i")
     wanted = node(ExportProtocol.IPFIX, 14739)
     with pytest.raises(BridgeRejected, match=r"already, to 10\.9\.9\.8:4739"):
-        bridge.export(spec("node-1", wanted.export))  # type: ignore[arg-type]
+        bridge.export(spec("node-1", wanted.export))
     Exporting(bridge).look(wanted)  # says so in the log
     bridge.export(None)
     assert ovs.vsctl("--bare", "--columns=targets", "list", "IPFIX") == "10.9.9.8:4739"

@@ -68,7 +68,7 @@ def test_answers_and_faults_are_those_of_a_thread(
         store.cluster_id,
     ]
     here = [outcome(call) for call in calls]
-    there = [begin(lambda call=call: outcome(call)).result(SOON_S) for call in calls]  # type: ignore[misc]
+    there = [begin(lambda call=call: outcome(call)).result(SOON_S) for call in calls]
     assert there == here
     faults = {each[0] for each in here if isinstance(each, tuple) and isinstance(each[0], type)}
     assert faults == {Compacted, LeaseExpired, Invalid}

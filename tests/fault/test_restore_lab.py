@@ -138,7 +138,7 @@ def test_what_was_done_since_the_backup_goes_on(site: Lab, tmp_path: Path, token
     for name, one in held.items():
         view = site.api.do("GET", f"/v1/endpoints/{name}")
         assert (view["node"], view["addresses"]) == (one.on, [one.address]), view
-        wait_until(lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"], BACK_S, name)  # type: ignore[misc]
+        wait_until(lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"], BACK_S, name)
     view = site.api.do("GET", "/v1/endpoints/young")
     assert {field: view[field] for field in WHOSE} == WHOSE
     assert site.api.do("GET", "/v1/tenants/blue")["used_ipv4"] == 1
@@ -194,7 +194,7 @@ def test_programs_that_restart_meanwhile_forget_nothing(site: Lab, tmp_path: Pat
             assert view["addresses"] == [one.address], view
             assert {field: view[field] for field in WHOSE} == WHOSE
             wait_until(
-                lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"],  # type: ignore[misc]
+                lambda name=name: site.api.do("GET", f"/v1/endpoints/{name}")["ready"],
                 BACK_S,
                 f"{name} to be ready",
             )

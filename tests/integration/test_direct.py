@@ -108,8 +108,8 @@ def test_nodes_on_a_segment_need_no_router(pair: Pair) -> None:
         assert not stream.stop().broken
     for node, other in (("node-1", "node-2"), ("node-2", "node-1")):
         wait_until(
-            lambda node=node: [one.gateways for one in lab.hosts[node].routes(table="80")],  # type: ignore[misc]
+            lambda node=node: [one.gateways for one in lab.hosts[node].routes(table="80")],
             BACK_S,
             f"{node} to have no way by {other}",
-            good=lambda ways, other=other: not any(SEGMENT[other] in each for each in ways),  # type: ignore[misc]
+            good=lambda ways, other=other: not any(SEGMENT[other] in each for each in ways),
         )

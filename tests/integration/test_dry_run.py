@@ -46,7 +46,7 @@ def table(lab: Lab) -> Table:
         (tor, path.peer, prefix): path.communities
         for tor, router in lab.tors.items()
         for prefix in router.bgp_prefixes()
-        if ip_network(prefix).subnet_of(RANGE)  # type: ignore[arg-type]
+        if ip_network(prefix).subnet_of(RANGE)
         for path in router.bgp_route(prefix)
         if path.peer in nodes
     }

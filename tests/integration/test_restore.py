@@ -50,7 +50,7 @@ class Node:
         self.publisher = Publisher({"holding": StoreDriver(self.store, keys.HOLDING, name)})
         self.report = HoldingReport(name, BOOT, self.publisher)
         self.plugged: dict[str, Plugged] = {}
-        self.publisher.recheck = lambda _name: None  # type: ignore[method-assign]
+        self.publisher.recheck = lambda _name: None
 
     def start(self) -> None:
         self.live()
@@ -153,7 +153,7 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, toke
 
     duty = Restoring(site.parts.store, site.parts.epoch, now, site.parts.events, settle_s=0)
     for node in site.nodes.values():
-        wait_until(lambda each=node: each.knowledge.waits_for, SOON_S, f"{node.name} to see it")  # type: ignore[misc]
+        wait_until(lambda each=node: each.knowledge.waits_for, SOON_S, f"{node.name} to see it")
         node.live()
     for _ in range(20):  # more than a block has addresses
         refused = site.client.post("/v1/endpoints", json={"id": "new", "node": "n2"})
@@ -169,9 +169,9 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, toke
 
     asked = told.value.nonce
     for node in site.nodes.values():
-        wait_until(lambda each=node: each.knowledge.waits_for == asked, SOON_S, f"{node.name} to be asked")  # type: ignore[misc]
+        wait_until(lambda each=node: each.knowledge.waits_for == asked, SOON_S, f"{node.name} to be asked")
         node.say()
-        wait_until(lambda each=node: _heard(site, each.name), SOON_S, f"{node.name} to be heard")  # type: ignore[misc]
+        wait_until(lambda each=node: _heard(site, each.name), SOON_S, f"{node.name} to be heard")
     duty.turn()
 
     view = site.client.get("/v1/restore").json
@@ -183,11 +183,11 @@ def test_what_nodes_hold_is_adopted_before_anything_is_assigned(site: Site, toke
     assert records["young"].addresses == young.addresses
     assert records["other"].addresses == other.addresses
     for node, names in {"n1": {"old", "young"}, "n2": {"other"}}.items():
-        wait_until(lambda each=node: not site.nodes[each].knowledge.waits_for, SOON_S, f"{node} to believe")  # type: ignore[misc]
+        wait_until(lambda each=node: not site.nodes[each].knowledge.waits_for, SOON_S, f"{node} to believe")
         assert site.nodes[node].knows() >= names
     made = site.made("/v1/endpoints", {"id": "new", "node": "n2"})
     taken = {str(address) for each in records.values() for address in each.addresses}
-    assert not taken & set(made["addresses"])  # type: ignore[call-overload]
+    assert not taken & set(made["addresses"])
     assert len(scan(site.store, keys.BLOCKS).values) == 2, "who asks again and again uses up no block"
     check(site.store)
 

@@ -378,8 +378,8 @@ class Plan(RuleBasedStateMachine):
     def really_over(self, wanted: Request) -> None:
         tenant, usage = (read(self.memory, kind, wanted.tenant) for kind in (keys.TENANTS, keys.USAGE))
         assert tenant is not None
-        ipv4, ipv6 = (usage.value.ipv4, usage.value.ipv6) if usage else (0, 0)  # type: ignore[attr-defined]
-        limits = tenant.value.max_ipv4, tenant.value.max_ipv6  # type: ignore[attr-defined]
+        ipv4, ipv6 = (usage.value.ipv4, usage.value.ipv6) if usage else (0, 0)
+        limits = tenant.value.max_ipv4, tenant.value.max_ipv6
         assert any(
             limit is not None and held >= limit for held, limit in zip((ipv4, ipv6), limits, strict=True)
         )

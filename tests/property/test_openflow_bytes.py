@@ -23,9 +23,9 @@ MATCH_AT = 48
 
 
 def by_os_ken(message: object, xid: int) -> bytes:
-    message.set_xid(xid)  # type: ignore[attr-defined]
-    message.serialize()  # type: ignore[attr-defined]
-    return bytes(message.buf)  # type: ignore[attr-defined]
+    message.set_xid(xid)
+    message.serialize()
+    return bytes(message.buf)
 
 
 @given(flows(), st.integers(1, 2**31))

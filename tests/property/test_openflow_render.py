@@ -137,8 +137,8 @@ def test_render_and_parse_are_inverse(flow: Flow) -> None:
 def test_a_deletion_names_the_flow_and_spares_what_is_not_ours(flow: Flow) -> None:
     parsed = through_the_wire(Delete(flow))
     assert flow_of(parsed).key == flow.key
-    assert parsed.command == ofp.OFPFC_DELETE_STRICT  # type: ignore[attr-defined]
-    assert (parsed.cookie, parsed.cookie_mask) == (OWNER, OWNER_MASK)  # type: ignore[attr-defined]
+    assert parsed.command == ofp.OFPFC_DELETE_STRICT
+    assert (parsed.cookie, parsed.cookie_mask) == (OWNER, OWNER_MASK)
 
 
 def test_every_flow_of_the_pipeline_survives() -> None:

@@ -22,7 +22,7 @@ TCP = (Traffic(6, (80, 80)),)
 changes = st.sets(st.sampled_from(OTHERS))
 
 
-def level(first: frozenset, second: frozenset) -> Mapping[FlowKey, Flow]:  # type: ignore[type-arg]
+def level(first: frozenset, second: frozenset) -> Mapping[FlowKey, Flow]:
     """The flows of two rules that do the same, and of one that is for anyone."""
     rules = (
         Rule("one", Purpose.ALLOWED, first),
@@ -34,7 +34,7 @@ def level(first: frozenset, second: frozenset) -> Mapping[FlowKey, Flow]:  # typ
 
 
 @given(st.lists(st.tuples(changes, changes), min_size=1, max_size=4))
-def test_a_level_with_other_peers_is_what_it_would_be_from_nothing(steps: list[tuple[set, set]]) -> None:  # type: ignore[type-arg]
+def test_a_level_with_other_peers_is_what_it_would_be_from_nothing(steps: list[tuple[set, set]]) -> None:
     wanted = []
     for first, second in steps:
         policy._last.cache_clear()

@@ -170,7 +170,7 @@ def headers(message: Message) -> dict[str, MatchValue]:
     elif message.protocol in (1, 58):
         made |= {f"icmpv{version}_type": message.dport, f"icmpv{version}_code": 0}
     if message.about is not None:
-        made["about"] = headers(message.about)  # type: ignore[assignment]
+        made["about"] = headers(message.about)
     return made
 
 

@@ -192,7 +192,7 @@ class Life:
             self._look(one)
         for node in self._lab.nodes:
             self._come_to(
-                lambda node=node: "0 differences" in self._lab.cli("node", "diff", node, check=False).stdout,  # type: ignore[misc]
+                lambda node=node: "0 differences" in self._lab.cli("node", "diff", node, check=False).stdout,
                 f"{node} to hold what it should",
             )
         found = self._lab.cli("address", "check", check=False)
@@ -209,7 +209,7 @@ class Life:
                 said += (
                     f" to be {'' if wanted else 'un'}reachable from {source.name if source else 'outside'}"
                 )
-                self._come_to(lambda s=source, t=target, w=wanted: self._pings(s, t) is w, said)  # type: ignore[misc]
+                self._come_to(lambda s=source, t=target, w=wanted: self._pings(s, t) is w, said)
 
     def _pings(self, source: Attached | None, target: Attached) -> bool:
         host: Host = source.container if source is not None else self._lab.hosts["tor-a"]

@@ -163,7 +163,7 @@ class SimNode:
         self.dataplane = Dataplane(
             lambda: self.view.snapshot if self.in_sync else None,
             self.wants,
-            Devices(plug=self.plug, **made),  # type: ignore[arg-type]
+            Devices(plug=self.plug, **made),
             self.publisher,
             Services(MemoryChecks(), BOOT),
             netns_alive=lambda want: str(self.netns.get(want.endpoint)) == want.netns_id,
@@ -255,7 +255,7 @@ class SimNode:
             node=self.name,
             boot_id=BOOT,
             store=self.store,
-            knowledge=Sure(),  # type: ignore[arg-type]
+            knowledge=Sure(),
             wants=self.wants,
             wake=lambda: None,
             written=partial(self.publisher.written, "attachments"),

@@ -310,7 +310,7 @@ def test_an_endpoint_that_was_made_a_moment_ago_is_waited_for(agent: Agent) -> N
         agent.know(endpoint())
         return wait_for(told, timeout_s)
 
-    agent.knowledge.wait_for = late  # type: ignore[method-assign]
+    agent.knowledge.wait_for = late
     assert agent.ask("POST", "/v1/attachments", BODY)[0] == 201
 
 

@@ -80,8 +80,8 @@ class Node:
         self.dataplane = Dataplane(
             lambda: self.snapshot,
             self.wants,
-            Devices(plug=self.plug, **made),  # type: ignore[arg-type]
-            self.said,  # type: ignore[arg-type]
+            Devices(plug=self.plug, **made),
+            self.said,
             Services(self.checks, BOOT),
             netns_alive=lambda _want: self.alive,
             boot_id=BOOT,

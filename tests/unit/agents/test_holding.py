@@ -28,7 +28,7 @@ class Agent:
         self.now = 50.0
         self.ready: DictDriver[str, Any] = DictDriver(name="ready")
         self.holding: DictDriver[str, Any] = DictDriver(name="holding", journal=self.ready.journal)
-        self.publisher = Publisher({"ready": self.ready, "holding": self.holding})  # type: ignore[dict-item]
+        self.publisher = Publisher({"ready": self.ready, "holding": self.holding})
         self.publisher._reconcilers["attachments"] = self.publisher._reconcilers["ready"]
         self.report = HoldingReport(NODE, BOOT, self.publisher, clock=lambda: self.now)
 

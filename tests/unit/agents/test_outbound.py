@@ -34,7 +34,7 @@ class Node:
 
     def __init__(self, said: Session | None = None) -> None:
         self.peerings = Peerings()
-        self.outbound = Outbound(self.peerings)  # type: ignore[arg-type]
+        self.outbound = Outbound(self.peerings)
         self.known = replace(snapshot(pool()), sessions={TOR.name: said} if said is not None else {})
 
     def wants(self, *prefixes: IPNetwork, held: Collection[IPNetwork] = ()) -> set[IPNetwork]:

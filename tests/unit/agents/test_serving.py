@@ -281,11 +281,11 @@ def test_a_verdict_that_comes_during_a_pass_is_not_lost() -> None:
     def late() -> Any:
         before = said()
         node.checks.say("www", "a")
-        node.checks.verdicts = said  # type: ignore[method-assign]
+        node.checks.verdicts = said
         return before
 
     node.dataplane.resync()
-    node.checks.verdicts = late  # type: ignore[method-assign]
+    node.checks.verdicts = late
     node.dataplane.step()
     node.dataplane.step()
     assert take(node) == ["a"]

@@ -179,7 +179,7 @@ def test_nothing_is_reported_while_nothing_is_known(program: Running) -> None:
 
     class Silent(Speakers):
         def __call__(self, *args: object, **options: object) -> MemorySpeaker:
-            speaker = made(*args, **options)  # type: ignore[arg-type]
+            speaker = made(*args, **options)
             speaker.state = None
             silent.append(speaker)
             return speaker
@@ -323,7 +323,7 @@ def importing(name: str = "tor-a", address: str = "10.0.1.0") -> Peer:
 
 def via(program: Running, *gateways: object) -> None:
     """Wait until the kernel's default route is by way of these; there is none without any."""
-    expected = {route.key: route for route in [Route(DEFAULT, gateways=gateways)] if gateways}  # type: ignore[arg-type]
+    expected = {route.key: route for route in [Route(DEFAULT, gateways=gateways)] if gateways}
     wait_until(lambda: dict(program.routes.held), SOON_S, "the routes", good=expected.__eq__)
 
 

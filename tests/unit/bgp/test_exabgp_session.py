@@ -95,7 +95,7 @@ def session_of(*presumed: IPv4Network) -> Session:
 
 def began(session: Session, exa: Exa, *, adopted: bool = True) -> SessionReport:
     """What is reported of a session of a process that runs."""
-    session.begin(exa, adopted=adopted)  # type: ignore[arg-type]
+    session.begin(exa, adopted=adopted)
     assert session.report is not None
     return session.report
 
@@ -103,7 +103,7 @@ def began(session: Session, exa: Exa, *, adopted: bool = True) -> SessionReport:
 def bring(session: Session, exa: Exa, *, read_back: bool = False) -> list[str]:
     """One pass; what ExaBGP was asked in it."""
     exa.heard()
-    session.bring(exa, read_back=read_back)  # type: ignore[arg-type]
+    session.bring(exa, read_back=read_back)
     return exa.heard()
 
 
@@ -321,8 +321,8 @@ def test_a_peer_that_reads_nothing_is_told_of_and_a_process_that_sends_nothing_i
 
     def probed(now: float, **queue: int | bool) -> str:
         shown = {"established": True, "waiting": False, "updates_sent": 1, "unacknowledged": 0}
-        exa.shows = {SHOW_QUEUE: Queue(**{**shown, "acknowledged": 1, **queue})}  # type: ignore[arg-type]
-        session.probe(exa, drain, now)  # type: ignore[arg-type]
+        exa.shows = {SHOW_QUEUE: Queue(**{**shown, "acknowledged": 1, **queue})}
+        session.probe(exa, drain, now)
         assert session.report is not None
         return session.report.reason
 

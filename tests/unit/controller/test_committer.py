@@ -113,7 +113,7 @@ def test_only_losers_lose(store: GatedStore, committer: Committer) -> None:
     won = commit_together(store, committer, [new(f"k{n}") for n in range(8)])
     assert won.count(False) == 2
     assert [item.key for item in store.inner.range("k").items] == [f"k{n}" for n in range(8)]
-    assert [store.inner.get(key).value for key in ("k3", "k5")] == [b"0", b"0"]  # type: ignore[union-attr]
+    assert [store.inner.get(key).value for key in ("k3", "k5")] == [b"0", b"0"]
     assert store.sizes == [1, 8, 6], "the others were tried together"
 
 

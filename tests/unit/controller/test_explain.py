@@ -37,7 +37,7 @@ RELEASING = WEB.model_copy(update={"state": EndpointState.RELEASING})
 
 def facts(address: str = "10.0.0.7", **given: object) -> Facts:
     whole: dict[str, object] = {"pool": POOL, "claim": CLAIM, "held": None} | given
-    return Facts(ip_address(address), **whole)  # type: ignore[arg-type]
+    return Facts(ip_address(address), **whole)
 
 
 @pytest.mark.parametrize(

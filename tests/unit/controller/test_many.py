@@ -78,7 +78,7 @@ def plant() -> Iterator[Plant]:
 
 
 def many(count: int, node: str = "n1", **others: object) -> list[Request]:
-    return [Request(node, f"e{number}", **others) for number in range(count)]  # type: ignore[arg-type]
+    return [Request(node, f"e{number}", **others) for number in range(count)]
 
 
 def kinds(answers: list[tuple[Endpoint, bool] | Problem]) -> list[str]:

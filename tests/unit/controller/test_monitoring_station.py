@@ -35,7 +35,7 @@ class Desk:
 
     def report(self) -> Report:
         """Wait until some router tells of the session."""
-        return wait_until(lambda: self.station.reports().get(ENDS), SOON_S, "a report")  # type: ignore[return-value]
+        return wait_until(lambda: self.station.reports().get(ENDS), SOON_S, "a report")
 
     def accepted(self) -> Accepted:
         return self.station.accepted(self.report())

@@ -50,7 +50,7 @@ def agents(api: Api, answers: dict[str, Answer]) -> Iterator[None]:
 
 def announce(api: Api, node: str, prefix: str, state: SessionState = SessionState.ESTABLISHED) -> None:
     told = Advertised(prefix=parse_network(prefix), node=node, peers=("tor-a",))
-    session = Session(node=node, peer="tor-a", address="192.0.2.1", asn=64501, state=state, since=NOW)  # type: ignore[arg-type]
+    session = Session(node=node, peer="tor-a", address="192.0.2.1", asn=64501, state=state, since=NOW)
     api.store.txn([], [put(keys.ADVERTISED, told, node, prefix), put(keys.SESSIONS, session, node, "tor-a")])
 
 

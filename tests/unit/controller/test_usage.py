@@ -61,7 +61,7 @@ def test_reserved_addresses_are_those_of_the_ranges_and_the_ends(
     ranges: list[object], within: object, cidr: str
 ) -> None:
     whole = ip_network(cidr)
-    inside = tuple(each for each in ranges if each.subnet_of(whole))  # type: ignore[attr-defined]
+    inside = tuple(each for each in ranges if each.subnet_of(whole))
     pool = Pool(name="p", cidr=cidr, reserved=inside)
     want = {
         address
@@ -70,7 +70,7 @@ def test_reserved_addresses_are_those_of_the_ranges_and_the_ends(
     }
     reserved = Reserved(pool)
     assert {address for address in whole if address in reserved} == want
-    assert reserved.count(within) == sum(address in within for address in want)  # type: ignore[arg-type,operator]
+    assert reserved.count(within) == sum(address in within for address in want)
 
 
 @pytest.mark.parametrize(

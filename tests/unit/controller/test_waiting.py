@@ -34,7 +34,7 @@ def test_many_wait_in_one_thread_each_with_variables_of_its_own(begin: Begin) ->
         answer = wait(futures[number])
         return answer, NAME.get(), threading.get_ident()
 
-    calls = [begin(lambda number=number: call(number)) for number in range(200)]  # type: ignore[misc]
+    calls = [begin(lambda number=number: call(number)) for number in range(200)]
     assert not any(each.done() for each in calls)
     for number in reversed(range(200)):
         futures[number].set_result(number * 2)
@@ -88,7 +88,7 @@ def test_a_turn_that_another_stack_has_is_waited_for_without_stopping_the_loop(b
             order.append(number)
             wait(gate)
 
-    calls = [begin(lambda number=number: take(number)) for number in range(3)]  # type: ignore[misc]
+    calls = [begin(lambda number=number: take(number)) for number in range(3)]
     assert begin(lambda: 1).result(SOON_S) == 1
     assert order == [0]
     gate.set_result(None)
@@ -130,7 +130,7 @@ def test_several_calls_of_grpc_are_under_way_at_a_time(begin: Begin, on_a_stack:
         asked.release()
         return future(request, timeout=timeout)
 
-    method.future = begun  # type: ignore[method-assign]
+    method.future = begun
     with ThreadPoolExecutor(1) as threads:
         call = partial(rpc, method, ["asked"] * 3, timeout=3)
         asking = begin(call) if on_a_stack else threads.submit(call)

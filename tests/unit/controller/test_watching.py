@@ -400,7 +400,7 @@ def test_places_are_given_back_when_a_watch_ends(plant: Api) -> None:
     poll(plant, "/v1/pools", plant.get("/v1/pools")["revision"], 0)
     hub = plant.parts.hubs.of(next(iter(plant.parts.hubs._hubs.values()))._topic)
     assert hub._subscriptions == set()
-    assert plant.parts.hubs.places._value == 2000  # type: ignore[attr-defined]
+    assert plant.parts.hubs.places._value == 2000
 
 
 class Busy:

@@ -131,7 +131,7 @@ def _table_of(
         if other == name:
             values.append(block(BLOCKS[name], node=name))
         else:
-            values.append(on_link(other, *(moved if other == owner else [])))  # type: ignore[arg-type]
+            values.append(on_link(other, *(moved if other == owner else [])))
     if owner == name and believed not in {None, owner}:
         values.append(displaced(address, str(believed)))
     here = endpoint(address=address, node=name)

@@ -46,7 +46,7 @@ def guarded(
 
 
 def wanted_of(prefixes: object) -> dict[IPNetwork, Advertisement]:
-    return {prefix: Advertisement(prefix) for prefix in prefixes}  # type: ignore[attr-defined]
+    return {prefix: Advertisement(prefix) for prefix in prefixes}
 
 
 def limited(max_prefixes: int) -> Peer:
@@ -54,7 +54,7 @@ def limited(max_prefixes: int) -> Peer:
 
 
 def texts(prefixes: object) -> list[str]:
-    return [str(prefix) for prefix in prefixes]  # type: ignore[attr-defined]
+    return [str(prefix) for prefix in prefixes]
 
 
 @pytest.mark.parametrize("prefix", KEPT)

@@ -39,7 +39,7 @@ class ScriptedWatches(MemoryStore):
         self.scripts = iter(scripts)
         self.starts: list[int] = []
 
-    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Script:  # type: ignore[override]
+    def watch(self, prefixes: Sequence[str], *, start_revision: int) -> Script:
         self.starts.append(start_revision)
         return Script(next(self.scripts))
 
@@ -120,7 +120,7 @@ def test_a_store_that_is_restored_between_list_and_watch_is_told_anew() -> None:
     class Restored(MemoryStore):
         """Becomes the backup just before the first watch begins."""
 
-        def watch(self, prefixes: Sequence[str], *, start_revision: int) -> client.Watch:  # type: ignore[override]
+        def watch(self, prefixes: Sequence[str], *, start_revision: int) -> client.Watch:
             if self.cluster_id() == "1":
                 self._history = backup._history
                 self.set_cluster_id("2")
