@@ -61,7 +61,7 @@ class EtcdServer:
     """One etcd member. A context manager: started on entry, stopped on exit.
 
     Args:
-        directory: holds `data/`, `etcd.log` and `etcd.pid`; made when absent.
+        directory: holds `data/` and `etcd.log`; made when absent.
         name: the member's name, unique in its cluster.
         address: where it listens, for clients and peers.
         client_port, peer_port: 0 takes a free port, or 2379 and 2380 in a namespace.
@@ -135,7 +135,6 @@ class EtcdServer:
                 stderr=log,
                 start_new_session=True,
             )
-        (self.directory / "etcd.pid").write_text(f"{self._process.pid}\n")
 
     def wait_ready(self, *, deadline_s: float = 15.0) -> None:
         """Poll until the server answers a linearizable read. Blocking. Raises EtcdFailed; see `start`."""
@@ -223,7 +222,7 @@ class EtcdServer:
             self._process.wait(deadline_s)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._gone()
+        self._process = None
 
     def kill(self) -> None:
         """End the server with SIGKILL and wait for it. Idempotent. Blocking."""
@@ -231,7 +230,7 @@ class EtcdServer:
             return
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._gone()
+        self._process = None
 
     def restart(self, *, deadline_s: float = 15.0) -> None:
         """Stop the server and start it again on its data. Blocking. Raises EtcdFailed; see `start`."""
@@ -288,10 +287,6 @@ class EtcdServer:
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, number)
-
-    def _gone(self) -> None:
-        self._process = None
-        (self.directory / "etcd.pid").unlink(missing_ok=True)
 
     def _log_tail(self, lines: int = 10) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
