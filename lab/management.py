@@ -13,7 +13,8 @@ from functools import partial
 from lab import commands
 from lab.commands import EtcdAccess
 from lab.credentials import Credentials
-from lab.etcd import EtcdCluster, EtcdServer
+from lab.etcd import EtcdServer
+from lab.etcd_cluster import EtcdCluster
 from lab.host import Host
 from lab.program import Program
 from lab.rest import Door, Rest

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from lab import commands
-from lab.etcd import EtcdCluster
+from lab.etcd_cluster import EtcdCluster
 from lab.fabric import Fabric, together
 from lab.management import Management, StartController
 from lab.program import Program

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.etcd import EtcdCluster, EtcdServer, EtcdTls, free_ports
+from lab.etcd import EtcdServer, EtcdTls, free_ports
+from lab.etcd_cluster import EtcdCluster
 from pki.directory import Directory
 from store.client import Absent, Change, Put
 from store.errors import Invalid, StoreError, Unavailable
