@@ -7,52 +7,31 @@ client library. The two take turns; the ratio is that of their medians, in addre
 from __future__ import annotations
 
 import json
-from contextlib import closing
 
 from bench.load import Job, load
 from bench.puts import TXN, puts_per_s
-from bench.row import Row, median, percentile, progress
-from bench.service import Service
+from bench.row import Row
+from bench.turns import NODES, ROUNDS, SECONDS, Turns, planted
 
 BATCH = 500
 CLIENTS = 4
-NODES = 32
-ROUNDS = 5
-SECONDS = 3.0
 VALUE = b"x" * 300
 RATIO_GOAL, RATE_GOAL = 0.3, 10_000
 
 
 def measure() -> Row:
     """Measure."""
-    with Service() as service:
-        service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/9"})
-        for number in range(NODES):
-            service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
-        requests = tuple(("POST", "/v1/endpoints:batch", create_batch(number)) for number in range(NODES))
-        ours, theirs = [], []
-        samples: list[float] = []
-        with closing(service.store()) as store:
-            for number in range(ROUNDS):
-                theirs.append(puts_per_s(store, SECONDS, VALUE))
-                done = load(Job(service.port, requests, CLIENTS, SECONDS, expect=200))
-                ours.append(done.rate * BATCH)
-                samples.extend(done.milliseconds)
-                progress(
-                    f"ipam.batch: round {number + 1} of {ROUNDS}: {ours[-1]:.0f}/s, raw {theirs[-1]:.0f}/s"
-                )
-    value, ratio = median(ours), median(ours) / median(theirs)
-    return Row(
-        name="ipam.batch",
-        value=value,
-        unit="addresses/s",
-        p50=median(samples),
-        p99=percentile(samples, 99),
-        peer=f"{TXN} puts a transaction, the same client library",
-        peer_value=median(theirs),
-        ratio=ratio,
-        goal=f"ratio >= {RATIO_GOAL}, at least {RATE_GOAL} addresses/s",
-        ok=ratio >= RATIO_GOAL and value >= RATE_GOAL,
+    requests = tuple(("POST", "/v1/endpoints:batch", create_batch(number)) for number in range(NODES))
+    turns = Turns("ipam.batch", BATCH)
+    with planted("10.0.0.0/9") as (service, store):
+        for _ in range(ROUNDS):
+            theirs = puts_per_s(store, SECONDS, VALUE)
+            turns.add(theirs, load(Job(service.port, requests, CLIENTS, SECONDS, expect=200)))
+    return turns.row(
+        "addresses/s",
+        f"{TXN} puts a transaction, the same client library",
+        f"ratio >= {RATIO_GOAL}, at least {RATE_GOAL} addresses/s",
+        ok=turns.ratio >= RATIO_GOAL and turns.rate >= RATE_GOAL,
     )
 
 

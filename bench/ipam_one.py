@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import closing
 
 from bench.ipam_batch import BATCH, create_batch
 from bench.load import Job, Outcome, load, threads_rate
-from bench.row import Row, median, percentile, progress
+from bench.row import Row
 from bench.service import Service
+from bench.turns import ROUNDS, SECONDS, Turns, planted
 from store.client import Delete
 from store.etcd import EtcdStore
 
 CLIENTS = 32
-NODES = 32
-ROUNDS = 5
-SECONDS = 3.0
 DELETED = 4_000
 """Endpoints of each round."""
 
@@ -60,35 +57,17 @@ def _row(
     ours: Callable[[Service, Sequence[str]], Outcome],
     theirs: Callable[[EtcdStore, int], None],
 ) -> Row:
-    rates, peers = [], []
-    samples: list[float] = []
-    with Service() as service:
-        service.send("POST", "/v1/pools", {"name": "default", "cidr": "10.0.0.0/9"})
-        for number in range(NODES):
-            service.send("POST", "/v1/nodes", {"name": f"node-{number}", "asn": 64512})
-        with closing(service.store()) as store:
-            for number in range(ROUNDS):
-                ids = [each for node in range(DELETED // BATCH) for each in _made(service, node)]
-                peers.append(threads_rate(lambda thread, _: theirs(store, thread), CLIENTS, SECONDS))
-                done = ours(service, ids)
-                rates.append(done.rate)
-                samples.extend(done.milliseconds)
-                progress(
-                    f"{name}: round {number + 1} of {ROUNDS}: {rates[-1]:.0f}/s, raw {peers[-1]:.0f}/s, "
-                    f"median {median(done.milliseconds):.1f} ms"
-                )
-    ratio = median(rates) / median(peers)
-    return Row(
-        name=name,
-        value=median(rates),
-        unit="requests/s",
-        p50=median(samples),
-        p99=percentile(samples, 99),
-        peer=f"{peer}, {CLIENTS} threads, the same client library",
-        peer_value=median(peers),
-        ratio=ratio,
-        goal=f"ratio >= {goal}",
-        ok=ratio >= goal,
+    turns = Turns(name)
+    with planted("10.0.0.0/9") as (service, store):
+        for _ in range(ROUNDS):
+            ids = [each for node in range(DELETED // BATCH) for each in _made(service, node)]
+            raw = threads_rate(lambda thread, _: theirs(store, thread), CLIENTS, SECONDS)
+            turns.add(raw, ours(service, ids))
+    return turns.row(
+        "requests/s",
+        f"{peer}, {CLIENTS} threads, the same client library",
+        f"ratio >= {goal}",
+        ok=turns.ratio >= goal,
     )
 
 
