@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_interface, ip_network
-from socket import AF_INET, AF_INET6
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
@@ -30,7 +29,7 @@ from agents.kernel.interface import (
     set_up,
     up,
 )
-from agents.kernel.message import encode
+from agents.kernel.message import FAMILIES, encode
 from agents.kernel.neighbours import NeighbourDriver, put
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.route_messages import decode, dump
@@ -151,7 +150,7 @@ def _gateways(wanted: Inside) -> list[Neighbour]:
 def _routes(netlink: Netlink, wanted: Inside) -> bool:
     changed = False
     for gateway in wanted.gateways:
-        family = AF_INET if gateway.version == 4 else AF_INET6
+        family = FAMILIES[gateway.version]
         bodies = netlink.dump(dump(family, protocol=0, oif=wanted.index))
         routes = [route for route in map(decode, bodies) if route.table == MAIN_TABLE]
         held = {(route.destination, hop.gateway): route.metric for route in routes for hop in route.hops}
@@ -191,7 +190,7 @@ def _add_route(netlink: Netlink, wanted: Inside, destination: IPNetwork, via: IP
 @lru_cache(maxsize=64)
 def _route(index: int, destination: IPNetwork, via: IPAddress | None, metric: int) -> bytes:
     message: Any = rtmsg()
-    message["family"] = AF_INET if destination.version == 4 else AF_INET6
+    message["family"] = FAMILIES[destination.version]
     message["dst_len"], message["table"], message["proto"] = destination.prefixlen, MAIN_TABLE, PROTOCOL
     message["type"], message["scope"] = _RTN_UNICAST, RT_SCOPE_LINK if via is None else RT_SCOPE_UNIVERSE
     message["attrs"] = [("RTA_DST", str(destination.network_address)), ("RTA_OIF", index)]

@@ -14,8 +14,9 @@ from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK
 
 from agents.kernel import sysctl
 from agents.kernel.interface import IPInterface, find_interface, missing_addresses, set_up
+from agents.kernel.message import FAMILIES
 from agents.kernel.netlink import KernelError, Netlink
-from agents.kernel.route_messages import FAMILIES, decode, dump
+from agents.kernel.route_messages import decode, dump
 from store.model import IPAddress
 
 _LINK_LOCAL_PREFIXLEN = 64

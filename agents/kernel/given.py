@@ -13,9 +13,9 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agents.kernel import sysctl
 from agents.kernel.interface import Interface, addresses_of, find_interface, set_up
-from agents.kernel.message import encode_get
+from agents.kernel.message import FAMILIES, encode_get
 from agents.kernel.netlink import KernelError, Netlink
-from agents.kernel.route_messages import FAMILIES, decode
+from agents.kernel.route_messages import decode
 from intent.names import BRIDGE
 from store.model import IPAddress
 

@@ -18,7 +18,7 @@ from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_GETLINK, RTM_NEW
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_PROMISC, IFF_UP, ifinfmsg
 
-from agents.kernel.message import attribute, attributes, encode, encode_dump, packed
+from agents.kernel.message import FAMILIES, attribute, attributes, encode, encode_dump, packed
 from agents.kernel.netlink import KernelError, Netlink
 
 IPInterface = IPv4Interface | IPv6Interface
@@ -174,7 +174,7 @@ def missing_addresses(
     """
     wanted = list(wanted)
     held: set[IPInterface] = set()
-    for family in sorted({_family(one) for one in wanted}):
+    for family in sorted({FAMILIES[one.version] for one in wanted}):
         held |= _addresses(netlink, family, interface.index)
     return [new_address(interface.index, one, scope) for one in wanted if one not in held]
 
@@ -186,7 +186,7 @@ def addresses_of(netlink: Netlink, interface: Interface) -> set[IPInterface]:
 
 def remove_address(netlink: Netlink, interface: Interface, address: IPInterface) -> bool:
     """Take an address from the interface; whether it had it. Idempotent."""
-    if address not in _addresses(netlink, _family(address), interface.index):
+    if address not in _addresses(netlink, FAMILIES[address.version], interface.index):
         return False
     netlink.request(_change(RTM_DELADDR, interface.index, address), tolerate={errno.EADDRNOTAVAIL})
     return True
@@ -230,10 +230,6 @@ def _ifinfo() -> Any:
     message = ifinfmsg()
     message["attrs"] = [("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS)]
     return message
-
-
-def _family(address: IPInterface) -> int:
-    return AF_INET if address.version == 4 else AF_INET6
 
 
 def _text(given: bytes) -> str:

@@ -10,10 +10,10 @@ from pyroute2.netlink.rtnl import RTM_GETROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agents.kernel.interface import find_interface
-from agents.kernel.message import encode_get
+from agents.kernel.message import FAMILIES, encode_get
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names
-from agents.kernel.route_messages import FAMILIES, RTMSG, decode
+from agents.kernel.route_messages import RTMSG, decode
 from store.model import IPAddress, IPNetwork
 
 RTM_F_LOOKUP_TABLE = 0x1000

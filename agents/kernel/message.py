@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from socket import AF_INET, AF_INET6
 from typing import Any, NamedTuple
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence number, port."""
+
+FAMILIES = {4: AF_INET, 6: AF_INET6}
+"""By IP version."""
 
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF

@@ -20,7 +20,7 @@ from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT, ndmsg
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
-from agents.kernel.message import HEADER, attributes, encode, encode_dump
+from agents.kernel.message import FAMILIES, HEADER, attributes, encode, encode_dump
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names, Request, lost, outcome, send
 from intent.names import PROTOCOL
@@ -97,7 +97,7 @@ def _put_template(version: int, index: int) -> bytes:
 
 def _ndmsg(address: IPAddress, index: int) -> Any:
     message = ndmsg()
-    message["family"] = AF_INET if address.version == 4 else AF_INET6
+    message["family"] = FAMILIES[address.version]
     message["ifindex"] = index
     message["attrs"] = [("NDA_DST", str(address))]
     return message

@@ -14,13 +14,11 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
 from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import RT_SCOPE_LINK, RT_SCOPE_NOWHERE, RT_SCOPE_UNIVERSE, rtmsg
 
-from agents.kernel.message import HEADER, attributes, encode, encode_dump
+from agents.kernel.message import FAMILIES, HEADER, attributes, encode, encode_dump
 from agents.kernel.requests import Names, Request
 from intent.names import PROTOCOL
 from intent.routes import Route, RouteKey, RouteKind
 from store.model import IPAddress, IPNetwork
-
-FAMILIES = {4: AF_INET, 6: AF_INET6}
 
 _ABSENT = frozenset({errno.ESRCH, errno.ENOENT})
 _TYPES = {RouteKind.UNICAST: 1, RouteKind.BLACKHOLE: 6, RouteKind.THROW: 9}

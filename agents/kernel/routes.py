@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from agents.delta import Delta
 from agents.driver import Outcome, Unreadable
+from agents.kernel.message import FAMILIES
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.requests import Names, lost, outcome, send, worst
-from agents.kernel.route_messages import FAMILIES, as_route, decode, delete, dump, put
+from agents.kernel.route_messages import as_route, decode, delete, dump, put
 from agents.kernel.rules import RuleDriver
 from intent.names import DISPLACED_TABLE, MAIN_TABLE, PROTOCOL
 from intent.routes import Route, RouteKey
