@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bgp.advertisement import Advertisement
-from store.model import IPAddress, IPNetwork, Node, Peer, Pool
+from store.model import IPAddress, IPNetwork, Node, Peer, Pool, of_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +55,11 @@ def attributes(
     next_hop = None
     if speaker is not None or version != peer.address.version:
         # RFC 4271 §5.1.3: another router's address; RFC 4760 §3 without RFC 8950: of the prefix's own family
-        next_hop = _own(node, version)
+        next_hop = of_version(node.next_hops, version) if node is not None else None
         if next_hop is None:
             return None
     pairs, triples = _split([*pool.communities, *peer.communities, *extra])
     return Attributes(next_hop, pairs, triples, peer.med, peer.local_pref, _as_path(speaker or node, peer))
-
-
-def _own(node: Node | None, version: int) -> IPAddress | None:
-    if node is None:
-        return None
-    return next((address for address in node.next_hops if address.version == version), None)
 
 
 def _as_path(node: Node | None, peer: Peer) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from intent.names import DISPLACED_TABLE, MAIN_TABLE
 from intent.routes import Route, RouteKey, RouteKind, by_routers
 from intent.snapshot import Snapshot
-from store.model import IPAddress, IPNetwork, OnLink, host_prefix
+from store.model import IPAddress, IPNetwork, OnLink, host_prefix, of_version
 
 
 def direct_routes(snapshot: Snapshot, own: Mapping[RouteKey, Route]) -> dict[RouteKey, Route]:
@@ -30,7 +30,8 @@ def direct_routes(snapshot: Snapshot, own: Mapping[RouteKey, Route]) -> dict[Rou
         block: (other, gateway)
         for other in others.values()
         for block in other.blocks
-        if block not in snapshot.blocks and (gateway := _next_hop(other, block.version)) is not None
+        if block not in snapshot.blocks
+        and (gateway := of_version(other.next_hops, block.version)) is not None
     }
     covered = _Covered(blocks)
     here = {key.destination for key in own if key.table == MAIN_TABLE and covered.has(key.destination)}
@@ -58,10 +59,6 @@ def _others(snapshot: Snapshot) -> Mapping[str, OnLink]:
         for name, each in snapshot.on_link.items()
         if name != snapshot.name and not set(each.next_hops) & set(node.next_hops)
     }
-
-
-def _next_hop(other: OnLink, version: int) -> IPAddress | None:
-    return next((each for each in other.next_hops if each.version == version), None)
 
 
 def _exceptions(
@@ -93,7 +90,7 @@ def _own_displaced(
 
 def _way(snapshot: Snapshot, other: OnLink | None, address: IPAddress, reason: str) -> Route:
     """To one address: by way of a node on the segment, else the routers, else as the main table says."""
-    gateway = _next_hop(other, address.version) if other is not None else None
+    gateway = of_version(other.next_hops, address.version) if other is not None else None
     if gateway is not None:
         return Route(host_prefix(address), DISPLACED_TABLE, gateways=(gateway,), reason=reason)
     by = by_routers(snapshot, address, reason)

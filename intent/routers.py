@@ -13,7 +13,7 @@ from typing import assert_never
 
 from bgp.tor.router import WARN_PERCENT, Accepted, Group, Neighbour, Router, Terms
 from intent.peers import peers_of
-from store.model import Advertise, Announces, IPAddress, IPNetwork, Node, Peer, Pool, Session
+from store.model import Advertise, Announces, IPAddress, IPNetwork, Node, Peer, Pool, Session, of_version
 from store.model.peer import DEFAULT_ROUTE
 
 ANY = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
@@ -39,8 +39,7 @@ class Spoken:
             return self.peer.local_address
         if self.seen is not None and self.seen.local_address is not None:
             return self.seen.local_address
-        version = self.peer.address.version
-        return next((each for each in self.node.next_hops if each.version == version), None)
+        return of_version(self.node.next_hops, self.peer.address.version)
 
 
 def spoken(

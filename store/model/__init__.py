@@ -49,7 +49,7 @@ from store.model.restore import Cluster, HeldEndpoint, Holding, Restore
 from store.model.segment import Membership, Segment
 from store.model.service import Backend, Check, CheckKind, Health, NewService, Service, Withdrawing
 from store.model.session import Session, SessionState, Transition
-from store.model.value import IPAddress, IPNetwork, Value, is_inside
+from store.model.value import IPAddress, IPNetwork, Value, is_inside, of_version
 from store.model.verified import SHOWN_DIFFERENCES, Difference, DifferenceKind, Verified
 
 __all__ = [
@@ -141,4 +141,5 @@ __all__ = [
     "Withdrawing",
     "host_prefix",
     "is_inside",
+    "of_version",
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from store.model.value import Address_, Ifname, IPAddress, Network, Value
+from store.model.value import Address_, Ifname, IPAddress, Network, Value, of_version
 
 Vlan = Annotated[int, Field(strict=True, ge=1, le=4094)]
 
@@ -33,4 +33,4 @@ class Membership(Value):
 
     def gateway(self, version: int) -> IPAddress | None:
         """The gateway of one family (4 or 6)."""
-        return next((each for each in self.gateways if each.version == version), None)
+        return of_version(self.gateways, version)

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from store.model.endpoint import Endpoint
 from store.model.pool import MAX_COMMUNITIES, Community
-from store.model.value import Identifier, IPAddress, Name, SomeLabels, UnicastAddress, Value
+from store.model.value import Identifier, IPAddress, Name, SomeLabels, UnicastAddress, Value, of_version
 
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,254}$")]
 
@@ -82,7 +82,7 @@ class Service(NewService):
 
     def target(self, endpoint: Endpoint) -> IPAddress | None:
         """The endpoint's own address of the service's family; None when it has none."""
-        return next((each for each in endpoint.addresses if each.version == self.address.version), None)
+        return of_version(endpoint.addresses, self.address.version)
 
 
 class Withdrawing(Value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import AF_INET, inet_ntoa, inet_pton
@@ -97,6 +98,11 @@ def parse_ipv4_address(given: Any) -> IPv4Address:
 def is_inside(part: IPNetwork, whole: IPNetwork) -> bool:
     """Whether all of a network is in another; a network is in itself. None is in one of the other family."""
     return whole.prefixlen <= part.prefixlen and part.network_address in whole
+
+
+def of_version(addresses: Iterable[IPAddress], version: int) -> IPAddress | None:
+    """The first of one family (4 or 6); None when there is none."""
+    return next((each for each in addresses if each.version == version), None)
 
 
 def parse_network(given: Any) -> IPNetwork:
