@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
 from bgp.fsm import State
 from lab.lab import Lab
@@ -31,6 +30,7 @@ from tests.support.cable import (
     THREE_CABLES,
     UP_S,
     Cable,
+    exabgp,
     hosts,
     report_of,
     speaks,
@@ -85,11 +85,6 @@ def rests(watched: tuple[Cable, RouteMonitor]) -> Iterator[None]:
     assert (report.state, report.since, report.reason) == (State.ESTABLISHED, since, "")
     assert speaker.advertised() == {ip_network(A), ip_network(B)}
     assert monitor.changes() == []
-
-
-def exabgp(cable: Cable, name: str = "tor") -> int:
-    """The pid of the ExaBGP of a speaker, once it has written it down."""
-    return wait_until(lambda: rundir.recorded(cable.base / name), UP_S, "ExaBGP to run").pid
 
 
 def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:

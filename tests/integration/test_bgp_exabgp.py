@@ -20,7 +20,7 @@ from bgp.exabgp.watchdog import Patience
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.wait import wait_until
-from tests.support.cable import NODE_ADDRESS, UP_S, Cable, hosts, report_of, speaks, state_is, wanted
+from tests.support.cable import NODE_ADDRESS, UP_S, Cable, exabgp, hosts, report_of, speaks, state_is, wanted
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
@@ -28,11 +28,6 @@ pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
 IMPATIENT = Timing(probe_s=0.1, answer_s=1.0, drain_s=0.5)
 
 A, B, C = "10.64.0.0/26", "10.64.1.7/32", "10.64.2.0/24"
-
-
-def exabgp(cable: Cable, name: str = "tor") -> int:
-    """The pid of the ExaBGP of a speaker, once it has written it down."""
-    return wait_until(lambda: rundir.recorded(cable.base / name), UP_S, "ExaBGP to run").pid
 
 
 def children(pid: int) -> list[int]:

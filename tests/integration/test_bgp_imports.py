@@ -15,7 +15,6 @@ import pytest
 
 from bgp.adj_rib_in import Path
 from bgp.adj_rib_out import IPNetwork
-from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel
 from bgp.exabgp.commands import SHOW_ADJ_RIB_IN
 from bgp.exabgp.driver import ExaBgpSpeaker
@@ -24,7 +23,7 @@ from bgp.exabgp.watchdog import Patience
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.wait import wait_until
-from tests.support.cable import NODE_ADDRESS, TOR_ADDRESS, UP_S, Cable, state_is
+from tests.support.cable import NODE_ADDRESS, TOR_ADDRESS, UP_S, Cable, exabgp, state_is
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh")
@@ -63,11 +62,6 @@ def importing(cable: Cable, **changes: Any) -> ExaBgpSpeaker:
 
 def taken(speaker: ExaBgpSpeaker, expected: dict[IPNetwork, Path]) -> None:
     wait_until(lambda: dict(speaker.imported()), UP_S, "what is taken", good=expected.__eq__)
-
-
-def exabgp(cable: Cable) -> int:
-    """The pid of the speaker's ExaBGP."""
-    return wait_until(lambda: rundir.recorded(cable.base / "tor"), UP_S, "ExaBGP to run").pid
 
 
 def test_what_is_asked_for_is_taken_and_nothing_else(cable: Cable) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from bgp.adj_rib_out import Attributes
 from bgp.advertisement import Advertisement
-from bgp.exabgp import rundir
 from bgp.exabgp.channel import Channel, Patience
 from bgp.exabgp.commands import SHOW_FINGERPRINTS, SHOW_ROUTES
 from bgp.exabgp.driver import ExaBgpSpeaker
@@ -21,7 +20,17 @@ from bgp.fingerprint import fingerprint, nlri
 from bgp.fsm import State
 from bgp.peer import Family
 from lab.wait import wait_until
-from tests.support.cable import BOTH_ROUTERS, NODE_ADDRESS, UP_S, Cable, hosts, report_of, state_is, wanted
+from tests.support.cable import (
+    BOTH_ROUTERS,
+    NODE_ADDRESS,
+    UP_S,
+    Cable,
+    exabgp,
+    hosts,
+    report_of,
+    state_is,
+    wanted,
+)
 
 pytest_plugins = ["tests.support.bgp"]
 pytestmark = [pytest.mark.needs("root", "ip", "zebra", "bgpd", "vtysh", "bird", "birdc"), BOTH_ROUTERS]
@@ -38,11 +47,6 @@ def announcing(cable: Cable, *prefixes: str, **changes: Any) -> ExaBgpSpeaker:
     cable.routes_are(*prefixes)
     cable.heard_again(prefixes[-1])
     return speaker
-
-
-def exabgp(cable: Cable) -> int:
-    """The pid of the speaker's ExaBGP, once it has written it down."""
-    return wait_until(lambda: rundir.recorded(cable.base / "tor"), UP_S, "ExaBGP to run").pid
 
 
 def test_announce_and_withdraw(cable: Cable) -> None:

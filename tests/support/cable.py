@@ -21,6 +21,7 @@ import pytest
 
 from bgp.adj_rib_out import IPNetwork
 from bgp.advertisement import Advertisement
+from bgp.exabgp import rundir
 from bgp.exabgp.driver import ExaBgpSpeaker, Timing
 from bgp.exabgp.retire import retire
 from bgp.exabgp.rundir import RunDir
@@ -105,6 +106,11 @@ def hosts(count: int) -> list[str]:
 def speaks(recording: Recording) -> None:
     """Wait until `tests/support/speak.py` has said all that it was given."""
     recording.wait(lambda: "settled" in recording.lines(), 2 * UP_S, "the program to settle")
+
+
+def exabgp(cable: Cable, name: str = "tor") -> int:
+    """The pid of the ExaBGP of a speaker, once it has written it down."""
+    return wait_until(lambda: rundir.recorded(cable.base / name), UP_S, "ExaBGP to run").pid
 
 
 def report_of(speaker: ExaBgpSpeaker, what: str, good: Callable[[SessionReport], object]) -> SessionReport:

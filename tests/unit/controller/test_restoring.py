@@ -17,7 +17,7 @@ from controller.reading import put, read, scan
 from controller.restoring import PATIENCE_S, SETTLE_S, Restoring, finish, progress
 from controller.unique import unique
 from store import keys
-from store.client import Put
+from store.client import Put, Store
 from store.memory import MemoryStore
 from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
 from tests.support.gone import DAY, Duty, Time, rise
@@ -49,10 +49,7 @@ class Site:
 
     def say(self, node: str, *held: HeldEndpoint) -> None:
         """As the node's agent does that doubts the store."""
-        cluster = read(self.store, keys.CLUSTER)
-        assert cluster is not None
-        said = Holding(node=node, waits_for=cluster.value.nonce, boot_id=BOOT, endpoints=held)
-        self.store.txn([], [put(keys.HOLDING, said, node)])
+        says(self.store, node, *held)
 
     def begin(self, *living: str, cluster: str = "2") -> None:
         """What is in the store is a backup that was just restored, and these nodes have an agent."""
@@ -260,12 +257,12 @@ def test_what_was_said_for_an_earlier_restore_counts_no_more(site: Site, cluster
     assert not site.has("gone")
 
 
-def says(api: Api, node: str, *held: HeldEndpoint) -> None:
-    """As the node's agent does that is asked."""
-    stored = read(api.store, keys.CLUSTER)
+def says(store: Store, node: str, *held: HeldEndpoint) -> None:
+    """As a node's agent does that is asked."""
+    stored = read(store, keys.CLUSTER)
     assert stored is not None
     said = Holding(node=node, waits_for=stored.value.nonce, boot_id=BOOT, endpoints=held)
-    api.store.txn([], [put(keys.HOLDING, said, node)])
+    store.txn([], [put(keys.HOLDING, said, node)])
 
 
 def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with_what_was_created(
@@ -281,7 +278,7 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     api.parts.epoch.check()
     api.store.set_cluster_id("2")
     duty.turn()
-    says(api, "n1", web)
+    says(api.store, "n1", web)
     for _ in range(3):
         clock.now_s += PATIENCE_S
         duty.turn()
@@ -303,7 +300,7 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     )  # to another controller etcd's revision went back, or to the first one only
     duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events, monotonic=clock)
     duty.turn()
-    says(api, "n1", web)
+    says(api.store, "n1", web)
     clock.now_s += PATIENCE_S
     duty.turn()
     assert api.get("/v1/restore")["restoring"], "also to another controller that takes up the duty"
