@@ -18,7 +18,6 @@ from controller.exchange import argument, current
 from controller.impact import foresee, withdraws_nothing
 from controller.impact_view import ImpactView, totals, view
 from controller.ipam.committer import Commits
-from controller.ipam.tally import OverQuota
 from controller.ipam.unit import Unit
 from controller.joining import Joining
 from controller.parts import Parts
@@ -30,7 +29,6 @@ from controller.rehearsal import Rehearsal
 from controller.retire import Retirer
 from intent import cluster
 from store.client import Absent, Compare, DeletePrefix, Op, Put, Store, Unchanged
-from store.model import Usage
 
 DRY_RUN = Parameter(
     "dry_run",
@@ -156,15 +154,12 @@ class _Believing:
     def __init__(self, committer: Commits, check: Callable[[], None]) -> None:
         self._committer = committer
         self._check = check
+        self.confirm = committer.confirm
 
     def commit(self, unit: Unit) -> int:
         """See `Commits`. Raises `Restored`."""
         self._check()
         return self._committer.commit(unit)
-
-    def confirm(self, over: OverQuota) -> Usage | None:
-        """See `Commits`."""
-        return self._committer.confirm(over)
 
 
 class _AsRehearsed:
@@ -173,6 +168,7 @@ class _AsRehearsed:
     def __init__(self, committer: Commits, left: list[Essence]) -> None:
         self._committer = committer
         self._left = left
+        self.confirm = committer.confirm
 
     def commit(self, unit: Unit) -> int:
         """See `Commits`. Raises `_Otherwise`."""
@@ -183,10 +179,6 @@ class _AsRehearsed:
             raise _Otherwise
         del self._left[0]
         return revision
-
-    def confirm(self, over: OverQuota) -> Usage | None:
-        """See `Commits`."""
-        return self._committer.confirm(over)
 
 
 def _essence(unit: Unit) -> Essence:
