@@ -187,8 +187,8 @@ def _announced(facts: Facts) -> str:
     if pool.advertise is Advertise.NONE:
         return f"nothing of pool {pool.name} is announced"
     if pool.advertise is Advertise.HOST:
-        return f"it is announced as {prefix}, as all of pool {pool.name} are"
-    return f"it is announced as {prefix} of its own"
+        return f"its node announces {prefix}, as all of pool {pool.name} are, once it delivers it"
+    return f"its node announces {prefix} of its own, once it delivers it"
 
 
 def _why_service(facts: Facts, name: str) -> Iterator[str]:

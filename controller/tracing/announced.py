@@ -43,7 +43,7 @@ class Attracted:
 def attracted(store: Store, end: End) -> Attracted:
     """To which node routers send what is for this end: the longest of the prefixes that were announced."""
     nodes = _nodes(store, end)
-    told = _longest(_advertised(store, nodes, end.address))
+    told = _longest(_advertised(store, [*nodes, *end.left], end.address))
     if told is None:
         return _told_by_nobody(store, end, nodes)
     sessions = read_many(store, keys.SESSIONS, [(told.node, peer) for peer in told.peers])
@@ -60,7 +60,7 @@ def attracted(store: Store, end: End) -> Attracted:
         if works
         else f"no router has {told.prefix} from node {told.node}",
         evidence="; ".join(text for _, text in said)[:TEXT_CHARACTERS],
-        reason=f"announced for {end.words}"[:TEXT_CHARACTERS],
+        reason=_for_whom(store, end, told.node)[:TEXT_CHARACTERS],
     )
     return Attracted((step,), told.node if works else None)
 
@@ -102,6 +102,14 @@ def _said(
         if each.kind is DifferenceKind.MISSING and each.prefix == told.prefix:
             return False, f"{peer}: ESTABLISHED, told of it, and does not hold it: {each.cause}"
     return True, f"{peer}: ESTABLISHED, and holds it, as it tells by BMP"
+
+
+def _for_whom(store: Store, end: End, announcer: str) -> str:
+    """Why it is this node that routers send it to."""
+    holder = end.endpoint.node if end.endpoint is not None else announcer
+    if holder == announcer:
+        return f"announced for {end.words}"
+    return f"node {holder} has {end.address} and does not announce it: {_why_not(store, end, [holder])}"
 
 
 def _told_by_nobody(store: Store, end: End, nodes: Sequence[str]) -> Attracted:

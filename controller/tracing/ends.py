@@ -28,6 +28,8 @@ class End:
     service: str | None = None
     claimed_by: str | None = None
     """The node that has claimed the address's block."""
+    left: tuple[str, ...] = ()
+    """Nodes that the endpoint moved away from: one that has it still may announce it still."""
 
     @property
     def words(self) -> str:
@@ -92,4 +94,5 @@ def _end(store: Store, pools: list[Pool], address: IPAddress, endpoint: Endpoint
         record = read(store, keys.ENDPOINTS, held.value.endpoint) if held.value.endpoint else None
         if record is not None and address in record.value.addresses:
             endpoint = record.value
-    return End(address, pool, endpoint, service, claim.value.node if claim else None)
+    left = held.value.left if held is not None else ()
+    return End(address, pool, endpoint, service, claim.value.node if claim else None, left)

@@ -60,7 +60,7 @@ def facts(address: str = "10.0.0.7", **given: object) -> Facts:
         pytest.param(
             facts(held=HELD, endpoint=WEB, claim=Block(cidr="10.0.0.0/26", pool="p", node="n2")),
             "assigned",
-            "outside its block's node: it is announced as 10.0.0.7/32 of its own.",
+            "outside its block's node: its node announces 10.0.0.7/32 of its own, once it delivers it.",
             "polder endpoint delete web",
             id="outside its block",
         ),
@@ -79,7 +79,7 @@ def facts(address: str = "10.0.0.7", **given: object) -> Facts:
             )
             for advertise, said in (
                 (Advertise.NONE, "nothing of pool p is announced"),
-                (Advertise.HOST, "it is announced as 10.0.0.7/32, as all of pool p are"),
+                (Advertise.HOST, "its node announces 10.0.0.7/32, as all of pool p are, once it delivers it"),
             )
         ),
         pytest.param(

@@ -101,6 +101,29 @@ def test_the_longest_prefix_wins_whoever_announces_it(two: Api) -> None:
         assert trace(two, "web-1", "web-2")["arrives"]
 
 
+def test_where_a_block_attracts_what_another_node_has_the_reason_is_that_node_s(two: Api) -> None:
+    announce(two, "node-2", "10.64.0.4/30")
+    assert two.client.patch("/v1/endpoints/web-2", json={"node": "node-3"}).status_code == 200
+
+    def reason() -> str:
+        (step,) = [each for each in trace(two, "198.51.100.7", "web-2")["steps"] if each["at"] == "router"]
+        return str(step["reason"])
+
+    said = "node node-3 has 10.64.0.4 and does not announce it: "
+    assert reason().startswith(f"{said}the node's agent does not say that it can deliver it")
+    assert two.client.post("/v1/nodes/node-3:drain", json={}).status_code == 201
+    assert reason() == f"{said}the node is drained"
+
+
+def test_a_node_that_an_endpoint_leaves_attracts_it_until_it_lets_go(two: Api) -> None:
+    for node in ("node-3", "node-1"):
+        assert two.client.patch("/v1/endpoints/web-2", json={"node": node}).status_code == 200
+        attach(two, "web-2")
+    announce(two, "node-3", "10.64.0.4/32")
+    with agents(two, {"node-3": delivers("web-2")}):
+        assert trace(two, "198.51.100.7", "web-2")["arrives"]
+
+
 def test_one_that_is_delivered_to_another_does_not_arrive(two: Api) -> None:
     with agents(two, {"node-1": delivers("web-9")}):
         told = trace(two, "web-1", "web-2")
