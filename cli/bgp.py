@@ -9,11 +9,13 @@ import click
 from cli import bgp_session
 from cli.bgp_check import check
 from cli.completion import names_of
+from cli.drain import DRAIN
 from cli.example import examples
 from cli.group import Group
 from cli.output import Column, Form, age, field
 from cli.rest import place
 from cli.session import Session, takes_session
+from cli.text import printable
 
 STATES = ("IDLE", "CONNECT", "ACTIVE", "OPENSENT", "OPENCONFIRM", "ESTABLISHED")
 GUARD = "outbound guard"
@@ -55,6 +57,8 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
     items = listing["items"]
     up = sum(1 for item in items if _up(item) and not item.get("stale"))
     click.echo(f"\n{up} of {len(items)} sessions established")
+    if drained := [DRAIN.name(each) for each in session.listing(place("drains"))["items"]]:
+        click.echo(printable(f"drained: {', '.join(drained)}; see polder drain list"))
 
 
 @command.command(
@@ -72,7 +76,8 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
 def routes(session: Session, node: str | None, peer: str | None, prefix: str | None) -> None:
     """Show every prefix that a node announces, and the peers it is announced to.
 
-    A peer whose session is down has it again when that is up: polder bgp summary.
+    A peer whose session is down has it again when that is up: polder bgp summary. Why an address is announced
+    by nobody: polder trace, from any address outside of Polder to it.
     """
     found = session.listing(place("bgp", "routes"), node=node, peer=peer, prefix=prefix)
     session.print_list(found, ROUTES)

@@ -27,10 +27,11 @@ UP = {
 DOWN = UP | {"peer": "tor-b", "state": "ACTIVE", "reason": "Connection refused", "advertised": 0}
 STALE = UP | {"node": "node-2", "stale": True}
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
+NONE = Reply(200, {"items": [], "revision": 9})
 
 
 def test_summary_counts_what_is_really_up(polder: Polder) -> None:
-    with serving(Reply(200, {"items": [UP, DOWN, STALE], "revision": 9})) as canned:
+    with serving(Reply(200, {"items": [UP, DOWN, STALE], "revision": 9}), NONE) as canned:
         ran = polder("bgp", "summary", "--server", canned.url)
     lines = ran.out.splitlines()
     assert canned.asked[0].target == "/v1/bgp/sessions?limit=500"
@@ -39,8 +40,16 @@ def test_summary_counts_what_is_really_up(polder: Polder) -> None:
     assert lines[-1] == "1 of 3 sessions established"
 
 
+def test_summary_says_what_is_drained_for_that_announces_nothing(polder: Polder) -> None:
+    drains = {"items": [{"noun": "node", "name": "node-1"}, {"noun": "peer", "name": "tor-b"}]}
+    with serving(Reply(200, {"items": [UP], "revision": 9}), Reply(200, drains)) as canned:
+        ran = polder("bgp", "summary", "--server", canned.url)
+    assert canned.asked[1].target == "/v1/drains?limit=500"
+    assert ran.out.splitlines()[-1] == "drained: node/node-1, peer/tor-b; see polder drain list"
+
+
 def test_summary_of_some(polder: Polder) -> None:
-    with serving(Reply(200, {"items": [DOWN], "revision": 9})) as canned:
+    with serving(Reply(200, {"items": [DOWN], "revision": 9}), NONE) as canned:
         ran = polder(
             "bgp", "summary", "--peer", "tor-b", "--state", "IDLE", "-o", "wide", "--server", canned.url
         )
@@ -107,7 +116,7 @@ def test_a_session_that_nobody_has(polder: Polder) -> None:
 
 def test_a_session_that_is_down_advertises_nothing(polder: Polder) -> None:
     waiting = DOWN | {"advertised": 7, "reason": ""}
-    with serving(Reply(200, {"items": [UP, waiting], "revision": 9})) as canned:
+    with serving(Reply(200, {"items": [UP, waiting], "revision": 9}), NONE) as canned:
         ran = polder("bgp", "summary", "--node", "node-1", "--server", canned.url)
     up, down = ran.out.splitlines()[1:3]
     assert canned.asked[0].target == "/v1/bgp/sessions?limit=500&node=node-1"
@@ -117,7 +126,8 @@ def test_a_session_that_is_down_advertises_nothing(polder: Polder) -> None:
 
 def test_what_the_guard_keeps_back_is_counted_with_a_reason(polder: Polder) -> None:
     kept = UP | {"guarded": 2, "guarded_why": "10.0.0.0/8: shorter than pool default"}
-    with serving(Reply(200, {"items": [kept], "revision": 9})) as canned:
+    rows = Reply(200, {"items": [kept], "revision": 9})
+    with serving(rows, NONE, rows, NONE) as canned:
         row = polder("bgp", "summary", "--server", canned.url).out.splitlines()[1]
         wide = polder("bgp", "summary", "-o", "wide", "--server", canned.url).out.splitlines()[1]
     assert "outbound guard keeps back 2, such as 10.0.0.0/8: shorter than pool default" in row
