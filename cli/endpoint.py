@@ -200,7 +200,7 @@ def move(session: Session, name: str, node: str, overlap_s: int | None, wait: bo
     query = {"overlap_s": overlap_s}
     moved = session.item("PATCH", ENDPOINT.path(name), {"node": node}, advice=advice, query=query)
     if wait:
-        follow(session, name, DEFAULT_S if overlap_s is None else overlap_s)
+        moved = follow(session, name, DEFAULT_S if overlap_s is None else overlap_s)
     session.print_item(moved, ENDPOINT)
 
 

@@ -7,7 +7,7 @@ import time
 import click
 
 from cli.failure import Failure
-from cli.rest import call, place
+from cli.rest import Json, call, place
 from cli.session import Session
 
 DEFAULT_S = 30
@@ -27,11 +27,14 @@ LATE_S = 30.0
 """How much longer than asked for it may take: a controller that takes the duty over needs some seconds."""
 
 
-def follow(session: Session, name: str, overlap_s: float) -> None:
-    """Report each stage of a move until it is over. Blocking. An error in between is not an answer.
+def follow(session: Session, name: str, overlap_s: float) -> Json:
+    """Report each stage of a move until it is over; the endpoint as it is then. Blocking.
+
+    An error in between is not an answer.
 
     Raises:
-        Failure: it is not over long after `overlap_s`; it goes on by itself.
+        Failure: it is not over long after `overlap_s`, and goes on by itself; or it is, as the former node
+            waits no longer, and the new one does not deliver the endpoint.
     """
     told, began = "", time.monotonic()
     while not (answer := call(session.link, "GET", f"{place('endpoints', name)}/move")).absent:
@@ -46,5 +49,11 @@ def follow(session: Session, name: str, overlap_s: float) -> None:
                 f"endpoint {name}: the move is not over after {overlap_s + LATE_S:g} s", advice=advice
             )
         time.sleep(POLL_S)
+    lasted = f"{time.monotonic() - began:.1f} s"
+    moved = session.item("GET", place("endpoints", name))
+    if told and not moved.get("ready"):
+        why = f"{moved.get('node')} does not deliver it, and its former node went after {lasted}"
+        raise Failure(f"endpoint {name}: {why}", advice=f"attach it there: polder attach {name}")
     if told:
-        click.echo(f"endpoint/{name}: moved after {time.monotonic() - began:.1f} s", err=True)
+        click.echo(f"endpoint/{name}: moved after {lasted}", err=True)
+    return moved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -316,11 +317,14 @@ def test_move_patches_the_node(polder: Polder) -> None:
     assert "node-2" in ran.out
 
 
+MOVED = {"node": "node-2"}
+
+
 def test_move_reports_how_far_it_is(polder: Polder) -> None:
     way = {"source": "node-1", "target": "node-2", "endpoint": "web-1", "overlap_s": 9}
     stages = [Reply(200, {**way, "stage": stage}) for stage in ("waiting", "waiting", "announced")]
-    over = problem(404, "There is no such thing")
-    with serving(Reply(200, ENDPOINT | {"node": "node-2"}), *stages, over) as canned:
+    over, there = problem(404, "There is no such thing"), Reply(200, ENDPOINT | MOVED | {"ready": True})
+    with serving(Reply(200, ENDPOINT | MOVED), *stages, over, there) as canned:
         ran = polder(
             "endpoint", "move", "web-1", "node-2", "--overlap-s", "9", "--wait", "--server", canned.url
         )
@@ -332,7 +336,17 @@ def test_move_reports_how_far_it_is(polder: Polder) -> None:
     assert first == "endpoint/web-1: node-2 waits for it to be attached; node-1 goes on"
     assert second == "endpoint/web-1: node-2 announces it; node-1 is about to go"
     assert last.startswith("endpoint/web-1: moved after ")
-    assert "node-2" in ran.out
+    assert re.search(r"ready +yes", ran.out), "as it is now, not as it was when the move began"
+
+
+def test_a_move_that_leaves_an_endpoint_undelivered_fails(polder: Polder) -> None:
+    way = {"source": "node-1", "target": "node-2", "endpoint": "web-1", "overlap_s": 9, "stage": "waiting"}
+    over, there = problem(404, "There is no such thing"), Reply(200, ENDPOINT | MOVED | {"ready": False})
+    with serving(Reply(200, ENDPOINT | MOVED), Reply(200, way), over, there) as canned:
+        ran = polder("endpoint", "move", "web-1", "node-2", "--wait", "--server", canned.url)
+    assert (ran.code, ran.out) == (1, "")
+    assert "endpoint web-1: node-2 does not deliver it, and its former node went after " in ran.err
+    assert ran.err.endswith("  next: attach it there: polder attach web-1\n")
 
 
 def test_delete_says_what_it_did(polder: Polder) -> None:
