@@ -23,6 +23,9 @@ CODES: Mapping[int, Exit] = {
     504: Exit.UNAVAILABLE,
 }
 
+RESTORING = "restoring"
+"""Also somebody who types `polder restore finish` may be waited for: not so many seconds."""
+
 ADVICE: Mapping[int | str, str] = {
     400: "correct the arguments; --help after the command describes them",
     401: "set POLDER_TOKEN to a token that the server knows",
@@ -41,6 +44,7 @@ ADVICE: Mapping[int | str, str] = {
     "pool-full": "name another pool, or make one: polder pool create --help",
     "too-much-withdrawn": "look at it with --dry-run; with --yes it is done all the same",
     "no-such-path": "check the path in --server, and that command and controllers are of one version",
+    RESTORING: "see what it waits for, a node or you: polder restore status",
     "releasing": "wait until it is gone: polder endpoint delete waits",
 }
 """What to do next, by status or by the last part of the problem's type, which says more."""
@@ -62,7 +66,7 @@ def failure(
     kind = problem_kind(problem)
     known = ADVICE.get(kind) or (advice or {}).get(status)
     next_step = known or ADVICE.get(status, "")
-    if status in {429, 503} and retry_after.isdecimal():
+    if status in {429, 503} and retry_after.isdecimal() and kind != RESTORING:
         again = f"try again in {retry_after} s"
         next_step = f"{known}; or {again}" if known else again
     message = _sentence(problem, fields) or f"the server answered {status} without saying why"

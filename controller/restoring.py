@@ -70,6 +70,12 @@ def progress(store: Store) -> Progress:
     return Progress(store.cluster_id(), nonce, heard, tuple(sorted(living - heard.keys())))
 
 
+def lacks_pools(store: Store) -> bool:
+    """Whether there were no pools for what nodes hold: then it is completed only when somebody says so."""
+    seen = store.get(keys.LACKS_POOLS)
+    return seen is not None and seen.value == cluster_of(store).encode()
+
+
 def finish(store: Store) -> None:
     """Have a restored backup completed without waiting for more nodes. Idempotent.
 
@@ -203,11 +209,9 @@ class Restoring:
 
         That it was so is in the store: whoever takes up the duty later waits for people as well.
         """
-        here = cluster_of(self._store).encode()
-        there = self._store.get_many([keys.LACKS_POOLS, keys.CLUSTER.key()])
-        seen, cluster = there.get(keys.LACKS_POOLS), there.get(keys.CLUSTER.key())
-        if seen is not None and seen.value == here:
+        if lacks_pools(self._store):
             return True
+        here, cluster = cluster_of(self._store).encode(), self._store.get(keys.CLUSTER.key())
         if (first := next(now.homeless(self._store), None)) is None:
             return False
         same = () if cluster is None else (Unchanged(cluster.key, cluster.mod_revision),)

@@ -98,7 +98,7 @@ class AllInOne:
         agent = self._supervisor.start(self._program("agent", [*common, f"--ovsdb=unix:{ovsdb}"]))
         speaker = self._supervisor.start(self._program("speaker", common))
         try:
-            self._supervisor.await_ready(agent, lambda: missing(SocketLink(self._socket)), AGENT_S)
+            self._supervisor.await_ready(agent, self._agent_missing, AGENT_S)
             _print("agent", f"node {node}  pid {agent.pid}, socket {self._socket}")
         except Failure as fault:
             # The rest is of use without it, and the supervisor goes on trying.
@@ -109,6 +109,15 @@ class AllInOne:
     def _program(self, name: str, arguments: Sequence[str]) -> Program:
         return Program(name, argv(name, arguments), self._data.log(name))
 
+    def _agent_missing(self) -> str:
+        """What the agent lacks; nothing where it waits for the store, which may take until somebody acts."""
+        lacks = missing(SocketLink(self._socket))
+        return "" if lacks and self._held() else lacks
+
+    def _held(self) -> bool:
+        """Whether nothing is assigned until what nodes hold is known."""
+        return self._session.item("GET", place("restore")).get("restoring") is True
+
     @property
     def _socket(self) -> Path:
         return self._options.run_dir / "agent.sock"
@@ -117,7 +126,7 @@ class AllInOne:
         """Print the commands to type next, that fit what there is."""
         pools = [item.get("name") for item in self._session.listing(place("pools"))["items"]]
         what = f"pools: {shown(pools)}" if pools else "no pool yet"
-        held = self._session.item("GET", place("restore")).get("restoring") is True
+        held = self._held()
         if held:
             _print("waits", HELD)
         click.echo(f"polder: ready, {what}. Ctrl-C stops. Next, in another terminal:")

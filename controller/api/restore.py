@@ -10,7 +10,7 @@ from controller.answer import Answer
 from controller.api.noun import Noun, Operation
 from controller.parts import parts
 from controller.reading import read
-from controller.restoring import TOLD, finish, progress
+from controller.restoring import TOLD, finish, lacks_pools, progress
 from store import keys
 from store.errors import Restored
 from store.model import Restore
@@ -30,7 +30,9 @@ class RestoreView(BaseModel):
     waiting_for: list[str] = []
     """While restoring: the nodes whose agents live and have not."""
     no_pool: list[str] = []
-    """While restoring: what nodes hold that no pool has the address of. It waits for `:finish` then, also
+    """While restoring: what nodes hold that no pool has the address of."""
+    waits_for_finish: bool = False
+    """While restoring: there was something that no pool has the address of. It waits for `:finish` then, also
     when pools are there again: whoever creates them has peers to create as well."""
     report: Restore | None = None
     """How the last restored backup was completed."""
@@ -80,6 +82,7 @@ def _view() -> RestoreView:
             heard=list(now.heard),
             waiting_for=list(now.silent),
             no_pool=list(islice(now.homeless(shared.store), TOLD)),
+            waits_for_finish=lacks_pools(shared.store),
             report=report,
         )
     return RestoreView(restoring=False, cluster=shared.store.cluster_id(), report=report)

@@ -102,6 +102,7 @@ def test_a_container_answers_through_every_stop_and_start(switch: OpenVSwitch, w
     (switch.directory / "data").rename(switch.directory / "data.before")
     with start(switch) as anew:
         assert "nothing is assigned until it has what nodes hold" in anew.output
+        assert "not ready" not in anew.output, "it is not waited for who waits for a person"
         anew.wait_for("    polder attach")
         steps = [line.strip() for line in anew.output.partition("in another terminal:")[2].splitlines()]
         wanted = [step for step in steps if step.startswith(("polder restore", "polder pool"))]

@@ -284,6 +284,7 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
         duty.turn()
     view = api.get("/v1/restore")
     assert (view["restoring"], view["no_pool"]) == (True, ["endpoint web (10.0.0.9) on node n1"])
+    assert view["waits_for_finish"]
     reasons = [event["reason"] for event in api.get("/v1/events")["items"]]
     assert sorted(reasons) == ["store-lacks-pools", "store-restored"], "it is said once"
 
@@ -294,7 +295,9 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     assert api.send("POST", "/v1/endpoints", {"node": "n1"}).json["type"] == "/problems/restoring"
     clock.now_s += PATIENCE_S
     duty.turn()
-    assert api.get("/v1/restore")["restoring"], "who creates says when all is there"
+    view = api.get("/v1/restore")
+    waits = (view["restoring"], view["no_pool"], view["waits_for_finish"])
+    assert waits == (True, [], True), "who creates says when all is there"
     api.store.set_cluster_id(
         "2.1"
     )  # to another controller etcd's revision went back, or to the first one only
