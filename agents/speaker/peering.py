@@ -80,6 +80,13 @@ def local_address(peer: Peer, before: IPAddress | None) -> IPAddress | None:
     return _kernel_choice(peer.address)
 
 
+def why_mute(config: PeerConfig) -> str:
+    """Why this host cannot open the session, if it has not the address to speak from; else nothing."""
+    if _has(config.local_address):
+        return ""
+    return f"this node has no address {config.local_address} to speak from"
+
+
 def _family(address: IPAddress) -> socket.AddressFamily:
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 

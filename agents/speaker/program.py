@@ -27,7 +27,7 @@ from agents.report import StoreDriver
 from agents.speaker import reports
 from agents.speaker.imported_routes import ImportedRoutes
 from agents.speaker.outbound import Outbound
-from agents.speaker.peering import configuration, crowded, local_address
+from agents.speaker.peering import configuration, crowded, local_address, why_mute
 from agents.speaker.peerings import Make, Peerings, Presumed
 from agents.speaker.secrets import DEFAULT_DIRECTORY, Secrets
 from agents.speaker.wanted import Wanted
@@ -245,8 +245,13 @@ class SpeakerProgram:
     ) -> None:
         found = self._peerings.reports()
         self._refusals = {name: self._refusal(snapshot, name, why) for name, why in refused.items()}
+        mute = {
+            name: why_mute(configured[name])
+            for name, report in found.items()
+            if report is not None and report.state is not State.ESTABLISHED and name in configured
+        }
         known = {
-            name: reports.going_on(report, refused.get(name))
+            name: reports.going_on(reports.explained(report, mute.get(name, "")), refused.get(name))
             for name, report in found.items()
             if report is not None
         }

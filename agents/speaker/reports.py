@@ -69,9 +69,12 @@ def sessions(
 
 def going_on(report: SessionReport, why: str | None) -> SessionReport:
     """The report of a session that is there; `why` it cannot be as it is wanted, if it cannot."""
-    if why is None:
-        return report
-    return replace(report, reason="; ".join(filter(None, (report.reason, AS_BEFORE + why))))
+    return report if why is None else explained(report, AS_BEFORE + why)
+
+
+def explained(report: SessionReport, why: str) -> SessionReport:
+    """The report with something more behind its reason, if there is anything."""
+    return replace(report, reason="; ".join(filter(None, (report.reason, why))))
 
 
 def history(said: Session | None) -> History:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.speaker.peering import configuration, crowded, local_address
+from agents.speaker.peering import configuration, crowded, local_address, why_mute
 from agents.speaker.secrets import NoSecret
 from bgp.peer import Family, PeerConfig
 from intent.session import NoSession
@@ -109,6 +109,13 @@ def test_the_last_one_is_kept_as_long_as_the_host_has_it() -> None:
 @pytest.mark.parametrize("before", [None, ip_address("192.0.2.77"), ip_address("::1")])
 def test_else_the_kernel_chooses(before: Any) -> None:
     assert local_address(on_this_host(), before) == LOOPBACK
+
+
+def test_who_has_not_the_address_to_speak_from_is_mute() -> None:
+    made = configuration(NODE, peer(), LOOPBACK, no_secret)
+    assert why_mute(made) == ""
+    elsewhere = configuration(NODE, peer(), ip_address("192.0.2.77"), no_secret)
+    assert why_mute(elsewhere) == "this node has no address 192.0.2.77 to speak from"
 
 
 def test_no_route_is_no_address() -> None:

@@ -237,10 +237,11 @@ def test_a_session_that_loses_its_configuration_is_left_as_it_is(program: Runnin
     wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "all to be well", good="".__eq__)
 
 
-def test_a_change_of_state_is_reported(program: Running) -> None:
+def test_a_change_of_state_is_reported_and_that_the_host_lacks_the_local_address(program: Running) -> None:
     usual(program)
     program.speaker().become(SessionReport(State.IDLE, SINCE, "why"))
-    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good="why".__eq__)
+    expected = f"why; this node has no address {LOCAL['local_address']} to speak from"
+    wait_until(lambda: program.sessions()["tor-a"].reason, SOON_S, "the reason", good=expected.__eq__)
 
 
 def test_the_history_of_a_session_outlives_the_program_and_a_change_of_the_peer(program: Running) -> None:
