@@ -25,7 +25,9 @@ ON_A_LINK = {
     ip_network("fe80::/10"): "never leaves a link (RFC 4291)",
     ip_network("ff00::/8"): "is for multicast (RFC 4291)",
 }
-"""What a session may have, or the model refuses, but no pool."""
+"""What a session may have, but for fe80::/10, or the model refuses, but no pool."""
+
+OF_ONE_LINK = "is of one link, and which one cannot be said here (RFC 4007)"
 
 RANGES = "such as one in 10.0.0.0/8 or fd00::/8"
 
@@ -59,6 +61,9 @@ def _faults(value: Value) -> Iterator[tuple[str, str]]:
 
 def _of_address(pointer: str, address: IPAddress | None) -> Iterator[tuple[str, str]]:
     network: IPNetwork
-    for network, why in UNROUTABLE.items():
+    for network, why in {**UNROUTABLE, ip_network("fe80::/10"): OF_ONE_LINK}.items():
         if address is not None and address in network:
-            yield pointer, f"{address} is in {network}, which {why}; give an address that a host can have"
+            yield (
+                pointer,
+                f"{address} is in {network}, which {why}; give an address that a host can have anywhere",
+            )

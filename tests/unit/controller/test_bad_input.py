@@ -130,6 +130,8 @@ BODIES = [
     ("/v1/peers", {**PEER, "address": "255.255.255.255"}, "/address", "that a host can have"),
     ("/v1/peers", {**PEER, "address": "::ffff:192.0.2.1"}, "/address", "IPv4 to every host"),
     ("/v1/peers", {**PEER, "local_address": "0.0.0.1"}, "/local_address", "0.0.0.0/8"),
+    ("/v1/peers", {**PEER, "address": "fe80::1"}, "/address", "is of one link"),
+    ("/v1/nodes", {**NODE, "next_hops": ["192.0.2.1", "fe80::1"]}, "/next_hops/1", "is of one link"),
     ("/v1/endpoints", {**ENDPOINT, "mac": "00:00:00:00:00:00"}, "/mac", "leave mac out"),
     ("/v1/endpoints", {**ENDPOINT, "mac": "01:00:5e:00:00:01"}, "/mac", "unicast MAC"),
     ("/v1/endpoints", {**ENDPOINT, "mac": "ff:ff:ff:ff:ff:ff"}, "/mac", "unicast MAC"),
