@@ -7,7 +7,6 @@ program that comes back waits for the agent's flows.
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.ping import ANSWER_S, parse
 from lab.rest import Rest, Unanswered
 from lab.wait import wait_until
 
@@ -99,15 +99,17 @@ def _lost(switch: Switch, how: signal.Signals, address: str) -> int:
     client = _begin(*_in("a"), "iperf3", "-J", "-c", address, "-b", RATE, "-t", seconds)
     wait_until(lambda: "ESTAB" in _run(*_in("a"), "ss", "-tn"), SOON_S, "TCP", poll_s=0.5)
     _run(*_in("a"), "ping", "-q", "-c", "3", address)
-    pings = _begin(*_in("a"), "ping", "-q", "-i", str(INTERVAL_S), "-c", str(PINGS), address)
+    # The last requests are there so that ping waits for late answers to those that count.
+    requests = PINGS + int(ANSWER_S / INTERVAL_S)
+    pings = _begin(*_in("a"), "ping", "-i", str(INTERVAL_S), "-c", str(requests), address)
     switch.end(how)
     told, sent = pings.communicate()[0].decode(), json.loads(client.communicate()[0])
     server.wait()
     slowest = min(each["sum"]["bits_per_second"] for each in sent["intervals"][:-1]) / 1e6
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", told)
-    if found is None or int(found[1]) != PINGS:
+    seen = parse(told.splitlines(), INTERVAL_S, PINGS)
+    if seen.sent != PINGS:
         raise LabError(f"ping said: {told}")
-    lost = PINGS - int(found[2])
+    lost = len(seen.lost)
     print(
         f"guest: {how.name}: {lost} of {PINGS} pings lost, TCP never below {slowest:.1f} Mbit/s", flush=True
     )
