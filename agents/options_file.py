@@ -52,7 +52,10 @@ def parse(
         options = read(known.config, of_others)
     except (OSError, ValueError) as fault:
         parser.error(f"--config: {fault}")
-    return parser.parse_args([*options, *rest])
+    args, unknown = parser.parse_known_args([*options, *rest])
+    if wrong := [each[2:].partition("=")[0] for each in options if each in unknown]:
+        parser.error(f"--config: {known.config}: there is no option {', '.join(wrong)}; --help lists them")
+    return args if not unknown else parser.parse_args([*options, *rest])
 
 
 def read(path: Path, of_others: Collection[str] = ()) -> list[str]:

@@ -52,6 +52,14 @@ def test_the_command_line_wins(config: Path) -> None:
     assert (given.node, given.ovsdb) == ("other", "unix:/db.sock")
 
 
+def test_what_the_command_line_has_wrong_is_not_the_file_s(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        options_file.parse(agent(), [f"--config={config}", "--nod-e=x"])
+    assert "unrecognized arguments: --nod-e=x" in capsys.readouterr().err
+
+
 def test_without_a_file_all_is_as_before() -> None:
     assert options_file.parse(agent(), ["--node=n"]).node == "n"
 
@@ -62,7 +70,7 @@ def test_without_a_file_all_is_as_before() -> None:
         ("node node-1", "line 1: expected 'name = value'"),
         ("node = n\n--etcd = x", "line 2: expected"),
         ("node =", "expected 'name = value'"),
-        ("node = n\nnod-e = x", "unrecognized arguments: --nod-e=x"),
+        ("node = n\nnod-e = x", "node.conf: there is no option nod-e"),
         ("node = n\novsdb = tcp:192.0.2.1:6640", "is not unix:/PATH"),
         ("etcd = http://127.0.0.1:1", "--node"),
     ],
