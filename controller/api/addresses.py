@@ -28,6 +28,9 @@ V = TypeVar("V", bound=Value)
 
 addresses = Noun()
 
+SHOWN = 5
+"""Pools that are named in a message."""
+
 BLOCK_FILTERS = (
     named("pool", "only blocks of this pool", "default"),
     named("node", "only blocks of this node", "node-1"),
@@ -95,8 +98,9 @@ def get_address(address: str) -> Answer:
     if not scope.whole and (held is None or not scope.has(held.value)):
         raise not_found("address", str(parsed))
     if pool is None:
-        ranges = ", ".join(f"{pool.cidr} ({pool.name})" for pool in pools[:5]) or "none"
-        raise Problem("not-found", f"{parsed} is in no pool; pools are {ranges}")
+        ranges = ", ".join(f"{pool.cidr} ({pool.name})" for pool in pools[:SHOWN]) or "none"
+        more = f" and {len(pools) - SHOWN} more" if len(pools) > SHOWN else ""
+        raise Problem("not-found", f"{parsed} is in no pool; pools are {ranges}{more}")
     return Answer(explain(_facts(store, pool, parsed, held.value if held else None)))
 
 

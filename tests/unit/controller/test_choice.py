@@ -261,3 +261,10 @@ def test_a_uid_keeps_a_late_deletion_from_the_next_endpoint(plant: Api) -> None:
     assert late.json["errors"][0]["parameter"] == "uid"
     assert plant.get("/v1/endpoints/a") == second
     assert plant.send("DELETE", f"/v1/endpoints/a?uid={second['uid']}").status_code == 204
+
+
+def test_that_there_are_more_pools_than_are_named_is_said(plant: Api) -> None:
+    for number in range(1, 7):
+        plant.made("/v1/pools", {"name": f"p{number}", "cidr": f"10.9{number}.0.0/24"})
+    detail = plant.client.get("/v1/addresses/192.0.2.1").json["detail"]
+    assert detail.endswith("10.94.0.0/24 (p4) and 2 more"), detail
