@@ -24,6 +24,8 @@ MAX_DEATHS = 5
 STOP_S = 15.0
 """How long a child may take to stop before it is killed."""
 POLL_S = 0.05
+TELL_S = 5.0
+"""Who is waited for longer than this is named, with what is missing."""
 IDLE_S = 10.0
 """How often the logs' sizes are looked at."""
 
@@ -71,17 +73,21 @@ class Supervisor:
         return child
 
     def await_ready(self, child: Child, ready: Callable[[], str], deadline_s: float) -> None:
-        """Wait until `ready` says nothing; what it says is what is missing.
+        """Wait until `ready` says nothing; what it says is what is missing. People are told if it takes long.
 
         Raises:
             Failure: the child ended, or is not ready in time.
             Stopped: see `Signals.wait`.
         """
-        deadline = time.monotonic() + deadline_s
+        began = time.monotonic()
+        deadline, told = began + deadline_s, False
         log = child.program.log
         while missing := ready():
             if ended := child.ended():
                 raise Failure(ended, advice=f"see its log: {log}")
+            if not told and time.monotonic() > began + TELL_S:
+                self._say(f"waits for {child.program.name}: {missing}")
+                told = True
             if time.monotonic() > deadline:
                 raise Failure(
                     f"{child.program.name} is not ready after {deadline_s:g} s: {missing}",

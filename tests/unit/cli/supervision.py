@@ -33,7 +33,7 @@ def start(under: Supervisor, directory: Path, name: str, script: str, vital: boo
 
 
 def main(directory: Path, children: list[tuple[str, str, bool]]) -> int:
-    supervision.PAUSES_S = (0.0,)
+    supervision.PAUSES_S, supervision.TELL_S = (0.0,), 0.2
     with Signals() as signals:
         under = Supervisor(signals, say)
         try:

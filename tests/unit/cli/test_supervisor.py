@@ -62,6 +62,13 @@ def test_children_stop_in_the_opposite_order(
     assert (tmp_path / "order").read_text().split() == ["agent", "controller", "etcd"]
 
 
+def test_who_is_waited_for_is_named_with_what_is_missing(tmp_path: Path, supervise: Supervise) -> None:
+    process = supervise(("agent", "exec sleep 60", False))
+    said(process, "waits for agent: it made no file")
+    (tmp_path / "agent").touch()
+    said(process, "all are ready")
+
+
 def test_a_second_signal_does_not_wait_for_who_does_not_stop(tmp_path: Path, supervise: Supervise) -> None:
     process = supervise(("etcd", "trap '' TERM; : >etcd; exec sleep 60", False))
     said(process, "all are ready")
