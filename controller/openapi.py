@@ -17,6 +17,7 @@ from controller.api.examples import EXAMPLES, Example
 from controller.api.noun import MERGE_PATCH, NOT_MODIFIED, Operation, Patch
 from controller.api.parameter import Parameter
 from controller.exchange import READS
+from controller.field_words import Worded
 from controller.impact_view import ImpactView
 from controller.merge_schema import merge_schema
 from controller.problem import MEDIA_TYPE, TITLES
@@ -124,6 +125,7 @@ def _operation(operation: Operation) -> Document:
     described: Document = {
         "operationId": f"{operation.method.lower()}{re.sub('[^a-z0-9]+', '_', operation.path)}".rstrip("_"),
         "summary": operation.summary,
+        "description": operation.words,
         "tags": [operation.path.removeprefix("/v1").strip("/").partition("/")[0].partition(":")[0]],
         "parameters": [
             *_path_parameters(operation.path, example),
@@ -267,7 +269,9 @@ def _schemas(operations: Iterable[Operation]) -> Document:
         for model in (*chain(*_answers(operation).values()), body):
             if model is not None:
                 models[model] = None
-    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=REF)
+    _, schema = models_json_schema(
+        [(model, "validation") for model in models], ref_template=REF, schema_generator=Worded
+    )
     schemas: Document = schema["$defs"]
     made = {
         _patch_name(patch): {

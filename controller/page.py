@@ -95,6 +95,7 @@ def _operation(path: str, method: str, operation: Document) -> str:
     summary = f"<b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}"
     body = "".join(
         (
+            f"<p>{escape(operation.get('description', ''))}</p>",
             _parameters(operation["parameters"]),
             _request(operation.get("requestBody")),
             _table(("answer", "", ""), map(_answer, operation["responses"].items())),

@@ -7,8 +7,9 @@ cannot differ.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -60,6 +61,8 @@ class Operation:
     """What can be watched at this path."""
     foreseen: bool = False
     """What it would do at the routers can be asked (`dry_run`), and bounded (`max_withdraw`)."""
+    words: str = ""
+    """More about it than `summary`: what its handler says of itself."""
 
     @property
     def parameters(self) -> Sequence[Parameter]:
@@ -102,7 +105,7 @@ class Noun:
     @property
     def operations(self) -> list[Operation]:
         """What is declared, in the order of declaration."""
-        return [declared for declared, _ in self.handlers]
+        return [replace(declared, words=inspect.getdoc(handler) or "") for declared, handler in self.handlers]
 
     def operation(self, declared: Operation) -> Callable[[Handler], Handler]:
         """Register a handler for an operation."""

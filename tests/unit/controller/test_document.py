@@ -263,3 +263,21 @@ def test_what_has_to_be_asked_is_required(api: Api) -> None:
             answer = api.client.get(path)
             assert answer.status_code == 422
             assert answer.json["errors"][0]["parameter"] in required
+
+
+def test_who_has_the_document_alone_is_told_what_operations_do_and_fields_mean(api: Api) -> None:
+    told = api.get("/v1/openapi.json")
+    operations = [each for methods in told["paths"].values() for each in methods.values()]
+    assert all(each["description"] for each in operations)
+    assert told["paths"]["/v1/peers"]["post"]["description"].endswith("Its node has to exist.")
+    schemas = told["components"]["schemas"]
+
+    def words(model: str, field: str) -> str:
+        return str(schemas[model]["properties"][field]["description"])
+
+    assert words("Pool", "cooldown_s") == "Seconds for which a released address is not assigned again."
+    assert words("NodeView", "mtu_bytes") == words("Node", "mtu_bytes"), "what is inherited"
+    assert words("PortMatch", "end_port") == "The last port of the range.", "what is inside another"
+    page = api.client.get("/docs").text
+    assert "Its node has to exist." in page
+    assert "The last port of the range." in page
