@@ -278,6 +278,7 @@ def test_who_has_the_document_alone_is_told_what_operations_do_and_fields_mean(a
     assert words("Pool", "cooldown_s") == "Seconds for which a released address is not assigned again."
     assert words("NodeView", "mtu_bytes") == words("Node", "mtu_bytes"), "what is inherited"
     assert words("PortMatch", "end_port") == "The last port of the range.", "what is inside another"
+    assert "\n`host`: A /32 (/128) per address.\n" in schemas["Advertise"]["description"]
     page = api.client.get("/docs").text
     assert "Its node has to exist." in page
     assert "The last port of the range." in page
