@@ -74,7 +74,7 @@ class NewEndpoint(BaseModel):
             raise ValueError("pool is short for pools of one; give one of the two")
         if self.address is not None and self.addresses:
             raise ValueError("address is short for addresses of one; give one of the two")
-        if len(self.families) > 1 and len(set(self.families)) == 1:
+        if len(set(self.families)) < len(self.families):
             raise ValueError("families names ipv4, ipv6 or both, each once")
         return self
 

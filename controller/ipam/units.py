@@ -134,8 +134,7 @@ def assign(new: Sequence[tuple[Endpoint, Sequence[Found[Block]]]], asked: Asked)
         record = form.of(id_, endpoint.uid, node, '","'.join(texts), endpoint.mac).encode()
         key = RECORDS + id_
         ops += (Put(key, record), Put(copies + id_, record))
-        if endpoint.asked:  # the client chose the id; one of `controller.unique` is nobody else's
-            checks.append(Absent(key))
+        checks.append(Absent(key))
         for address, text, pool, block in zip(endpoint.addresses, texts, endpoint.pools, blocks, strict=True):
             if block.key not in prefixes:
                 prefixes[block.key] = _addresses_of(block.value.pool, block.key)
