@@ -1,4 +1,4 @@
-"""Serving the application: aiohttp's HTTP protocol, in an event loop (uvloop) of this very thread.
+"""Serving the application: aiohttp's HTTP protocol, in an event loop of this very thread.
 
 The loop calls the application by `controller.gateway`. What is no request at all is answered here: by a
 problem, as everything else.
@@ -19,7 +19,6 @@ from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvloop
 from aiohttp import web
 
 from controller.admission import MAX_IN_HAND
@@ -129,8 +128,7 @@ class Server:
             ended: called in another thread when no request is left; the runner still works.
         """
         gateway = partial(Gateway, app, threads=THREADS, runner=runner or Runner(), whose=whose)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(self._serve(gateway, stopping, ended))
+        asyncio.run(self._serve(gateway, stopping, ended))
 
     async def _serve(
         self, gateway: Callable[..., Gateway], stopping: Callable[[], None], ended: Callable[[], None]

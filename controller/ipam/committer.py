@@ -197,8 +197,11 @@ class Committer:
         while True:
             while self._waiting and batch.has_room(self._waiting[0].unit):
                 item = self._waiting.popleft()
-                (taken if batch.add(item.unit) else met).append(item)
-                turns = TURNS
+                if batch.add(item.unit):
+                    taken.append(item)
+                    turns = TURNS
+                else:
+                    met.append(item)
             if self._waiting or batch.ops > MAX_TXN_OPS // 2 or not turns:
                 break
             turns -= 1

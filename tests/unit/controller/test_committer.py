@@ -334,3 +334,29 @@ def test_requests_that_are_on_their_way_go_along(stacks: Stacks, first: int, siz
     committer.close()
     assert all(done.values())
     assert store.sizes == sizes
+
+
+def test_who_cannot_go_along_is_not_waited_for(stacks: Stacks) -> None:
+    """Units that want the same key come one after the other; the first is sent as if they did not."""
+    turns, sent = 0, threading.Event()
+
+    class Told(FlakyStore):
+        def txn(self, compares: Sequence[Compare], ops: Sequence[Op]) -> TxnResult:
+            sent.set()
+            return super().txn(compares, ops)
+
+    runner = Runner()
+    runner.bind(stacks)
+    committer = Committer(Told(MemoryStore()), runner=runner)
+
+    def keep_coming() -> None:
+        nonlocal turns
+        while not sent.is_set() and turns < 100:
+            committer.submit(new("same"))
+            give_way()
+            turns += 1
+
+    stacks.begin(keep_coming)
+    assert sent.wait(10)
+    committer.close()
+    assert turns <= TURNS + 2
