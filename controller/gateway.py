@@ -55,6 +55,9 @@ QUICK = re.compile(r"POST /v1/endpoints(:batch)?|(GET|DELETE) /v1/endpoints/[^/]
 QUICK_BYTES = SMALL_BYTES
 """A larger body takes too long to be looked through there."""
 
+NOWHERE = "", 0
+"""Where a request was sent to whose client has closed the connection behind it: it is served all the same."""
+
 CONSTANT: Mapping[str, Any] = {
     "SCRIPT_NAME": "",
     "wsgi.errors": sys.stderr,
@@ -186,7 +189,7 @@ def environment(request: web.BaseRequest) -> dict[str, Any]:
     if not target.startswith("/"):  # of a request to a proxy
         target = request.rel_url.raw_path_qs
     path, _, query = target.partition("?")
-    host, port = request.get_extra_info("sockname")[:2]
+    host, port = request.get_extra_info("sockname", NOWHERE)[:2]
     environ = {
         **CONSTANT,
         "REQUEST_METHOD": request.method,

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -481,6 +481,41 @@ def test_a_signal_ends_it_in_order_while_clients_are_connected_by_tls(leaves: bo
 
     with closing(serving(Echo(), client, own=own)):
         pass
+
+
+def test_a_request_is_served_whose_client_closes_tls_right_behind_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = Directory.create(tmp_path)
+    own = directory.issue("controller", ["127.0.0.1"])
+    trusting = ssl.create_default_context(cafile=str(directory.ca))
+    served = []
+
+    def app(environ: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        served.append(environ["PATH_INFO"])
+        start("200 OK", [])
+        return [b"ok"]
+
+    def client(port: int) -> None:
+        for number in range(10):
+            received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+            talk = trusting.wrap_bio(received, sent, server_hostname="127.0.0.1")
+            with closing(connected(port)) as link:
+                while True:
+                    with suppress(ssl.SSLWantReadError):
+                        talk.do_handshake()
+                        break
+                    link.sendall(sent.read())
+                    received.write(link.recv(1 << 16))
+                link.sendall(sent.read())
+                talk.write(f"GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+                with suppress(ssl.SSLWantReadError):
+                    talk.unwrap()
+                link.sendall(sent.read())
+        wait_until(lambda: len(served) == 10, SOON_S, "all of them are served")
+
+    serving(app, client, own=own)
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart(
