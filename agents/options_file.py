@@ -52,10 +52,10 @@ def parse(
         options = read(known.config, of_others)
     except (OSError, ValueError) as fault:
         parser.error(f"--config: {fault}")
-    args, unknown = parser.parse_known_args([*options, *rest])
-    if wrong := [each[2:].partition("=")[0] for each in options if each in unknown]:
+    there = set(re.findall("--[a-z-]+", parser.format_usage()))
+    if wrong := [each[2:] for each in (option.partition("=")[0] for option in options) if each not in there]:
         parser.error(f"--config: {known.config}: there is no option {', '.join(wrong)}; --help lists them")
-    return args if not unknown else parser.parse_args([*options, *rest])
+    return parser.parse_args([*options, *rest])
 
 
 def read(path: Path, of_others: Collection[str] = ()) -> list[str]:

@@ -57,8 +57,9 @@ def summary(session: Session, node: str | None, peer: str | None, state: str | N
     items = listing["items"]
     up = sum(1 for item in items if _up(item) and not item.get("stale"))
     click.echo(f"\n{up} of {len(items)} sessions established")
-    if drained := [DRAIN.name(each) for each in session.listing(place("drains"))["items"]]:
-        click.echo(printable(f"drained: {', '.join(drained)}; see polder drain list"))
+    drains = [f"{DRAIN.name(each)} ({each['stage']})" for each in session.listing(place("drains"))["items"]]
+    if drains:
+        click.echo(printable(f"drains: {', '.join(drains)}; see polder drain list"))
 
 
 @command.command(

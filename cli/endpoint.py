@@ -188,7 +188,11 @@ def made_up() -> str:
     type=click.IntRange(0, MAX_OVERLAP_S),
     help="For how long the former node waits for the new one; 0 is not at all.  [default: 30]",
 )
-@click.option("--wait", is_flag=True, help="Report how far it is until the former node has let go.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Report how far it is until the former node has let go; 1 if it waited in vain.",
+)
 @takes_session
 def move(session: Session, name: str, node: str, overlap_s: int | None, wait: bool) -> None:
     """Move an endpoint to another node. It keeps its address.

@@ -34,7 +34,7 @@ def follow(session: Session, name: str, overlap_s: float) -> Json:
 
     Raises:
         Failure: it is not over long after `overlap_s`, and goes on by itself; or it is, as the former node
-            waits no longer, and the new one does not deliver the endpoint.
+            waited for so long, and the new one does not deliver the endpoint.
     """
     told, began = "", time.monotonic()
     while not (answer := call(session.link, "GET", f"{place('endpoints', name)}/move")).absent:
@@ -51,7 +51,7 @@ def follow(session: Session, name: str, overlap_s: float) -> Json:
         time.sleep(POLL_S)
     lasted = f"{time.monotonic() - began:.1f} s"
     moved = session.item("GET", place("endpoints", name))
-    if told and not moved.get("ready"):
+    if told and overlap_s and not moved.get("ready"):
         why = f"{moved.get('node')} does not deliver it, and its former node went after {lasted}"
         raise Failure(f"endpoint {name}: {why}", advice=f"attach it there: polder attach {name}")
     if told:

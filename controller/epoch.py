@@ -42,14 +42,17 @@ class Epoch:
         self._nonces: set[str] = set()
         """Those that were ever read: a store that became another and has a new one is completed already."""
 
-    def check(self) -> None:
+    def check(self, *, anew: bool = False) -> None:
         """Return when the store is the one that it says it is.
+
+        Args:
+            anew: what was read a moment ago does not count.
 
         Raises:
             Restored: it is a backup that is not completed yet.
             Unavailable: the store does not answer.
         """
-        fresh = self._monotonic() - self._looked < LOOK_S
+        fresh = not anew and self._monotonic() - self._looked < LOOK_S
         if not (fresh and self._believed and self._store.cluster_id() == self._known):
             self._look()
 

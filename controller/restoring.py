@@ -136,9 +136,9 @@ class Restoring:
 
     def turn(self) -> None:
         """Look once, and complete the backup when it is time."""
-        self._doubt()
+        doubted = self._doubt()
         try:
-            self._epoch.check()
+            self._epoch.check(anew=doubted)
         except Restored:
             if self._asked:
                 self._complete_when_due()
@@ -178,18 +178,19 @@ class Restoring:
     def _begun(self, nonce: str) -> bytes:
         return f"{self._store.cluster_id()} {nonce}".encode()
 
-    def _doubt(self) -> None:
+    def _doubt(self) -> bool:
         """Say in the store that it is doubted, when an agent or this controller saw a restore that it hides.
 
-        So does whoever starts anew, and every node is asked what it holds.
+        So does whoever starts anew, and every node is asked what it holds. Returns whether it was said now.
         """
         stored = read(self._store, keys.CLUSTER)
         if stored is None or stored.value.id == NOT_COMPLETED:
-            return
+            return False
         nonce = stored.value.nonce
-        if self._epoch.doubted == nonce or any(each.value.waits_for == nonce for each in self._alive.look()):
-            doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
-            self._store.txn((stored.unchanged(),), (doubted,))
+        if self._epoch.doubted != nonce and all(each.value.waits_for != nonce for each in self._alive.look()):
+            return False
+        doubted = put(keys.CLUSTER, stored.value.model_copy(update={"id": NOT_COMPLETED}))
+        return self._write((stored.unchanged(),), (doubted,))
 
     def _complete_when_due(self) -> None:
         now = progress(self._store)

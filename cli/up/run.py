@@ -15,7 +15,7 @@ from cli.failure import Failure
 from cli.link import Link, ServerLink, SocketLink
 from cli.options import DEFAULT_URL
 from cli.program import argv
-from cli.rest import call, place
+from cli.rest import Json, call, place
 from cli.session import Session
 from cli.text import shown
 from cli.up.child import Program
@@ -98,7 +98,7 @@ class AllInOne:
         agent = self._supervisor.start(self._program("agent", [*common, f"--ovsdb=unix:{ovsdb}"]))
         speaker = self._supervisor.start(self._program("speaker", common))
         try:
-            self._supervisor.await_ready(agent, self._agent_missing, AGENT_S)
+            self._supervisor.await_ready(agent, lambda: self._agent_missing(node), AGENT_S)
             _print("agent", f"node {node}  pid {agent.pid}, socket {self._socket}")
         except Failure as fault:
             # The rest is of use without it, and the supervisor goes on trying.
@@ -109,14 +109,17 @@ class AllInOne:
     def _program(self, name: str, arguments: Sequence[str]) -> Program:
         return Program(name, argv(name, arguments), self._data.log(name))
 
-    def _agent_missing(self) -> str:
-        """What the agent lacks; nothing where it waits for the store, which may take until somebody acts."""
+    def _agent_missing(self, node: str) -> str:
+        """What the agent lacks; nothing where it has said what it holds, and waits until somebody acts."""
         lacks = missing(SocketLink(self._socket))
-        return "" if lacks and self._held() else lacks
+        return "" if lacks and node in self._restore().get("heard", ()) else lacks
 
     def _held(self) -> bool:
         """Whether nothing is assigned until what nodes hold is known."""
-        return self._session.item("GET", place("restore")).get("restoring") is True
+        return self._restore().get("restoring") is True
+
+    def _restore(self) -> Json:
+        return self._session.item("GET", place("restore"))
 
     @property
     def _socket(self) -> Path:

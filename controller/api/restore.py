@@ -32,8 +32,8 @@ class RestoreView(BaseModel):
     no_pool: list[str] = []
     """While restoring: what nodes hold that no pool has the address of."""
     waits_for_finish: bool = False
-    """While restoring: there was something that no pool has the address of. It waits for `:finish` then, also
-    when pools are there again: whoever creates them has peers to create as well."""
+    """While restoring: there is something that no pool has the address of, or was when nodes had been waited
+    for. It waits for `:finish` then, also when pools are there again: who creates them has more to create."""
     report: Restore | None = None
     """How the last restored backup was completed."""
 
@@ -76,13 +76,14 @@ def _view() -> RestoreView:
         shared.epoch.check()
     except Restored:
         now = progress(shared.store)
+        no_pool = list(islice(now.homeless(shared.store), TOLD))
         return RestoreView(
             restoring=True,
             cluster=now.cluster,
             heard=list(now.heard),
             waiting_for=list(now.silent),
-            no_pool=list(islice(now.homeless(shared.store), TOLD)),
-            waits_for_finish=lacks_pools(shared.store),
+            no_pool=no_pool,
+            waits_for_finish=bool(no_pool) or lacks_pools(shared.store),
             report=report,
         )
     return RestoreView(restoring=False, cluster=shared.store.cluster_id(), report=report)

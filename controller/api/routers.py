@@ -65,7 +65,7 @@ class RouterConfigView(BaseModel):
 
 
 class MismatchView(BaseModel):
-    """See `intent.router_check.Mismatch`."""
+    """One thing that is not as it should be with the session of a node with a peer."""
 
     node: str
     peer: str
@@ -73,6 +73,7 @@ class MismatchView(BaseModel):
     wanted: str
     found: str
     cure: str
+    """What to change, and where."""
 
 
 class RouterCheckView(BaseModel):

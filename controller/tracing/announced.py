@@ -43,7 +43,8 @@ class Attracted:
 def attracted(store: Store, end: End) -> Attracted:
     """To which node routers send what is for this end: the longest of the prefixes that were announced."""
     nodes = _nodes(store, end)
-    told = _longest(_advertised(store, [*nodes, *end.left], end.address))
+    announced = _advertised(store, [*nodes, *end.left], end.address)
+    told = _longest(announced)
     if told is None:
         return _told_by_nobody(store, end, nodes)
     sessions = read_many(store, keys.SESSIONS, [(told.node, peer) for peer in told.peers])
@@ -60,7 +61,7 @@ def attracted(store: Store, end: End) -> Attracted:
         if works
         else f"no router has {told.prefix} from node {told.node}",
         evidence="; ".join(text for _, text in said)[:TEXT_CHARACTERS],
-        reason=_for_whom(store, end, told.node)[:TEXT_CHARACTERS],
+        reason=_for_whom(store, end, told.node, announced)[:TEXT_CHARACTERS],
     )
     return Attracted((step,), told.node if works else None)
 
@@ -104,11 +105,13 @@ def _said(
     return True, f"{peer}: ESTABLISHED, and holds it, as it tells by BMP"
 
 
-def _for_whom(store: Store, end: End, announcer: str) -> str:
+def _for_whom(store: Store, end: End, announcer: str, announced: Iterable[Advertised]) -> str:
     """Why it is this node that routers send it to."""
     holder = end.endpoint.node if end.endpoint is not None else announcer
     if holder == announcer:
         return f"announced for {end.words}"
+    if shorter := [str(each.prefix) for each in announced if each.node == holder]:
+        return f"node {holder} has {end.address}, and announces it by {shorter[0]}, which is shorter"
     return f"node {holder} has {end.address} and does not announce it: {_why_not(store, end, [holder])}"
 
 

@@ -67,7 +67,7 @@ class Members:
         for child in self._running:
             child.terminate()
         for child in self._running:
-            child.wait()
+            child.wait(SOON_S)
         self._running.clear()
 
     def run(self, line: str, number: int = 1) -> subprocess.CompletedProcess[str]:
@@ -100,6 +100,8 @@ def test_what_the_readme_says_of_etcd_works(members: Members) -> None:
     done = wait_until(lambda: members.run(secure), SOON_S, "etcd", good=lambda run: run.returncode == 0)
     assert "etcd asks for rights" in done.stdout
     save = command("etcdctl --endpoints")
+    ask = save.partition(" snapshot save ")[0]
+    assert members.run(f"{ask} put /polder/v1/kept yes").returncode == 0
     assert members.run(save).returncode == 0
     members.stop()
     for number in (1, 2, 3):
@@ -109,5 +111,6 @@ def test_what_the_readme_says_of_etcd_works(members: Members) -> None:
     members.start()
     done = wait_until(lambda: members.run(secure), SOON_S, "etcd", good=lambda run: run.returncode == 0)
     assert "etcd asks for rights" in done.stdout
+    assert members.run(f"{ask} get /polder/v1/kept").stdout == "/polder/v1/kept\nyes\n"
     for log in members.place.glob("*.log"):
         assert "unrecognized environment variable" not in log.read_text()

@@ -71,6 +71,7 @@ def test_without_a_file_all_is_as_before() -> None:
         ("node = n\n--etcd = x", "line 2: expected"),
         ("node =", "expected 'name = value'"),
         ("node = n\nnod-e = x", "node.conf: there is no option nod-e"),
+        ("nod = n", "node.conf: there is no option nod; --help lists them"),
         ("node = n\novsdb = tcp:192.0.2.1:6640", "is not unix:/PATH"),
         ("etcd = http://127.0.0.1:1", "--node"),
     ],

@@ -41,11 +41,15 @@ def test_summary_counts_what_is_really_up(polder: Polder) -> None:
 
 
 def test_summary_says_what_is_drained_for_that_announces_nothing(polder: Polder) -> None:
-    drains = {"items": [{"noun": "node", "name": "node-1"}, {"noun": "peer", "name": "tor-b"}]}
+    node = {"noun": "node", "name": "node-1", "stage": "drained"}
+    drains = {"items": [node, {"noun": "peer", "name": "tor-b", "stage": "graceful"}]}
     with serving(Reply(200, {"items": [UP], "revision": 9}), Reply(200, drains)) as canned:
         ran = polder("bgp", "summary", "--server", canned.url)
     assert canned.asked[1].target == "/v1/drains?limit=500"
-    assert ran.out.splitlines()[-1] == "drained: node/node-1, peer/tor-b; see polder drain list"
+    assert (
+        ran.out.splitlines()[-1]
+        == "drains: node/node-1 (drained), peer/tor-b (graceful); see polder drain list"
+    )
 
 
 def test_summary_of_some(polder: Polder) -> None:

@@ -349,6 +349,17 @@ def test_a_move_that_leaves_an_endpoint_undelivered_fails(polder: Polder) -> Non
     assert ran.err.endswith("  next: attach it there: polder attach web-1\n")
 
 
+def test_a_move_that_waits_for_nobody_does_not_fail_for_what_is_attached_later(polder: Polder) -> None:
+    way = {"source": "node-1", "target": "node-2", "endpoint": "web-1", "overlap_s": 0, "stage": "waiting"}
+    over, there = problem(404, "There is no such thing"), Reply(200, ENDPOINT | MOVED | {"ready": False})
+    with serving(Reply(200, ENDPOINT | MOVED), Reply(200, way), over, there) as canned:
+        ran = polder(
+            "endpoint", "move", "web-1", "node-2", "--overlap-s", "0", "--wait", "--server", canned.url
+        )
+    assert ran.code == 0
+    assert re.search(r"ready +no", ran.out)
+
+
 def test_delete_says_what_it_did(polder: Polder) -> None:
     with serving(Reply(204)) as canned:
         ran = polder("pool", "delete", "default", "--server", canned.url)

@@ -19,7 +19,7 @@ from controller.unique import unique
 from store import keys
 from store.client import Put, Store
 from store.memory import MemoryStore
-from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Restore
+from store.model import Endpoint, HeldEndpoint, Holding, Node, PendingState, Pool, Program, Restore
 from tests.support.gone import DAY, Duty, Time, rise
 from tests.support.ipam import Controller, FlakyStore
 from tests.unit.controller.conftest import Api, Clock
@@ -166,9 +166,9 @@ def test_a_store_that_is_completed_while_another_controller_takes_up_the_duty_is
     epoch = Epoch(site.store, lambda: 0.0)
     later = Restoring(site.store, epoch, site.time, site.events, settle_s=0)
 
-    def check(look: Callable[[], None] = epoch.check) -> None:
+    def check(look: Callable[..., None] = epoch.check, *, anew: bool = False) -> None:
         try:
-            look()
+            look(anew=anew)
         finally:
             site.duty.turn()  # the former holder completes it now
 
@@ -176,6 +176,24 @@ def test_a_store_that_is_completed_while_another_controller_takes_up_the_duty_is
     later.turn()
     assert read(site.store, keys.RESTORE) is not None
     Epoch(site.store).check()
+
+
+def test_nodes_are_asked_in_the_turn_in_which_an_agent_is_believed_that_saw_a_restore(api: Api) -> None:
+    """Who reads that a backup is being completed can tell it to finish: no turn lies in between."""
+    duty = Restoring(api.store, api.parts.epoch, Time(), api.parts.events)
+    api.parts.epoch.check()
+    stored = read(api.store, keys.CLUSTER)
+    assert stored is not None
+    rise(api.store, "n1")
+    alive = read(api.store, keys.ALIVE, "n1", Program.AGENT.value)
+    assert alive is not None
+    doubts = alive.value.model_copy(update={"waits_for": stored.value.nonce})
+    api.store.txn([], [put(keys.ALIVE, doubts, "n1", Program.AGENT.value)])
+    duty.turn()
+    told = api.send("POST", "/v1/restore:finish")
+    assert (told.status_code, told.json["restoring"], told.json["waiting_for"]) == (200, True, ["n1"]), (
+        told.text
+    )
 
 
 def test_finish_is_refused_until_nodes_are_asked_and_ends_the_wait_from_then_on(api: Api) -> None:
@@ -279,6 +297,7 @@ def test_a_store_that_lacks_the_pools_is_completed_only_when_it_is_told_and_with
     api.store.set_cluster_id("2")
     duty.turn()
     says(api.store, "n1", web)
+    assert api.get("/v1/restore")["waits_for_finish"], "it will when nodes have been waited for"
     for _ in range(3):
         clock.now_s += PATIENCE_S
         duty.turn()

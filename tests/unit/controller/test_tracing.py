@@ -124,6 +124,18 @@ def test_a_node_that_an_endpoint_leaves_attracts_it_until_it_lets_go(two: Api) -
         assert trace(two, "198.51.100.7", "web-2")["arrives"]
 
 
+def test_who_has_it_and_announces_a_shorter_prefix_is_said_to(two: Api) -> None:
+    for node in ("node-3", "node-2"):
+        assert two.client.patch("/v1/endpoints/web-2", json={"node": node}).status_code == 200
+        attach(two, "web-2")
+    announce(two, "node-3", "10.64.0.4/32")
+    announce(two, "node-2", "10.64.0.4/30")
+    with agents(two, {"node-3": delivers("web-2")}):
+        (step,) = [each for each in trace(two, "198.51.100.7", "web-2")["steps"] if each["at"] == "router"]
+    assert step["what"] == "routers send 10.64.0.4/32 to node node-3"
+    assert step["reason"] == "node node-2 has 10.64.0.4, and announces it by 10.64.0.4/30, which is shorter"
+
+
 def test_one_that_is_delivered_to_another_does_not_arrive(two: Api) -> None:
     with agents(two, {"node-1": delivers("web-9")}):
         told = trace(two, "web-1", "web-2")
